@@ -1,0 +1,1 @@
+"""WHEN: the nightly flow and the command line; order, dates, retries, parameters."""

@@ -1,0 +1,1 @@
+"""Models that rank by neighbouring items or users."""

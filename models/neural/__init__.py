@@ -1,0 +1,1 @@
+"""Torch models and the one trainer they share."""

@@ -1,0 +1,1 @@
+"""The BRIDGE: one file a station; each reads, computes and writes, and exchanges addresses."""
