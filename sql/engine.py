@@ -1,0 +1,96 @@
+"""The interface of an engine: named relations made from .sql files, and Parquet in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import jinja2
+import pyarrow as pa
+
+HERE = Path(__file__).parent
+
+
+class EngineError(RuntimeError):
+    """A query could not run: the engine's own message, without its stack."""
+
+
+class EngineMissing(EngineError):
+    """What an engine needs is not on this machine; the message says what to install."""
+
+
+class Dialect(Protocol):
+    """The few expressions that DuckDB and Spark spell differently; all else is in the portable subset."""
+
+    def quote(self, identifier: str) -> str:
+        """Return a column name as a quoted identifier."""
+
+    def json_row(self, columns: Sequence[str]) -> str:
+        """Return an expression: the columns as one JSON object, nulls kept."""
+
+    def hash_row(self, columns: Sequence[str]) -> str:
+        """Return an expression: a 64-bit hash of the columns, equal for equal rows of one engine."""
+
+    def parse_time(self, text: str, pattern: str) -> str:
+        """Return an expression: text as TIMESTAMP by a strptime pattern, NULL where it does not fit."""
+
+
+class Engine(Protocol):
+    """Runs one SELECT a file; the file's stem is the name of the relation that it makes."""
+
+    name: str
+    dialect: Dialect
+
+    def parquet(self, name: str, paths: Sequence[Path]) -> None:
+        """Make relation `name` a view over Parquet files (columns by name; absent ones are null)."""
+
+    def table(self, name: str, rows: pa.Table) -> None:
+        """Make relation `name` from a small Arrow table; how values are bound."""
+
+    def view(self, name: str, query: str) -> None:
+        """Make relation `name` a view, computed anew by each reader."""
+
+    def materialise(self, name: str, query: str) -> None:
+        """Make relation `name` and compute it once; it may spill to disk."""
+
+    def number(self, name: str, relation: str, key: str, column: str) -> None:
+        """Make relation `name`: `relation` with INT `column` 0, 1, 2... in ascending order of `key`."""
+
+    def write(
+        self, query: str, folder: Path, order_by: Sequence[str] = (), partition_by: Sequence[str] = ()
+    ) -> None:
+        """Write a query as zstd Parquet files in a new folder; with order_by their names are in order."""
+
+    def fetch(self, query: str) -> pa.Table:
+        """Return a query's rows as an Arrow table; for results that fit in memory."""
+
+    def close(self) -> None:
+        """Drop every relation and free what they held."""
+
+
+def render(stem: str, values: Mapping[str, object] | None = None) -> str:
+    """Return the text of `sql/<stem>.sql` with its template filled.
+
+    Only identifiers and expressions that were validated may be given; values are bound through
+    `Engine.table`. An undefined name in the template is an error.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - the output is SQL, made of validated identifiers
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(f"{stem}.sql").render(**(values or {}))
+
+
+def literal(text: str) -> str:
+    """Return text as an SQL string literal that both engines read alike.
+
+    Backslashes are escapes in Spark's literals and not in DuckDB's, so a text that holds one, or a
+    control character, is refused.
+    """
+    if "\\" in text or any(ord(character) < 32 for character in text):
+        raise EngineError(f"expected text without backslashes and control characters, got {text!r}")
+    return "'" + text.replace("'", "''") + "'"

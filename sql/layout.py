@@ -1,0 +1,149 @@
+"""What a source of interaction logs looks like: its files, its columns, its clock and its rules."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+"""The names a configuration may give to rules and attributes; they become SQL identifiers and file names."""
+
+CANONICAL = (
+    "user_id",
+    "item_id",
+    "timestamp",
+    "event_date",
+    "event_type",
+    "value",
+    "weight",
+    "session_id",
+    "position",
+    "file_id",
+    "line",
+    "rest",
+    "raw",
+    "rule",
+    "outcome",
+)
+"""Column names of the interactions table; an attribute may not take one of them."""
+
+Format = Literal["auto", "csv", "jsonl", "parquet"]
+IdType = Literal["string", "int64"]
+
+
+class Section(BaseModel):
+    """A section of the configuration: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Reading(Section):
+    """How one kind of file is read: shared by the logs and the catalogues."""
+
+    format: Format = Field("auto", description="csv, jsonl or parquet; auto goes by the file's suffix.")
+    delimiter: str = Field(",", min_length=1, max_length=4, description="Field separator of CSV files.")
+    encoding: str = Field("utf-8", description="Character encoding of CSV and JSON lines.")
+    header: bool = Field(True, description="Whether a CSV file's first line names its columns.")
+    column_names: tuple[str, ...] = Field((), description="Column names of CSV files without a header.")
+    null_values: tuple[str, ...] = Field(("",), description="Texts that mean 'no value'.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError:
+            raise ValueError(f"expected a character encoding such as utf-8 or latin-1, got {value!r}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _names_without_header(self) -> Reading:
+        if not self.header and not self.column_names:
+            raise ValueError("header = false needs column_names = [...]")
+        if self.header and self.column_names:
+            raise ValueError("column_names are for files without a header; set header = false")
+        return self
+
+
+class Columns(Section):
+    """Which column of the source holds what."""
+
+    user: str = Field(description="The user's id.")
+    item: str = Field(description="The item's id.")
+    timestamp: str = Field(description="When the event happened.")
+    event_type: str | None = Field(None, description="Kind of event: view, purchase...")
+    value: str | None = Field(None, description="Rating or another value of the event.")
+    weight: str | None = Field(None, description="A factor on the event's strength.")
+    session: str | None = Field(None, description="The session's id.")
+    position: str | None = Field(None, description="Order among a user's events of equal timestamp.")
+
+    def mapped(self) -> dict[str, str]:
+        """Return canonical name -> source column, for the columns that are mapped."""
+        return {name: column for name, column in self if column is not None}
+
+
+class Rule(Section):
+    """A named SQL predicate over the columns of an interaction."""
+
+    name: Annotated[str, Field(pattern=NAME.pattern, description="The rule's name, as it is reported.")]
+    where: Annotated[str, Field(min_length=1, description="Rows for which this holds break the rule.")]
+
+
+class Source(Reading):
+    """The [source] section: where the logs are and how their rows become interactions."""
+
+    path: str | tuple[str, ...] = Field(description="A file, folder, glob or URL-style address, or several.")
+    file_date: str | None = Field(
+        None, description="strptime pattern of the date in a file's name, for example %Y-%m-%d."
+    )
+    columns: Columns
+    attributes: dict[str, str] = Field({}, description="Further columns kept: name -> source column.")
+    id_type: IdType = Field("string", description="Type of user and item ids.")
+    timestamp_format: str = Field("iso", description="iso, epoch_s, epoch_ms, epoch_us or a strptime pattern.")
+    time_zone: str = Field("UTC", description="Zone of timestamps without one, and of the day's midnight.")
+    event_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        {}, description="Strength of each event type; with it, other types are quarantined."
+    )
+    min_date: date = Field(date(1990, 1, 1), description="Earlier events are quarantined.")
+    max_date: date = Field(date(2100, 1, 1), description="Later events are quarantined.")
+    quarantine: tuple[Rule, ...] = Field((), description="Rows that break one of these are quarantined.")
+    exclude: tuple[Rule, ...] = Field((), description="Rows left out on purpose, counted by rule.")
+
+    @field_validator("path")
+    @classmethod
+    def _some_path(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not value or not all(value if isinstance(value, tuple) else (value,)):
+            raise ValueError("expected a file, folder, glob or address, got nothing")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"expected an IANA time zone such as Europe/London, got {value!r}")
+        return ZoneInfo(value).key
+
+    @field_validator("timestamp_format")
+    @classmethod
+    def _known_format(cls, value: str) -> str:
+        if value not in {"iso", "epoch_s", "epoch_ms", "epoch_us"} and "%Y" not in value:
+            raise ValueError(
+                f"expected iso, epoch_s, epoch_ms, epoch_us or a strptime pattern with %Y, got {value!r}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _names(self) -> Source:
+        for name in self.attributes:
+            if not NAME.fullmatch(name) or name in CANONICAL:
+                raise ValueError(f"attribute {name!r}: expected a free name of a-z, 0-9 and _, got {name!r}")
+        names = [rule.name for rule in (*self.quarantine, *self.exclude)]
+        if len(set(names)) != len(names):
+            raise ValueError(f"rule names must differ, got {names}")
+        if self.event_weights and self.columns.event_type is None:
+            raise ValueError("event_weights needs columns.event_type")
+        return self
