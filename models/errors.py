@@ -1,0 +1,7 @@
+"""The error of the models room."""
+
+from __future__ import annotations
+
+
+class ModelError(ValueError):
+    """A configuration, data set, artefact or argument that a model refuses; says what was expected."""
