@@ -73,13 +73,15 @@ class Model(ABC, Generic[C]):
     """A recommender: ``Model(config).fit(dataset, options).recommend(histories, n)``.
 
     ``evidence_only`` is for models where a score of 0 or less means "nothing speaks for this item": such
-    items are never recommended and the list is padded. ``report`` holds what the training had to say
-    (seconds, losses).
+    items are never recommended and the list is padded. Unless ``serves_cold_items``, an item without a single
+    training weight is never recommended either: its score would be an accident of the initial values.
+    ``report`` holds what the training had to say (seconds, losses, device).
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
     evidence_only: ClassVar[bool] = False
+    serves_cold_items: ClassVar[bool] = False
 
     def __init__(self, config: C | None = None) -> None:
         self.config: C = config if config is not None else cast("C", self.Config())
@@ -88,6 +90,7 @@ class Model(ABC, Generic[C]):
                 f"expected a {self.Config.__qualname__} for {self.name}, got {type(config).__name__}"
             )
         self.n_items = 0
+        self.trained_items: npt.NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self.report: dict[str, Any] = {}
 
     @abstractmethod
@@ -114,6 +117,7 @@ class Model(ABC, Generic[C]):
                 f"expected at least one weight to train {self.name}, got {dataset.matrix.shape} empty"
             )
         self.n_items = dataset.n_items
+        self.trained_items = np.bincount(dataset.matrix.indices, minlength=self.n_items) > 0
         self.report = {}
         started = time.perf_counter()
         self._fit(dataset, options or TrainingOptions())
@@ -174,7 +178,11 @@ class Model(ABC, Generic[C]):
         self._check(histories)
         if exclude is not None and exclude.shape != histories.matrix.shape:
             raise ModelError(f"expected exclude of shape {histories.matrix.shape}, got {exclude.shape}")
+        if allowed is not None and allowed.shape != (self.n_items,):
+            raise ModelError(f"expected allowed of shape ({self.n_items},), got {allowed.shape}")
         above = 0.0 if self.evidence_only else None
+        if not self.serves_cold_items:
+            allowed = self.trained_items if allowed is None else allowed & self.trained_items
         item_vectors = self.item_vectors() if isinstance(self, Factorised) else None
         step = block_users(self.n_items) if item_vectors is None else FACTOR_USERS
         for start in range(0, len(histories), step):

@@ -36,9 +36,14 @@ class TrainingOptions:
     @property
     def workers(self) -> int:
         """Number of threads to start, at least 1."""
-        return self.threads if self.threads > 0 else len(os.sched_getaffinity(0))
+        return workers(self.threads)
 
     def report(self, model: str, epoch: int, epochs: int, **metrics: float) -> None:
         """Call ``progress`` when there is one."""
         if self.progress is not None:
             self.progress(Progress(model, epoch, epochs, metrics))
+
+
+def workers(threads: int) -> int:
+    """Return the number of threads to start: ``threads``, or every core this process may use for 0."""
+    return threads if threads > 0 else len(os.sched_getaffinity(0))

@@ -11,7 +11,6 @@ at once, never their shape.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models.errors import ModelError
+from models.options import workers
 
 FloatArray = npt.NDArray[np.float32]
 BLOCK_BYTES = 512 * 2**20
@@ -234,9 +234,10 @@ class _Selection:
             raise ModelError(f"expected finite scores, got others for the user in row {start + row}")
 
 
-def workers(threads: int) -> int:
-    """Return the number of threads to start: ``threads``, or every core this process may use for 0."""
-    return threads if threads > 0 else len(os.sched_getaffinity(0))
+def product_block(user_vectors: FloatArray, item_vectors: FloatArray) -> FloatArray:
+    """Return the scores of one block of ``block_users`` users, bit for bit those of ``top_n_factors``."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        return np.asarray(np.matmul(user_vectors.copy(), item_vectors.T))
 
 
 def _check_vectors(user_vectors: FloatArray, item_vectors: FloatArray) -> None:
@@ -249,3 +250,14 @@ def _check_vectors(user_vectors: FloatArray, item_vectors: FloatArray) -> None:
             )
     if user_vectors.shape[1] != item_vectors.shape[1]:
         raise ModelError(f"expected vectors of one width, got {user_vectors.shape}, {item_vectors.shape}")
+
+
+def similar_vectors(vectors: FloatArray, items: npt.NDArray[np.integer], n: int) -> TopN:
+    """Return for each of ``items`` the ``n`` others with the largest cosine, where it is above 0."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    itself = sparse.csr_array(
+        (np.ones(len(items), np.float32), np.asarray(items, np.int32), np.arange(len(items) + 1)),
+        shape=(len(items), len(vectors)),
+    )
+    return top_n_factors(units[items], units, n, exclude=itself, above=0.0)

@@ -1,0 +1,150 @@
+"""A trained model on disk: ``arrays.npz`` and ``artefact.json``, checked when read. Never pickle.
+
+``artefact.json`` is written last, so a folder without it is no artefact. It holds the model's name and
+configuration, shape and dtype of every array, the SHA-256 of ``arrays.npz``, versions, the training report,
+and a digest of itself. The same model gives the same bytes of ``arrays.npz``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import zipfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from models import registry
+from models.base import Model
+from models.errors import ModelError
+
+FORMAT = 1
+MANIFEST = "artefact.json"
+ARRAYS = "arrays.npz"
+TRAINED_ITEMS = "trained_items"
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def save(model: Model[Any], folder: Path) -> Path:
+    """Write the model into ``folder`` (made when missing; replaces an artefact in it) and return it."""
+    if model.n_items == 0:
+        raise ModelError(f"model {model.name} is not fitted: there is nothing to save")
+    arrays = {TRAINED_ITEMS: model.trained_items, **model._arrays()}
+    _check_finite(arrays, model.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    part = folder / f"{ARRAYS}.part"
+    with part.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    part.replace(folder / ARRAYS)
+    with (folder / ARRAYS).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    content = {
+        "format": FORMAT,
+        "model": model.name,
+        "config": model.config.model_dump(mode="json"),
+        "n_items": model.n_items,
+        "arrays": {
+            name: {"shape": list(a.shape), "dtype": a.dtype.str} for name, a in sorted(arrays.items())
+        },
+        "sha256": digest,
+        "device": model.report.get("device", "cpu"),
+        "versions": _versions(),
+        "report": model.report,
+    }
+    text = json.dumps(content | {"digest": _digest(content)}, indent=2, sort_keys=True, allow_nan=False)
+    part = folder / f"{MANIFEST}.part"
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(folder / MANIFEST)
+    return folder
+
+
+def load(folder: Path) -> Model[Any]:
+    """Return the model in ``folder``, ready to recommend.
+
+    Raises
+    ------
+    ModelError
+        When a file is missing or was changed: a digest, a shape, a dtype, a value that is not finite, a
+        pickle.
+    """
+    manifest = read_manifest(folder)
+    path = folder / ARRAYS
+    if not path.is_file():
+        raise ModelError(f"expected {path}, which {MANIFEST} describes, got no such file")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != manifest["sha256"]:
+            raise ModelError(f"expected {path} with SHA-256 {manifest['sha256']}, got {digest}")
+        file.seek(0)
+        arrays = _read_arrays(file, path)
+    found = {
+        name: {"shape": list(array.shape), "dtype": array.dtype.str} for name, array in sorted(arrays.items())
+    }
+    if found != manifest["arrays"]:
+        raise ModelError(f"expected the arrays {manifest['arrays']} in {path}, got {found}")
+    _check_finite(arrays, str(path))
+    model = registry.create(manifest["model"], manifest["config"])
+    model.n_items = manifest["n_items"]
+    model.report = manifest["report"]
+    model.trained_items = arrays.pop(TRAINED_ITEMS, np.zeros(0, dtype=np.bool_))
+    if model.trained_items.dtype != np.bool_ or model.trained_items.shape != (model.n_items,):
+        raise ModelError(f"expected {TRAINED_ITEMS} bool ({model.n_items},) in {path}")
+    try:
+        model._restore(arrays)
+    except KeyError as error:
+        raise ModelError(
+            f"expected an array {error} for {model.name} in {path}, got {sorted(arrays)}"
+        ) from error
+    return model
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the checked content of ``artefact.json``, for reports: config, report, versions, sha256."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ModelError(f"expected a model artefact in {folder}, got no {MANIFEST}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"expected JSON in {path}, got {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ModelError(f"expected an artefact of format {FORMAT} in {path}")
+    digest = content.pop("digest", None)
+    if digest != _digest(content):
+        raise ModelError(f"expected digest {_digest(content)} in {path}, got {digest}: it was changed")
+    return content
+
+
+def _read_arrays(file: BinaryIO, path: Path) -> Arrays:
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise ModelError(f"expected plain arrays in {path}, got {error}") from error
+
+
+def _check_finite(arrays: Arrays, where: str) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ModelError(f"expected numbers in array {name} of {where}, got {array.dtype}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelError(f"expected finite values in array {name} of {where}")
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    installed = {name: metadata.version(name) for name in ("numpy", "scipy")}
+    try:
+        own = metadata.version("nightshelf")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        own = "not installed"
+    return {"python": platform.python_version(), "nightshelf": own, **installed}

@@ -1,0 +1,107 @@
+"""Item-based nearest neighbours."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy import sparse
+
+from models.base import Model, ModelConfig, TrainingOptions
+from models.dataset import Dataset, Histories
+from models.errors import ModelError
+from models.neighbours.weighting import weighted
+from models.topn import TopN, block_users, top_n
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class ItemKNNConfig(ModelConfig):
+    """Configuration of item-based nearest neighbours."""
+
+    neighbours: int = Field(default=100, ge=1, description="neighbours kept for each item")
+    weighting: Literal["bm25", "tfidf", "none"] = Field(
+        default="bm25", description="weights of the item columns before the cosine"
+    )
+    shrink: float = Field(
+        default=100.0, ge=0, description="added to the cosine's denominator: doubts rare items"
+    )
+
+
+class ItemKNN(Model[ItemKNNConfig]):
+    """An item is recommended to users of the items it resembles.
+
+    score(u, i) = sum of weight(u, j) * s(i, j) over the items j of u's history among i's nearest neighbours,
+
+    s(i, j) = <w_i, w_j> / (|w_i| |w_j| + shrink), w_i the weighted column of item i over users: Sarwar et al.
+    2001 with the shrink term and the weights of Ferrari Dacrema et al. 2021 (see
+    models.neighbours.weighting). Ties between neighbours go to the smaller item index. A score of 0 means no
+    neighbour in the history: never recommended.
+    """
+
+    name = "item_knn"
+    Config = ItemKNNConfig
+    evidence_only = True
+
+    def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
+        columns = weighted(dataset.matrix, self.config.weighting)
+        by_item = columns.T.tocsr()  # (n_items, n_users)
+        norms = np.sqrt(by_item.multiply(by_item).sum(axis=1)).astype(np.float32)
+        step = block_users(self.n_items)
+
+        def nearest(start: int) -> TopN:
+            return self._nearest(by_item[start : start + step] @ columns, norms, start)
+
+        with ThreadPoolExecutor(min(options.workers, 4)) as pool:  # 4: a block of products is some 100 MiB
+            top = TopN.stack(pool.map(nearest, range(0, self.n_items, step)), self.config.neighbours)
+        self._keep(top.items, np.where(top.items < 0, np.float32(0), top.scores))
+
+    def _nearest(self, products: sparse.csr_array, norms: FloatArray, start: int) -> TopN:
+        """Return the neighbours of the items from ``start`` on, given their products with all items."""
+        rows = np.arange(products.shape[0])
+        own = np.repeat(norms[start + rows], np.diff(products.indptr))
+        products.data /= own * norms[products.indices] + np.float32(self.config.shrink)
+        itself = sparse.csr_array(
+            (np.ones(len(rows), np.float32), (start + rows).astype(np.int32), np.arange(len(rows) + 1)),
+            shape=products.shape,
+        )
+        dense = products.toarray()
+        return top_n(dense, self.config.neighbours, exclude=itself, above=0.0, threads=1, overwrite=True)
+
+    def _keep(self, items: npt.NDArray[np.int32], similarities: FloatArray) -> None:
+        """Keep the neighbours (n_items, neighbours), padded with -1 and 0, and their transposed matrix."""
+        self._neighbours, self._similarities = items, similarities
+        filled = items >= 0
+        target = np.repeat(np.arange(len(items), dtype=np.int32), filled.sum(axis=1))
+        parts = (similarities[filled], (items[filled], target))
+        self._matrix = sparse.coo_array(
+            parts, shape=(self.n_items, self.n_items)
+        ).tocsr()  # [history, target]
+
+    def similar_items(self, items: npt.NDArray[np.integer], n: int) -> TopN:
+        """Return the ``n`` nearest neighbours of each of ``items``; at most ``neighbours`` are known."""
+        width = min(n, self.config.neighbours)
+        top = TopN.empty(len(items), n)
+        top.items[:, :width] = self._neighbours[items, :width]
+        top.scores[:, :width] = np.where(top.items[:, :width] < 0, -np.inf, self._similarities[items, :width])
+        return top
+
+    def _scores(self, histories: Histories) -> FloatArray:
+        return np.asarray((histories.matrix @ self._matrix).toarray(), dtype=np.float32)
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {"neighbours": self._neighbours, "similarities": self._similarities}
+
+    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        items, similarities = arrays["neighbours"], arrays["similarities"]
+        shape = (self.n_items, self.config.neighbours)
+        if items.shape != shape or similarities.shape != shape or items.dtype != np.int32:
+            raise ModelError(f"expected neighbours int32 {shape}, got {items.dtype} {items.shape}")
+        if items.min() < -1 or items.max() >= self.n_items:
+            raise ModelError(
+                f"expected neighbours from -1 to {self.n_items - 1}, got {items.min()}..{items.max()}"
+            )
+        self._keep(items, similarities)

@@ -1,0 +1,35 @@
+"""Weights of a user-item matrix before a similarity: items are the documents, users the terms."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from scipy import sparse
+
+K1, B = 1.2, 0.75  # Okapi's usual constants
+
+
+def weighted(matrix: sparse.csr_array, weighting: Literal["bm25", "tfidf", "none"]) -> sparse.csr_array:
+    """Return the matrix (n_users, n_items) float32 with new weights at the same places.
+
+    With idf(u) = ln(1 + n_items / items of u), a user who takes everything says little about each item:
+
+    - tfidf: sqrt(w) * idf(u);
+    - bm25: w (K1 + 1) / (K1 (1 - B + B |i| / mean |i|) + w) * idf(u), |i| the sum of the weights of item i
+      (Robertson and Walker 1994; the "1 +" inside the logarithm keeps every weight positive).
+    """
+    if weighting == "none":
+        return matrix
+    n_items = matrix.shape[1]
+    counts = np.diff(matrix.indptr)
+    idf = np.log1p(n_items / np.maximum(counts, 1))
+    weights = matrix.data.astype(np.float64)
+    if weighting == "tfidf":
+        weights = np.sqrt(weights)
+    else:
+        lengths = np.bincount(matrix.indices, weights, minlength=n_items)
+        length = 1 - B + B * lengths / lengths[lengths > 0].mean()
+        weights = weights * (K1 + 1) / (K1 * length[matrix.indices] + weights)
+    data = (weights * np.repeat(idf, counts)).astype(np.float32)
+    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,0 +1,46 @@
+"""Popularity: the same ranking for every user."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from models.base import Model, ModelConfig, TrainingOptions
+from models.dataset import Dataset, Histories
+from models.errors import ModelError
+
+
+class PopularityConfig(ModelConfig):
+    """Configuration of popularity."""
+
+    count: Literal["users", "weight"] = Field(
+        default="users",
+        description="what is counted: users of the item, or the sum of their training weights",
+    )
+
+
+class Popularity(Model[PopularityConfig]):
+    """An item's score is the number of its users, or the sum of their weights (summed in float64)."""
+
+    name = "popularity"
+    Config = PopularityConfig
+    evidence_only = True
+
+    def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:  # noqa: ARG002
+        matrix = dataset.matrix
+        weights = matrix.data.astype(np.float64) if self.config.count == "weight" else None
+        self._popularity = np.bincount(matrix.indices, weights, minlength=self.n_items).astype(np.float32)
+
+    def _scores(self, histories: Histories) -> npt.NDArray[np.float32]:
+        return np.repeat(self._popularity[None], len(histories), axis=0)  # (n_users, n_items)
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {"popularity": self._popularity}
+
+    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self._popularity = arrays["popularity"]
+        if self._popularity.shape != (self.n_items,):
+            raise ModelError(f"expected popularity ({self.n_items},), got {self._popularity.shape}")
