@@ -1,0 +1,100 @@
+"""Files written so that a reader or a power cut never meets half of one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.errors import StoreError
+
+_REASONS: Final = {
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOTDIR: "a file stands where a folder is needed",
+    errno.EEXIST: "a file stands where a folder is needed",
+}
+
+
+def readable(size: float) -> str:
+    """Return a number of bytes as text, such as '1.5 GiB'."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file, read as a stream."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write below `path` into a StoreError with the reason."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REASONS:
+            raise
+        where = error.filename or path
+        raise StoreError(f"cannot write {where}: {_REASONS[error.errno]}") from error
+
+
+def write_json_atomically(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace `path` by `content` as JSON, so that a reader finds the old or the new file, whole.
+
+    Dates and paths become text; NaN and infinity are a ValueError, since JSON has none.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    with writing(path):
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync(path.parent)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; StoreError when it is unreadable or not an object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise StoreError(f"expected a JSON object in {path}, got {type(content).__name__}")
+    return content
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"expected a JSON value, got {type(value).__name__}")

@@ -1,0 +1,115 @@
+"""manifest.json: what a release is, what it was made from, and the hash of every file in it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.parquet as pq
+
+from tasks.errors import StoreError
+from tasks.files import sha256_of
+from tasks.release_database import DATABASE
+from tasks.store import split_release_id
+from tasks.tables import TABLES
+
+MANIFEST: Final = "manifest.json"
+VERSION: Final = 1  # of the manifest's own layout
+FACTS: Final = (
+    "code_version",
+    "configuration",
+    "inputs",
+    "row_accounting",
+    "model_metrics",
+    "warnings",
+    "devices",
+    "stations",
+)
+_RELEASE_FILES: Final = (*(f"{name}.parquet" for name in TABLES), DATABASE)
+_USERINFO: Final = re.compile(r"(?<=://)(?:[^/\s@:]*:(?!\d+(?:/|$))[^\s@]*|[^/\s@]*)@")
+_SECRET_PARAMETER: Final = re.compile(
+    r"(?i)([?&;][^=&\s]*(?:token|secret|signature|password|sig|key)=)[^&\s#]+"
+)
+_SECRET_KEY: Final = re.compile(
+    r"(?i)(?:^|_)(?:password|passwd|secret|token|api_?key|access_?key|credentials?)$"
+)
+
+
+def build_manifest(
+    folder: Path,
+    release_id: str,
+    facts: Mapping[str, Any],
+    content: Mapping[str, str],
+    *,
+    created_at: dt.datetime,
+    expires_at: dt.datetime,
+) -> dict[str, Any]:
+    """Return the manifest of the files in `folder`; `content` is the hash per table of the DuckDB file.
+
+    `facts` are the caller's: the names in FACTS, each given, and any others; StoreError when one lacks or
+    takes a name of the manifest's own. Credentials in them are replaced, and figures that are not finite become
+    null.
+    """
+    missing = [name for name in FACTS if name not in facts]
+    if missing:
+        raise StoreError(f"expected facts {', '.join(FACTS)} for the manifest; missing: {', '.join(missing)}")
+    as_of, run_id = split_release_id(release_id)
+    own: dict[str, Any] = {
+        "manifest_version": VERSION,
+        "release_id": release_id,
+        "as_of": as_of,
+        "run_id": run_id,
+        "created_at": created_at.isoformat(),
+        "expires_at": expires_at.isoformat(),
+        "files": {name: _described(folder / name) for name in _RELEASE_FILES},
+        "database_content": dict(content),
+    }
+    taken = sorted({*own, "sequence", "published_at", "audit"} & set(facts))
+    if taken:
+        raise StoreError(f"expected facts beside the manifest's own names, got {', '.join(taken)}")
+    return {**own, **redacted(dict(facts))}
+
+
+def redacted(value: Any) -> Any:
+    """Return a copy without secrets: credentials in addresses, and values under names such as `password`."""
+    if isinstance(value, Mapping):
+        return {
+            str(key): "***" if _SECRET_KEY.search(str(key)) and item else redacted(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redacted(item) for item in value]
+    if isinstance(value, Path):
+        return redacted(str(value))
+    if isinstance(value, str):
+        return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub("***@", value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def file_problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the files of a release: missing, changed, or strange; empty if whole."""
+    expected = manifest.get("files")
+    if not isinstance(expected, dict) or set(expected) != set(_RELEASE_FILES):
+        return [f"{MANIFEST} does not list the files {', '.join(_RELEASE_FILES)}"]
+    problems = []
+    for name, described in expected.items():
+        path = folder / name
+        if not path.is_file() or path.is_symlink():
+            problems.append(f"{name} is missing")
+        elif path.stat().st_size != described["bytes"]:
+            problems.append(f"{name}: expected {described['bytes']} bytes, got {path.stat().st_size}")
+        elif (found := sha256_of(path)) != described["sha256"]:
+            problems.append(f"{name}: expected sha256 {described['sha256']}, got {found}")
+    strangers = sorted(path.name for path in folder.iterdir() if path.name not in (*expected, MANIFEST))
+    return problems + [f"{name} is not part of the release" for name in strangers]
+
+
+def _described(path: Path) -> dict[str, Any]:
+    rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
+    return {"sha256": sha256_of(path), "bytes": path.stat().st_size, "rows": rows}

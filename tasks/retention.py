@@ -1,0 +1,72 @@
+"""What the store forgets: old releases, leftovers of dead runs, and deletions that did not finish."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+from collections.abc import Collection
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from tasks.errors import StoreError
+from tasks.files import sync, writing
+from tasks.published import previous, releases
+from tasks.store import Store
+
+_TRASH: Final = ".trash-"
+
+
+def retain(store: Store, keep: int) -> list[str]:
+    """Remove the releases beyond the `keep` last published and return their ids.
+
+    The active release and the one a rollback leads to are always kept. The caller holds the store's lock.
+    """
+    if keep < 1:
+        raise StoreError(f"expected to keep at least 1 release, got {keep}")
+    last = releases(store)
+    safe = {release.release_id for release in last[:keep]} | {previous(store)}
+    removed = [release for release in last if not release.active and release.release_id not in safe]
+    for release in removed:
+        discard(release.folder)
+    return [release.release_id for release in removed]
+
+
+def clean(
+    store: Store, keep_runs: Collection[str] = (), older_than: timedelta = timedelta(days=2)
+) -> list[Path]:
+    """Remove unfinished deletions, temporary files, and staging folders untouched for `older_than`.
+
+    `keep_runs` are ids of runs whose staging stays whatever its age. Returns what was removed. The caller holds
+    the store's lock, so that no other run is at work.
+    """
+    trash = [*store.releases.glob(f"{_TRASH}*"), *store.runs.glob(f"*/*/{_TRASH}*")]
+    before = time.time() - older_than.total_seconds()
+    stale = [
+        folder
+        for folder in store.runs.glob("*/*/staging")
+        if folder.parent.name not in keep_runs and not folder.is_symlink() and _touched(folder) < before
+    ]
+    temporary = list(store.root.glob(".*.tmp"))
+    with writing(store.root):
+        for path in temporary:
+            path.unlink()
+        for folder in trash:
+            shutil.rmtree(folder)
+    for folder in stale:
+        discard(folder)
+    return sorted([*temporary, *trash, *stale])
+
+
+def discard(folder: Path) -> None:
+    """Delete a folder so that no reader or crash meets half of it: renamed out of the way first."""
+    trash = folder.with_name(f"{_TRASH}{folder.name}-{secrets.token_hex(4)}")
+    with writing(folder):
+        folder.rename(trash)
+        sync(folder.parent)
+        shutil.rmtree(trash)
+
+
+def _touched(folder: Path) -> float:
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))

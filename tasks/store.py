@@ -1,0 +1,207 @@
+"""The store: the one folder that holds everything Nightshelf keeps; its layout and its lock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tasks.errors import StoreError
+from tasks.files import read_json, readable, sha256_of, sync, write_json_atomically, writing
+
+__all__ = [
+    "Store",
+    "checked_date",
+    "checked_name",
+    "is_release_id",
+    "read_json",
+    "readable",
+    "release_id_of",
+    "sha256_of",
+    "split_release_id",
+    "sync",
+    "write_json_atomically",
+    "writing",
+]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_RELEASE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})-([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
+
+
+@dataclass(frozen=True)
+class Store:
+    """The addresses of a store; every path it gives lies inside `root`, or it raises StoreError."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(os.path.abspath(self.root)))  # noqa: PTH100 - keeps a linked root
+
+    @property
+    def ingests(self) -> Path:
+        """Committed ingest manifests."""
+        return self._inside("ingests")
+
+    @property
+    def interactions(self) -> Path:
+        """Accepted events, by event_date."""
+        return self._inside("interactions")
+
+    @property
+    def quarantine(self) -> Path:
+        """Refused rows, by event_date."""
+        return self._inside("quarantine")
+
+    @property
+    def runs(self) -> Path:
+        """Working folders of runs, by as_of and run id."""
+        return self._inside("runs")
+
+    @property
+    def releases(self) -> Path:
+        """Published releases."""
+        return self._inside("releases")
+
+    @property
+    def pointer(self) -> Path:
+        """current.json, which names the active release."""
+        return self._inside("current.json")
+
+    def ingest(self, ingest_id: str) -> Path:
+        """Return the manifest of one ingest."""
+        return self._inside("ingests", f"{checked_name('ingest id', ingest_id)}.json")
+
+    def run(self, as_of: dt.date | str, run_id: str) -> Path:
+        """Return the folder of one run."""
+        return self._inside("runs", str(checked_date(as_of)), checked_name("run id", run_id))
+
+    def dataset(self, as_of: dt.date | str, run_id: str) -> Path:
+        """Return the folder of a run's dataset."""
+        return self._inside_run(as_of, run_id, "dataset")
+
+    def model(self, as_of: dt.date | str, run_id: str, name: str) -> Path:
+        """Return the folder of one model artefact of a run."""
+        return self._inside_run(as_of, run_id, "models", checked_name("model name", name))
+
+    def staging(self, as_of: dt.date | str, run_id: str) -> Path:
+        """Return the folder where a run's release is built."""
+        return self._inside_run(as_of, run_id, "staging")
+
+    def data_docs(self, as_of: dt.date | str, run_id: str) -> Path:
+        """Return the folder of a run's validation report."""
+        return self._inside_run(as_of, run_id, "data_docs")
+
+    def release(self, release_id: str) -> Path:
+        """Return the folder of one release."""
+        return self._inside("releases", "{}-{}".format(*split_release_id(release_id)))
+
+    def _inside_run(self, as_of: dt.date | str, run_id: str, *parts: str) -> Path:
+        return self._inside(*self.run(as_of, run_id).relative_to(self.root).parts, *parts)
+
+    def _inside(self, *parts: str) -> Path:
+        path = self.root.joinpath(*parts)
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(os.path.realpath(self.root)):
+            raise StoreError(f"expected a path inside the store {self.root}, but {path} leads to {real}")
+        return path
+
+    def create(self) -> Store:
+        """Create missing folders and prove that the store can be written; StoreError if it cannot."""
+        with writing(self.root):
+            for folder in (self.ingests, self.interactions, self.quarantine, self.runs, self.releases):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".{secrets.token_hex(6)}.tmp"
+            probe.write_bytes(b"writable")
+            probe.unlink()
+        return self
+
+    def require_free(self, needed: int) -> None:
+        """Raise StoreError unless the store's disk has `needed` bytes free."""
+        with writing(self.root):
+            free = shutil.disk_usage(self.root).free
+        if free < needed:
+            raise StoreError(
+                f"not enough disk space in {self.root}: needed {readable(needed)}, free {readable(free)}"
+            )
+
+    @contextmanager
+    def lock(self, purpose: str, wait: float = 0.0) -> Iterator[None]:
+        """Hold the store's one writer lock; after `wait` seconds StoreError says who holds it.
+
+        The lock is the operating system's, so a dead process holds none; the file beside it only informs.
+        """
+        from filelock import FileLock, Timeout
+
+        holder = self._inside(".lock.holder.json")
+        with writing(self.root):
+            lock = FileLock(self._inside(".lock"), timeout=wait, is_singleton=False)
+            try:
+                lock.acquire()
+            except Timeout:
+                raise StoreError(f"the store {self.root} is locked by {_held_by(holder)}") from None
+        try:
+            since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            facts = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose, "since": since}
+            write_json_atomically(holder, facts)
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+
+def checked_name(kind: str, name: str) -> str:
+    """Return `name` if it is 1-64 of A-Z a-z 0-9 _ -, starting with a letter or digit; StoreError if not."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or not name.isascii():
+        raise StoreError(f"expected a {kind} of 1-64 letters, digits, '_' or '-', got {name!r}")
+    return name
+
+
+def checked_date(value: dt.date | str) -> dt.date:
+    """Return a date from a date or its YYYY-MM-DD; StoreError for anything else, datetimes included."""
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        with suppress(ValueError):
+            return dt.date.fromisoformat(value)
+    raise StoreError(f"expected a date YYYY-MM-DD, got {value!r}")
+
+
+def release_id_of(as_of: dt.date | str, run_id: str) -> str:
+    """Return the id `<as_of>-<run_id>`, which sorts by date."""
+    return f"{checked_date(as_of)}-{checked_name('run id', run_id)}"
+
+
+def is_release_id(name: object) -> bool:
+    """Tell whether this is the id of a release, existing or not."""
+    with suppress(StoreError):
+        return bool(split_release_id(name))  # type: ignore[arg-type]
+    return False
+
+
+def split_release_id(release_id: str) -> tuple[dt.date, str]:
+    """Return the as_of date and the run id of a release id; StoreError when it is not one."""
+    match = _RELEASE.fullmatch(release_id) if isinstance(release_id, str) else None
+    if match is None or not release_id.isascii():
+        raise StoreError(f"expected a release id <YYYY-MM-DD>-<run id>, got {release_id!r}")
+    return checked_date(match[1]), match[2]
+
+
+def _held_by(holder: Path) -> str:
+    try:
+        facts = read_json(holder)
+        pid, host = int(facts["pid"]), facts["host"]
+        if host == socket.gethostname():
+            os.kill(pid, 0)
+    except (StoreError, KeyError, TypeError, ValueError, ProcessLookupError):
+        return "another process"  # between taking the lock and naming itself, or a leftover of a dead one
+    except PermissionError:
+        pass  # alive, another user's
+    return f"pid {pid} on {host} ({facts.get('purpose')}) since {facts.get('since')}"
