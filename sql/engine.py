@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import jinja2
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from sql.landing import Landing, RawFile, Scan
+    from sql.layout import Reading
 
 HERE = Path(__file__).parent
 
@@ -23,17 +27,14 @@ class EngineMissing(EngineError):
 class Dialect(Protocol):
     """The few expressions that DuckDB and Spark spell differently; all else is in the portable subset."""
 
-    def quote(self, identifier: str) -> str:
-        """Return a column name as a quoted identifier."""
-
-    def json_row(self, columns: Sequence[str]) -> str:
-        """Return an expression: the columns as one JSON object, nulls kept."""
+    def json_row(self, columns: Mapping[str, str]) -> str:
+        """Return an expression: the columns (key -> column) as one JSON object, nulls kept."""
 
     def hash_row(self, columns: Sequence[str]) -> str:
         """Return an expression: a 64-bit hash of the columns, equal for equal rows of one engine."""
 
     def parse_time(self, text: str, pattern: str) -> str:
-        """Return an expression: text as TIMESTAMP by a strptime pattern, NULL where it does not fit."""
+        """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, NULL where it does not fit."""
 
 
 class Engine(Protocol):
@@ -41,6 +42,11 @@ class Engine(Protocol):
 
     name: str
     dialect: Dialect
+
+    def land(
+        self, files: Sequence[RawFile], scans: Mapping[int, Scan], reading: Reading, mapped: Sequence[str]
+    ) -> Landing:
+        """Read raw files into relations of text with file_id and line; see `landing.py`."""
 
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
         """Make relation `name` a view over Parquet files (columns by name; absent ones are null)."""

@@ -57,7 +57,9 @@ class Reading(Section):
         try:
             "".encode(value)
         except LookupError:
-            raise ValueError(f"expected a character encoding such as utf-8 or latin-1, got {value!r}") from None
+            raise ValueError(
+                f"expected a character encoding such as utf-8 or latin-1, got {value!r}"
+            ) from None
         return value
 
     @model_validator(mode="after")
@@ -102,8 +104,11 @@ class Source(Reading):
     )
     columns: Columns
     attributes: dict[str, str] = Field({}, description="Further columns kept: name -> source column.")
-    id_type: IdType = Field("string", description="Type of user and item ids.")
-    timestamp_format: str = Field("iso", description="iso, epoch_s, epoch_ms, epoch_us or a strptime pattern.")
+    user_id_type: IdType = Field("string", description="Type of user ids; int64 reads 17850.0 as 17850.")
+    item_id_type: IdType = Field("string", description="Type of item ids.")
+    timestamp_format: str = Field(
+        "iso", description="iso, epoch_s, epoch_ms, epoch_us or a strptime pattern."
+    )
     time_zone: str = Field("UTC", description="Zone of timestamps without one, and of the day's midnight.")
     event_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         {}, description="Strength of each event type; with it, other types are quarantined."

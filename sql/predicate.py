@@ -1,0 +1,49 @@
+"""Predicates from the configuration: parsed, checked against a list of what is allowed, and written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import sqlglot
+from sqlglot import expressions as e
+from sqlglot.errors import SqlglotError
+
+from sql.engine import EngineError, literal
+
+ALLOWED: tuple[type[e.Expression], ...] = (
+    e.And, e.Or, e.Not, e.Paren, e.EQ, e.NEQ, e.LT, e.LTE, e.GT, e.GTE, e.Between, e.In, e.Is, e.Like, e.ILike,
+    e.Column, e.Identifier, e.Literal, e.Null, e.Boolean, e.Neg, e.Add, e.Sub, e.Mul, e.Div, e.Mod,
+    e.Lower, e.Upper, e.Trim, e.Length, e.Abs, e.Coalesce, e.Substring, e.RegexpLike,
+)  # fmt: skip
+
+
+def portable(text: str, columns: Collection[str], engine: str) -> str:
+    """Return the predicate `text` as SQL of `engine` ("duckdb" or "spark").
+
+    Raises
+    ------
+    EngineError
+        If it is not one expression, names an unknown column, or uses anything outside comparisons,
+        AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic and a few text functions.
+    """
+    try:
+        tree = sqlglot.parse_one(text, read="duckdb")
+    except SqlglotError as error:
+        reason = str(error).splitlines()[0]
+        raise EngineError(f'expected a predicate such as "quantity < 0", got {text!r}: {reason}') from None
+    for node in tree.walk():
+        if isinstance(node, e.Column):
+            _known_column(node, text, columns)
+        elif isinstance(node, e.Literal):
+            literal(str(node.this))
+        elif not isinstance(node, ALLOWED) or node.args.get("query"):
+            raise EngineError(
+                f"expected comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, lower, upper, trim, "
+                f"length, abs, coalesce, substring or regexp_like, got {node.key} in {text!r}"
+            )
+    return tree.sql(dialect=engine)
+
+
+def _known_column(column: e.Column, text: str, columns: Collection[str]) -> None:
+    if column.table or column.name not in columns:
+        raise EngineError(f"unknown column {column.sql()!r} in {text!r}; known: {', '.join(sorted(columns))}")

@@ -1,0 +1,268 @@
+"""The distributed engine: the same .sql files on Spark, local or on a cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sql.careful import CarefulFile, collect, land_carefully
+from sql.engine import EngineError, EngineMissing, literal
+from sql.landing import Landing, RawFile, Scan, SourceError
+from sql.layout import Reading
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+JAVA_NEEDED = 17
+STRPTIME_TO_JAVA = {
+    "%Y": "yyyy", "%m": "MM", "%d": "dd", "%H": "HH", "%M": "mm", "%S": "ss", "%f": "SSSSSS",
+    "%y": "yy", "%b": "MMM", "%B": "MMMM", "%I": "hh", "%p": "a", "%%": "%",
+    "%-d": "d", "%-m": "M", "%-H": "H", "%-M": "m",
+}  # fmt: skip
+
+
+def java_version() -> int | None:
+    """Return the major version of the Java that Spark would start, None where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    command = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if command is None or not Path(command).exists():
+        return None
+    answer = subprocess.run([command, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
+    return int(match.group(1)) if match else None
+
+
+def require_java() -> None:
+    """Raise EngineMissing unless a Java that Spark can use is found."""
+    found = java_version()
+    if found is None or found < JAVA_NEEDED:
+        got = "no Java" if found is None else f"Java {found}"
+        raise EngineMissing(
+            f"the Spark engine needs Java {JAVA_NEEDED} or newer, got {got}: install a JDK (Debian: "
+            "apt-get install openjdk-17-jre-headless) or set JAVA_HOME, or use the duckdb engine, which needs none"
+        )
+
+
+class SparkDialect:
+    """Expressions as Spark spells them."""
+
+    def json_row(self, columns: Mapping[str, str]) -> str:
+        """Return an expression: the columns (key -> column) as one JSON object, nulls kept."""
+        pairs = ", ".join(f"{literal(key)}, {column}" for key, column in columns.items())
+        return f"to_json(named_struct({pairs}), map('ignoreNullFields', 'false'))"
+
+    def hash_row(self, columns: Sequence[str]) -> str:
+        """Return an expression: a 64-bit hash of the columns."""
+        # xxhash64 skips nulls, so (null, x) and (x, null) would collide: harmless, since equal hashes
+        # only make candidates that are then compared in full.
+        return f"xxhash64({', '.join(columns)})"
+
+    def parse_time(self, text: str, pattern: str) -> str:
+        """Return an expression: text as TIMESTAMP by a strptime pattern, NULL where it does not fit."""
+        if pattern == "iso":
+            return f"CASE WHEN {text} LIKE '____-__-__%' THEN TRY_CAST({text} AS TIMESTAMP) END"
+        java = re.sub(r"[A-Za-z]+(?![^%]*%)|%-?.", self._java_letters, pattern)
+        return f"try_to_timestamp({text}, {literal(java)})"
+
+    @staticmethod
+    def _java_letters(match: re.Match[str]) -> str:
+        found = match.group(0)
+        if not found.startswith("%"):
+            return f"'{found}'"
+        if found not in STRPTIME_TO_JAVA:
+            known = ", ".join(STRPTIME_TO_JAVA)
+            raise EngineError(f"timestamp_format: the Spark engine cannot read {found}; known: {known}")
+        return STRPTIME_TO_JAVA[found]
+
+
+class SparkEngine:
+    """Spark under ANSI SQL and UTC; `master` says where it runs.
+
+    Parameters
+    ----------
+    folder
+        Scratch space of this engine; created, and removed by `close`.
+    memory_bytes
+        The driver's heap in bytes (the executors', in local mode).
+    threads
+        Cores in local mode.
+    master
+        Spark's master address; `local` becomes `local[threads]`.
+    settings
+        Further Spark properties; they override those set here.
+    """
+
+    name = "spark"
+
+    def __init__(
+        self,
+        folder: Path,
+        memory_bytes: int,
+        threads: int,
+        master: str = "local",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        require_java()
+        from pyspark.sql import SparkSession
+
+        self.dialect = SparkDialect()
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+        local = master.startswith("local")
+        properties = {
+            "spark.driver.memory": f"{max(memory_bytes // 2**20, 512)}m",
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.ansi.enabled": "true",
+            "spark.sql.timestampType": "TIMESTAMP_LTZ",
+            "spark.sql.shuffle.partitions": str(max(threads, 1) * 4),
+            "spark.sql.parquet.compression.codec": "zstd",
+            "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+            "spark.sql.parquet.mergeSchema": "true",
+            "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+            "spark.sql.warehouse.dir": str(folder / "warehouse"),
+            "spark.local.dir": str(folder / "spill"),
+            "spark.sql.execution.arrow.pyspark.enabled": "true",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.log.level": "ERROR",
+            **({"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if local else {}),
+            **({"spark.ui.enabled": "false"} if local else {}),
+            **(settings or {}),
+        }
+        builder = SparkSession.builder.master(f"local[{max(threads, 1)}]" if master == "local" else master)
+        for key, value in properties.items():
+            builder = builder.config(key, value)
+        self._spark = builder.appName("nightshelf").getOrCreate()
+        self._cached: list[DataFrame] = []
+
+    def _sql(self, query: str) -> DataFrame:
+        try:
+            return self._spark.sql(query)
+        except Exception as error:
+            raise _engine_error(error) from error
+
+    def land(
+        self, files: Sequence[RawFile], scans: Mapping[int, Scan], reading: Reading, mapped: Sequence[str]
+    ) -> Landing:
+        """Read raw files into relations of text with file_id and line, a file a task, on the executors."""
+        del scans  # the careful reader needs no proof that rows are lines
+        folder = self._folder / "landing"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        tasks = [(file, reading, tuple(mapped), folder) for file in files]
+        answers = self.run_on_executors(_land_task, tasks)
+        for answer in answers:
+            if isinstance(answer, str):
+                raise SourceError(answer)
+        read: list[CarefulFile] = answers
+        return collect(read, [], {file.file_id: file.rows for file in read}, self.parquet)
+
+    def parquet(self, name: str, paths: Sequence[Path]) -> None:
+        """Make relation `name` a view over Parquet files."""
+        self._spark.read.parquet(*(str(path) for path in paths)).createOrReplaceTempView(name)
+
+    def table(self, name: str, rows: pa.Table) -> None:
+        """Make relation `name` from a small Arrow table."""
+        self._spark.createDataFrame(rows).createOrReplaceTempView(name)
+
+    def view(self, name: str, query: str) -> None:
+        """Make relation `name` a view."""
+        self._sql(query).createOrReplaceTempView(name)
+
+    def materialise(self, name: str, query: str) -> None:
+        """Make relation `name` and keep it in memory and on disk."""
+        frame = self._sql(query).persist()
+        self._cached.append(frame)
+        frame.createOrReplaceTempView(name)
+
+    def number(self, name: str, relation: str, key: str, column: str) -> None:
+        """Make relation `name`: `relation` with INT `column` 0, 1, 2... in ascending order of `key`.
+
+        A global row_number() would sort in one partition; here each partition of a range sort
+        numbers its own rows, and the sizes of the partitions before it are added.
+        """
+        ordered = self._sql(
+            f"SELECT *, spark_partition_id() AS part, monotonically_increasing_id() AS place "
+            f"FROM (SELECT * FROM {relation} ORDER BY {key})"
+        ).persist()
+        self._cached.append(ordered)
+        sizes = sorted((row["part"], row["count"]) for row in ordered.groupBy("part").count().collect())
+        offsets, total = [], 0
+        for part, size in sizes:
+            offsets.append((part, total))
+            total += size
+        starts = pa.table(
+            {
+                "start_part": pa.array([part for part, _ in offsets], pa.int32()),
+                "start_at": pa.array([start for _, start in offsets], pa.int64()),
+            }
+        )
+        ordered.createOrReplaceTempView(f"{name}_ordered")
+        self.table(f"{name}_starts", starts)
+        # monotonically_increasing_id keeps a partition's number in the upper 31 bits, the row's in the lower 33
+        self.materialise(
+            name,
+            f"SELECT CAST(start_at + (place & {2**33 - 1}) AS INT) AS {column}, o.* EXCEPT (part, place) "
+            f"FROM {name}_ordered AS o JOIN {name}_starts ON part = start_part",
+        )
+
+    def write(
+        self, query: str, folder: Path, order_by: Sequence[str] = (), partition_by: Sequence[str] = ()
+    ) -> None:
+        """Write a query as zstd Parquet files in a new folder."""
+        frame = self._sql(query)
+        if order_by:
+            frame = frame.orderBy(*order_by)
+        if partition_by:  # one file a partition, not one for each task and partition
+            frame = frame.repartition(*partition_by)
+        writer = frame.write.mode("overwrite")
+        if partition_by:
+            writer = writer.partitionBy(*partition_by)
+        try:
+            writer.parquet(str(folder))
+        except Exception as error:
+            raise _engine_error(error) from error
+
+    def fetch(self, query: str) -> pa.Table:
+        """Return a query's rows as an Arrow table."""
+        frame = self._sql(query)
+        try:
+            return frame.toArrow()
+        except Exception as error:
+            raise _engine_error(error) from error
+
+    def run_on_executors(self, function: Any, inputs: Sequence[Any]) -> list[Any]:
+        """Return `function` of each input, computed on the executors, one task an input."""
+        if not inputs:
+            return []
+        return list(self._spark.sparkContext.parallelize(inputs, len(inputs)).map(function).collect())
+
+    def close(self) -> None:
+        """Drop what was kept, stop Spark and remove the scratch folder."""
+        for frame in self._cached:
+            frame.unpersist()
+        self._spark.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _land_task(task: tuple[RawFile, Reading, tuple[str, ...], Path]) -> CarefulFile | str:
+    """Land one file; a file that cannot be read answers with the message, not with an executor's stack."""
+    try:
+        return land_carefully(*task)
+    except SourceError as error:
+        return str(error)
+
+
+def _engine_error(error: Exception) -> EngineError:
+    """Return Spark's message without the Java stack."""
+    text = str(error).split("JVM stacktrace")[0].split("\n\tat ")[0].strip()
+    return EngineError(f"Spark: {text[:2000]}")

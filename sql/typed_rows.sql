@@ -1,0 +1,44 @@
+-- One row per row of text: its values with their types, null where the text does not fit the type.
+SELECT
+    file_id,
+    line,
+    rest,
+    raw,
+    user_text,
+    item_text,
+    timestamp_text,
+    value_text,
+    weight_text,
+    position_text,
+{% for name, id_type in (("user", user_id_type), ("item", item_id_type)) %}
+{% if id_type == "int64" %}
+    -- 17850.0 is the id 17850; 17850.5, 1e3 and what is beyond 64 bits are no ids
+    CASE
+        WHEN translate(replace(concat({{ name }}_text, '#'), '.0#', '#'), '0123456789', '') IN ('#', '-#')
+            THEN TRY_CAST(replace(replace(concat({{ name }}_text, '#'), '.0#', '#'), '#', '') AS BIGINT)
+    END AS {{ name }}_id,
+{% else %}
+    {{ name }}_text AS {{ name }}_id,
+{% endif %}
+{% endfor %}
+{% if naive == "never" %}
+    parsed AS timestamp,
+{% elif naive == "always" %}
+    to_utc_timestamp(parsed, {{ time_zone }}) AS timestamp,
+{% else %}
+    -- a timestamp that says its own offset was converted when it was parsed
+    CASE
+        WHEN translate(substring(timestamp_text, 11), 'Zz+-', '') = substring(timestamp_text, 11)
+            THEN to_utc_timestamp(parsed, {{ time_zone }})
+        ELSE parsed
+    END AS timestamp,
+{% endif %}
+    event_type_text AS event_type,
+    TRY_CAST(value_text AS DOUBLE) AS value,
+    TRY_CAST(weight_text AS DOUBLE) AS weight,
+    session_text AS session_id,
+{% for name in attributes %}
+    {{ name }},
+{% endfor %}
+    TRY_CAST(position_text AS BIGINT) AS position
+FROM raw_rows

@@ -1,0 +1,134 @@
+"""What has been taken in: one manifest an ingest, whose appearance is the ingest's commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.errors import StoreError
+from tasks.store import Store, read_json, write_json_atomically
+
+
+class Counts(BaseModel):
+    """The row accounting: read = accepted + excluded + quarantined + duplicates, exactly."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    read: int = 0
+    accepted: int = 0
+    excluded: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    rules: dict[str, int] = {}
+
+    def residual(self) -> int:
+        """Return the rows that the accounting cannot explain: 0, or the program is wrong."""
+        return self.read - self.accepted - self.excluded - self.quarantined - self.duplicates
+
+    def add(self, other: Counts) -> None:
+        """Add another account to this one."""
+        for name in ("read", "accepted", "excluded", "quarantined", "duplicates"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for rule, rows in other.rules.items():
+            self.rules[rule] = self.rules.get(rule, 0) + rows
+
+
+class TakenFile(BaseModel):
+    """A file that was taken in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file_id: int
+    address: str
+    sha256: str
+    size: int
+    stamp: str
+    counts: Counts
+
+
+class IngestManifest(BaseModel):
+    """One committed ingest: files taken in, Parquet files written, files of earlier ingests that these replace."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ingest_id: str
+    as_of: date
+    created_at: datetime
+    fingerprint: str
+    engine: str
+    files: list[TakenFile]
+    parts: dict[str, list[str]]
+    quarantine: list[str]
+    replaces: list[int]
+    repeated_before_rules: int
+
+
+@dataclass
+class Ledger:
+    """All committed ingests of a store, oldest first."""
+
+    store: Store
+    manifests: list[IngestManifest] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, store: Store) -> Ledger:
+        """Read the ledger of a store; a store without one has an empty ledger."""
+        paths = sorted(store.ingests.glob("*.json")) if store.ingests.is_dir() else []
+        try:
+            return cls(store, [IngestManifest.model_validate(read_json(path)) for path in paths])
+        except ValueError as error:
+            raise StoreError(f"{store.ingests}: an ingest manifest is damaged: {error}") from None
+
+    def commit(self, manifest: IngestManifest) -> None:
+        """Add a manifest, atomically; from now on its rows are interactions."""
+        write_json_atomically(self.store.ingest(manifest.ingest_id), manifest.model_dump(mode="json"))
+        self.manifests.append(manifest)
+
+    def next_ingest_id(self) -> str:
+        """Return the id of the next ingest: numbers in order."""
+        return f"{len(self.manifests) + 1:06d}"
+
+    def next_file_id(self) -> int:
+        """Return the id of the next file."""
+        return 1 + max((file.file_id for manifest in self.manifests for file in manifest.files), default=0)
+
+    def replaced(self) -> set[int]:
+        """Return the ids of files whose rows no longer count."""
+        return {file_id for manifest in self.manifests for file_id in manifest.replaces}
+
+    def files(self) -> list[TakenFile]:
+        """Return the files whose rows count."""
+        gone = self.replaced()
+        return [file for manifest in self.manifests for file in manifest.files if file.file_id not in gone]
+
+    def parts(self, days: tuple[str | None, str | None] = (None, None)) -> list[Path]:
+        """Return the Parquet files of interactions, from the first to the last of `days` (both included)."""
+        first, last = days
+        return [
+            self.store.root / part
+            for manifest in self.manifests
+            for day, parts in sorted(manifest.parts.items())
+            if (first is None or day >= first) and (last is None or day <= last)
+            for part in parts
+        ]
+
+    def counts(self) -> Counts:
+        """Return the accounting of all files whose rows count."""
+        total = Counts()
+        for file in self.files():
+            total.add(file.counts)
+        return total
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a release's manifest says about its input."""
+        keep = {"file_id", "address", "sha256", "size", "counts"}
+        return {"files": [file.model_dump(mode="json", include=keep) for file in self.files()]}
+
+
+def now() -> datetime:
+    """Return the time, in UTC and whole seconds."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,137 @@
+"""The files of a source: found under a path, glob or address, dated by their names, brought to this machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from sql.layout import Source
+from tasks.errors import InputError
+
+SUFFIXES = (".csv", ".tsv", ".dat", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+PARTS = {
+    "%Y": r"\d{4}",
+    "%m": r"\d{2}",
+    "%d": r"\d{2}",
+    "%H": r"\d{2}",
+    "%M": r"\d{2}",
+    "%S": r"\d{2}",
+    "%j": r"\d{3}",
+}
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of the source.
+
+    `address` is where it is (a path, or a URL), `size` its bytes, `stamp` what changes when the file
+    does (modification time or entity tag), `day` the date in its name.
+    """
+
+    address: str
+    size: int
+    stamp: str
+    day: date | None
+
+
+def find(source: Source, as_of: date) -> list[SourceFile]:
+    """Return the source's files in the order of their names; those dated after `as_of` are left alone.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, or a name has no date where file_date says that it has one.
+    """
+    paths = source.path if isinstance(source.path, tuple) else (source.path,)
+    found = [file for path in paths for file in _find_under(path, source)]
+    if not found:
+        raise InputError(
+            f"[source] path = {_shown(source)}: no files there; expected {', '.join(SUFFIXES)} (also .gz)"
+        )
+    dated = {file.address: file for file in found}
+    return [file for _, file in sorted(dated.items()) if file.day is None or file.day <= as_of]
+
+
+def fetch(file: SourceFile, folder: Path) -> Path:
+    """Return a local path of the file; what is not on this machine is downloaded into `folder`."""
+    filesystem, path = url_to_fs(file.address)
+    if "file" in _protocols(filesystem):
+        return Path(path)
+    target = folder / Path(path).name
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        filesystem.get_file(path, str(target))
+    except Exception as error:
+        raise InputError(f"{redacted(file.address)}: cannot be downloaded: {error}") from error
+    return target
+
+
+def redacted(address: str) -> str:
+    """Return an address without the user and password that a URL may carry."""
+    return re.sub(r"(?<=://)[^/@]*@", "", address)
+
+
+def _shown(source: Source) -> str:
+    paths = source.path if isinstance(source.path, tuple) else (source.path,)
+    return ", ".join(redacted(path) for path in paths)
+
+
+def _find_under(path: str, source: Source) -> list[SourceFile]:
+    try:
+        filesystem, place = url_to_fs(path)
+        if any(letter in place for letter in "*?["):
+            infos = filesystem.glob(place, detail=True)
+        elif filesystem.isdir(place):
+            infos = {
+                name: info for name, info in filesystem.find(place, detail=True).items() if _is_log(name)
+            }
+        elif filesystem.exists(place):
+            infos = {place: filesystem.info(place)}
+        else:
+            raise InputError(f"[source] path = {redacted(path)}: no such file or folder")
+    except (ValueError, ImportError, OSError) as error:
+        raise InputError(f"[source] path = {redacted(path)}: cannot be read: {error}") from error
+    local = "file" in _protocols(filesystem)
+    files = []
+    for name, info in infos.items():
+        if info.get("type") == "directory":
+            continue
+        address = name if local else filesystem.unstrip_protocol(name)
+        stamp = str(
+            info.get("mtime") or info.get("ETag") or info.get("LastModified") or info.get("updated") or ""
+        )
+        files.append(SourceFile(address, int(info.get("size") or 0), stamp, _day(name, source.file_date)))
+    return files
+
+
+def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
+    return (filesystem.protocol,) if isinstance(filesystem.protocol, str) else tuple(filesystem.protocol)
+
+
+def _is_log(name: str) -> bool:
+    base = name.rsplit("/", 1)[-1]
+    return not base.startswith((".", "_")) and base.lower().removesuffix(".gz").endswith(SUFFIXES)
+
+
+def _day(name: str, pattern: str | None) -> date | None:
+    if pattern is None:
+        return None
+    base = name.rsplit("/", 1)[-1]
+    match = re.search(_as_regex(pattern), base)
+    try:
+        return datetime.strptime(match.group(0), pattern).date() if match else _undated(base, pattern)  # noqa: DTZ007
+    except ValueError:
+        return _undated(base, pattern)
+
+
+def _as_regex(pattern: str) -> str:
+    return re.sub(r"%\w|.", lambda part: PARTS.get(part.group(0), re.escape(part.group(0))), pattern)
+
+
+def _undated(base: str, pattern: str) -> date:
+    raise InputError(f"{base}: expected a date like {pattern} in the file's name, as [source] file_date says")
