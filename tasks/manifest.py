@@ -30,7 +30,7 @@ FACTS: Final = (
     "stations",
 )
 _RELEASE_FILES: Final = (*(f"{name}.parquet" for name in TABLES), DATABASE)
-_USERINFO: Final = re.compile(r"(?<=://)(?:[^/\s@:]*:(?!\d+(?:/|$))[^\s@]*|[^/\s@]*)@")
+_USERINFO: Final = re.compile(r"(?<=://)(?:[^/\s@:]*:(?!\d+(?:/|$))\S*|[^/\s]*)@")
 _SECRET_PARAMETER: Final = re.compile(
     r"(?i)([?&;][^=&\s]*(?:token|secret|signature|password|sig|key)=)[^&\s#]+"
 )
@@ -51,7 +51,7 @@ def build_manifest(
     """Return the manifest of the files in `folder`; `content` is the hash per table of the DuckDB file.
 
     `facts` are the caller's: the names in FACTS, each given, and any others; StoreError when one lacks or
-    takes a name of the manifest's own. Credentials in them are replaced, and figures that are not finite become
+    takes a name of the manifest's own. Credentials in them are replaced, figures that are not finite become
     null.
     """
     missing = [name for name in FACTS if name not in facts]

@@ -80,8 +80,7 @@ def stage(
     info |= {name: time.isoformat() for name, time in times.items()}
     info["code_version"] = str(facts.get("code_version", ""))
     with writing(folder):
-        for leftover in folder.glob(".*"):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        _sweep(folder)
         content = build_database(folder, items, ids, info, memory_limit=memory_limit, threads=threads)
         write_json_atomically(folder / MANIFEST, build_manifest(folder, release_id, facts, content, **times))
     return Staging(release_id, folder)
@@ -146,6 +145,7 @@ def _activate(store: Store, release: Release, activate: bool | None) -> Release:
 
 
 def _rename(store: Store, staging: Staging, audited: Audit) -> None:
+    _sweep(staging.folder)
     manifest = read_json(staging.folder / MANIFEST)
     problems = file_problems(staging.folder, manifest)
     if problems:
@@ -166,6 +166,12 @@ def _rename(store: Store, staging: Staging, audited: Audit) -> None:
         staging.folder.rename(target)
         sync(target.parent)
         sync(staging.folder.parent)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a crash left half-written; such names start with a dot."""
+    for leftover in folder.glob(".*"):
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _require_same(staging: Staging, target: Path) -> None:

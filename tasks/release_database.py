@@ -51,10 +51,12 @@ def build_database(
     with connection(folder, memory_limit, threads) as con, writing(path):
         con.execute(f"ATTACH {_quoted(str(path))} AS release (STORAGE_VERSION '{STORAGE_VERSION}')")
         con.execute("USE release")
+        con.execute("BEGIN")  # one commit: each flushes the file to the disk
         for table in TABLES.values():
             _load(con, table, ids, folder / f"{table.name}.parquet")
         _load_items(con, items, ids)
         con.execute(views(info))
+        con.execute("COMMIT")
         con.execute("CHECKPOINT release")
         hashes = {table.name: _verified(con, table, ids, folder) for table in TABLES.values()}
         con.execute("USE memory")

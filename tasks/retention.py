@@ -38,7 +38,7 @@ def clean(
 ) -> list[Path]:
     """Remove unfinished deletions, temporary files, and staging folders untouched for `older_than`.
 
-    `keep_runs` are ids of runs whose staging stays whatever its age. Returns what was removed. The caller holds
+    `keep_runs` are ids of runs whose staging always stays. Returns what was removed. The caller holds
     the store's lock, so that no other run is at work.
     """
     trash = [*store.releases.glob(f"{_TRASH}*"), *store.runs.glob(f"*/*/{_TRASH}*")]

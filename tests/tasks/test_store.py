@@ -1,0 +1,189 @@
+"""The store's layout, lock and atomic writes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.errors import StoreError
+from tasks.store import (
+    Store,
+    is_release_id,
+    readable,
+    release_id_of,
+    sha256_of,
+    split_release_id,
+    write_json_atomically,
+    writing,
+)
+
+HOSTILE = st.one_of(
+    st.text(),
+    st.sampled_from(
+        ["..", ".", "", "a/b", "../x", "/etc", "a\x00b", "a\n", "-x", "é", "x" * 65, "a.b", "²", "٣"]
+    ),
+    st.from_regex(r"[a-z0-9_./\\-]*", fullmatch=True),
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store").create()
+
+
+def test_the_layout_is_the_contract_s(store: Store) -> None:
+    run = store.root / "runs/2026-01-02/r1"
+    assert store.dataset("2026-01-02", "r1") == run / "dataset"
+    assert store.model(dt.date(2026, 1, 2), "r1", "als") == run / "models/als"
+    assert store.staging("2026-01-02", "r1") == run / "staging"
+    assert store.data_docs("2026-01-02", "r1") == run / "data_docs"
+    assert store.release("2026-01-02-r1") == store.root / "releases/2026-01-02-r1"
+    assert store.ingest("i1") == store.root / "ingests/i1.json"
+    assert store.pointer == store.root / "current.json"
+    assert store.interactions.is_dir()
+    assert store.quarantine.is_dir()
+
+
+@given(HOSTILE)
+def test_no_id_leads_out_of_the_store(name: str) -> None:
+    store = Store(Path("/nowhere/store"))
+    for path, depth in (
+        (lambda: store.run("2026-01-02", name), 3),
+        (lambda: store.run(name, "r1"), 3),
+        (lambda: store.model("2026-01-02", "r1", name), 5),
+        (lambda: store.ingest(name), 2),
+        (lambda: store.release(name), 2),
+        (lambda: store.release(f"2026-01-02-{name}"), 2),
+    ):
+        with suppress(StoreError):
+            inside = path().relative_to(store.root).parts
+            assert len(inside) == depth
+            assert all(part.isascii() and part[0].isalnum() for part in inside)
+
+
+@given(st.dates(), st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", fullmatch=True))
+def test_a_release_id_gives_back_its_date_and_run(as_of: dt.date, run_id: str) -> None:
+    assert split_release_id(release_id_of(as_of, run_id)) == (as_of, run_id)
+
+
+@given(HOSTILE)
+def test_only_real_dates_make_release_ids(name: str) -> None:
+    assert not is_release_id(f"2026-02-30-{name}")
+    assert not is_release_id(None)
+
+
+@pytest.mark.parametrize("folder", ["releases", "runs"])
+def test_a_link_that_leads_out_of_the_store_is_refused(store: Store, tmp_path: Path, folder: str) -> None:
+    (store.root / folder).rmdir()
+    (store.root / folder).symlink_to(tmp_path)
+    with pytest.raises(StoreError, match="expected a path inside the store"):
+        store.release("2026-01-02-r1") if folder == "releases" else store.staging("2026-01-02", "r1")
+
+
+def test_the_store_itself_may_be_a_link(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(store.root)
+    assert Store(tmp_path / "link").create().releases == tmp_path / "link/releases"
+
+
+@pytest.mark.parametrize("root", ["file", "file/below", "/proc/nightshelf"])
+def test_a_store_that_cannot_be_written_says_so(tmp_path: Path, root: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises((StoreError), match=r"cannot write .*: "):
+        Store(tmp_path / root).create()
+
+
+def test_too_little_disk_space_is_an_error_with_both_figures(store: Store) -> None:
+    store.require_free(1)
+    with pytest.raises(
+        StoreError, match=r"not enough disk space in .*: needed 1024\.0 TiB, free [0-9.]+ [MGT]iB"
+    ):
+        store.require_free(2**50)
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreError, match="no space left on the disk"),
+        writing(tmp_path),
+        Path("/dev/full").open("w") as full,
+    ):
+        full.write("x")
+
+
+def test_sizes_are_readable() -> None:
+    assert [readable(n) for n in (0, 1023, 1536, 5 * 2**30)] == ["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]
+
+
+def test_sha256_is_the_standard_s(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "abc").startswith("ba7816bf8f01cfea414140de5dae2223")
+
+
+def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json_atomically(path, {"as_of": dt.date(2026, 1, 2), "path": Path("/x"), "ü": 1})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"as_of": "2026-01-02", "path": "/x", "ü": 1}
+    for bad in ({"x": float("nan")}, {"x": object()}):
+        with pytest.raises((ValueError, TypeError)):
+            write_json_atomically(path, bad)
+    assert json.loads(path.read_text(encoding="utf-8"))["as_of"] == "2026-01-02"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from tasks.store import Store
+with Store(Path(sys.argv[1])).lock("nightly 2026-01-02"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def hold(store: Store) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-c", HOLD, str(store.root)]
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_writer_hears_who_holds_the_lock_and_a_dead_one_holds_none(store: Store) -> None:
+    with hold(store) as process:
+        message = rf"locked by pid {process.pid} on .* \(nightly 2026-01-02\) since 20"
+        with pytest.raises(StoreError, match=message), store.lock("backfill"):
+            pass
+        process.kill()
+        process.wait()
+    assert (store.root / ".lock.holder.json").exists()  # the dead process could not tidy up
+    with store.lock("backfill"):
+        assert json.loads((store.root / ".lock.holder.json").read_text())["purpose"] == "backfill"
+    assert not (store.root / ".lock.holder.json").exists()
+
+
+def test_a_stale_holder_file_is_not_believed(store: Store) -> None:
+    holder = store.root / ".lock.holder.json"
+    with store.lock("real"):
+        for text in ('{"pid": 999999999, "purpose": "old"}', "not json", '{"pid": "x"}'):
+            holder.write_text(text)
+            with pytest.raises(StoreError, match="locked by another process"), store.lock("second"):
+                pass
+
+
+def test_the_lock_excludes_this_process_too_and_waits_when_asked(store: Store) -> None:
+    with store.lock("first"):
+        with pytest.raises(StoreError, match=rf"pid {os.getpid()} "), store.lock("second", wait=0.1):
+            pass
+        assert (store.root / ".lock.holder.json").exists()  # the refused one leaves the holder's name
+    with pytest.raises(RuntimeError), store.lock("fails"):
+        raise RuntimeError
+    with store.lock("again"):
+        pass
