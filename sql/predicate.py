@@ -17,8 +17,8 @@ ALLOWED: tuple[type[e.Expression], ...] = (
 )  # fmt: skip
 
 
-def portable(text: str, columns: Collection[str], engine: str) -> str:
-    """Return the predicate `text` as SQL of `engine` ("duckdb" or "spark").
+def portable(text: str, columns: Collection[str], engine: str, table: str | None = None) -> str:
+    """Return the predicate `text` as SQL of `engine` ("duckdb" or "spark"), its columns those of `table`.
 
     Raises
     ------
@@ -31,9 +31,11 @@ def portable(text: str, columns: Collection[str], engine: str) -> str:
     except SqlglotError as error:
         reason = str(error).splitlines()[0]
         raise EngineError(f'expected a predicate such as "quantity < 0", got {text!r}: {reason}') from None
-    for node in tree.walk():
+    for node in list(tree.walk()):
         if isinstance(node, e.Column):
             _known_column(node, text, columns)
+            if table is not None:
+                node.set("table", e.to_identifier(table))
         elif isinstance(node, e.Literal):
             literal(str(node.this))
         elif not isinstance(node, ALLOWED) or node.args.get("query"):

@@ -1,3 +1,4 @@
+{% from "macros.sql" import typed_id %}
 -- One row per row of text: its values with their types, null where the text does not fit the type.
 SELECT
     file_id,
@@ -11,15 +12,7 @@ SELECT
     weight_text,
     position_text,
 {% for name, id_type in (("user", user_id_type), ("item", item_id_type)) %}
-{% if id_type == "int64" %}
-    -- 17850.0 is the id 17850; 17850.5, 1e3 and what is beyond 64 bits are no ids
-    CASE
-        WHEN translate(replace(concat({{ name }}_text, '#'), '.0#', '#'), '0123456789', '') IN ('#', '-#')
-            THEN TRY_CAST(replace(replace(concat({{ name }}_text, '#'), '.0#', '#'), '#', '') AS BIGINT)
-    END AS {{ name }}_id,
-{% else %}
-    {{ name }}_text AS {{ name }}_id,
-{% endif %}
+    {{ typed_id(name ~ "_text", id_type) }} AS {{ name }}_id,
 {% endfor %}
 {% if naive == "never" %}
     parsed AS timestamp,

@@ -57,6 +57,18 @@ def find(source: Source, as_of: date) -> list[SourceFile]:
     return [file for _, file in sorted(dated.items()) if file.day is None or file.day <= as_of]
 
 
+def find_one(path: str, section: str) -> SourceFile:
+    """Return the one file at a path or address; `section` is whose it is, for the message."""
+    try:
+        filesystem, place = url_to_fs(path)
+        if not filesystem.isfile(place):
+            raise InputError(f"[{section}] path = {redacted(path)}: no such file")
+        size = int(filesystem.info(place).get("size") or 0)
+    except (ValueError, ImportError, OSError) as error:
+        raise InputError(f"[{section}] path = {redacted(path)}: cannot be read: {error}") from error
+    return SourceFile(path, size, "", None)
+
+
 def fetch(file: SourceFile, folder: Path) -> Path:
     """Return a local path of the file; what is not on this machine is downloaded into `folder`."""
     filesystem, path = url_to_fs(file.address)

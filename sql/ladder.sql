@@ -1,0 +1,16 @@
+-- The rankings that fill what a model cannot: popularity of the fallback window, then of all time.
+SELECT
+    p.segment,
+    p.segment_value,
+    p.window_days,
+    i.item_index,
+    p.score
+FROM popular_totals AS p
+JOIN items AS i ON p.item_id = i.item_id
+WHERE i.available
+    AND (
+        (p.segment = 'all' AND p.window_days IN ({{ window }}, 0))
+{% if segment %}
+        OR (p.segment = '{{ segment }}' AND p.window_days = {{ window }})
+{% endif %}
+    )

@@ -1,0 +1,19 @@
+-- The best of each segment and window among the items that may be recommended; equals by item id.
+SELECT segment, segment_value, window_days, rank, item_id, score / 1000000.0 AS score, users
+FROM (
+    SELECT
+        p.segment,
+        p.segment_value,
+        CAST(p.window_days AS INT) AS window_days,
+        CAST(row_number() OVER (
+            PARTITION BY p.segment, p.segment_value, p.window_days
+            ORDER BY p.score DESC, p.item_id
+        ) AS INT) AS rank,
+        p.item_id,
+        p.score,
+        p.users
+    FROM popular_totals AS p
+    JOIN items AS i ON p.item_id = i.item_id
+    WHERE i.available
+) AS ranked
+WHERE rank <= {{ n }}

@@ -1,0 +1,139 @@
+"""Titles and attributes of items and users: from a catalogue's file, or from the events themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sql.careful import CarefulFile, land_carefully, positional
+from sql.engine import Engine, render
+from sql.landing import RawFile, file_format, scan
+from tasks.configuration import Catalogue, Configuration
+from tasks.errors import InputError
+from tasks.source_files import fetch, find_one, redacted
+
+FALSE = ("0", "false", "f", "no", "n")
+ATTRIBUTES = pa.schema([
+    pa.field("id_text", pa.string()),
+    pa.field("name", pa.string()),
+    pa.field("value", pa.string()),
+])
+
+
+@dataclass(frozen=True)
+class CatalogueRows:
+    """What a catalogue gave: rows with an id, and rows that could not be read, by reason."""
+
+    rows: int
+    rejected: dict[str, int]
+
+
+def make_catalogues(configuration: Configuration, engine: Engine, scratch: Path) -> dict[str, CatalogueRows]:
+    """Make the relations item_titles, item_attributes and user_attributes.
+
+    item_titles has item_id, title and available; the others id, name and value, one row for each
+    value. The engine has the relation `events`.
+
+    Raises
+    ------
+    InputError
+        If a catalogue's file is missing, unreadable, or lacks a configured column.
+    """
+    source = configuration.source
+    found = {}
+    for kind, catalogue, id_type in (
+        ("item", configuration.items, source.item_id_type),
+        ("user", configuration.users, source.user_id_type),
+    ):
+        if catalogue.path is None:
+            _from_events(kind, catalogue, engine, id_type)
+        else:
+            found[f"{kind}s"] = _from_file(kind, catalogue, engine, id_type, scratch)
+    return found
+
+
+def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, scratch: Path) -> CatalogueRows:
+    landed, paths = _land(kind, catalogue, scratch)
+    places = dict(zip(landed.columns, positional(landed.columns), strict=True))
+    table = pa.concat_tables([pq.read_table(path) for path in paths]) if paths else None
+    if table is None:
+        raise InputError(f"[{kind}s] {redacted(str(catalogue.path))}: expected rows, got none")
+    ids = table[places[str(catalogue.id)]]
+    # concat_tables keeps the line numbers, by which the first row of an id is told from later ones
+    main = pa.table({
+        "id_text": ids,
+        "line": table["line"],
+        "title": _column(table, places, catalogue.title),
+        "available": _available(table, places, catalogue.available),
+    })
+    folder = scratch / "catalogue"
+    pq.write_table(main, folder / f"{kind}-rows.parquet")
+    pq.write_table(_long(ids, table, places, catalogue), folder / f"{kind}-attributes.parquet")
+    engine.parquet(f"{kind}_rows", [folder / f"{kind}-rows.parquet"])
+    engine.parquet(f"{kind}_values", [folder / f"{kind}-attributes.parquet"])
+    ids_query = render("catalogue_ids", {"relation": f"{kind}_rows", "id_type": id_type})
+    if kind == "item":
+        engine.materialise("item_titles", f"SELECT id AS item_id, title, available FROM ({ids_query}) AS c")
+    values = render("catalogue_values", {"relation": f"{kind}_values", "id_type": id_type})
+    engine.materialise(f"{kind}_attributes", values)
+    return CatalogueRows(main.num_rows, dict(landed.rejected))
+
+
+def _land(kind: str, catalogue: Catalogue, scratch: Path) -> tuple[CarefulFile, list[Path]]:
+    folder = scratch / "catalogue"
+    file = find_one(str(catalogue.path), f"{kind}s")
+    raw = RawFile(0, fetch(file, folder), redacted(file.address))
+    scan(raw, file_format(raw.name, catalogue) != "parquet")
+    wanted = [catalogue.id, catalogue.title, catalogue.available, *catalogue.attributes.values()]
+    mapped = list(dict.fromkeys(column for column in wanted if column is not None))
+    landed = land_carefully(raw, catalogue, mapped, folder / kind)
+    return landed, landed.paths
+
+
+def _column(table: pa.Table, places: Mapping[str, str], column: str | None) -> pa.ChunkedArray | pa.Array:
+    return pa.nulls(table.num_rows, pa.string()) if column is None else table[places[column]]
+
+
+def _available(table: pa.Table, places: Mapping[str, str], column: str | None) -> pa.ChunkedArray | pa.Array:
+    if column is None:
+        return pa.array([True] * table.num_rows, pa.bool_())
+    said_no = pc.is_in(pc.utf8_lower(table[places[column]]), pa.array(FALSE))
+    return pc.invert(said_no)
+
+
+def _long(ids: pa.ChunkedArray, table: pa.Table, places: Mapping[str, str], catalogue: Catalogue) -> pa.Table:
+    """Return one row for each id, attribute and value; several values in one field are taken apart."""
+    tables = [ATTRIBUTES.empty_table()]
+    for name, column in catalogue.attributes.items():
+        values, owners = table[places[column]], ids
+        if catalogue.separator is not None:
+            lists = pc.split_pattern(values, catalogue.separator).combine_chunks()
+            owners = ids.combine_chunks().take(pc.list_parent_indices(lists))
+            values = pc.list_flatten(lists)
+        names = pa.array([name] * len(values), pa.string())
+        tables.append(pa.table([owners, names, values], schema=ATTRIBUTES))
+    long = pa.concat_tables(tables)
+    return long.filter(pc.and_(long["value"].is_valid(), pc.not_equal(long["value"], "")))
+
+
+def _from_events(kind: str, catalogue: Catalogue, engine: Engine, id_type: str) -> None:
+    sql_type = "BIGINT" if id_type == "int64" else "STRING"
+    nothing = f"SELECT CAST(NULL AS {sql_type}) AS id, CAST(NULL AS STRING) AS {{}} WHERE 1 = 0"
+    queries = [
+        f"SELECT id, '{name}' AS name, value FROM ({_common(kind, attribute)}) AS c"
+        for name, attribute in catalogue.attributes.items()
+    ]
+    empty = f"SELECT CAST(NULL AS {sql_type}) AS id, CAST(NULL AS STRING) AS name, CAST(NULL AS STRING) AS value WHERE 1 = 0"
+    engine.materialise(f"{kind}_attributes", " UNION ALL ".join(queries) or empty)
+    if kind == "item":
+        titles = _common(kind, catalogue.title) if catalogue.title else nothing.format("value")
+        engine.materialise("item_titles", f"SELECT id AS item_id, value AS title, TRUE AS available FROM ({titles}) AS c")
+
+
+def _common(kind: str, attribute: str) -> str:
+    return render("common_values", {"id": f"{kind}_id", "attribute": attribute})
