@@ -1,0 +1,46 @@
+"""Device, threads and random generators of a training, left as they were found."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from models.errors import ModelError
+from models.options import TrainingOptions
+
+
+def choose_device(options: TrainingOptions) -> torch.device:
+    """Return the device to train on; "auto" is CUDA where there is one, else the CPU.
+
+    Raises
+    ------
+    ModelError
+        When "cuda" is demanded and there is none.
+    """
+    available = torch.cuda.is_available()
+    if options.device == "cuda" and not available:
+        raise ModelError("expected a CUDA device for device 'cuda', got none; known: auto, cpu")
+    return torch.device("cuda" if available and options.device != "cpu" else "cpu")
+
+
+@contextlib.contextmanager
+def computing(threads: int, device: torch.device | None = None) -> Iterator[None]:
+    """Use ``threads`` threads, and leave them and torch's global generators as they were."""
+    before = torch.get_num_threads()
+    devices = [torch.cuda.current_device()] if device is not None and device.type == "cuda" else []
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def generator(seed: int, epoch: int, device: torch.device) -> torch.Generator:
+    """Return the generator of an epoch (0: the first weights), and seed torch's global ones like it."""
+    number = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    torch.manual_seed(number)
+    return torch.Generator(device).manual_seed(number)
