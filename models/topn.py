@@ -3,10 +3,12 @@
 Ranking: score descending, ties by item index ascending (-0.0 equals 0.0). Seen items and items that are not
 allowed are masked BEFORE selection. A score that is not finite is an error, also where it is masked.
 
-Factors are multiplied in blocks of one fixed shape (``block_users`` depends on the catalogue alone, the last
-block is padded) by a BLAS held to one thread a block, with one block a thread: so neither the memory budget
-nor the number of threads can change a bit of the result. ``block_bytes`` limits how many blocks are in memory
-at once, never their shape.
+Factors are multiplied in blocks of users, a block a thread, by a BLAS held to one thread. The last bit of a
+BLAS product depends on the processor, the block's shape and the place in it, so the product only says which
+items may be among the best: every item that is not surely worse (by the rounding bound d * 2^-24 * |u| * |v|)
+is scored again in float64, summed in one order and rounded once. So neither the memory budget nor the threads
+nor the other users of a batch nor the machine can change a list, and two items with the same vector are a
+tie.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 
 import numpy as np
@@ -26,6 +29,7 @@ from models.options import workers
 
 FloatArray = npt.NDArray[np.float32]
 BLOCK_BYTES = 512 * 2**20
+GUESS_USERS = 48  # users in a product: the scores of so few stay in the processor's cache until they are read
 STREAM_USERS = 8192  # users in one yield of iter_top_n
 
 
@@ -41,9 +45,6 @@ class TopN:
             raise ModelError(
                 f"expected items and scores of one shape, got {self.items.shape}, {self.scores.shape}"
             )
-
-    def __len__(self) -> int:
-        return len(self.items)
 
     @classmethod
     def empty(cls, n_users: int, n: int) -> TopN:
@@ -120,25 +121,25 @@ def top_n_factors(
 
     ``user_vectors`` float32 (n_users, d), ``item_vectors`` float32 (n_items, d).
     """
-    _check_vectors(user_vectors, item_vectors)
+    user_vectors, item_vectors = _checked_vectors(user_vectors, item_vectors)
     n_users, n_items = len(user_vectors), len(item_vectors)
     task = _Selection.checked((n_users, n_items), n, exclude, allowed, above)
-    rows = block_users(n_items)
+    longest = float(np.sqrt(np.square(item_vectors, dtype=np.float64).sum(axis=1).max(initial=0)))
+    error = (user_vectors.shape[1] + 2) * 2.0**-24 * longest
+    rows = max(1, min(GUESS_USERS, block_bytes // (4 * n_items)))
     starts = range(0, n_users, rows)
-    count = max(1, min(workers(threads), block_bytes // (4 * rows * n_items + 1), len(starts)))
-    buffers: SimpleQueue[tuple[FloatArray, FloatArray]] = SimpleQueue()
+    count = max(1, min(workers(threads), block_bytes // (4 * rows * n_items), len(starts)))
+    buffers: SimpleQueue[FloatArray] = SimpleQueue()
     for _ in range(count):
-        buffers.put(
-            (np.zeros((rows, user_vectors.shape[1]), np.float32), np.empty((rows, n_items), np.float32))
-        )
+        buffers.put(np.empty((rows, n_items), np.float32))
 
     def multiply_and_select(start: int) -> None:
-        vectors, block = buffers.get()
+        buffer = buffers.get()
         part = user_vectors[start : start + rows]
-        vectors[: len(part)] = part  # a copy: numpy would call another BLAS routine for a matrix times itself
-        np.matmul(vectors, item_vectors.T, out=block)
-        task.run(block[: len(part)], start)
-        buffers.put((vectors, block))
+        with np.errstate(over="ignore", invalid="ignore"):  # the kernel tells which row is not finite
+            block = np.matmul(part, item_vectors.T, out=buffer[: len(part)])
+        task.run(block, start, part, item_vectors, error)
+        buffers.put(buffer)
 
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         list(pool.map(multiply_and_select, starts))
@@ -157,22 +158,11 @@ def iter_top_n(
     threads: int = 0,
 ) -> Iterator[tuple[int, TopN]]:
     """Yield ``(first user, TopN)``, thousands of users at a time, for a writer that streams."""
+    rank = partial(top_n_factors, allowed=allowed, above=above, block_bytes=block_bytes, threads=threads)
     for start in range(0, len(user_vectors), STREAM_USERS):
         rows = slice(start, start + STREAM_USERS)
         seen = None if exclude is None else exclude[rows]
-        yield (
-            start,
-            top_n_factors(
-                user_vectors[rows],
-                item_vectors,
-                n,
-                exclude=seen,
-                allowed=allowed,
-                above=above,
-                block_bytes=block_bytes,
-                threads=threads,
-            ),
-        )
+        yield start, rank(user_vectors[rows], item_vectors, n, exclude=seen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +173,7 @@ class _Selection:
     indptr: npt.NDArray[np.int64]
     seen: npt.NDArray[np.int32]
     blocked: npt.NDArray[np.int32]
-    above: np.float32
+    above: float
 
     @classmethod
     def checked(
@@ -211,22 +201,28 @@ class _Selection:
         if allowed.dtype != np.bool_ or allowed.shape != shape[1:]:
             raise ModelError(f"expected allowed as bool ({shape[1]},), got {allowed.dtype} {allowed.shape}")
         blocked = np.flatnonzero(~allowed).astype(np.int32)
-        return cls(
-            TopN.empty(shape[0], n), indptr, seen, blocked, np.float32(-np.inf if above is None else above)
-        )
+        return cls(TopN.empty(shape[0], n), indptr, seen, blocked, -np.inf if above is None else above)
 
-    def run(self, block: FloatArray, start: int) -> None:
-        """Fill in the lists of the users from ``start`` on, one a row of ``block``, which is overwritten."""
+    def run(
+        self,
+        scores: FloatArray,
+        start: int,
+        users: FloatArray | None = None,
+        vectors: FloatArray | None = None,
+        error: float = 0.0,
+    ) -> None:
+        """Fill in the lists of the users from ``start`` on, one a row of ``scores``, which is overwritten."""
         from models.topn_kernel import select_rows
 
-        stop = start + len(block)
+        stop = start + len(scores)
         row = select_rows(
-            block,
-            block.view(np.uint32),
+            scores,
+            np.empty((len(scores), 0), np.float32) if users is None else users,
+            np.empty((0, 0), np.float32) if vectors is None else vectors,
             self.indptr[start : stop + 1],
             self.seen,
             self.blocked,
-            self.above,
+            np.array([self.above, error]),
             self.top.items[start:stop],
             self.top.scores[start:stop],
         )
@@ -234,13 +230,7 @@ class _Selection:
             raise ModelError(f"expected finite scores, got others for the user in row {start + row}")
 
 
-def product_block(user_vectors: FloatArray, item_vectors: FloatArray) -> FloatArray:
-    """Return the scores of one block of ``block_users`` users, bit for bit those of ``top_n_factors``."""
-    with threadpool_limits(limits=1, user_api="blas"):
-        return np.asarray(np.matmul(user_vectors.copy(), item_vectors.T))
-
-
-def _check_vectors(user_vectors: FloatArray, item_vectors: FloatArray) -> None:
+def _checked_vectors(user_vectors: FloatArray, item_vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
     for name, vectors in (("user_vectors", user_vectors), ("item_vectors", item_vectors)):
         if vectors.dtype != np.float32 or vectors.ndim != 2:
             raise ModelError(f"expected {name} as a float32 matrix, got {vectors.dtype} {vectors.shape}")
@@ -250,14 +240,6 @@ def _check_vectors(user_vectors: FloatArray, item_vectors: FloatArray) -> None:
             )
     if user_vectors.shape[1] != item_vectors.shape[1]:
         raise ModelError(f"expected vectors of one width, got {user_vectors.shape}, {item_vectors.shape}")
-
-
-def similar_vectors(vectors: FloatArray, items: npt.NDArray[np.integer], n: int) -> TopN:
-    """Return for each of ``items`` the ``n`` others with the largest cosine, where it is above 0."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-    itself = sparse.csr_array(
-        (np.ones(len(items), np.float32), np.asarray(items, np.int32), np.arange(len(items) + 1)),
-        shape=(len(items), len(vectors)),
+    return np.require(user_vectors, requirements=["C", "W"]), np.require(
+        item_vectors, requirements=["C", "W"]
     )
-    return top_n_factors(units[items], units, n, exclude=itself, above=0.0)

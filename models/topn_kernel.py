@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+Floats: TypeAlias = npt.NDArray[np.float32]
+Ints: TypeAlias = npt.NDArray[np.int32]
 F = TypeVar("F", bound=Callable[..., object])
 LANES = 16  # neighbouring items belong to different chunks, so that one SIMD register holds one item of each
 ROWS = (
     16  # items of a chunk, LANES apart: a run of good items (a sorted catalogue) is spread over many chunks
 )
 GROUP = LANES * ROWS
+BINS = 512
+LOWEST = np.float64(np.finfo(np.float32).min)  # what is masked is below
 NOT_FINITE = 0x7F800000
+TINY = 1e-34  # products of float32 too small for it are lost in the guess: up to d * 2^-126
 
 
-def _compiled(signature: str) -> Callable[[F], F]:
+def _compiled(signature: str | list[str]) -> Callable[[F], F]:
     """Compile without the GIL, kept on disk where the installation or the home folder is writable."""
 
     def compile_(function: F) -> F:
@@ -33,7 +38,7 @@ def _compiled(signature: str) -> Callable[[F], F]:
 
 
 @_compiled("boolean(int32[::1])")
-def _all_finite(bits: npt.NDArray[np.int32]) -> bool:
+def _all_finite(bits: Ints) -> bool:
     """Look at the exponents: an integer maximum is vectorised, a float comparison with NaN is not."""
     largest = np.int32(0)
     for i in range(len(bits)):
@@ -42,7 +47,7 @@ def _all_finite(bits: npt.NDArray[np.int32]) -> bool:
 
 
 @_compiled("void(float32[::1], float32[::1])")
-def _chunk_maxima(row: npt.NDArray[np.float32], maxima: npt.NDArray[np.float32]) -> None:
+def _chunk_maxima(row: Floats, maxima: Floats) -> None:
     """Write the maximum of chunk (group, lane): the items group * GROUP + lane + LANES * 0..ROWS-1."""
     full = len(row) // GROUP
     for group in range(full):
@@ -60,9 +65,9 @@ def _chunk_maxima(row: npt.NDArray[np.float32], maxima: npt.NDArray[np.float32])
         maxima[chunk] = max(maxima[chunk], row[i])
 
 
-@_compiled("float32(float32[::1], int64)")
-def _nth_largest(values: npt.NDArray[np.float32], n: int) -> np.float32:
-    """Return the n-th largest (1-based) of ``values``, which it reorders (Hoare's selection)."""
+@_compiled(["float32(float32[::1], int64)", "uint64(uint64[::1], int64)"])
+def _nth_largest(values: npt.NDArray[Any], n: int) -> Any:
+    """Return the n-th largest (from 1) of ``values``, the n largest of which come to the front (Hoare)."""
     low, high = 0, len(values) - 1
     while low < high:
         pivot = values[(low + high) // 2]
@@ -82,36 +87,39 @@ def _nth_largest(values: npt.NDArray[np.float32], n: int) -> np.float32:
             low = i
         else:
             break
-    return np.float32(values[n - 1])
+    return values[n - 1]
 
 
-@_compiled("void(uint64[::1], int64, int64)")
-def _best_first(keys: npt.NDArray[np.uint64], count: int, n: int) -> None:
-    """Bring the n largest of the first ``count`` distinct keys to the front, in any order."""
-    low, high = 0, count - 1
-    while low < high:
-        pivot = keys[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while keys[i] > pivot:
-                i += 1
-            while keys[j] < pivot:
-                j -= 1
-            if i <= j:
-                keys[i], keys[j] = keys[j], keys[i]
-                i += 1
-                j -= 1
-        if n - 1 <= j:
-            high = j
-        elif n - 1 >= i:
-            low = i
-        else:
-            break
+@_compiled("float32(float32[::1], int64, int64[::1], float32[::1])")
+def _threshold(maxima: Floats, n: int, bins: npt.NDArray[np.int64], part: Floats) -> np.float32:
+    """Return the n-th largest of ``maxima``: count into even bins without a branch, then select in one bin.
+
+    ``bins`` and ``part`` are scratch, the latter as long as ``maxima``.
+    """
+    low, high = np.float32(np.inf), np.float32(-np.inf)
+    for x in maxima:
+        low = x if x < low and x > -np.inf else low
+        high = x if x > high else high
+    scale = 0.0 if high <= low else (len(bins) - 1) / (np.float64(high) - np.float64(low))
+    bins[:] = 0
+    for x in maxima:
+        bins[np.int64((np.float64(max(x, low)) - low) * scale) if scale > 0 else 0] += 1
+    chosen, above = len(bins) - 1, 0
+    while above + bins[chosen] < n:
+        above += bins[chosen]
+        chosen -= 1
+    count = 0
+    for x in maxima:
+        place = np.int64((np.float64(max(x, low)) - low) * scale) if scale > 0 else 0
+        part[count] = x
+        count += int(place == chosen)
+    return np.float32(_nth_largest(part[:count], n - above))
 
 
-@_compiled("uint64(uint32, int64)")
-def _key(bits: np.uint32, item: int) -> np.uint64:
+@_compiled("uint64(float32, int64)")
+def _key(score: np.float32, item: int) -> np.uint64:
     """Return one integer that orders as (score descending, item ascending) when larger is better."""
+    bits = np.float32(score).view(np.uint32)
     sign = np.uint32(0x80000000)
     if bits == sign:  # -0.0 is 0.0
         bits = np.uint32(0)
@@ -119,82 +127,123 @@ def _key(bits: np.uint32, item: int) -> np.uint64:
     return (np.uint64(ordered) << np.uint64(32)) | np.uint64(0xFFFFFFFF - item)
 
 
-@_compiled("int64(float32[::1], uint32[::1], float32[::1], float32, float32, int64, uint64[::1])")
-def _scan(  # noqa: PLR0917
-    row: npt.NDArray[np.float32],
-    bits: npt.NDArray[np.uint32],
-    maxima: npt.NDArray[np.float32],
-    threshold: np.float32,
-    above: np.float32,
-    n: int,
-    keys: npt.NDArray[np.uint64],
-) -> int:
-    """Collect the keys of the n best items in keys[:n] (any order) and return how many there are."""
-    count = 0
-    least = np.uint64(0)
-    for chunk in range(len(maxima)):
-        if maxima[chunk] < threshold or maxima[chunk] <= above:
-            continue
-        first = chunk // LANES * GROUP + chunk % LANES
-        for item in range(first, min(len(row), first + GROUP), LANES):
-            if row[item] < threshold or row[item] <= above:
-                continue
-            key = _key(bits[item], item)
-            if key <= least:
-                continue
-            keys[count] = key
-            count += 1
-            if count == len(keys):
-                _best_first(keys, count, n)
-                count = n
-                least = keys[:n].min()
-                threshold = row[np.int64(np.uint64(0xFFFFFFFF) - (least & np.uint64(0xFFFFFFFF)))]
-    if count > n:
-        _best_first(keys, count, n)
-        count = n
-    return count
+@_compiled("Tuple((float32, int64))(uint64)")
+def _score_and_item(key: np.uint64) -> tuple[np.float32, np.int64]:
+    """Undo ``_key``; -0.0 has become 0.0."""
+    sign = np.uint32(0x80000000)
+    ordered = np.uint32(key >> np.uint64(32))
+    bits = ordered ^ sign if ordered & sign else ~ordered
+    return np.uint32(bits).view(np.float32), np.int64(np.uint64(0xFFFFFFFF) - (key & np.uint64(0xFFFFFFFF)))
+
+
+@_compiled("float32(float32[::1], float32[::1])")
+def _dot(a: Floats, b: Floats) -> np.float32:
+    """Sum in float64, in one order, and round once: products of float32 are exact in it, on any processor."""
+    s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    whole = len(a) // 8 * 8
+    for k in range(0, whole, 8):
+        s0 += np.float64(a[k]) * np.float64(b[k])
+        s1 += np.float64(a[k + 1]) * np.float64(b[k + 1])
+        s2 += np.float64(a[k + 2]) * np.float64(b[k + 2])
+        s3 += np.float64(a[k + 3]) * np.float64(b[k + 3])
+        s4 += np.float64(a[k + 4]) * np.float64(b[k + 4])
+        s5 += np.float64(a[k + 5]) * np.float64(b[k + 5])
+        s6 += np.float64(a[k + 6]) * np.float64(b[k + 6])
+        s7 += np.float64(a[k + 7]) * np.float64(b[k + 7])
+    for k in range(whole, len(a)):
+        s0 += np.float64(a[k]) * np.float64(b[k])
+    return np.float32(((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7)))
 
 
 @_compiled(
-    "int64(float32[:, ::1], uint32[:, ::1], int64[::1], int32[::1], int32[::1], float32, "
-    "int32[:, ::1], float32[:, ::1])"
+    "int64(float32[::1], float32[::1], float32[::1], float32[:, ::1], float64[::1], int64, int32[::1], "
+    "uint64[::1])"
+)
+def _scan(  # noqa: PLR0917
+    row: Floats,
+    maxima: Floats,
+    user: Floats,
+    vectors: Floats,
+    limits: npt.NDArray[np.float64],
+    n: int,
+    found: Ints,
+    keys: npt.NDArray[np.uint64],
+) -> int:
+    """Collect the keys of the n best items in keys[:n], best first, and return how many there are.
+
+    ``limits`` is (threshold, above, slack): ``row`` may be wrong by half the slack. With vectors, an item
+    that is not surely worse is scored again by ``_dot``. ``found`` is scratch; a result is written first and
+    counted after, so that the processor has no branch to guess.
+    """
+    threshold, above, slack = limits[0], limits[1], limits[2]
+    cut = max(max(threshold, above) - slack, LOWEST)
+    count, waiting = 0, 0
+    least = np.uint64(0)
+    for chunk in range(len(maxima)):
+        if maxima[chunk] >= cut:
+            first = chunk // LANES * GROUP + chunk % LANES
+            for item in range(first, min(len(row), first + GROUP), LANES):
+                found[waiting] = item
+                waiting += int(row[item] >= cut)
+        if waiting < len(found) - ROWS and chunk < len(maxima) - 1:
+            continue
+        for i in range(waiting):
+            score = _dot(user, vectors[found[i]]) if len(user) > 0 else row[found[i]]
+            key = _key(score, found[i])
+            keys[count] = key
+            count += int(score > above and key > least)
+            if count == len(keys):
+                least = _nth_largest(keys, n)
+                count = n
+                cut = max(cut, _score_and_item(least)[0] - slack)
+        waiting = 0
+    keys[:count] = np.sort(keys[:count])[::-1]
+    return min(count, n)
+
+
+@_compiled(
+    "int64(float32[:, ::1], float32[:, ::1], float32[:, ::1], int64[::1], int32[::1], int32[::1], "
+    "float64[::1], int32[:, ::1], float32[:, ::1])"
 )
 def select_rows(  # noqa: PLR0917
-    scores: npt.NDArray[np.float32],
-    bits: npt.NDArray[np.uint32],
+    scores: Floats,
+    users: Floats,
+    vectors: Floats,
     indptr: npt.NDArray[np.int64],
-    seen: npt.NDArray[np.int32],
-    blocked: npt.NDArray[np.int32],
-    above: np.float32,
-    items: npt.NDArray[np.int32],
-    best: npt.NDArray[np.float32],
+    seen: Ints,
+    blocked: Ints,
+    limits: npt.NDArray[np.float64],
+    items: Ints,
+    best: Floats,
 ) -> int:
     """Write the top n of each row of ``scores`` (which it masks in place) to ``items`` and ``best``.
 
-    ``bits`` is ``scores`` seen as uint32; row r has seen ``seen[indptr[r]:indptr[r + 1]]``. Returns the first
-    row with a score that is not finite, or -1.
+    Row r has seen ``seen[indptr[r]:indptr[r + 1]]``. ``limits`` is (above, error): with ``users`` (rows, d)
+    and ``vectors`` (n_items, d), d > 0, ``scores`` is their product up to error * |user|, and only a first
+    guess. Returns the first row with a score that is not finite, or -1.
     """
     n = items.shape[1]
     maxima = np.empty((scores.shape[1] + GROUP - 1) // GROUP * LANES, dtype=np.float32)
-    ordered = np.empty_like(maxima)
-    keys = np.empty(4 * n + GROUP, dtype=np.uint64)
+    part = np.empty_like(maxima)
+    bins = np.empty(BINS, dtype=np.int64)
+    found = np.empty(GROUP, dtype=np.int32)
+    keys = np.empty(2 * n + GROUP, dtype=np.uint64)
+    row_limits = np.empty(3, dtype=np.float64)
     for r in range(items.shape[0]):
         row = scores[r]
-        if not _all_finite(bits[r].view(np.int32)):
+        if not _all_finite(row.view(np.int32)):
             return r
         for item in blocked:
             row[item] = -np.inf
         for entry in range(indptr[r], indptr[r + 1]):
             row[seen[entry]] = -np.inf
         _chunk_maxima(row, maxima)
-        threshold = np.float32(-np.inf)
+        row_limits[0] = -np.inf
         if len(maxima) > n:
-            ordered[:] = maxima
-            threshold = _nth_largest(ordered, n)
-        count = _scan(row, bits[r], maxima, threshold, above, n, keys)
-        chosen = np.sort(keys[:count])
+            row_limits[0] = _threshold(maxima, n, bins, part)
+        row_limits[1] = limits[0]
+        row_limits[2] = 2 * limits[1] * np.sqrt(np.float64(_dot(users[r], users[r]))) + TINY * (limits[1] > 0)
+        count = _scan(row, maxima, users[r], vectors, row_limits, n, found, keys)
         for rank in range(count):
-            item = np.int64(np.uint64(0xFFFFFFFF) - (chosen[count - 1 - rank] & np.uint64(0xFFFFFFFF)))
-            items[r, rank] = item
-            best[r, rank] = row[item]
+            best[r, rank], items[r, rank] = _score_and_item(keys[rank])
     return -1

@@ -14,7 +14,8 @@ from models.base import Model, ModelConfig, TrainingOptions
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.options import workers
-from models.topn import TopN, product_block, similar_vectors
+from models.similarity import similar_vectors
+from models.topn import TopN
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -44,6 +45,8 @@ class ALS(Model[ALSConfig]):
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         def report(iteration: int, seconds: float, loss: float | None) -> None:  # noqa: ARG001
             options.report(self.name, iteration + 1, self.config.iterations, seconds=seconds)
+
+        import implicit.als  # noqa: F401 - before the limit, which only holds for a BLAS that is loaded
 
         gpu = _use_gpu(options.device)
         with threadpool_limits(limits=1, user_api="blas"):  # implicit threads over rows; its BLAS must not
@@ -98,12 +101,15 @@ class ALS(Model[ALSConfig]):
         """Return the item vectors, float32 (n_items, factors); zero for an item without training weight."""
         return self._items
 
-    def similar_items(self, items: npt.NDArray[np.integer], n: int) -> TopN:
+    def similar_items(
+        self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> TopN:
         """Return the items whose vectors have the largest cosine > 0 with those of ``items``."""
-        return similar_vectors(self._items, items, n)
+        return similar_vectors(self._items, items, n, self.eligible(allowed))
 
     def _scores(self, histories: Histories) -> FloatArray:
-        return product_block(self.vectors(histories), self._items)
+        with threadpool_limits(limits=1, user_api="blas"):
+            return np.asarray(self.vectors(histories) @ self._items.T)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"item_vectors": self._items}

@@ -34,8 +34,7 @@ class ItemKNNConfig(ModelConfig):
 class ItemKNN(Model[ItemKNNConfig]):
     """An item is recommended to users of the items it resembles.
 
-    score(u, i) = sum of weight(u, j) * s(i, j) over the items j of u's history among i's nearest neighbours,
-
+    score(u, i) = sum of weight(u, j) * s(i, j) over the items j of u's history among i's nearest neighbours;
     s(i, j) = <w_i, w_j> / (|w_i| |w_j| + shrink), w_i the weighted column of item i over users: Sarwar et al.
     2001 with the shrink term and the weights of Ferrari Dacrema et al. 2021 (see
     models.neighbours.weighting). Ties between neighbours go to the smaller item index. A score of 0 means no
@@ -81,12 +80,17 @@ class ItemKNN(Model[ItemKNNConfig]):
             parts, shape=(self.n_items, self.n_items)
         ).tocsr()  # [history, target]
 
-    def similar_items(self, items: npt.NDArray[np.integer], n: int) -> TopN:
+    def similar_items(
+        self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> TopN:
         """Return the ``n`` nearest neighbours of each of ``items``; at most ``neighbours`` are known."""
-        width = min(n, self.config.neighbours)
+        near, scores = self._neighbours[items], self._similarities[items]
+        kept = (near >= 0) & self.eligible(allowed)[near]
+        first = np.argsort(~kept, axis=1, kind="stable")[:, :n]  # those kept, in their order
+        kept, width = np.take_along_axis(kept, first, axis=1), first.shape[1]
         top = TopN.empty(len(items), n)
-        top.items[:, :width] = self._neighbours[items, :width]
-        top.scores[:, :width] = np.where(top.items[:, :width] < 0, -np.inf, self._similarities[items, :width])
+        top.items[:, :width] = np.where(kept, np.take_along_axis(near, first, axis=1), -1)
+        top.scores[:, :width] = np.where(kept, np.take_along_axis(scores, first, axis=1), -np.inf)
         return top
 
     def _scores(self, histories: Histories) -> FloatArray:

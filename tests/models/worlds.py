@@ -1,0 +1,46 @@
+"""Small data sets with known answers, shared by the tests of the models."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models.dataset import Dataset, Sequences
+
+
+def matrix(dense: npt.ArrayLike) -> sparse.csr_array:
+    """Return dense weights as csr float32."""
+    return sparse.csr_array(np.asarray(dense, dtype=np.float32))
+
+
+def sequences_of(weights: sparse.csr_array, rng: np.random.Generator) -> Sequences:
+    """Return every entry as one event, in a shuffled order within each user, a second apart."""
+    items = weights.indices.astype(np.int32)
+    for start, stop in zip(weights.indptr[:-1], weights.indptr[1:], strict=True):
+        rng.shuffle(items[start:stop])
+    return Sequences(
+        weights.indptr.astype(np.int64), items, np.arange(len(items), dtype=np.int64) * 1_000_000
+    )
+
+
+def random_world(n_users: int = 120, n_items: int = 60, seed: int = 0) -> Dataset:
+    """Return a world of two tastes with noise, some empty users and the last two items untrained."""
+    rng = np.random.default_rng(seed)
+    taste = np.arange(n_users)[:, None] % 2 == np.arange(n_items)[None] % 2
+    chosen = rng.random((n_users, n_items)) < np.where(taste, 0.25, 0.05)
+    chosen[5::40] = False
+    chosen[:, -2:] = False
+    weights = matrix(chosen * rng.integers(1, 4, chosen.shape))
+    return Dataset(weights, sequences_of(weights, rng))
+
+
+def checkerboard(size: int = 50) -> Dataset:
+    """Return users who took every item of their own parity but one, the only right answer.
+
+    User u of size took the items i with i % 2 == u % 2, except i == u.
+    """
+    chosen = np.arange(size)[:, None] % 2 == np.arange(size)[None] % 2
+    np.fill_diagonal(chosen, val=False)
+    weights = matrix(chosen)
+    return Dataset(weights, sequences_of(weights, np.random.default_rng(1)))
