@@ -43,24 +43,21 @@ def build_database(
     """Build nightshelf.duckdb in `folder` from the Parquet files there and return a content hash per table.
 
     `items` is a Parquet file with item_id and title. `info` gives the texts of the view release_info.
-    StoreError when a table read back from the database differs from its Parquet file.
+    StoreError when a table cannot be read, or differs in the database from its Parquet file.
     """
     path = folder / DATABASE
     for leftover in (path, Path(f"{path}.wal")):
         leftover.unlink(missing_ok=True)
-    with connection(folder, memory_limit, threads) as con, writing(path):
-        con.execute(f"ATTACH {_quoted(str(path))} AS release (STORAGE_VERSION '{STORAGE_VERSION}')")
-        con.execute("USE release")
-        con.execute("BEGIN")  # one commit: each flushes the file to the disk
-        for table in TABLES.values():
-            _load(con, table, ids, folder / f"{table.name}.parquet")
-        _load_items(con, items, ids)
-        con.execute(views(info))
-        con.execute("COMMIT")
-        con.execute("CHECKPOINT release")
-        hashes = {table.name: _verified(con, table, ids, folder) for table in TABLES.values()}
-        con.execute("USE memory")
-        con.execute("DETACH release")
+    try:
+        with connection(folder, memory_limit, threads) as con, writing(path):
+            con.execute(f"ATTACH {_quoted(str(path))} AS release (STORAGE_VERSION '{STORAGE_VERSION}')")
+            con.execute("USE release")
+            _fill(con, folder, items, ids, info)
+            hashes = {table.name: _verified(con, table, ids, folder) for table in TABLES.values()}
+            con.execute("USE memory")
+            con.execute("DETACH release")
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        raise StoreError(f"cannot build {path} from the tables beside it: {error}") from error
     if Path(f"{path}.wal").exists():
         raise StoreError(f"{path} was not checkpointed: a .wal file was left beside it")
     return hashes
@@ -122,6 +119,18 @@ def _buffers(values: Any) -> list[Any]:
         return [valid, np.diff(ends), text]
     zero = pa.scalar(0).cast(values.type)
     return [valid, values.fill_null(zero).to_numpy(zero_copy_only=False)]
+
+
+def _fill(
+    con: duckdb.DuckDBPyConnection, folder: Path, items: Path, ids: IdTypes, info: Mapping[str, str]
+) -> None:
+    con.execute("BEGIN")  # one commit: each flushes the file to the disk
+    for table in TABLES.values():
+        _load(con, table, ids, folder / f"{table.name}.parquet")
+    _load_items(con, items, ids)
+    con.execute(views(info))
+    con.execute("COMMIT")
+    con.execute("CHECKPOINT release")
 
 
 def _load(con: duckdb.DuckDBPyConnection, table: Table, ids: IdTypes, path: Path) -> None:
