@@ -31,11 +31,22 @@ from models.topn import TopN
 
 FloatArray = npt.NDArray[np.float32]
 ENCODED_USERS = 512  # users encoded at a time
+INPUT_SPREAD = (
+    0.3  # of the first layer: rows have length 1, Glorot's 0.02 would drown them in the code's noise
+)
+LEAST_UPDATES, LEAST_USERS = 16, 16  # an epoch has 16 updates or more, while a batch has 16 users or more
 
 
 class MultVAEConfig(TrainerConfig):
-    """Configuration of Mult-VAE."""
+    """Configuration of Mult-VAE; its defaults were chosen on validation users of MovieLens-1M."""
 
+    epochs: int = Field(default=40, ge=1, description="passes over the training users, at most")
+    batch_size: int = Field(
+        default=250,
+        ge=1,
+        description="users in one update; fewer with few users, so that an epoch has at least 16 updates",
+    )
+    learning_rate: float = Field(default=3e-3, gt=0, description="step size of Adam")
     hidden: int = Field(default=600, ge=1, description="width of the hidden layer of encoder and decoder")
     latent: int = Field(default=200, ge=1, description="width of the code between them")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="share of the input dropped in training")
@@ -56,8 +67,8 @@ class Network(torch.nn.Module):
     """Encoder I -> hidden -> 2 latent, decoder latent -> hidden -> I, tanh between.
 
     The two large layers are kept item by item (I, hidden): so a sparse row's product is a sum of rows, and
-    the rows of the last one are item vectors. ``draw`` makes the first weights (Glorot's normal; biases
-    normal .001), on the CPU, so that they do not depend on the device.
+    the rows of the last one are item vectors. ``draw`` makes the first weights (Glorot's normal but for the
+    input; biases normal .001), on the CPU, so that they do not depend on the device.
     """
 
     input: Parameter  # (I, hidden)
@@ -73,7 +84,7 @@ class Network(torch.nn.Module):
         super().__init__()
         shapes = {"input": (n_items, hidden), "code": (2 * latent, hidden), "back": (hidden, latent)}
         for name, (rows, columns) in (shapes | {"output": (n_items, hidden)}).items():
-            spread = (2.0 / (rows + columns)) ** 0.5
+            spread = INPUT_SPREAD if name == "input" else (2.0 / (rows + columns)) ** 0.5
             weight = torch.empty(rows, columns).normal_(0.0, spread, generator=draw)
             width = columns if name == "input" else rows
             self.register_parameter(name, Parameter(weight))
@@ -106,9 +117,14 @@ class Reconstruction:
     validation: Hidden | None
     device: torch.device
 
+    @property
+    def batch_size(self) -> int:
+        """Users in one update."""
+        return min(self.config.batch_size, max(LEAST_USERS, int(self.matrix.shape[0]) // LEAST_UPDATES))
+
     def batches(self, order: np.random.Generator) -> Iterator[Bags]:
         """Yield all training users in batches."""
-        users, size = order.permutation(self.matrix.shape[0]), self.config.batch_size
+        users, size = order.permutation(self.matrix.shape[0]), self.batch_size
         for start in range(0, len(users), size):
             yield Bags.of(self.matrix[users[start : start + size]], self.device)
 
@@ -118,7 +134,7 @@ class Reconstruction:
         mean, log_variance = network.encode(batch.scaled().dropped(config.dropout, draw))
         noise = torch.empty_like(mean).normal_(generator=draw)
         logits = network.logits(network.decode(mean + noise * torch.exp(0.5 * log_variance)))
-        updates = config.epochs * -(-self.matrix.shape[0] // config.batch_size)
+        updates = config.epochs * -(-self.matrix.shape[0] // self.batch_size)
         beta = annealed(config.beta, update, config.anneal_share * updates)
         return negative_log_likelihood(logits, batch) + beta * divergence(mean, log_variance)
 
@@ -189,9 +205,12 @@ class MultVAE(Model[MultVAEConfig]):
         """Return [W, b] of the last layer, float32 (n_items, hidden + 1)."""
         return np.column_stack([self._numpy("output"), self._numpy("output_bias")])
 
-    def similar_items(self, items: npt.NDArray[np.integer], n: int) -> TopN:
+    def similar_items(
+        self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> TopN:
         """Return the items whose weights in the last layer have the largest cosine, above 0."""
-        return similar_vectors(self._numpy("output"), items, n)
+        top = similar_vectors(self._numpy("output"), items, n, self.eligible(allowed))
+        return top.without(~self.trained_items[items])
 
     def _scores(self, histories: Histories) -> FloatArray:
         hidden = torch.from_numpy(self.vectors(histories)[:, :-1])

@@ -15,7 +15,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,10 @@ class TrainerConfig(ModelConfig):
     epochs: int = Field(default=100, ge=1, description="passes over the training users, at most")
     batch_size: int = Field(default=500, ge=1, description="users in one update")
     learning_rate: float = Field(default=1e-3, gt=0, description="step size of Adam")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="cosine",
+        description="learning rate over the epochs: as it is, or falling to 0 along a cosine",
+    )
     weight_decay: float = Field(
         default=0.0, ge=0, description="L2 penalty on all weights, added to the gradient"
     )
@@ -81,6 +85,13 @@ class State:
     best_score: float | None = None
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+
+
+def learning_rate(config: TrainerConfig, epoch: int) -> float:
+    """Return the step size in an epoch, counted from 1: the first is trained with the whole one."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / config.epochs))
 
 
 class Trainer(Generic[Batch]):
@@ -135,6 +146,8 @@ class Trainer(Generic[Batch]):
         state, epoch = self.state, self.state.epoch + 1
         draw = generator(self.options.seed, epoch, self.device)
         self.objective.module.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, epoch)
         losses: list[float] = []
         for batch in self.objective.batches(np.random.default_rng([self.options.seed, epoch])):
             losses.append(self._update(batch, draw, f"epoch {epoch}, step {len(losses) + 1}"))

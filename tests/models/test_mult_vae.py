@@ -132,13 +132,22 @@ def test_few_users_are_all_trained_on() -> None:
     assert len(validation_users(matrix(np.ones((500, 4))), 0.1, draw)) == 0  # nobody has a fifth to hide
 
 
-def test_it_learns_a_checkerboard() -> None:
+def test_little_data_is_trained_in_small_batches() -> None:
+    updates = {}
+    for users in (20, 320, 640):
+        model = MultVAE(SMALL.model_copy(update={"epochs": 1, "validation_share": 0.0}))
+        updates[users] = model.fit(Dataset(checkerboard(users)), ONE_THREAD).report["update"]
+    assert updates == {20: 2, 320: 16, 640: 20}  # batches of 16, 20 and, as configured, 32
+
+
+@pytest.mark.parametrize("config", [SMALL, MultVAEConfig()], ids=["small", "default"])
+def test_it_learns_a_checkerboard(config: MultVAEConfig) -> None:
     data = checkerboard()
-    model = MultVAE(SMALL).fit(Dataset(data), ONE_THREAD)
+    model = MultVAE(config).fit(Dataset(data), ONE_THREAD)
     best = model.recommend(Histories(data), 1, exclude=data).items[:, 0]
     missed = ((np.arange(60)[:, None] + np.arange(12)) % 2 == 0) & (data.toarray() == 0)
     np.testing.assert_array_equal(best, missed.argmax(axis=1))
-    similar = model.similar_items(np.arange(12), 5)
+    similar = model.similar_items(np.arange(12), 3)
     assert ((similar.items - np.arange(12)[:, None]) % 2 == 0).all()
     assert model.report["validation_users"] == 0
     assert model.report["users"] == 60

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from models.base import ModelError, Progress, TrainingOptions
 from models.neural.surroundings import choose_device, computing, generator
-from models.neural.trainer import Trainer, TrainerConfig
+from models.neural.trainer import Trainer, TrainerConfig, learning_rate
 
 CPU = torch.device("cpu")
 
@@ -209,6 +209,14 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path: Path) -> None:
     weights, report, _ = train(checkpoints=tmp_path)
     assert report["resumed"] == 2
     assert same(weights, train()[0])
+
+
+def test_the_learning_rate_falls_along_a_cosine() -> None:
+    config = TrainerConfig(epochs=4, learning_rate=0.8)
+    rates = [learning_rate(config, epoch) for epoch in range(1, 5)]
+    half = 0.5**0.5
+    assert rates == pytest.approx([0.8, 0.4 * (1 + half), 0.4, 0.4 * (1 - half)])
+    assert learning_rate(config.model_copy(update={"schedule": "constant"}), 4) == 0.8
 
 
 def test_a_loss_that_is_not_a_number_names_its_place() -> None:
