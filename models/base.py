@@ -61,8 +61,13 @@ class Factorised(Protocol):
 class HasSimilarItems(Protocol):
     """A model that knows which items resemble an item."""
 
-    def similar_items(self, items: npt.NDArray[np.integer], n: int) -> TopN:
-        """Return the ``n`` items nearest to each of ``items``, never the item itself."""
+    def similar_items(
+        self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> TopN:
+        """Return the ``n`` items nearest to each of ``items``, never the item itself.
+
+        ``allowed`` bool (n_items,): only those, None allows all. A row is padded where no more is known.
+        """
         ...
 
 
@@ -182,7 +187,7 @@ class Model(ABC, Generic[C]):
             raise ModelError(f"expected allowed of shape ({self.n_items},), got {allowed.shape}")
         above = 0.0 if self.evidence_only else None
         if not self.serves_cold_items:
-            allowed = self.trained_items if allowed is None else allowed & self.trained_items
+            allowed = self.eligible(allowed)
         item_vectors = self.item_vectors() if isinstance(self, Factorised) else None
         step = block_users(self.n_items) if item_vectors is None else FACTOR_USERS
         for start in range(0, len(histories), step):
@@ -210,6 +215,10 @@ class Model(ABC, Generic[C]):
                     overwrite=True,
                 )
             yield start, top.without(part.empty)
+
+    def eligible(self, allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:
+        """Return which items may be given out, bool (n_items,): trained on, and allowed."""
+        return self.trained_items if allowed is None else allowed & self.trained_items
 
     def _block(self, histories: Histories) -> FloatArray:
         """Score at most one block of users, padded to the block's shape for the model."""

@@ -88,7 +88,7 @@ def precision(judged: Judged, k: int) -> Values:
 
 def hit_rate(judged: Judged, k: int) -> Values:
     """1 when any of the first k is relevant, else 0."""
-    return _measured(judged, judged.at(k).any(axis=1).astype(np.float64))
+    return _measured(judged, np.where(judged.at(k).any(axis=1), 1.0, 0.0))
 
 
 def mrr(judged: Judged, k: int) -> Values:
