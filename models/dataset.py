@@ -44,9 +44,8 @@ class Sequences:
         if len(self.timestamps) != events:
             raise ModelError(f"expected {events} timestamps, one an event, got {len(self.timestamps)}")
         if not len(self.indptr) or self.indptr[0] != 0 or self.indptr[-1] != events:
-            raise ModelError(
-                f"expected sequences.indptr from 0 to {events} events, got {self.indptr[[0, -1]]}"
-            )
+            ends = self.indptr[[0, -1]].tolist() if len(self.indptr) else []
+            raise ModelError(f"expected sequences.indptr from 0 to {events} events, got {ends}")
         if (self.indptr[1:] < self.indptr[:-1]).any():
             raise ModelError("expected sequences.indptr not to decrease")
         self._check_order()
