@@ -132,7 +132,7 @@ class Reconstruction:
         """Return the negative of eq. 6, with one draw of the code, averaged over the users of the batch."""
         config, network = self.config, self.module
         mean, log_variance = network.encode(batch.scaled().dropped(config.dropout, draw))
-        noise = torch.empty_like(mean).normal_(generator=draw)
+        noise = torch.randn(mean.shape, generator=draw, device=mean.device)
         logits = network.logits(network.decode(mean + noise * torch.exp(0.5 * log_variance)))
         updates = config.epochs * -(-self.matrix.shape[0] // self.batch_size)
         beta = annealed(config.beta, update, config.anneal_share * updates)

@@ -20,7 +20,7 @@ from models.dataset import Dataset, Histories
 from models.neural import layers
 from models.neural.layers import Bags, bag_product
 from models.neural.losses import annealed, divergence, negative_log_likelihood
-from models.neural.mult_vae import MultVAE, MultVAEConfig
+from models.neural.mult_vae import MultVAE, MultVAEConfig, Network, Reconstruction
 from models.neural.validation import Hidden, validation_users
 
 CPU = torch.device("cpu")
@@ -231,6 +231,20 @@ def test_the_seed_decides() -> None:
     other = arrays(TrainingOptions("cpu", 8, 1))[0]
     assert all((first[name] == again[name]).all() for name in first)
     assert all((first[name] != other[name]).any() for name in first)
+
+
+def test_the_loss_in_mixed_precision_is_nearly_the_same() -> None:
+    data = checkerboard()
+    draw = torch.Generator().manual_seed(0)
+    network = Network(12, 64, 16, draw)
+    objective = Reconstruction(network, SMALL, data, None, CPU)
+    batch = next(objective.batches(np.random.default_rng(0)))
+    exact = objective.loss(batch, 100, torch.Generator().manual_seed(1)).detach()
+    with torch.autocast("cpu", torch.bfloat16):  # what CUDA does with mixed_precision
+        rounded = objective.loss(batch, 100, torch.Generator().manual_seed(1)).detach()
+    assert rounded.dtype == torch.float32
+    assert float(rounded) == pytest.approx(float(exact), rel=1e-2)
+    assert float(rounded) != float(exact)
 
 
 def test_a_step_too_large_is_an_error() -> None:
