@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from models.compiled import compiled
+
 Floats: TypeAlias = npt.NDArray[np.float32]
+Doubles: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int32]
-F = TypeVar("F", bound=Callable[..., object])
 LANES = 16  # neighbouring items belong to different chunks, so that one SIMD register holds one item of each
-ROWS = (
-    16  # items of a chunk, LANES apart: a run of good items (a sorted catalogue) is spread over many chunks
-)
+ROWS = 16  # items of a chunk, LANES apart: a run of good items (a sorted catalogue) spreads over many
 GROUP = LANES * ROWS
 BINS = 512
+COUNTED = 192  # so many keys are sorted faster by counting
 LOWEST = np.float64(np.finfo(np.float32).min)  # what is masked is below
 NOT_FINITE = 0x7F800000
-TINY = 1e-34  # products of float32 too small for it are lost in the guess: up to d * 2^-126
+TINY = 1e-34  # what float32 loses of products too small for it: up to d * 2^-126
 
 
-def _compiled(signature: str | list[str]) -> Callable[[F], F]:
-    """Compile without the GIL, kept on disk where the installation or the home folder is writable."""
-
-    def compile_(function: F) -> F:
-        try:
-            return cast("F", numba.njit(signature, nogil=True, cache=True)(function))
-        except RuntimeError as error:
-            if "cannot cache" not in str(error):
-                raise
-            return cast("F", numba.njit(signature, nogil=True)(function))
-
-    return compile_
-
-
-@_compiled("boolean(int32[::1])")
+@compiled("boolean(int32[::1])")
 def _all_finite(bits: Ints) -> bool:
     """Look at the exponents: an integer maximum is vectorised, a float comparison with NaN is not."""
     largest = np.int32(0)
@@ -46,26 +31,24 @@ def _all_finite(bits: Ints) -> bool:
     return bool(largest < NOT_FINITE)
 
 
-@_compiled("void(float32[::1], float32[::1])")
+@compiled("void(float32[::1], float32[::1])")
 def _chunk_maxima(row: Floats, maxima: Floats) -> None:
     """Write the maximum of chunk (group, lane): the items group * GROUP + lane + LANES * 0..ROWS-1."""
     full = len(row) // GROUP
     for group in range(full):
-        best = maxima[group * LANES : group * LANES + LANES]
-        first = row[group * GROUP : group * GROUP + GROUP]
         for lane in range(LANES):
-            best[lane] = first[lane]
-        for r in range(1, ROWS):
-            for lane in range(LANES):
-                x = first[r * LANES + lane]
-                best[lane] = x if x > best[lane] else best[lane]
+            best = row[group * GROUP + lane]
+            for r in range(1, ROWS):
+                x = row[group * GROUP + r * LANES + lane]
+                best = x if x > best else best
+            maxima[group * LANES + lane] = best
     maxima[full * LANES :] = -np.inf
     for i in range(full * GROUP, len(row)):
         chunk = full * LANES + i % LANES
         maxima[chunk] = max(maxima[chunk], row[i])
 
 
-@_compiled(["float32(float32[::1], int64)", "uint64(uint64[::1], int64)"])
+@compiled(["float32(float32[::1], int64)", "uint64(uint64[::1], int64)"])
 def _nth_largest(values: npt.NDArray[Any], n: int) -> Any:
     """Return the n-th largest (from 1) of ``values``, the n largest of which come to the front (Hoare)."""
     low, high = 0, len(values) - 1
@@ -90,16 +73,19 @@ def _nth_largest(values: npt.NDArray[Any], n: int) -> Any:
     return values[n - 1]
 
 
-@_compiled("float32(float32[::1], int64, int64[::1], float32[::1])")
+@compiled("float32(float32[::1], int64, int64[::1], float32[::1])")
 def _threshold(maxima: Floats, n: int, bins: npt.NDArray[np.int64], part: Floats) -> np.float32:
     """Return the n-th largest of ``maxima``: count into even bins without a branch, then select in one bin.
 
     ``bins`` and ``part`` are scratch, the latter as long as ``maxima``.
     """
-    low, high = np.float32(np.inf), np.float32(-np.inf)
-    for x in maxima:
-        low = x if x < low and x > -np.inf else low
-        high = x if x > high else high
+    lows, highs = np.full(LANES, np.inf, dtype=np.float32), np.full(LANES, -np.inf, dtype=np.float32)
+    for group in range(len(maxima) // LANES):
+        for lane in range(LANES):  # each lane for itself is vectorised
+            x = maxima[group * LANES + lane]
+            lows[lane] = x if x < lows[lane] and x > -np.inf else lows[lane]
+            highs[lane] = x if x > highs[lane] else highs[lane]
+    low, high = lows.min(), highs.max()
     scale = 0.0 if high <= low else (len(bins) - 1) / (np.float64(high) - np.float64(low))
     bins[:] = 0
     for x in maxima:
@@ -116,7 +102,7 @@ def _threshold(maxima: Floats, n: int, bins: npt.NDArray[np.int64], part: Floats
     return np.float32(_nth_largest(part[:count], n - above))
 
 
-@_compiled("uint64(float32, int64)")
+@compiled("uint64(float32, int64)")
 def _key(score: np.float32, item: int) -> np.uint64:
     """Return one integer that orders as (score descending, item ascending) when larger is better."""
     bits = np.float32(score).view(np.uint32)
@@ -127,7 +113,7 @@ def _key(score: np.float32, item: int) -> np.uint64:
     return (np.uint64(ordered) << np.uint64(32)) | np.uint64(0xFFFFFFFF - item)
 
 
-@_compiled("Tuple((float32, int64))(uint64)")
+@compiled("Tuple((float32, int64))(uint64)")
 def _score_and_item(key: np.uint64) -> tuple[np.float32, np.int64]:
     """Undo ``_key``; -0.0 has become 0.0."""
     sign = np.uint32(0x80000000)
@@ -136,40 +122,40 @@ def _score_and_item(key: np.uint64) -> tuple[np.float32, np.int64]:
     return np.uint32(bits).view(np.float32), np.int64(np.uint64(0xFFFFFFFF) - (key & np.uint64(0xFFFFFFFF)))
 
 
-@_compiled("float32(float32[::1], float32[::1])")
-def _dot(a: Floats, b: Floats) -> np.float32:
+@compiled("float32(float64[::1], float32[::1])")
+def _dot(a: Doubles, b: Floats) -> np.float32:
     """Sum in float64, in one order, and round once: products of float32 are exact in it, on any processor."""
     s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     whole = len(a) // 8 * 8
     for k in range(0, whole, 8):
-        s0 += np.float64(a[k]) * np.float64(b[k])
-        s1 += np.float64(a[k + 1]) * np.float64(b[k + 1])
-        s2 += np.float64(a[k + 2]) * np.float64(b[k + 2])
-        s3 += np.float64(a[k + 3]) * np.float64(b[k + 3])
-        s4 += np.float64(a[k + 4]) * np.float64(b[k + 4])
-        s5 += np.float64(a[k + 5]) * np.float64(b[k + 5])
-        s6 += np.float64(a[k + 6]) * np.float64(b[k + 6])
-        s7 += np.float64(a[k + 7]) * np.float64(b[k + 7])
+        s0 += a[k] * b[k]
+        s1 += a[k + 1] * b[k + 1]
+        s2 += a[k + 2] * b[k + 2]
+        s3 += a[k + 3] * b[k + 3]
+        s4 += a[k + 4] * b[k + 4]
+        s5 += a[k + 5] * b[k + 5]
+        s6 += a[k + 6] * b[k + 6]
+        s7 += a[k + 7] * b[k + 7]
     for k in range(whole, len(a)):
-        s0 += np.float64(a[k]) * np.float64(b[k])
+        s0 += a[k] * b[k]
     return np.float32(((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7)))
 
 
-@_compiled(
-    "int64(float32[::1], float32[::1], float32[::1], float32[:, ::1], float64[::1], int64, int32[::1], "
+@compiled(
+    "int64(float32[::1], float32[::1], float64[::1], float32[:, ::1], float64[::1], int64, int32[::1], "
     "uint64[::1])"
 )
 def _scan(  # noqa: PLR0917
     row: Floats,
     maxima: Floats,
-    user: Floats,
+    user: Doubles,
     vectors: Floats,
-    limits: npt.NDArray[np.float64],
+    limits: Doubles,
     n: int,
     found: Ints,
     keys: npt.NDArray[np.uint64],
 ) -> int:
-    """Collect the keys of the n best items in keys[:n], best first, and return how many there are.
+    """Collect in ``keys`` those of the n best items and perhaps others, in any order; return how many.
 
     ``limits`` is (threshold, above, slack): ``row`` may be wrong by half the slack. With vectors, an item
     that is not surely worse is scored again by ``_dot``. ``found`` is scratch; a result is written first and
@@ -197,11 +183,27 @@ def _scan(  # noqa: PLR0917
                 count = n
                 cut = max(cut, _score_and_item(least)[0] - slack)
         waiting = 0
-    keys[:count] = np.sort(keys[:count])[::-1]
-    return min(count, n)
+    return count
 
 
-@_compiled(
+@compiled("void(uint64[::1], int32[::1], float32[::1])")
+def _write(keys: npt.NDArray[np.uint64], items: Ints, best: Floats) -> None:
+    """Write the best of ``keys`` in order: few are ranked by counting the better ones, without a branch."""
+    n = len(items)
+    if len(keys) > COUNTED:
+        keys[:] = np.sort(keys)[::-1]
+        for rank in range(min(n, len(keys))):
+            best[rank], items[rank] = _score_and_item(keys[rank])
+        return
+    for key in keys:
+        rank = 0
+        for other in keys:
+            rank += int(other > key)
+        if rank < n:
+            best[rank], items[rank] = _score_and_item(key)
+
+
+@compiled(
     "int64(float32[:, ::1], float32[:, ::1], float32[:, ::1], int64[::1], int32[::1], int32[::1], "
     "float64[::1], int32[:, ::1], float32[:, ::1])"
 )
@@ -212,7 +214,7 @@ def select_rows(  # noqa: PLR0917
     indptr: npt.NDArray[np.int64],
     seen: Ints,
     blocked: Ints,
-    limits: npt.NDArray[np.float64],
+    limits: Doubles,
     items: Ints,
     best: Floats,
 ) -> int:
@@ -241,9 +243,9 @@ def select_rows(  # noqa: PLR0917
         row_limits[0] = -np.inf
         if len(maxima) > n:
             row_limits[0] = _threshold(maxima, n, bins, part)
+        user = users[r].astype(np.float64)
         row_limits[1] = limits[0]
-        row_limits[2] = 2 * limits[1] * np.sqrt(np.float64(_dot(users[r], users[r]))) + TINY * (limits[1] > 0)
-        count = _scan(row, maxima, users[r], vectors, row_limits, n, found, keys)
-        for rank in range(count):
-            best[r, rank], items[r, rank] = _score_and_item(keys[rank])
+        row_limits[2] = 2 * limits[1] * np.sqrt(np.float64(_dot(user, users[r]))) + TINY * (limits[1] > 0)
+        count = _scan(row, maxima, user, vectors, row_limits, n, found, keys)
+        _write(keys[:count], items[r], best[r])
     return -1

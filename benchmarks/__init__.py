@@ -1,0 +1,1 @@
+"""Measurements that print figures; run them on a quiet machine."""

@@ -1,0 +1,152 @@
+"""The top-N kernel against implicit and the bare matrix product: ``python -m benchmarks.topn [--large]``.
+
+All ways run in turn in one process, several times; medians are printed, so that a busy machine hurts all
+alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from models.options import workers
+from models.topn import TopN, iter_top_n, top_n_factors
+
+Vectors = npt.NDArray[np.float32]
+FACTORS, N, SEEN = 64, 100, 100
+
+
+def world(kind: str, n_users: int, n_items: int) -> tuple[Vectors, Vectors, sparse.csr_array]:
+    """Return user vectors, item vectors and seen items.
+
+    ``even``: independent normal vectors. ``popular``: every user likes the popular items (a shared direction,
+    of lengths by Zipf's law) and has seen many of them; items in random order. ``sorted``: the same, most
+    popular last.
+    """
+    rng = np.random.default_rng(0)
+    users = rng.standard_normal((n_users, FACTORS), dtype=np.float32)
+    items = rng.standard_normal((n_items, FACTORS), dtype=np.float32)
+    share = np.full(n_items, 1 / n_items)
+    if kind != "even":
+        share = 1 / np.arange(1, n_items + 1) ** 0.8
+        share = np.sort(share) if kind == "sorted" else rng.permutation(share)
+        users[:, 0] = np.abs(users[:, 0]) + 2
+        items[:, 0] = 4 * (share / share.max()) ** 0.25
+        share /= share.sum()
+    lengths = np.minimum(rng.lognormal(np.log(SEEN), 0.7, n_users).astype(np.int64) + 1, n_items // 4)
+    drawn = np.searchsorted(np.cumsum(share), rng.random(lengths.sum())).clip(max=n_items - 1)
+    parts = (np.ones(len(drawn), np.float32), (np.repeat(np.arange(n_users), lengths), drawn))
+    return users, items, sparse.coo_array(parts, shape=(n_users, n_items)).tocsr()
+
+
+def product(users: Vectors, items: Vectors) -> Callable[[], None]:
+    """Multiply in blocks of 512 users into one buffer: the floor of any exact way."""
+    block = np.empty((512, len(items)), np.float32)
+
+    def run() -> None:
+        for start in range(0, len(users), 512):
+            part = users[start : start + 512]
+            np.matmul(part, items.T, out=block[: len(part)])
+
+    return run
+
+
+def implicit_recommend(users: Vectors, items: Vectors, seen: sparse.csr_array) -> Callable[[], Vectors]:
+    """Rank with implicit, on all cores, its BLAS on one thread as it wants it."""
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        model = AlternatingLeastSquares(factors=users.shape[1])
+    model.user_factors, model.item_factors = users, items
+    liked, everyone = sparse.csr_matrix(seen), np.arange(len(users))
+
+    def run() -> Vectors:
+        with threadpool_limits(limits=1, user_api="blas"):
+            found = model.recommend(everyone, liked, N=N, filter_already_liked_items=True)
+        return np.asarray(found[0])
+
+    return run
+
+
+def compare(kind: str, n_users: int, n_items: int, repeats: int) -> None:
+    """Print the median seconds of the three ways and whether the items are the same."""
+    users, items, seen = world(kind, n_users, n_items)
+    results: dict[str, object] = {}
+    ways: dict[str, Callable[[], object]] = {
+        "nightshelf": lambda: top_n_factors(users, items, N, exclude=seen),
+        "implicit": implicit_recommend(users, items, seen),
+        "product": product(users, items),
+    }
+    wall: dict[str, list[float]] = {way: [] for way in ways}
+    cpu: dict[str, list[float]] = {way: [] for way in ways}
+    for repeat in range(repeats + 1):  # the first warms up: compilation, page faults
+        for way, run in ways.items():
+            started, used = time.perf_counter(), time.process_time()
+            results[way] = run()
+            if repeat:
+                wall[way].append(time.perf_counter() - started)
+                cpu[way].append(time.process_time() - used)
+    print(f"{kind}: {n_users} users x {n_items} items, {FACTORS} factors, N={N}, {seen.nnz} seen")
+    for clock, seconds in (("seconds", wall), ("CPU seconds", cpu)):
+        ours, theirs, floor = (statistics.median(seconds[way]) for way in ways)
+        print(f"  {clock}: nightshelf {ours:.2f}, implicit {theirs:.2f}, product {floor:.2f};", end=" ")
+        print(f"{theirs / ours:.2f} times faster than implicit, {ours / floor:.2f} times the product")
+    found, other = results["nightshelf"], results["implicit"]
+    if isinstance(found, TopN) and isinstance(other, np.ndarray):
+        print(f"  {agreement(found, other, users, items)}")
+
+
+def agreement(found: TopN, theirs: npt.NDArray[np.integer], users: Vectors, items: Vectors) -> str:
+    """Say how many ranks hold the same item, and how far apart the scores of the others are."""
+    user, rank = np.nonzero(found.items != theirs)
+    exact = np.einsum(
+        "rd,rd->r", users[user].astype(np.float64), items[theirs[user, rank]].astype(np.float64)
+    )
+    apart = np.abs(exact - found.scores[user, rank]).max(initial=0)
+    sets = (np.sort(found.items, axis=1) == np.sort(theirs, axis=1)).all(axis=1).mean()
+    return f"same set for {sets:.4%} of users, {len(user)} ranks differ by at most {apart:.1e} in score"
+
+
+def large(n_users: int, n_items: int) -> None:
+    """Print the seconds and the peak memory beyond the factors for a stream of lists."""
+    users, items, seen = world("popular", n_users, n_items)
+    top_n_factors(users[:100], items, N)
+    before = psutil.Process().memory_info().rss
+    started, rows = time.perf_counter(), 0
+    resource_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = before
+    for _, top in iter_top_n(users, items, N, exclude=seen):
+        rows += len(top.items)
+        peak = max(peak, psutil.Process().memory_info().rss)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = max(peak, after if after > resource_before else 0)
+    print(f"large: {rows} users x {n_items} items in {time.perf_counter() - started:.1f} s,", end=" ")
+    print(f"peak extra memory {(peak - before) / 2**20:.0f} MiB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--large", action="store_true", help="200,000 users x 50,000 items, memory")
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--items", type=int, default=20_000)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    print(f"{workers(0)} cores, load {psutil.getloadavg()[0]:.1f}")
+    if arguments.large:
+        large(200_000, 50_000)
+        return
+    for kind in ("even", "popular", "sorted"):
+        compare(kind, arguments.users, arguments.items, arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()
