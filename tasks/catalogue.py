@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sql.careful import CarefulFile, land_carefully, positional
 from sql.engine import Engine, render
-from sql.landing import RawFile, file_format, scan
+from sql.landed_file import LandedFile, land_file
+from sql.landing import RawFile, positional
 from tasks.configuration import Catalogue, Configuration
 from tasks.errors import InputError
 from tasks.source_files import fetch, find_one, redacted
@@ -58,13 +58,12 @@ def make_catalogues(configuration: Configuration, engine: Engine, scratch: Path)
 
 
 def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, scratch: Path) -> CatalogueRows:
-    landed, paths = _land(kind, catalogue, scratch)
-    places = dict(zip(landed.columns, positional(landed.columns), strict=True))
-    table = pa.concat_tables([pq.read_table(path) for path in paths]) if paths else None
-    if table is None:
+    landed = _land(kind, catalogue, scratch)
+    if landed.path is None:
         raise InputError(f"[{kind}s] {redacted(str(catalogue.path))}: expected rows, got none")
+    places = dict(zip(landed.columns, positional(landed.columns), strict=True))
+    table = pq.read_table(landed.path)
     ids = table[places[str(catalogue.id)]]
-    # concat_tables keeps the line numbers, by which the first row of an id is told from later ones
     main = pa.table({
         "id_text": ids,
         "line": table["line"],
@@ -84,15 +83,14 @@ def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, sc
     return CatalogueRows(main.num_rows, dict(landed.rejected))
 
 
-def _land(kind: str, catalogue: Catalogue, scratch: Path) -> tuple[CarefulFile, list[Path]]:
+def _land(kind: str, catalogue: Catalogue, scratch: Path) -> LandedFile:
     folder = scratch / "catalogue"
+    folder.mkdir(parents=True, exist_ok=True)
     file = find_one(str(catalogue.path), f"{kind}s")
-    raw = RawFile(0, fetch(file, folder), redacted(file.address))
-    scan(raw, file_format(raw.name, catalogue) != "parquet")
+    raw = RawFile(0 if kind == "item" else 1, fetch(file, folder), redacted(file.address))
     wanted = [catalogue.id, catalogue.title, catalogue.available, *catalogue.attributes.values()]
     mapped = list(dict.fromkeys(column for column in wanted if column is not None))
-    landed = land_carefully(raw, catalogue, mapped, folder / kind)
-    return landed, landed.paths
+    return land_file(raw, catalogue, mapped, folder)
 
 
 def _column(table: pa.Table, places: Mapping[str, str], column: str | None) -> pa.ChunkedArray | pa.Array:

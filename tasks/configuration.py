@@ -160,6 +160,9 @@ class TrainSection(Section):
 
     models: tuple[str, ...] = Field(("als", "mult_vae", "item_knn", "popularity"), min_length=1)
     serve: str = Field("als", description="The model whose lists are published.")
+    refit: Literal["served", "all"] = Field(
+        "served", description="Models trained on everything, after all were measured without the last events."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models train.")
     seed: int = Field(7, ge=0, lt=2**32, description="Seed of everything random.")
 

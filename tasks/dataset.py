@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -90,14 +90,15 @@ def make_events(
 def build_dataset(configuration: Configuration, engine: Engine, folder: Path, scratch: Path) -> DatasetSummary:
     """Write users, items, entries, sequences and attributes as Parquet under `folder`.
 
-    The engine has the relation `events`; it keeps `pairs`, `users`, `items` and the attributes for the stations after this.
+    The engine has the relation `events`.
     """
     settings = configuration.dataset
     folder.mkdir(parents=True, exist_ok=True)
     id_type = pa.int64() if configuration.source.item_id_type == "int64" else pa.string()
     engine.table("blocked_items", pa.table({"item_id": blocked(configuration, id_type)}))
     catalogues = make_catalogues(configuration, engine, scratch)
-    engine.materialise("pairs", render("pairs"))
+    engine.write(render("pairs"), folder / "pairs")
+    engine.parquet("pairs", parts_of(folder, "pairs"))
     limits = settings.model_dump(include={"max_user_events", "min_user_items", "min_item_users"})
     engine.materialise("user_totals", render("user_totals", limits))
     engine.materialise("item_totals", render("item_totals", limits))
@@ -132,14 +133,19 @@ def blocked(configuration: Configuration, id_type: pa.DataType) -> pa.Array:
         raise InputError(f"top_n.blocked_items: expected ids of type {id_type}: {error}") from None
 
 
+def parts_of(folder: Path, name: str) -> list[Path]:
+    """Return the Parquet files of one part of a dataset, in the order of their rows."""
+    return sorted((folder / name).glob("*.parquet"))
+
+
 def rows(folder: Path, name: str) -> int:
     """Return the number of rows of one part of a dataset, from the files' footers."""
-    return sum(pq.read_metadata(path).num_rows for path in (folder / name).glob("*.parquet"))
+    return sum(pq.read_metadata(path).num_rows for path in parts_of(folder, name))
 
 
 def read(folder: Path, name: str, columns: list[str] | None = None) -> pa.Table:
     """Return one part of a dataset, its files in the order of their names."""
-    paths = sorted(str(path) for path in (folder / name).glob("*.parquet"))
+    paths = sorted(str(path) for path in parts_of(folder, name))
     return ds.dataset(paths, format="parquet").to_table(columns=columns)
 
 
@@ -148,18 +154,23 @@ def load_dataset(folder: Path) -> Dataset:
 
     The matrix, CSR float32 (users, items), holds the weights of pairs that are trained on.
     """
-    from models.dataset import Dataset, Sequences
+    from models.dataset import Dataset
 
     shape = (rows(folder, "users"), rows(folder, "items"))
     entries = read(folder, "entries")
     matrix = _matrix(entries.filter(entries["trained"]), shape)
-    events = read(folder, "sequences", ["user_index", "item_index", "timestamp"])
-    sequences = Sequences(
-        _indptr(events["user_index"].to_numpy(), shape[0]),
-        np.ascontiguousarray(events["item_index"].to_numpy()),
-        events["timestamp"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(),
-    )
-    return Dataset(matrix=matrix, sequences=sequences)
+    return Dataset(matrix=matrix, sequences=_sequences(folder, shape[0]))
+
+
+def load_histories(folder: Path) -> Any:
+    """Return every known user's history, trained on or not: the weights of items that are trained on."""
+    from models.dataset import Histories
+
+    shape = (rows(folder, "users"), rows(folder, "items"))
+    entries = read(folder, "entries", ["user_index", "item_index", "weight"])
+    trained = read(folder, "items", ["trained"])["trained"].take(entries["item_index"])
+    counts = pc.and_(pc.greater(entries["weight"], 0), trained)
+    return Histories(_matrix(entries.filter(counts), shape), _sequences(folder, shape[0]))
 
 
 def load_seen(folder: Path) -> Any:
@@ -168,6 +179,17 @@ def load_seen(folder: Path) -> Any:
     seen = _matrix(read(folder, "entries"), shape)
     seen.data[:] = 1
     return seen
+
+
+def _sequences(folder: Path, n_users: int) -> Any:
+    from models.dataset import Sequences
+
+    events = read(folder, "sequences", ["user_index", "item_index", "timestamp"])
+    return Sequences(
+        _indptr(events["user_index"].to_numpy(), n_users),
+        np.ascontiguousarray(events["item_index"].to_numpy()),
+        events["timestamp"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(),
+    )
 
 
 def _matrix(entries: pa.Table, shape: tuple[int, int]) -> Any:
@@ -183,10 +205,3 @@ def _matrix(entries: pa.Table, shape: tuple[int, int]) -> Any:
 def _indptr(users: Any, n_users: int) -> Any:
     counts = np.bincount(users, minlength=n_users) if len(users) else np.zeros(n_users, np.int64)
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-
-
-def attribute(folder: Path, kind: str, name: str) -> Mapping[Any, str]:
-    """Return the value of one attribute by id; the smallest of several."""
-    table = read(folder, f"{kind}_attributes")
-    table = table.filter(pa.compute.equal(table["name"], name)).sort_by([("value", "descending")])
-    return dict(zip(table["id"].to_pylist(), table["value"].to_pylist(), strict=True))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from models.errors import ModelError
+from sql.engine import EngineError
+
 
 class UserError(Exception):
     """A mistake in configuration, input or use; printed as one message, never as a traceback."""
@@ -21,3 +24,7 @@ class ValidationFailed(UserError):
 
 class StoreError(UserError):
     """The store cannot be written, is locked by another run, or lacks what was asked for."""
+
+
+EXPECTED: tuple[type[Exception], ...] = (UserError, EngineError, ModelError)
+"""What the command line prints as one message; anything else is a defect of the program."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from sql.engine import Engine, render
 from tasks.configuration import Configuration
+from tasks.dataset import parts_of
 from tasks.tables import POPULAR_ITEMS, IdTypes
 
 
@@ -18,13 +19,24 @@ def id_types(configuration: Configuration) -> IdTypes:
     return IdTypes(types[configuration.source.user_id_type], types[configuration.source.item_id_type])
 
 
-def popular_items(configuration: Configuration, engine: Engine, as_of: date) -> pa.Table:
-    """Return the table popular_items, in the order of its key.
+PARTS = {
+    "pairs": "pairs",
+    "user_totals": "users",
+    "items": "items",
+    "user_attributes": "user_attributes",
+    "item_attributes": "item_attributes",
+}
 
-    The engine has the relations `events`, `pairs`, `user_totals`, `items` and the attributes; it keeps
-    `popular_totals` for the fallback ladder.
+
+def popular_items(configuration: Configuration, engine: Engine, as_of: date, dataset: Path) -> pa.Table:
+    """Return the table popular_items, in the order of its key; write the rankings of the fallback ladder.
+
+    The engine has the relation `events`. The rankings, of every item that may be recommended, go to
+    dataset/ladder.
     """
     settings = configuration.popular
+    for relation, part in PARTS.items():
+        engine.parquet(relation, parts_of(dataset, part))
     windows = [
         {"days": days, "after": f"'{(as_of - timedelta(days=days)).isoformat()}'"} for days in settings.windows
     ]
@@ -34,14 +46,10 @@ def popular_items(configuration: Configuration, engine: Engine, as_of: date) -> 
         "item_segments": [name for name in settings.segments if name in configuration.items.attributes],
     }
     engine.materialise("popular_totals", render("popular_totals", segments))
+    ladder = {"window": settings.fallback_window, "segment": settings.fallback_segment}
+    order = ["segment", "segment_value", "window_days", "item_index"]
+    engine.write(render("ladder", ladder), dataset / "ladder", order)
     table = engine.fetch(render("popular_items", {"n": settings.n}))
     schema = POPULAR_ITEMS.schema(id_types(configuration))
     ordered = table.select(schema.names).sort_by([(name, "ascending") for name in POPULAR_ITEMS.key])
     return ordered.cast(schema)
-
-
-def write_ladder(configuration: Configuration, engine: Engine, folder: Path) -> None:
-    """Write the rankings that fill what a model cannot, after `popular_items`, under folder/ladder."""
-    settings = configuration.popular
-    values = {"window": settings.fallback_window, "segment": settings.fallback_segment}
-    engine.write(render("ladder", values), folder / "ladder", ["segment", "segment_value", "window_days", "item_index"])

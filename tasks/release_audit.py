@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from tasks.errors import UserError
 from tasks.release_database import connection, parquet
-from tasks.tables import GLOBAL_SEGMENT, MODEL_METRICS, TABLES, IdTypes
+from tasks.tables import GLOBAL_SEGMENT, MODEL_METRICS, SEEN_BEFORE, TABLES, IdTypes
 
 _SLICE_ROWS: Final = 2_000_000  # rows joined at a time: bounds the memory whatever the table's size
 _KEYS: Final = {
@@ -36,7 +36,8 @@ _MENTIONED: Final = (("recommendations", "reason_item_id"), ("similar_items", "i
 class Expectations:
     """What a release is audited against: the run's dataset files, list length and rules.
 
-    `blocked` are ids of items that may not be recommended; `repeats` allows items the user has already had.
+    `blocked` are ids of items that may not be recommended; `repeats` allows items the user has already had;
+    `shortage_repeats` allows them in rows whose source says so.
     """
 
     users: Path
@@ -45,6 +46,7 @@ class Expectations:
     n: int
     ids: IdTypes
     repeats: bool = False
+    shortage_repeats: bool = False
     blocked: Sequence[int] | Sequence[str] = ()
     memory_limit: str = "1GB"
     threads: int = 2
@@ -172,8 +174,9 @@ class _Auditor:
         name = "recommendations"
         found = {"duplicates": 0, "seen": 0, "unfounded": 0}
         paths = {"users": self.users, "items": self.items, "entries": self.entries}
+        said = f"'{SEEN_BEFORE}'" if self.expectations.shortage_repeats else "''"
         for part in self.slices(name):
-            row = self.one("pairs", table=self.files[name], slice=part, **paths)
+            row = self.one("pairs", table=self.files[name], slice=part, said=said, **paths)
             found = {key: count + row[key] for key, count in found.items()}
         yield name, "rows whose item stands in the list already", found["duplicates"], 0
         yield name, "rows whose reason is not in the user's history", found["unfounded"], 0

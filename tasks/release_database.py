@@ -77,9 +77,13 @@ def connection(folder: Path, memory_limit: str, threads: int) -> duckdb.DuckDBPy
 
 
 def parquet(path: Path) -> str:
-    """Return the SQL that reads one Parquet file, its rows numbered; wildcards mean themselves."""
-    escaped = "".join(f"[{c}]" if c in "*?[" else c for c in str(path))
-    return f"read_parquet({_quoted(escaped)}, file_row_number = true)"
+    """Return the SQL that reads a Parquet file, or a folder of parts; wildcards in it mean themselves.
+
+    The rows of a file are numbered (file_row_number).
+    """
+    parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    listed = ", ".join(_quoted("".join(f"[{c}]" if c in "*?[" else c for c in str(part))) for part in parts)
+    return f"read_parquet([{listed}], file_row_number = true)"
 
 
 def views(info: Mapping[str, str]) -> str:

@@ -11,6 +11,8 @@ from tasks.errors import UserError
 
 GLOBAL_SEGMENT: Final = "all"  # popular_items of everybody: segment = segment_value = 'all'
 
+SEEN_BEFORE: Final = "seen_before"  # the source of rows that repeat a seen item, where nothing else was left
+
 _STRING, _INT32, _INT64 = pa.string(), pa.int32(), pa.int64()
 _FLOAT, _DOUBLE, _BOOLEAN = pa.float32(), pa.float64(), pa.bool_()
 

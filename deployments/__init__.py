@@ -1,0 +1,1 @@
+"""Sample configurations, and what a production deployment is made of."""

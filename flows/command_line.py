@@ -1,0 +1,236 @@
+"""The command `nightshelf`: what a person does by hand."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import sys
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows import check_machine, manage_releases, read_tables
+from tasks.errors import EXPECTED
+
+app = typer.Typer(
+    name="nightshelf",
+    help="Nightly recommendation tables: interaction logs in, an atomically published release out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="NIGHTSHELF_CONFIG", help="The configuration file.")
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option("--as-of", formats=["%Y-%m-%d"], help="The date to run for; yesterday if left out."),
+]
+EngineName = Annotated[str | None, typer.Option("--engine", help="duckdb or spark, if not as configured.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+ReplaceChanged = Annotated[
+    bool, typer.Option("--replace-changed", help="Take files in again that changed since they were taken in.")
+]
+Rebuild = Annotated[
+    bool, typer.Option("--rebuild", help="Take every file in again, after a change of [source].")
+]
+DEFAULT = Path("nightshelf.toml")
+DEMO_START = date(2026, 9, 1)
+
+
+@app.command()
+def run(
+    config: Config = DEFAULT,
+    as_of: AsOf = None,
+    engine: EngineName = None,
+    replace_changed: ReplaceChanged = False,
+    rebuild: Rebuild = False,
+    prefect: Annotated[bool, typer.Option(help="Run as a Prefect flow, or the same steps without.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Take in new logs, validate, train, and publish the release of one date."""
+    record = _night(config, _day(as_of), engine, replace_changed, rebuild, prefect)
+    _print_run(record, as_json)
+
+
+@app.command()
+def ingest(
+    config: Config = DEFAULT,
+    as_of: AsOf = None,
+    engine: EngineName = None,
+    replace_changed: ReplaceChanged = False,
+    rebuild: Rebuild = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take in new logs only: accept, quarantine, count; train and publish nothing."""
+    from flows.print_run import print_accounting
+    from flows.show_progress import shown
+    from flows.stations import ingest_only
+
+    configuration = _load(config, engine)
+    with shown() as report:
+        done = ingest_only(
+            configuration,
+            _day(as_of) or _yesterday(configuration),
+            report=report,
+            replace_changed=replace_changed,
+            rebuild=rebuild,
+        )
+    if as_json:
+        typer.echo(json.dumps({"files_taken": done.taken, "files_known": done.known,
+                               "arrived": done.counts.model_dump(), "total": done.total.model_dump(),
+                               "repeated_before_rules": done.repeated_before_rules}))  # fmt: skip
+    else:
+        print_accounting(done)
+
+
+@app.command()
+def evaluate(
+    config: Config = DEFAULT,
+    as_of: AsOf = None,
+    engine: EngineName = None,
+    model: Annotated[list[str] | None, typer.Option(help="A model to measure; all configured if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure models on the last events up to a date; publish nothing."""
+    from flows.print_run import print_metrics
+    from flows.show_progress import shown
+    from flows.stations import evaluate_only
+
+    overrides: dict[str, Any] = {"evaluation.enabled": True}
+    if model:
+        overrides |= {"train.models": model, "train.serve": model[0]}
+    configuration = _load(config, engine, overrides)
+    with shown() as report:
+        record = evaluate_only(configuration, _day(as_of) or _yesterday(configuration), report=report)
+    if as_json:
+        measured = [row for s in record.stations if s.name.startswith("measure ") for row in s.facts["metrics"]]
+        typer.echo(json.dumps(measured))
+    else:
+        print_metrics(record)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where logs, configuration and store are put.")] = Path("demo"),
+    users: Annotated[int, typer.Option(min=50)] = 3000,
+    items: Annotated[int, typer.Option(min=50)] = 1000,
+    days: Annotated[int, typer.Option(min=3)] = 28,
+    events: Annotated[int, typer.Option(min=100, help="Events a day.")] = 8000,
+    seed: Annotated[int, typer.Option(min=0)] = 7,
+    prefect: Annotated[bool, typer.Option(help="Run as a Prefect flow, or the same steps without.")] = True,
+) -> None:
+    """Write a shop's logs of four weeks, run a night on them, and show every table."""
+    from flows.print_run import print_demo
+    from flows.show_progress import shown
+    from tasks.demo_logs import write_demo_logs
+
+    config = write_demo_configuration(folder)
+    with shown() as report:
+        write_demo_logs(
+            folder / "logs",
+            start=DEMO_START,
+            days=days + 1,
+            users=users,
+            items=items,
+            events_per_day=events,
+            seed=seed,
+            progress=lambda done, of: report("demo: writing logs", done, of),
+        )
+    as_of = DEMO_START + timedelta(days=days - 1)
+    record = _night(config, as_of, None, False, False, prefect)
+    _print_run(record, as_json=False)
+    print_demo(config, as_of)
+
+
+def write_demo_configuration(folder: Path) -> Path:
+    """Put the demo's configuration into a folder, unless one is there; return its path."""
+    import deployments
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "nightshelf.toml"
+    if not config.exists():
+        shutil.copyfile(Path(next(iter(deployments.__path__))) / "demo.toml", config)
+    return config
+
+
+def _night(
+    config: Path, as_of: date | None, engine: str | None, replace_changed: bool, rebuild: bool, prefect: bool
+) -> Any:
+    """Run a night with or without Prefect; return its record or end the program with the message."""
+    from flows.show_progress import shown
+
+    configuration = _load(config, engine)
+    if not prefect:
+        from flows.stations import run_night
+
+        with shown() as report:
+            return run_night(
+                configuration,
+                as_of or _yesterday(configuration),
+                report=report,
+                replace_changed=replace_changed,
+                rebuild=rebuild,
+            )
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    with shown() as report:
+        report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
+        from flows.run_nightly import run_with_prefect
+
+        record, message = run_with_prefect(
+            config, as_of, report, engine=engine, replace_changed=replace_changed, rebuild=rebuild
+        )
+    if record is None:
+        _fail(message)
+    return record
+
+
+def _load(config: Path, engine: str | None, overrides: dict[str, Any] | None = None) -> Any:
+    from tasks.configuration import load
+
+    return load(config, (overrides or {}) | ({"engine.name": engine} if engine else {}))
+
+
+def _yesterday(configuration: Any) -> date:
+    from tasks.run_record import today
+
+    return today(configuration.source.time_zone) - timedelta(days=1)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def _print_run(record: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(record.model_dump_json())
+        return
+    from flows.print_run import print_run
+
+    print_run(record)
+
+
+def _fail(message: str) -> None:
+    for line in message.splitlines():
+        typer.echo(f"error: {line}" if line is message.splitlines()[0] else f"       {line}", err=True)
+    raise SystemExit(1)
+
+
+for commands in (read_tables, manage_releases, check_machine):
+    commands.register(app)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user is one message and exit code 1, never a traceback."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("nightshelf").setLevel(logging.INFO)
+    try:
+        app()
+    except EXPECTED as error:
+        _fail(str(error))
+

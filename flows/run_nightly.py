@@ -1,0 +1,114 @@
+"""The nightly flow: the stations of `flows/stations.py` as Prefect tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextvars import ContextVar
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+# Set before Prefect is imported, and only where nobody said otherwise: a first temporary server needs more
+# than Prefect's 20 seconds, and nothing is sent to anyone.
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+from prefect import flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.logging import get_run_logger
+from prefect.states import Failed
+from pydantic import Field
+
+from flows.show_progress import logged
+from flows.stations import run_night
+from tasks.configuration import Configuration, load
+from tasks.errors import EXPECTED
+from tasks.progress import Report
+from tasks.run_record import RunRecord, today
+
+T = TypeVar("T")
+REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
+"""Where progress is shown; without it, in the flow run's log."""
+
+
+def as_task(name: str, station: Callable[[], T]) -> T:
+    """Run one station as a Prefect task.
+
+    Nothing is cached or kept by Prefect: the record on disk is the truth. A mistake of the user fails the
+    task with its message, without a traceback.
+    """
+    refused: list[Exception] = []
+
+    def guarded() -> Any:
+        try:
+            return station()
+        except EXPECTED as error:
+            refused.append(error)
+            return Failed(message=str(error))
+
+    guarded.__doc__ = station.__doc__
+    state = task(guarded, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)(
+        return_state=True
+    )
+    if refused:
+        raise refused[0]
+    return state.result()  # type: ignore[no-any-return]
+
+
+def _run_name() -> str:
+    as_of = runtime.flow_run.parameters.get("as_of")
+    return f"nightly {as_of or 'yesterday'}"
+
+
+@flow(name="nightly", flow_run_name=_run_name, persist_result=False)
+def nightly(
+    config: Annotated[str, Field(description="Path of the configuration file.")] = "nightshelf.toml",
+    as_of: Annotated[date | None, Field(description="The date to run for; yesterday if left out.")] = None,
+    engine: Annotated[str | None, Field(description="duckdb or spark, if not as configured.")] = None,
+    replace_changed: Annotated[bool, Field(description="Take changed files in again.")] = False,
+    rebuild: Annotated[bool, Field(description="Take every file in again.")] = False,
+) -> Any:
+    """Take in the logs up to a date, train, and publish the release of that date.
+
+    Args:
+        config: Path of the configuration file.
+        as_of: The date to run for; yesterday, in the time zone of the source, if left out.
+        engine: duckdb or spark, if not as configured.
+        replace_changed: Take files in again whose content changed since they were taken in.
+        rebuild: Take every file in again, after a change of the [source] section.
+    """
+    try:
+        configuration = load(Path(config), {} if engine is None else {"engine.name": engine})
+        report = REPORT.get() or logged(get_run_logger())
+        record = run_night(
+            configuration,
+            as_of or yesterday(configuration),
+            step=as_task,
+            report=report,
+            replace_changed=replace_changed,
+            rebuild=rebuild,
+        )
+    except EXPECTED as error:
+        return Failed(message=str(error))
+    return record
+
+
+def yesterday(configuration: Configuration) -> date:
+    """Return the last complete day in the time zone of the source."""
+    return today(configuration.source.time_zone) - timedelta(days=1)
+
+
+def run_with_prefect(
+    config: Path, as_of: date | None, report: Report, **options: Any
+) -> tuple[RunRecord | None, str]:
+    """Run the flow in this process; return the record, or None and why it failed."""
+    token = REPORT.set(report)
+    try:
+        state = nightly(str(config), as_of, **options, return_state=True)
+    finally:
+        REPORT.reset(token)
+    if state.is_completed():
+        return state.result(), ""
+    return None, state.message or "the flow run failed"

@@ -1,0 +1,135 @@
+"""A run's own record on disk: which stations are done, what they gave, what they cost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psutil
+from pydantic import BaseModel, ConfigDict
+
+from tasks.ingest_ledger import now
+from tasks.store import Store, checked_date, read_json, write_json_atomically
+
+SAMPLE_SECONDS = 0.1
+
+
+class Station(BaseModel):
+    """One finished station: rows that it gave, seconds, peak memory of the process and its children in bytes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    rows: int | None = None
+    seconds: float
+    peak_memory: int
+    facts: dict[str, Any] = {}
+
+
+class RunRecord(BaseModel):
+    """run.json in a run's folder, replaced after every station."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    run_id: str
+    as_of: date
+    started_at: str
+    state: str = "running"
+    message: str = ""
+    release_id: str | None = None
+    warnings: list[str] = []
+    stations: list[Station] = []
+
+    def station(self, name: str) -> Station:
+        """Return a finished station by its name."""
+        return next(station for station in self.stations if station.name == name)
+
+    def save(self, store: Store) -> None:
+        """Write the record, atomically."""
+        folder = store.run(self.as_of, self.run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json_atomically(folder / "run.json", self.model_dump(mode="json"))
+
+
+def today(time_zone: str) -> date:
+    """Return the current date in a time zone."""
+    return datetime.now(ZoneInfo(time_zone)).date()
+
+
+def new_run(store: Store, as_of: date) -> RunRecord:
+    """Return the record of a new run; its id is the moment it started, and sorts."""
+    moment = now()
+    taken = {path.name for path in (store.runs / str(checked_date(as_of))).glob("*")}
+    run_id = moment.strftime("%Y%m%dT%H%M%SZ")
+    number = 1
+    while run_id in taken:
+        number += 1
+        run_id = f"{moment.strftime('%Y%m%dT%H%M%SZ')}-{number}"
+    record = RunRecord(run_id=run_id, as_of=as_of, started_at=moment.isoformat())
+    record.save(store)
+    return record
+
+
+def last_run(store: Store) -> RunRecord | None:
+    """Return the record of the run that started last, None if there was none."""
+    paths = list(store.runs.glob("????-??-??/*/run.json")) if store.runs.is_dir() else []
+    if not paths:
+        return None
+    return RunRecord.model_validate(read_json(max(paths, key=lambda path: (path.parent.name, str(path)))))
+
+
+class Measured:
+    """Seconds and peak memory (bytes) of a piece of work, known once it is done."""
+
+    seconds: float = 0.0
+    peak_memory: int = 0
+
+
+@contextmanager
+def measured() -> Iterator[Measured]:
+    """Measure the seconds and the peak resident memory of this process and its children."""
+    result, stop = Measured(), threading.Event()
+    process = psutil.Process()
+
+    def sample() -> None:
+        while True:
+            result.peak_memory = max(result.peak_memory, resident(process))
+            if stop.wait(SAMPLE_SECONDS):
+                return
+
+    sampler = threading.Thread(target=sample, name="memory-sampler", daemon=True)
+    started = time.perf_counter()
+    sampler.start()
+    try:
+        yield result
+    finally:
+        result.seconds = round(time.perf_counter() - started, 3)
+        stop.set()
+        sampler.join()
+
+
+def resident(process: psutil.Process) -> int:
+    """Return the resident bytes of a process and its children."""
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        try:
+            total += one.memory_info().rss
+        except psutil.NoSuchProcess:  # a child that ended meanwhile holds nothing
+            continue
+    return total
+
+
+def prune(store: Store, keep: int) -> list[Path]:
+    """Return the folders of finished runs beyond the last `keep`, oldest first; the caller removes them."""
+    finished = [
+        path.parent
+        for path in store.runs.glob("????-??-??/*/run.json")
+        if RunRecord.model_validate(read_json(path)).state != "running"
+    ]
+    return sorted(finished, key=lambda folder: folder.name)[: -keep or None]
