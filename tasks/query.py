@@ -19,20 +19,34 @@ _READS: Final = ("SELECT", "EXPLAIN")
 
 
 def query(
-    store: Store, sql: str, release: str | None = None, memory_limit: str = "1GB", threads: int = 2
+    store: Store,
+    sql: str,
+    release: str | None = None,
+    *,
+    memory_limit: str = "1GB",
+    threads: int = 2,
+    limit: int | None = None,
 ) -> Any:
     """Answer one SELECT on a release, the active one unless an id is given, as a pyarrow Table.
 
-    The statement can read the release's own tables and nothing else: no other file, no network, no settings.
-    UserError, of one line, for anything that is not one SELECT and for DuckDB's complaints.
+    Only the first `limit` rows of the answer are made; None makes them all. The statement can read the
+    release's own tables and nothing else: no other file, no network, no settings. UserError, of one line,
+    for anything that is not one SELECT and for DuckDB's complaints.
     """
     with _opened(_release(store, release), memory_limit, threads) as con:
-        return _answer(con, sql)
+        return _answer(con, sql, limit=limit)
 
 
 def recommendations_of(store: Store, user_id: str, release: str | None = None) -> Any:
     """Return the recommendations of one user with titles, by rank; no rows for an unknown user."""
     return _lookup(store, "recommendations", "user_id", user_id, release)
+
+
+def item(store: Store, item_id: str, release: str | None = None) -> Any:
+    """Return item_id and title of one item of the catalogue; no row for an unknown item."""
+    with _opened(_release(store, release)) as con:
+        typed = _typed(con, "items", "item_id", item_id)
+        return _answer(con, "SELECT item_id, title FROM items WHERE item_id = ?", [typed])
 
 
 def similar_to(store: Store, item_id: str, release: str | None = None) -> Any:
@@ -99,13 +113,16 @@ def _opened(
         yield con
 
 
-def _answer(con: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> Any:
+def _answer(
+    con: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None, limit: int | None = None
+) -> Any:
     try:
         statements = con.extract_statements(sql)
         kinds = [statement.type.name for statement in statements]
         if len(kinds) != 1 or kinds[0] not in _READS:
             raise UserError(f"expected one SELECT statement, got {', '.join(kinds) or 'none'}")
-        return con.sql(sql, params=values).to_arrow_table()
+        relation = con.sql(sql, params=values)
+        return (relation if limit is None else relation.limit(limit)).to_arrow_table()
     except duckdb.Error as error:
         raise UserError(_one_line(error)) from error
 

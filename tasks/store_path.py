@@ -1,0 +1,38 @@
+"""The store's address, read from the configuration file alone: what readers need, and quick to find."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from tasks.errors import ConfigurationError
+
+DEFAULT_FOLDER = "nightshelf-store"
+
+
+def store_path(config: Path) -> Path:
+    """Return [store] path of a configuration file, as `tasks.configuration.load` gives it.
+
+    Nothing else in the file is looked at, so that readers neither load the models nor stop at a mistake in
+    another section.
+
+    Raises
+    ------
+    ConfigurationError
+        If the file is missing or no TOML, or the path is no text.
+    """
+    try:
+        content = tomllib.loads(config.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{config}: cannot read the configuration: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{config}: not valid TOML: {error}") from None
+    section = content.get("store", {})
+    if not isinstance(section, dict):
+        raise ConfigurationError(f"{config}: store: expected a section [store], got {section!r}")
+    path = section.get("path", DEFAULT_FOLDER)
+    if not isinstance(path, str):
+        raise ConfigurationError(f"{config}: store.path: expected a folder, got {path!r}")
+    if not path or "://" in path:
+        return Path(path)
+    return config.resolve().parent / Path(path).expanduser()

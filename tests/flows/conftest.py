@@ -1,0 +1,37 @@
+"""A store with two small releases, of tests/tasks/release_world.py, for the commands that read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tasks"))
+
+from release_world import FACTS, World
+
+from tasks.release import publish
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("numbers"))
+    world.publish("2026-01-01")
+    facts = FACTS | {"configuration": {"popular": {"fallback_window": 7}}, "warnings": ["few events"]}
+    columns = {"segment": "all", "segment_value": "all", "window_days": 7, "rank": 1, "item_id": 105}
+    for name, value in (columns | {"score": 1.0, "users": 1}).items():
+        world.tables["popular_items"][name].insert(2, value)
+    staging = world.stage("2026-01-02", facts=facts)
+    publish(world.store, staging, world.audit(staging))
+    return world
+
+
+@pytest.fixture(scope="session")
+def root(world: World) -> Path:
+    return world.store.root
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> World:
+    return World(tmp_path)
