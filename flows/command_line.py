@@ -31,6 +31,9 @@ AsOf = Annotated[
     datetime | None,
     typer.Option("--as-of", formats=["%Y-%m-%d"], help="The date to run for; yesterday if left out."),
 ]
+StorePath = Annotated[
+    Path | None, typer.Option("--store", help="The store's folder, if not as configured.")
+]
 EngineName = Annotated[str | None, typer.Option("--engine", help="duckdb or spark, if not as configured.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 ReplaceChanged = Annotated[
@@ -48,13 +51,14 @@ def run(
     config: Config = DEFAULT,
     as_of: AsOf = None,
     engine: EngineName = None,
+    store: StorePath = None,
     replace_changed: ReplaceChanged = False,
     rebuild: Rebuild = False,
     prefect: Annotated[bool, typer.Option(help="Run as a Prefect flow, or the same steps without.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Take in new logs, validate, train, and publish the release of one date."""
-    record = _night(config, _day(as_of), engine, replace_changed, rebuild, prefect)
+    record = _night(config, _day(as_of), _overrides(engine, store), replace_changed, rebuild, prefect)
     _print_run(record, as_json)
 
 
@@ -63,6 +67,7 @@ def ingest(
     config: Config = DEFAULT,
     as_of: AsOf = None,
     engine: EngineName = None,
+    store: StorePath = None,
     replace_changed: ReplaceChanged = False,
     rebuild: Rebuild = False,
     as_json: AsJson = False,
@@ -72,7 +77,7 @@ def ingest(
     from flows.show_progress import shown
     from flows.stations import ingest_only
 
-    configuration = _load(config, engine)
+    configuration = _load(config, _overrides(engine, store))
     with shown() as report:
         done = ingest_only(
             configuration,
@@ -86,7 +91,7 @@ def ingest(
                                "arrived": done.counts.model_dump(), "total": done.total.model_dump(),
                                "repeated_before_rules": done.repeated_before_rules}))  # fmt: skip
     else:
-        print_accounting(done)
+        print_accounting(done, [rule.name for rule in configuration.source.exclude])
 
 
 @app.command()
@@ -94,6 +99,7 @@ def evaluate(
     config: Config = DEFAULT,
     as_of: AsOf = None,
     engine: EngineName = None,
+    store: StorePath = None,
     model: Annotated[list[str] | None, typer.Option(help="A model to measure; all configured if left out.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -105,7 +111,7 @@ def evaluate(
     overrides: dict[str, Any] = {"evaluation.enabled": True}
     if model:
         overrides |= {"train.models": model, "train.serve": model[0]}
-    configuration = _load(config, engine, overrides)
+    configuration = _load(config, _overrides(engine, store) | overrides)
     with shown() as report:
         record = evaluate_only(configuration, _day(as_of) or _yesterday(configuration), report=report)
     if as_json:
@@ -143,7 +149,7 @@ def demo(
             progress=lambda done, of: report("demo: writing logs", done, of),
         )
     as_of = DEMO_START + timedelta(days=days - 1)
-    record = _night(config, as_of, None, False, False, prefect)
+    record = _night(config, as_of, {}, False, False, prefect)
     _print_run(record, as_json=False)
     print_demo(config, as_of)
 
@@ -160,12 +166,17 @@ def write_demo_configuration(folder: Path) -> Path:
 
 
 def _night(
-    config: Path, as_of: date | None, engine: str | None, replace_changed: bool, rebuild: bool, prefect: bool
+    config: Path,
+    as_of: date | None,
+    overrides: dict[str, Any],
+    replace_changed: bool,
+    rebuild: bool,
+    prefect: bool,
 ) -> Any:
     """Run a night with or without Prefect; return its record or end the program with the message."""
     from flows.show_progress import shown
 
-    configuration = _load(config, engine)
+    configuration = _load(config, overrides)
     if not prefect:
         from flows.stations import run_night
 
@@ -183,17 +194,32 @@ def _night(
         from flows.run_nightly import run_with_prefect
 
         record, message = run_with_prefect(
-            config, as_of, report, engine=engine, replace_changed=replace_changed, rebuild=rebuild
+            config,
+            as_of or _yesterday(configuration),
+            report,
+            overrides=overrides,
+            replace_changed=replace_changed,
+            rebuild=rebuild,
         )
     if record is None:
         _fail(message)
     return record
 
 
-def _load(config: Path, engine: str | None, overrides: dict[str, Any] | None = None) -> Any:
+def _load(config: Path, overrides: dict[str, Any]) -> Any:
     from tasks.configuration import load
 
-    return load(config, (overrides or {}) | ({"engine.name": engine} if engine else {}))
+    return load(config, overrides)
+
+
+def _overrides(engine: str | None, store: Path | None) -> dict[str, Any]:
+    """Return the keys of the configuration that options replace."""
+    overrides: dict[str, Any] = {}
+    if engine is not None:
+        overrides["engine.name"] = engine
+    if store is not None:
+        overrides["store.path"] = str(store.absolute())
+    return overrides
 
 
 def _yesterday(configuration: Any) -> date:

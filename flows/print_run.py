@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def print_run(record: RunRecord) -> None:
     )
     out.print(table)
     facts = record.station("interactions").facts
-    out.print(accounting(Counts.model_validate(facts["total"]), "All rows taken in so far"))
+    total = Counts.model_validate(facts["total"])
+    out.print(accounting(total, "All rows taken in so far", facts["exclude_rules"]))
     print_metrics(record)
     for warning in record.warnings:
         out.print(f"warning: {warning}", style="yellow")
@@ -50,17 +52,17 @@ def print_run(record: RunRecord) -> None:
         out.print(f"Release [bold]{record.release_id}[/bold] is {state}.")
 
 
-def print_accounting(done: Ingest) -> None:
-    """Print what an ingest took in."""
+def print_accounting(done: Ingest, exclude_rules: Collection[str]) -> None:
+    """Print what an ingest took in; the names of the rules that exclude tell them from those that quarantine."""
     out = console()
     out.print(f"{done.taken} files taken in, {done.known} known before.")
-    out.print(accounting(done.counts, "Rows of these files"))
-    out.print(accounting(done.total, "All rows taken in so far"))
+    out.print(accounting(done.counts, "Rows of these files", exclude_rules))
+    out.print(accounting(done.total, "All rows taken in so far", exclude_rules))
     if done.repeated_before_rules:
         out.print(f"Exact repeats among all rows of these files, before any rule: {done.repeated_before_rules:,}")
 
 
-def accounting(counts: Counts, title: str) -> Table:
+def accounting(counts: Counts, title: str, exclude_rules: Collection[str]) -> Table:
     """Return the row accounting as a table whose last line is the sum and its proof."""
     table = Table(title=title)
     table.add_column("rows")
@@ -69,7 +71,7 @@ def accounting(counts: Counts, title: str) -> Table:
         table.add_row(name, f"{getattr(counts, name):,}")
         if name in ("excluded", "quarantined"):
             for rule, rows in sorted(counts.rules.items(), key=lambda item: -item[1]):
-                if (rule in counts.excluded_rules) == (name == "excluded"):
+                if (rule in exclude_rules) == (name == "excluded"):
                     table.add_row(f"  {rule}", f"{rows:,}")
     table.add_section()
     table.add_row("read", f"{counts.read:,}")

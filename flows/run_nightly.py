@@ -66,7 +66,9 @@ def _run_name() -> str:
 def nightly(
     config: Annotated[str, Field(description="Path of the configuration file.")] = "nightshelf.toml",
     as_of: Annotated[date | None, Field(description="The date to run for; yesterday if left out.")] = None,
-    engine: Annotated[str | None, Field(description="duckdb or spark, if not as configured.")] = None,
+    overrides: Annotated[
+        dict[str, Any] | None, Field(description="Keys of the configuration to replace: engine.name = spark.")
+    ] = None,
     replace_changed: Annotated[bool, Field(description="Take changed files in again.")] = False,
     rebuild: Annotated[bool, Field(description="Take every file in again.")] = False,
 ) -> Any:
@@ -75,12 +77,12 @@ def nightly(
     Args:
         config: Path of the configuration file.
         as_of: The date to run for; yesterday, in the time zone of the source, if left out.
-        engine: duckdb or spark, if not as configured.
+        overrides: Keys of the configuration to replace, with dots, such as engine.name.
         replace_changed: Take files in again whose content changed since they were taken in.
         rebuild: Take every file in again, after a change of the [source] section.
     """
     try:
-        configuration = load(Path(config), {} if engine is None else {"engine.name": engine})
+        configuration = load(Path(config), overrides or {})
         report = REPORT.get() or logged(get_run_logger())
         record = run_night(
             configuration,

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tasks.configuration import Configuration
-from tasks.dataset import blocked, build_dataset, make_events
+from tasks.dataset import blocked, build_dataset, id_types, make_events
 from tasks.engines import open_engine, threads_of
 from tasks.ingest_ledger import Ledger
 from tasks.interactions import Ingest, ingest
-from tasks.popular_items import id_types, popular_items
+from tasks.popular_items import popular_items
 from tasks.progress import Report, silent
 from tasks.run_record import RunRecord, Station, measured, new_run, prune
 from tasks.store import Store
@@ -202,14 +202,14 @@ def interactions_station(night: Night, engine: Any, replace_changed: bool, rebui
         "arrived": done.counts.model_dump(),
         "total": done.total.model_dump(),
         "repeated_before_rules": done.repeated_before_rules,
+        "exclude_rules": [rule.name for rule in night.configuration.source.exclude],
     }
     return Result(done.counts.read, facts)
 
 
 def validation_station(night: Night, engine: Any) -> Result:
     """Let the gate judge the interactions; its checks are written before it may refuse."""
-    from tasks.ingest_ledger import Counts
-    from tasks.validation_results import Check, GateClosed, validate
+    from tasks.validation_results import Check, GateClosed, arrived_for, quarantine_examples, validate
 
     def write(checks: list[Check]) -> None:
         with TableWriter(night.staging, "validation_results", id_types(night.configuration)) as writer:
@@ -218,7 +218,6 @@ def validation_station(night: Night, engine: Any) -> Result:
 
     ledger = Ledger.read(night.store)
     make_events(night.configuration, ledger, engine, night.as_of)
-    arrived = Counts.model_validate(night.record.station("interactions").facts["arrived"])
     docs = night.store.data_docs(night.as_of, night.record.run_id)
     try:
         checks = validate(
@@ -227,8 +226,8 @@ def validation_station(night: Night, engine: Any) -> Result:
             ledger.counts(),
             night.as_of,
             docs,
-            arrived=arrived if arrived.read else None,
-            examples=quarantine_examples(night.store, ledger),
+            arrived=arrived_for(ledger, night.as_of),
+            examples=lambda: quarantine_examples(ledger, engine),
         )
     except GateClosed as veto:
         write(veto.checks)
@@ -364,20 +363,3 @@ def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any
         "engine": night.configuration.engine.name,
         "dataset": record.station("dataset").facts,
     }
-
-
-def quarantine_examples(store: Store, ledger: Ledger) -> dict[str, str]:
-    """Return file:line of the first quarantined row of each rule, for messages."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    names = {file.file_id: Path(file.address).name for file in ledger.files()}
-    examples: dict[str, str] = {}
-    for manifest in reversed(ledger.manifests):
-        for path in manifest.quarantine[:20]:
-            table = pq.read_table(store.root / path, columns=["file_id", "line", "rule"])
-            for rule in pc.unique(table["rule"]).to_pylist():
-                if rule not in examples:
-                    row = table.filter(pc.equal(table["rule"], rule)).slice(0, 1).to_pylist()[0]
-                    examples[rule] = f"{names.get(row['file_id'], 'file ' + str(row['file_id']))}:{row['line']}"
-    return examples

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
-from sql.duckdb_landing import land
 from sql.engine import EngineError, literal
-from sql.landing import Landing, RawFile, Scan
+from sql.landed_file import collect, land_file
+from sql.landing import Landing, RawFile
 from sql.layout import Reading
+from sql.timestamps import time_regex
 
 SPARK_NAMES = (
     "timestamp_micros(us) AS make_timestamp(us)",
-    "to_utc_timestamp(t, zone) AS CAST(timezone(zone, t) AS TIMESTAMP)",
     "from_utc_timestamp(t, zone) AS timezone(zone, timezone('UTC', t))",
+    # the hour that a clock shows twice: DuckDB takes the later, Spark and Python the earlier
+    "later_utc(t, zone) AS timezone('UTC', timezone(zone, t))",
+    "earlier_utc(t, later, zone) AS t - (from_utc_timestamp(later - INTERVAL 3 HOUR, zone) - (later - INTERVAL 3 HOUR))",
+    "to_utc_timestamp(t, zone) AS CASE "
+    "WHEN from_utc_timestamp(earlier_utc(t, later_utc(t, zone), zone), zone) = t "
+    "THEN least(earlier_utc(t, later_utc(t, zone), zone), later_utc(t, zone)) ELSE later_utc(t, zone) END",
     "unix_micros(t) AS epoch_us(t)",
 )
 """Functions of the portable subset that DuckDB lacks, under their Spark names."""
@@ -36,10 +43,13 @@ class DuckDBDialect:
         return f"hash({', '.join(columns)})"
 
     def parse_time(self, text: str, pattern: str) -> str:
-        """Return an expression: text as TIMESTAMP by a strptime pattern, NULL where it does not fit."""
-        if pattern == "iso":
-            return f"CASE WHEN {text} LIKE '____-__-__%' THEN TRY_CAST({text} AS TIMESTAMP) END"
-        return f"try_strptime({text}, {literal(pattern)})"
+        """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, NULL where it does not fit."""
+        parsed = f"try_strptime({text}, {literal(pattern)})"
+        if pattern == "iso":  # a cast to TIMESTAMP would drop the offset silently
+            parsed = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+        if pattern == "iso" or "%z" in pattern:
+            parsed = f"timezone('UTC', {parsed})"
+        return f"CASE WHEN regexp_full_match({text}, {literal(time_regex(pattern))}) THEN {parsed} END"
 
 
 class DuckDBEngine:
@@ -59,7 +69,8 @@ class DuckDBEngine:
 
     def __init__(self, folder: Path, memory_bytes: int, threads: int) -> None:
         self.dialect = DuckDBDialect()
-        self._folder = folder
+        self._kinds: dict[str, str] = {}
+        self._folder, self._threads = folder, max(threads, 1)
         folder.mkdir(parents=True, exist_ok=True)
         database = folder / "engine.duckdb"
         database.unlink(missing_ok=True)
@@ -85,14 +96,14 @@ class DuckDBEngine:
         except duckdb.Error as error:
             raise EngineError(f"DuckDB: {error}") from error
 
-    def land(
-        self, files: Sequence[RawFile], scans: Mapping[int, Scan], reading: Reading, mapped: Sequence[str]
-    ) -> Landing:
-        """Read raw files into relations of text with file_id and line."""
+    def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
+        """Read raw files into relations of text with file_id and line, several files at a time."""
         folder = self._folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        return land(files, scans, reading, mapped, folder, lambda query: self.execute(query).fetchall())
+        with ThreadPoolExecutor(self._threads) as pool:
+            landed = list(pool.map(lambda file: land_file(file, reading, mapped, folder), files))
+        return collect(landed, self.parquet)
 
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
         """Make relation `name` a view over Parquet files."""
@@ -109,11 +120,18 @@ class DuckDBEngine:
 
     def view(self, name: str, query: str) -> None:
         """Make relation `name` a view."""
-        self.execute(f"CREATE OR REPLACE VIEW {name} AS {query}")
+        self._make("VIEW", name, query)
 
     def materialise(self, name: str, query: str) -> None:
         """Make relation `name` a table of the engine's own database file."""
-        self.execute(f"CREATE OR REPLACE TABLE {name} AS {query}")
+        self._make("TABLE", name, query)
+
+    def _make(self, kind: str, name: str, query: str) -> None:
+        """Make a view or table, in place of whatever had the name: DuckDB replaces only its own kind."""
+        if self._kinds.get(name, kind) != kind:
+            self.execute(f"DROP {self._kinds[name]} {name}")
+        self.execute(f"CREATE OR REPLACE {kind} {name} AS {query}")
+        self._kinds[name] = kind
 
     def number(self, name: str, relation: str, key: str, column: str) -> None:
         """Make relation `name`: `relation` with INT `column` 0, 1, 2... in ascending order of `key`."""

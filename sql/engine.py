@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,7 +11,7 @@ import jinja2
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from sql.landing import Landing, RawFile, Scan
+    from sql.landing import Landing, RawFile
     from sql.layout import Reading
 
 HERE = Path(__file__).parent
@@ -43,9 +44,7 @@ class Engine(Protocol):
     name: str
     dialect: Dialect
 
-    def land(
-        self, files: Sequence[RawFile], scans: Mapping[int, Scan], reading: Reading, mapped: Sequence[str]
-    ) -> Landing:
+    def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
         """Read raw files into relations of text with file_id and line; see `landing.py`."""
 
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
@@ -92,11 +91,14 @@ def render(stem: str, values: Mapping[str, object] | None = None) -> str:
 
 
 def literal(text: str) -> str:
-    """Return text as an SQL string literal that both engines read alike.
+    """Return text as an SQL string expression that both engines read alike.
 
-    Backslashes are escapes in Spark's literals and not in DuckDB's, so a text that holds one, or a
-    control character, is refused.
+    Backslashes are escapes in Spark's literals and not in DuckDB's: they and control characters are
+    spelled chr(92).
     """
-    if "\\" in text or any(ord(character) < 32 for character in text):
-        raise EngineError(f"expected text without backslashes and control characters, got {text!r}")
-    return "'" + text.replace("'", "''") + "'"
+    pieces = re.split(r"([\\\x00-\x1f])", text)
+    spelled = [
+        f"chr({ord(piece)})" if place % 2 else "'" + piece.replace("'", "''") + "'"
+        for place, piece in enumerate(pieces)
+    ]
+    return spelled[0] if len(spelled) == 1 else f"concat({', '.join(spelled)})"

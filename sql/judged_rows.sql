@@ -17,8 +17,9 @@ SELECT
 {% endfor %}
     rest,
     coalesce(broken, left_out) AS rule,
-    CASE WHEN broken IS NOT NULL THEN raw END AS raw,
-    coalesce(CAST(event_date AS STRING), 'unknown') AS day,
+    CASE WHEN broken IS NOT NULL THEN {{ raw }} END AS raw,
+    -- only what is accepted is kept by day: a broken row may name any day
+    CASE WHEN broken IS NULL AND left_out IS NULL AND NOT repeated THEN CAST(event_date AS STRING) ELSE 'none' END AS day,
     CASE
         WHEN broken IS NOT NULL THEN 'quarantined'
         WHEN left_out IS NOT NULL THEN 'excluded'

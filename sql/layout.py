@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sql.timestamps import DIRECTIVES
+
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """The names a configuration may give to rules and attributes; they become SQL identifiers and file names."""
 
@@ -50,6 +52,13 @@ class Reading(Section):
     header: bool = Field(True, description="Whether a CSV file's first line names its columns.")
     column_names: tuple[str, ...] = Field((), description="Column names of CSV files without a header.")
     null_values: tuple[str, ...] = Field(("",), description="Texts that mean 'no value'.")
+
+    @field_validator("delimiter")
+    @classmethod
+    def _separates(cls, value: str) -> str:
+        if any(letter in value for letter in '\r\n"\0'):
+            raise ValueError(f"expected a delimiter without quotes and line ends, got {value!r}")
+        return value
 
     @field_validator("encoding")
     @classmethod
@@ -139,6 +148,9 @@ class Source(Reading):
             raise ValueError(
                 f"expected iso, epoch_s, epoch_ms, epoch_us or a strptime pattern with %Y, got {value!r}"
             )
+        for directive in re.findall(r"%.?", value):
+            if directive not in DIRECTIVES:
+                raise ValueError(f"unknown directive {directive} in {value!r}; known: {' '.join(DIRECTIVES)}")
         return value
 
     @model_validator(mode="after")

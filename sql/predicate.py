@@ -8,7 +8,7 @@ import sqlglot
 from sqlglot import expressions as e
 from sqlglot.errors import SqlglotError
 
-from sql.engine import EngineError, literal
+from sql.engine import EngineError
 
 ALLOWED: tuple[type[e.Expression], ...] = (
     e.And, e.Or, e.Not, e.Paren, e.EQ, e.NEQ, e.LT, e.LTE, e.GT, e.GTE, e.Between, e.In, e.Is, e.Like, e.ILike,
@@ -37,13 +37,21 @@ def portable(text: str, columns: Collection[str], engine: str, table: str | None
             if table is not None:
                 node.set("table", e.to_identifier(table))
         elif isinstance(node, e.Literal):
-            literal(str(node.this))
+            _plain(str(node.this), text)
         elif not isinstance(node, ALLOWED) or node.args.get("query"):
             raise EngineError(
                 f"expected comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, lower, upper, trim, "
                 f"length, abs, coalesce, substring or regexp_like, got {node.key} in {text!r}"
             )
     return tree.sql(dialect=engine)
+
+
+def _plain(value: str, text: str) -> None:
+    """Refuse what the engines read differently: backslashes escape in Spark's literals, and not in DuckDB's."""
+    if "\\" in value or any(ord(character) < 32 for character in value):
+        raise EngineError(
+            f"expected text without backslashes and control characters, got {value!r} in {text!r}"
+        )
 
 
 def _known_column(column: e.Column, text: str, columns: Collection[str]) -> None:

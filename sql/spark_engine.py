@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sql.careful import CarefulFile, collect, land_carefully
 from sql.engine import EngineError, EngineMissing, literal
-from sql.landing import Landing, RawFile, Scan, SourceError
+from sql.landed_file import LandedFile, collect, land_file
+from sql.landing import Landing, RawFile, SourceError
 from sql.layout import Reading
+from sql.timestamps import directives, time_regex
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 JAVA_NEEDED = 17
 STRPTIME_TO_JAVA = {
     "%Y": "yyyy", "%m": "MM", "%d": "dd", "%H": "HH", "%M": "mm", "%S": "ss", "%f": "SSSSSS",
-    "%y": "yy", "%b": "MMM", "%B": "MMMM", "%I": "hh", "%p": "a", "%%": "%",
-    "%-d": "d", "%-m": "M", "%-H": "H", "%-M": "m",
+    "%b": "MMM", "%B": "MMMM", "%I": "hh", "%p": "a", "%z": "[XXX][XX][X]",
 }  # fmt: skip
 
 
@@ -67,20 +67,23 @@ class SparkDialect:
 
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression: text as TIMESTAMP by a strptime pattern, NULL where it does not fit."""
-        if pattern == "iso":
-            return f"CASE WHEN {text} LIKE '____-__-__%' THEN TRY_CAST({text} AS TIMESTAMP) END"
-        java = re.sub(r"[A-Za-z]+(?![^%]*%)|%-?.", self._java_letters, pattern)
-        return f"try_to_timestamp({text}, {literal(java)})"
+        like = f"regexp_like({text}, {literal(f'^{time_regex(pattern)}$')})"
+        parsed = f"TRY_CAST({text} AS TIMESTAMP)"
+        if pattern != "iso":
+            parsed = f"try_to_timestamp({text}, {literal(java_pattern(pattern))})"
+        return f"CASE WHEN {like} THEN {parsed} END"
 
-    @staticmethod
-    def _java_letters(match: re.Match[str]) -> str:
-        found = match.group(0)
-        if not found.startswith("%"):
-            return f"'{found}'"
-        if found not in STRPTIME_TO_JAVA:
-            known = ", ".join(STRPTIME_TO_JAVA)
-            raise EngineError(f"timestamp_format: the Spark engine cannot read {found}; known: {known}")
-        return STRPTIME_TO_JAVA[found]
+
+def java_pattern(pattern: str) -> str:
+    """Return a strptime pattern as Java spells it."""
+    spelled = ""
+    for directive, text, alone in directives(pattern):
+        if text:
+            spelled += "'" + text.replace("'", "''") + "'"
+        else:
+            letters = STRPTIME_TO_JAVA[directive]
+            spelled += letters[0] if alone and len(letters) == 2 else letters
+    return spelled
 
 
 class SparkEngine:
@@ -150,21 +153,18 @@ class SparkEngine:
         except Exception as error:
             raise _engine_error(error) from error
 
-    def land(
-        self, files: Sequence[RawFile], scans: Mapping[int, Scan], reading: Reading, mapped: Sequence[str]
-    ) -> Landing:
+    def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
         """Read raw files into relations of text with file_id and line, a file a task, on the executors."""
-        del scans  # the careful reader needs no proof that rows are lines
         folder = self._folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         tasks = [(file, reading, tuple(mapped), folder) for file in files]
-        answers = self.run_on_executors(_land_task, tasks)
-        for answer in answers:
+        landed: list[LandedFile] = []
+        for answer in self.run_on_executors(_land_task, tasks):
             if isinstance(answer, str):
                 raise SourceError(answer)
-        read: list[CarefulFile] = answers
-        return collect(read, [], {file.file_id: file.rows for file in read}, self.parquet)
+            landed.append(answer)
+        return collect(landed, self.parquet)
 
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
         """Make relation `name` a view over Parquet files."""
@@ -254,10 +254,10 @@ class SparkEngine:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _land_task(task: tuple[RawFile, Reading, tuple[str, ...], Path]) -> CarefulFile | str:
+def _land_task(task: tuple[RawFile, Reading, tuple[str, ...], Path]) -> LandedFile | str:
     """Land one file; a file that cannot be read answers with the message, not with an executor's stack."""
     try:
-        return land_carefully(*task)
+        return land_file(*task)
     except SourceError as error:
         return str(error)
 

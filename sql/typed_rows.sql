@@ -4,7 +4,10 @@ SELECT
     file_id,
     line,
     rest,
-    raw,
+    shape,
+{% for name in texts %}
+    {{ name }},
+{% endfor %}
     user_text,
     item_text,
     timestamp_text,

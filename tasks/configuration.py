@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -301,6 +302,28 @@ def _listed(names: Any) -> str:
     return ", ".join(sorted(map(str, names))) or "none"
 
 
+def _expanded(content: Any) -> Any:
+    """Return the content with ${NAME} and ${NAME:-default} replaced from the environment.
+
+    A relative path that comes from the environment is relative to the working directory, where it was set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        found = os.environ.get(name)
+        if found is None and default is None:
+            raise ConfigurationError(f"${{{name}}} is not set in the environment, and has no default")
+        return default if not found else found if "://" in found else str(Path(found).absolute())
+
+    if isinstance(content, dict):
+        return {key: _expanded(one) for key, one in content.items()}
+    if isinstance(content, list):
+        return [_expanded(one) for one in content]
+    if isinstance(content, str):
+        return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}", value, content)
+    return content
+
+
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the content with relative paths made absolute from `folder`; addresses (s3://...) are kept."""
 
@@ -311,6 +334,7 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             return path
         return str(folder / Path(path).expanduser())
 
+    content = _expanded(content)
     for section in ("source", "items", "users", "store"):
         if isinstance(content.get(section), dict) and "path" in content[section]:
             content[section] = content[section] | {"path": anchored(content[section]["path"])}

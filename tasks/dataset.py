@@ -20,6 +20,7 @@ from tasks.catalogue import CatalogueRows, make_catalogues
 from tasks.configuration import Configuration
 from tasks.errors import InputError
 from tasks.ingest_ledger import Ledger
+from tasks.tables import IdTypes
 
 if TYPE_CHECKING:
     from models.dataset import Dataset
@@ -40,6 +41,12 @@ class DatasetSummary:
     catalogues: dict[str, CatalogueRows]
 
 
+def id_types(configuration: Configuration) -> IdTypes:
+    """Return the Arrow types of the source's ids."""
+    types = {"int64": pa.int64(), "string": pa.string()}
+    return IdTypes(types[configuration.source.user_id_type], types[configuration.source.item_id_type])
+
+
 def end_of(day: date, time_zone: str) -> int:
     """Return the end of a day in a time zone (midnight of the next), in microseconds since 1970 UTC."""
     midnight = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone))
@@ -52,11 +59,6 @@ def make_events(
     """Make the relation `events`: what happened up to the end of `as_of`, and before `until` if it is given.
 
     `until` is in microseconds since 1970 UTC: the cut of a holdout.
-
-    Raises
-    ------
-    InputError
-        If there is no interaction at all up to `as_of`.
     """
     settings, source = configuration.dataset, configuration.source
     end = end_of(as_of, source.time_zone)
@@ -64,9 +66,10 @@ def make_events(
     if settings.history_days is not None:
         since = end_of(as_of - timedelta(days=settings.history_days), source.time_zone)
     parts = ledger.parts((None, as_of.isoformat()))
-    if not parts:
-        raise InputError(f"no interactions up to {as_of}: check [source] path and the quarantine, or the date")
-    engine.parquet("interactions", parts)
+    if parts:
+        engine.parquet("interactions", parts)
+    else:
+        engine.table("interactions", _no_interactions(configuration))
     engine.table(
         "event_weights",
         pa.table({
@@ -85,6 +88,24 @@ def make_events(
         "replaced": sorted(ledger.replaced()),
     }
     engine.view("events", render("events", values))
+
+
+def _no_interactions(configuration: Configuration) -> pa.Table:
+    """Return interactions of nobody: what the gate judges where nothing was accepted."""
+    ids = id_types(configuration)
+    types = {
+        "user_id": ids.user,
+        "item_id": ids.item,
+        "timestamp": pa.timestamp("us"),
+        "event_date": pa.date32(),
+        "value": pa.float64(),
+        "weight": pa.float64(),
+        "position": pa.int64(),
+        "file_id": pa.int32(),
+        "line": pa.int64(),
+    }
+    names = [*EVENT_COLUMNS, *configuration.source.attributes, "file_id", "line"]
+    return pa.schema([pa.field(name, types.get(name, pa.string())) for name in names]).empty_table()
 
 
 def build_dataset(configuration: Configuration, engine: Engine, folder: Path, scratch: Path) -> DatasetSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -28,6 +29,12 @@ class Counts(BaseModel):
     def residual(self) -> int:
         """Return the rows that the accounting cannot explain: 0, or the program is wrong."""
         return self.read - self.accepted - self.excluded - self.quarantined - self.duplicates
+
+    def book(self, outcome: str, rule: str | None, rows: int) -> None:
+        """Count rows under an outcome (the name of a field) and the rule that decided about them."""
+        setattr(self, outcome, getattr(self, outcome) + rows)
+        if rule is not None:
+            self.rules[rule] = self.rules.get(rule, 0) + rows
 
     def add(self, other: Counts) -> None:
         """Add another account to this one."""
@@ -105,16 +112,34 @@ class Ledger:
         gone = self.replaced()
         return [file for manifest in self.manifests for file in manifest.files if file.file_id not in gone]
 
+    def living(self, replaced: Sequence[int] = ()) -> list[IngestManifest]:
+        """Return the manifests with a file that counts, once those of `replaced` no longer do.
+
+        Parquet files of the others are not even opened: their columns may have had other types.
+        """
+        gone = self.replaced() | set(replaced)
+        return [
+            manifest for manifest in self.manifests if any(file.file_id not in gone for file in manifest.files)
+        ]
+
     def parts(self, days: tuple[str | None, str | None] = (None, None)) -> list[Path]:
         """Return the Parquet files of interactions, from the first to the last of `days` (both included)."""
         first, last = days
         return [
             self.store.root / part
-            for manifest in self.manifests
+            for manifest in self.living()
             for day, parts in sorted(manifest.parts.items())
             if (first is None or day >= first) and (last is None or day <= last)
             for part in parts
         ]
+
+    def parts_by_day(self, days: Sequence[str], replaced: Sequence[int] = ()) -> dict[str, list[Path]]:
+        """Return the Parquet files of interactions of each of `days`, once files `replaced` no longer count."""
+        living = self.living(replaced)
+        return {
+            day: [self.store.root / part for manifest in living for part in manifest.parts.get(day, [])]
+            for day in days
+        }
 
     def counts(self) -> Counts:
         """Return the accounting of all files whose rows count."""

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa
-
-from sql.engine import Engine, render
-from sql.landing import Landing, RawFile, Scan, file_format, scan
-from sql.layout import Source
-from sql.predicate import portable
-from sql.raw_rows import raw_rows
+from sql.engine import Engine, EngineError
+from sql.judged import (
+    accepted_days,
+    drop_delivered_again,
+    judge,
+    outcomes,
+    template_values,
+    write_quarantine,
+)
+from sql.landing import Landing, SourceError
+from tasks.arrivals import Arrival, arrivals, batches
 from tasks.configuration import Configuration, bytes_of
-from tasks.errors import InputError
+from tasks.errors import ConfigurationError, InputError
+from tasks.files import sync, writing
 from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile, now
 from tasks.progress import Report, silent
-from tasks.source_files import SourceFile, fetch, find, redacted
 from tasks.store import Store
 
-VALUES = ("event_date", "event_type", "value", "weight", "session_id", "position", "rest")
-
-
-@dataclass
-class Arrival:
-    """A file that is to be taken in, and the ids of the files that it replaces."""
-
-    raw: RawFile
-    scan: Scan
-    found: SourceFile
-    replaces: list[int] = field(default_factory=list)
+COUNT_OF = {
+    "accepted": "accepted",
+    "excluded": "excluded",
+    "quarantined": "quarantined",
+    "duplicate": "duplicates",
+}
 
 
 @dataclass(frozen=True)
@@ -54,47 +53,52 @@ def ingest(
     as_of: date,
     *,
     replace_changed: bool = False,
+    rebuild: bool = False,
     report: Report = silent,
 ) -> Ingest:
-    """Take in the files of the source that are dated up to `as_of` and not yet taken in.
+    """Take in the files of the source that are dated up to `as_of` and not yet taken in; all, with `rebuild`.
 
     Raises
     ------
+    ConfigurationError
+        If a rule of [source] is not a predicate over known columns.
     InputError
         If a file cannot be read, or changed since it was taken in and `replace_changed` is false, or the
         [source] section changed since. Files before it may have been taken in by then; they stay.
     """
-    source, ledger = configuration.source, Ledger.read(store)
-    _same_source(configuration, ledger)
-    known = len(ledger.files())
+    ledger = Ledger.read(store)
+    if not rebuild:
+        _same_source(configuration, ledger)
+    _valid_rules(configuration, engine)
+    known, before = len(ledger.files()), len(ledger.manifests)
     sweep(store, ledger)
-    total_before = len(ledger.manifests)
     scratch = store.runs / ".ingest"
+    shutil.rmtree(scratch, ignore_errors=True)
     try:
-        arrivals = list(_arrivals(source, ledger, as_of, scratch, replace_changed, report))
-        for place, batch in enumerate(_batches(arrivals, bytes_of(configuration.engine.batch))):
-            report(f"ingest: batch {place + 1}, {len(batch)} files", 0, 0)
+        taken = arrivals(
+            configuration.source,
+            ledger,
+            as_of,
+            scratch,
+            replace_changed=replace_changed,
+            rebuild=rebuild,
+            report=report,
+        )
+        done = 0
+        for batch in batches(taken, bytes_of(configuration.engine.batch)):
+            report(f"ingest: {len(batch)} files from {batch[0].raw.name}", done, len(taken))
             _take_in(batch, configuration, ledger, engine, as_of, scratch)
+            done += len(batch)
+    except SourceError as error:
+        raise InputError(str(error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    new = ledger.manifests[total_before:]
-    counts = Counts()
-    for file in (file for manifest in new for file in manifest.files):
-        counts.add(file.counts)
-    return Ingest(
-        taken=len(arrivals),
-        known=known,
-        counts=counts,
-        total=ledger.counts(),
-        repeated_before_rules=sum(manifest.repeated_before_rules for manifest in new),
-        days=tuple(sorted({day for manifest in new for day in manifest.parts})),
-    )
+    return _told(ledger, len(taken), known, before)
 
 
 def sweep(store: Store, ledger: Ledger) -> int:
     """Remove the Parquet files that no committed ingest names (a killed ingest left them); return how many."""
-    named = {path for path in ledger.parts()}
-    named |= {store.root / path for manifest in ledger.manifests for path in manifest.quarantine}
+    named = {*ledger.parts(), *(store.root / path for m in ledger.living() for path in m.quarantine)}
     orphans = [
         path
         for folder in (store.interactions, store.quarantine)
@@ -106,83 +110,35 @@ def sweep(store: Store, ledger: Ledger) -> int:
     return len(orphans)
 
 
+def _told(ledger: Ledger, taken: int, known: int, before: int) -> Ingest:
+    new = ledger.manifests[before:]
+    counts = Counts()
+    for file in (file for manifest in new for file in manifest.files):
+        counts.add(file.counts)
+    return Ingest(
+        taken=taken,
+        known=known,
+        counts=counts,
+        total=ledger.counts(),
+        repeated_before_rules=sum(manifest.repeated_before_rules for manifest in new),
+        days=tuple(sorted({day for manifest in new for day in manifest.parts})),
+    )
+
+
 def _same_source(configuration: Configuration, ledger: Ledger) -> None:
     fingerprint = configuration.source_fingerprint()
     if ledger.manifests and ledger.manifests[-1].fingerprint != fingerprint:
         raise InputError(
             "the [source] section (columns, rules or types) changed since the logs were taken in, so old and new "
-            "interactions would not mean the same: change it back, or take everything in anew into another [store] path"
+            "interactions would not mean the same: change it back, or take every file in again with --rebuild"
         )
 
 
-def _arrivals(
-    source: Source, ledger: Ledger, as_of: date, scratch: Path, replace_changed: bool, report: Report
-) -> Iterator[Arrival]:
-    """Yield the files that are new or changed; a file known by its content is not read twice."""
-    found = find(source, as_of)
-    by_address = {file.address: file for file in ledger.files()}
-    by_content = {file.sha256: file.address for file in ledger.files()}
-    next_id = ledger.next_file_id()
-    rewritten: list[SourceFile] = []
-    for place, file in enumerate(found):
-        report("ingest: looking for new files", place + 1, len(found))
-        name = redacted(file.address)
-        old = by_address.get(name)
-        if old is not None and (old.size, old.stamp) == (file.size, file.stamp) and file.stamp:
-            continue
-        raw = RawFile(next_id, fetch(file, scratch / "fetched" / str(next_id)), name)
-        scanned = scan(raw, file_format(name, source) != "parquet")
-        if scanned.sha256 in by_content:
-            continue
-        arrival = Arrival(raw, scanned, file)
-        if old is not None:
-            if not replace_changed:
-                raise InputError(
-                    f"{name}: changed since it was taken in ({old.size} bytes then, {file.size} now); "
-                    "run `nightshelf ingest --replace-changed` if the new content is right"
-                )
-            arrival.replaces.append(old.file_id)
-            rewritten.append(file)
-        by_content[scanned.sha256] = name
-        next_id += 1
-        yield arrival
-    if rewritten:
-        yield from _neighbours(source, ledger, rewritten, found, scratch, next_id)
-
-
-def _neighbours(
-    source: Source,
-    ledger: Ledger,
-    rewritten: Sequence[SourceFile],
-    found: Sequence[SourceFile],
-    scratch: Path,
-    next_id: int,
-) -> Iterator[Arrival]:
-    """Yield the unchanged files that held duplicates: their first copies may have been in a replaced file."""
-    changed = {file.address for file in rewritten}
-    here = {redacted(file.address): file for file in found if file.address not in changed}
-    for old in ledger.files():
-        if old.counts.duplicates and old.address in here:
-            file = here[old.address]
-            raw = RawFile(next_id, fetch(file, scratch / "fetched" / str(next_id)), old.address)
-            scanned = scan(raw, file_format(old.address, source) != "parquet")
-            yield Arrival(raw, scanned, file, [old.file_id])
-            next_id += 1
-
-
-def _batches(arrivals: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
-    """Yield arrivals in groups of at most `limit` bytes; what replaces something goes into one group."""
-    batch: list[Arrival] = []
-    size = 0
-    replacing = any(arrival.replaces for arrival in arrivals)
-    for arrival in arrivals:
-        if batch and size + arrival.scan.size > limit and not replacing:
-            yield batch
-            batch, size = [], 0
-        batch.append(arrival)
-        size += arrival.scan.size
-    if batch:
-        yield batch
+def _valid_rules(configuration: Configuration, engine: Engine) -> None:
+    try:
+        template_values(configuration.source, engine.name)
+    except EngineError as error:
+        raise ConfigurationError(f"[source] quarantine or exclude: {error}") from None
 
 
 def _take_in(
@@ -194,18 +150,18 @@ def _take_in(
     scratch: Path,
 ) -> None:
     """Take in one batch of files and commit it."""
-    source, replaces = configuration.source, [old for arrival in batch for old in arrival.replaces]
-    files = [arrival.raw for arrival in batch]
-    scans = {arrival.raw.file_id: arrival.scan for arrival in batch}
+    source, judged = configuration.source, scratch / "judged"
+    replaces = [old for arrival in batch for old in arrival.replaces]
     mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
-    landing = engine.land(files, scans, source, mapped)
-    judged, repeated = scratch / "judged", 0
-    if landing.relations:
-        repeated = _judge(landing, source, engine, judged)
-        _drop_delivered_again(source, ledger, engine, judged, replaces)
+    landing = engine.land([arrival.raw for arrival in batch], source, mapped)
+    repeated = judge(landing, source, engine, judged)
+    stored = ledger.parts_by_day(tuple(accepted_days(judged)), replaces)
+    drop_delivered_again(source, engine, judged, stored, [*ledger.replaced(), *replaces])
     counts = _account(batch, landing, engine, judged)
+    names = {arrival.raw.file_id: arrival.raw.name for arrival in batch}
+    write_quarantine(landing, source, engine, judged, scratch / "quarantine", names)
     ingest_id = ledger.next_ingest_id()
-    parts, quarantine = _keep(ledger.store, landing, judged, ingest_id)
+    parts, quarantine = _keep(ledger.store, judged, scratch / "quarantine", ingest_id)
     ledger.commit(
         IngestManifest(
             ingest_id=ingest_id,
@@ -213,154 +169,67 @@ def _take_in(
             created_at=now(),
             fingerprint=configuration.source_fingerprint(),
             engine=engine.name,
-            files=[
-                TakenFile(
-                    file_id=arrival.raw.file_id,
-                    address=arrival.raw.name,
-                    sha256=arrival.scan.sha256,
-                    size=arrival.found.size,
-                    stamp=arrival.found.stamp,
-                    counts=counts[arrival.raw.file_id],
-                )
-                for arrival in batch
-            ],
+            files=[_taken(arrival, counts[arrival.raw.file_id]) for arrival in batch],
             parts=parts,
             quarantine=quarantine,
             replaces=replaces,
             repeated_before_rules=repeated,
         )
     )
-    shutil.rmtree(judged, ignore_errors=True)
+    for folder in (judged, scratch / "quarantine"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _judge(landing: Landing, source: Source, engine: Engine, folder: Path) -> int:
-    """Write every landed row under outcome=.../day=...; return the exact repeats among all of them."""
-    columns = {"user_id", "item_id", "timestamp", "event_date", *VALUES[1:6], *source.attributes}
-    naive = "always"
-    if (
-        source.time_zone == "UTC"
-        or source.timestamp_format.startswith("epoch")
-        or "%z" in source.timestamp_format
-    ):
-        naive = "never"
-    elif source.timestamp_format == "iso":
-        naive = "iso"
-    values = {
-        "user_id_type": source.user_id_type,
-        "item_id_type": source.item_id_type,
-        "naive": naive,
-        "time_zone": f"'{source.time_zone}'",
-        "attributes": list(source.attributes),
-        "min_date": f"'{source.min_date.isoformat()}'",
-        "max_date": f"'{source.max_date.isoformat()}'",
-        "event_types_known": bool(source.event_weights),
-        "quarantine": [
-            {"name": r.name, "where": portable(r.where, columns, engine.name)} for r in source.quarantine
-        ],
-        "exclude": [
-            {"name": r.name, "where": portable(r.where, columns, engine.name)} for r in source.exclude
-        ],
-    }
-    engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
-    engine.view("raw_rows", raw_rows(landing, source, engine.dialect))
-    engine.materialise("repeated_rows", render("repeated_rows"))
-    engine.view("typed_rows", render("typed_rows", values))
-    engine.view("dated_rows", render("dated_rows", values))
-    engine.write(render("judged_rows", values), folder, partition_by=("outcome", "day"))
-    return int(engine.fetch("SELECT count(*) AS n FROM repeated_rows")["n"][0].as_py())
-
-
-def _drop_delivered_again(
-    source: Source, ledger: Ledger, engine: Engine, judged: Path, replaces: Sequence[int]
-) -> None:
-    """Move accepted rows that an earlier ingest has accepted too from accepted to duplicate."""
-    days = sorted(folder.name.removeprefix("day=") for folder in (judged / "outcome=accepted").glob("day=*"))
-    stored = [path for day in days for path in ledger.parts((day, day))]
-    if not stored:
-        return
-    days = sorted({path.parent.name.removeprefix("event_date=") for path in stored})
-    gone = ", ".join(map(str, [0, *ledger.replaced(), *replaces]))
-    engine.parquet(
-        "arrived",
-        [p for day in days for p in sorted((judged / "outcome=accepted" / f"day={day}").glob("*.parquet"))],
+def _taken(arrival: Arrival, counts: Counts) -> TakenFile:
+    return TakenFile(
+        file_id=arrival.raw.file_id,
+        address=arrival.raw.name,
+        sha256=arrival.sha256,
+        size=arrival.found.size,
+        stamp=arrival.found.stamp,
+        counts=counts,
     )
-    engine.parquet("stored_parts", stored)
-    engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({gone})")
-    query = render("delivered_again", {"columns": [*VALUES, *source.attributes]})
-    engine.materialise("delivered_again", query)
-    if engine.fetch("SELECT count(*) AS n FROM delivered_again")["n"][0].as_py() == 0:
-        return
-    again = "SELECT a.*, CAST(a.event_date AS STRING) AS day FROM arrived AS a {} JOIN delivered_again AS d ON a.file_id = d.file_id AND a.line = d.line {}"
-    kept, dropped = judged.parent / "kept", judged.parent / "dropped"
-    engine.write(
-        again.format("LEFT", "WHERE d.line IS NULL").replace("a.*", "a.*"), kept, partition_by=("day",)
-    )
-    engine.write(again.format("INNER", ""), dropped, partition_by=("day",))
-    for day in days:
-        shutil.rmtree(judged / "outcome=accepted" / f"day={day}")
-        if (kept / f"day={day}").exists():
-            (kept / f"day={day}").rename(judged / "outcome=accepted" / f"day={day}")
-    (judged / "outcome=duplicate").mkdir(exist_ok=True)
-    dropped.rename(judged / "outcome=duplicate" / "delivered_again")
-    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _account(batch: Sequence[Arrival], landing: Landing, engine: Engine, judged: Path) -> dict[int, Counts]:
     """Return the accounting of each file, proven: what was read is what was judged or rejected."""
     counts = {arrival.raw.file_id: Counts() for arrival in batch}
-    names = {
-        "accepted": "accepted",
-        "excluded": "excluded",
-        "quarantined": "quarantined",
-        "duplicate": "duplicates",
-    }
-    for outcome, name in names.items():
-        paths = sorted((judged / f"outcome={outcome}").rglob("*.parquet"))
-        if not paths:
-            continue
-        engine.parquet("judged", paths)
-        for row in engine.fetch(render("outcomes")).to_pylist():
-            count = counts[row["file_id"]]
-            setattr(count, name, getattr(count, name) + row["n"])
-            if row["rule"] is not None:
-                count.rules[row["rule"]] = count.rules.get(row["rule"], 0) + row["n"]
+    for outcome, rows in outcomes(judged, engine).items():
+        for row in rows:
+            counts[row["file_id"]].book(COUNT_OF[outcome], row["rule"], row["n"])
     for file_id, rejected in landing.rejected.items():
-        counts[file_id].quarantined += sum(rejected.values())
-        counts[file_id].rules |= rejected
+        for rule, n in rejected.items():
+            counts[file_id].book("quarantined", rule, n)
     for arrival in batch:
-        count = counts[arrival.raw.file_id]
-        count.read = landing.rows.get(arrival.raw.file_id, 0) + sum(
-            landing.rejected.get(arrival.raw.file_id, {}).values()
-        )
+        file_id = arrival.raw.file_id
+        count = counts[file_id]
+        count.read = landing.rows.get(file_id, 0) + sum(landing.rejected.get(file_id, {}).values())
         if count.residual():
             raise AssertionError(f"{arrival.raw.name}: {count.residual()} rows are unaccounted for: {count}")
     return counts
 
 
 def _keep(
-    store: Store, landing: Landing, judged: Path, ingest_id: str
+    store: Store, judged: Path, refused: Path, ingest_id: str
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Move accepted and quarantined rows to their places in the store; return the paths, by day."""
-    parts: dict[str, list[str]] = {}
-    for folder in sorted((judged / "outcome=accepted").glob("day=*")):
-        day = folder.name.removeprefix("day=")
-        parts[day] = _move(store, folder, store.interactions / f"event_date={day}", ingest_id)
+    """Move accepted and quarantined rows to their places in the store; return the paths, accepted by day."""
+    parts = {
+        day: _move(store, folder, store.interactions / f"event_date={day}", ingest_id)
+        for day, folder in accepted_days(judged).items()
+    }
     quarantine: list[str] = []
-    for folder in sorted((judged / "outcome=quarantined").glob("day=*")):
-        day = folder.name.removeprefix("day=")
-        quarantine += _move(store, folder, store.quarantine / f"event_date={day}", ingest_id)
-    for place, path in enumerate(landing.rejects):
-        target = store.quarantine / "event_date=unknown" / f"{ingest_id}-r{place:03d}.parquet"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(path, target)
-        quarantine.append(str(target.relative_to(store.root)))
+    for folder in sorted(refused.glob("event_date=*")):
+        quarantine += _move(store, folder, store.quarantine / folder.name, ingest_id)
     return parts, quarantine
 
 
 def _move(store: Store, source: Path, target: Path, ingest_id: str) -> list[str]:
-    target.mkdir(parents=True, exist_ok=True)
+    """Move the Parquet files of a folder under the ingest's name, and onto the disk before they are named."""
     moved = []
-    for place, path in enumerate(sorted(source.glob("*.parquet"))):
-        path.rename(target / f"{ingest_id}-{place:03d}.parquet")
-        moved.append(str((target / f"{ingest_id}-{place:03d}.parquet").relative_to(store.root)))
-    return moved
+    with writing(target):
+        target.mkdir(parents=True, exist_ok=True)
+        for place, path in enumerate(sorted(source.glob("*.parquet"))):
+            sync(path)
+            moved.append(path.rename(target / f"{ingest_id}-{place:03d}.parquet"))
+        sync(target)
+    return [str(path.relative_to(store.root)) for path in moved]

@@ -9,14 +9,8 @@ import pyarrow as pa
 
 from sql.engine import Engine, render
 from tasks.configuration import Configuration
-from tasks.dataset import parts_of
-from tasks.tables import POPULAR_ITEMS, IdTypes
-
-
-def id_types(configuration: Configuration) -> IdTypes:
-    """Return the Arrow types of the source's ids."""
-    types = {"int64": pa.int64(), "string": pa.string()}
-    return IdTypes(types[configuration.source.user_id_type], types[configuration.source.item_id_type])
+from tasks.dataset import id_types, parts_of
+from tasks.tables import POPULAR_ITEMS
 
 
 PARTS = {

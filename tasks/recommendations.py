@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.configuration import Configuration, bytes_of
-from tasks.dataset import load_histories, load_seen, read
+from tasks.dataset import id_types, load_histories, load_seen, read
 from tasks.errors import InputError
-from tasks.popular_items import id_types
 from tasks.progress import Report, silent
 from tasks.table_writer import TableWriter
 from tasks.tables import SEEN_BEFORE

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.configuration import Configuration
-from tasks.dataset import load_seen, read
-from tasks.popular_items import id_types
+from tasks.dataset import id_types, load_seen, read
 from tasks.progress import Report, silent
 from tasks.recommendations import make_ladder
 from tasks.table_writer import TableWriter

@@ -1,0 +1,142 @@
+"""Landed rows to outcomes: accepted, excluded, quarantined or duplicate, each row exactly one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sql.engine import Engine, literal, render
+from sql.landing import Landing
+from sql.layout import Source
+from sql.predicate import portable
+from sql.raw_rows import raw_rows
+
+OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
+OPTIONAL = ("event_date", "event_type", "value", "weight", "session_id", "position")
+SQL_TYPES = {"string": "STRING", "int64": "BIGINT"}
+
+
+def judge(landing: Landing, source: Source, engine: Engine, folder: Path) -> int:
+    """Write every landed row under outcome=.../day=...; return the exact repeats among all of them."""
+    if not landing.relations:
+        return 0
+    raw = raw_rows(landing, source, engine.dialect)
+    values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
+    engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
+    engine.view("raw_rows", raw.query)
+    engine.materialise("repeated_rows", render("repeated_rows", values))
+    engine.view("typed_rows", render("typed_rows", values))
+    engine.view("dated_rows", render("dated_rows", values))
+    engine.write(render("judged_rows", values), folder, partition_by=("outcome", "day"))
+    return int(engine.fetch("SELECT count(*) AS n FROM repeated_rows")["n"][0].as_py())
+
+
+def template_values(source: Source, engine: str) -> dict[str, Any]:
+    """Return what the templates of the row rules need of a source.
+
+    Raises
+    ------
+    EngineError
+        If a rule of the configuration is not a predicate over known columns.
+    """
+    columns = {"user_id", "item_id", "timestamp", *OPTIONAL, *source.attributes}
+    rules = {
+        kind: [{"name": rule.name, "where": portable(rule.where, columns, engine)} for rule in given]
+        for kind, given in (("quarantine", source.quarantine), ("exclude", source.exclude))
+    }
+    return {
+        "user_id_type": source.user_id_type,
+        "item_id_type": source.item_id_type,
+        "naive": _naive(source),
+        "time_zone": literal(source.time_zone),
+        "attributes": list(source.attributes),
+        "min_date": literal(source.min_date.isoformat()),
+        "max_date": literal(source.max_date.isoformat()),
+        "event_types_known": bool(source.event_weights),
+        **rules,
+    }
+
+
+def _naive(source: Source) -> str:
+    """Return whether timestamps are in the source's time zone: never, always, or where they say no offset (iso)."""
+    told = source.timestamp_format.startswith("epoch") or "%z" in source.timestamp_format
+    if source.time_zone == "UTC" or told:
+        return "never"
+    return "iso" if source.timestamp_format == "iso" else "always"
+
+
+def parts(judged: Path, outcome: str) -> list[Path]:
+    """Return the Parquet files of an outcome."""
+    return sorted((judged / f"outcome={outcome}").rglob("*.parquet"))
+
+
+def accepted_days(judged: Path) -> dict[str, Path]:
+    """Return the folders of accepted rows, by day."""
+    folders = sorted((judged / "outcome=accepted").glob("day=*"))
+    return {folder.name.removeprefix("day="): folder for folder in folders}
+
+
+def outcomes(judged: Path, engine: Engine) -> dict[str, list[dict[str, Any]]]:
+    """Return, by outcome, how many rows of each file each rule decided about: file_id, rule and n."""
+    found = {}
+    for outcome in OUTCOMES:
+        if paths := parts(judged, outcome):
+            engine.parquet("judged", paths)
+            found[outcome] = engine.fetch(render("outcomes")).to_pylist()
+    return found
+
+
+def drop_delivered_again(
+    source: Source, engine: Engine, judged: Path, stored: Mapping[str, Sequence[Path]], gone: Sequence[int]
+) -> None:
+    """Move accepted rows that are stored already, in a file not in `gone`, from accepted to duplicate.
+
+    `stored` are the Parquet files of interactions, by day.
+    """
+    days = {day: folder for day, folder in accepted_days(judged).items() if stored.get(day)}
+    if not days:
+        return
+    engine.parquet("arrived", [path for folder in days.values() for path in sorted(folder.glob("*.parquet"))])
+    engine.parquet("stored_parts", [path for day in days for path in stored[day]])
+    listed = ", ".join(map(str, [0, *gone]))
+    engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
+    query = render("delivered_again", {"columns": [*OPTIONAL, "rest", *source.attributes]})
+    engine.materialise("delivered_again", query)
+    if engine.fetch("SELECT count(*) AS n FROM delivered_again")["n"][0].as_py() == 0:
+        return
+    kept, dropped = judged.parent / "kept", judged.parent / "dropped"
+    engine.write(render("arrived_anew", {"again": False}), kept, partition_by=("day",))
+    engine.write(render("arrived_anew", {"again": True}), dropped)
+    for day, folder in days.items():
+        shutil.rmtree(folder)
+        if (kept / f"day={day}").exists():
+            (kept / f"day={day}").rename(folder)
+    (judged / "outcome=duplicate").mkdir(exist_ok=True)
+    dropped.rename(judged / "outcome=duplicate" / "delivered_again")
+    shutil.rmtree(kept, ignore_errors=True)
+
+
+def write_quarantine(
+    landing: Landing, source: Source, engine: Engine, judged: Path, folder: Path, names: Mapping[int, str]
+) -> None:
+    """Write the refused rows, and the lines that were no rows, under event_date=...; `names` are the files'."""
+    quarantined = parts(judged, "quarantined")
+    if not quarantined and landing.rejects is None:
+        return
+    files = pa.table(
+        [pa.array(names, pa.int32()), pa.array(names.values(), pa.string())], ["file_id", "file"]
+    )
+    engine.table("source_files", files)
+    if quarantined:
+        engine.parquet("quarantined", quarantined)
+    values = {
+        "judged": bool(quarantined),
+        "rejects": landing.rejects is not None,
+        "user_id_type": SQL_TYPES[source.user_id_type],
+        "item_id_type": SQL_TYPES[source.item_id_type],
+    }
+    engine.write(render("quarantine", values), folder, ("file_id", "line"), ("event_date",))

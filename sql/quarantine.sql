@@ -1,0 +1,34 @@
+-- Refused rows for people to look at: the file's name, the line, the rule, the row as it came, and what of it
+-- could be read.
+{% if judged %}
+SELECT
+    f.file,
+    q.line,
+    q.rule,
+    q.raw,
+    q.user_id,
+    q.item_id,
+    q.timestamp,
+    q.file_id,
+    CASE WHEN q.rule = 'timestamp_out_of_range' THEN 'unknown' ELSE coalesce(CAST(q.event_date AS STRING), 'unknown') END
+        AS event_date
+FROM quarantined AS q
+JOIN source_files AS f ON q.file_id = f.file_id
+{% endif %}
+{% if judged and rejects %}
+UNION ALL
+{% endif %}
+{% if rejects %}
+SELECT
+    f.file,
+    r.line,
+    r.rule,
+    r.raw,
+    CAST(NULL AS {{ user_id_type }}) AS user_id,
+    CAST(NULL AS {{ item_id_type }}) AS item_id,
+    CAST(NULL AS TIMESTAMP) AS timestamp,
+    r.file_id,
+    'unknown' AS event_date
+FROM rejects AS r
+JOIN source_files AS f ON r.file_id = f.file_id
+{% endif %}
