@@ -43,9 +43,14 @@ class CsvForm:
         """The one byte that separates fields in a prepared block."""
         return self.delimiter if len(self.delimiter.encode()) == 1 else UNIT
 
+    @property
+    def recoded(self) -> bool:
+        """Whether lines are in an encoding other than UTF-8."""
+        return self.encoding.lower().replace("-", "") != "utf8"
+
     def prepared(self, data: bytes) -> bytes:
         """Return whole lines in UTF-8, with one byte for the delimiter; a line that is no text gets a 0xff."""
-        if self.encoding.lower().replace("-", "") not in {"utf8", "ascii"}:
+        if self.recoded:
             data = _recoded(data, self.encoding)
         if self.byte == self.delimiter:
             return data
@@ -54,6 +59,12 @@ class CsvForm:
     def restored(self, text: str) -> str:
         """Return a text of a prepared block as it was written."""
         return text if self.byte == self.delimiter else text.replace(UNIT, self.delimiter)
+
+    def as_written(self, reject: Reject) -> Reject:
+        """Return a reject with its text as it was written."""
+        marked = self.recoded and reject.rule == "bad_encoding"
+        raw = reject.raw.removeprefix("\\xff") if marked else reject.raw
+        return Reject(reject.line, reject.rule, self.restored(raw))
 
 
 @dataclass
@@ -107,7 +118,7 @@ def _rows(lines: OddLines, form: CsvForm) -> CsvBlock:
     if numbers:
         odd = [pa.array(column, pa.string()) for column in zip(*values, strict=True)]
         columns = [pa.chunked_array([*c.chunks, o]) for c, o in zip(columns, odd, strict=True)]
-    rejects = [Reject(r.line, r.rule, form.restored(r.raw)) for r in [*lines.rejects, *ragged]]
+    rejects = [form.as_written(reject) for reject in [*lines.rejects, *ragged]]
     return CsvBlock(np.concatenate([plain, np.array(numbers, np.int64)]), columns, rejects)
 
 

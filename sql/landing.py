@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -77,7 +78,33 @@ def open_text(file: RawFile, encoding: str) -> IO[bytes]:
     """Open a file of text as bytes of `line_encoding(encoding)`, decompressed if its name ends in .gz."""
     compressed = file.name.lower().endswith(".gz")
     stream: Any = gzip.open(file.path, "rb") if compressed else file.path.open("rb")
-    return stream if is_ascii_based(encoding) else codecs.EncodedFile(stream, "utf-8", encoding)
+    return stream if is_ascii_based(encoding) else io.BufferedReader(_Recoded(stream, encoding))
+
+
+class _Recoded(io.RawIOBase):
+    """A stream of text as UTF-8; what is not in the encoding is a UnicodeDecodeError, a cut last character too."""
+
+    def __init__(self, stream: IO[bytes], encoding: str) -> None:
+        super().__init__()
+        self._stream, self._decoder = stream, codecs.getincrementaldecoder(encoding)()
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        """Fill a buffer; returns the bytes that were filled in, 0 at the end."""
+        chunk = b"more"
+        while not self._ready and chunk:
+            chunk = self._stream.read(1 << 20)
+            self._ready = memoryview(self._decoder.decode(chunk, final=not chunk).encode())
+        count = min(len(target), len(self._ready))
+        target[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def line_encoding(encoding: str) -> str:
