@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from tasks.store import Store
 
 DISPLAYED = 1000  # rows of a query shown to people unless --limit says otherwise
+ID_HELP = "id; write -- before one that starts with -."
+INSTEAD = 10  # ranks shown to a user without recommendations unless --n says otherwise
 SHOWN = ("rank", "item_id", "title", "score", "source", "reason_item_id", "reason_title")
+SIMILAR = ("rank", "similar_item_id", "similar_title", "score", "source")
 POPULAR = ("segment", "segment_value", "window_days", "rank", "item_id", "title", "score", "users")
 
 show = typer.Typer(help="Show the lists of one user, one item or one segment.", no_args_is_help=True)
 
+LimitOption = Annotated[
+    int | None, typer.Option(min=0, help="Most rows printed, 0 for all; 1000 in tables, all in JSON and CSV.")
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")]
 LengthOption = Annotated[int | None, typer.Option("--n", "-n", min=1, help="Only the first so many ranks.")]
 
 
@@ -27,11 +34,8 @@ def query(
     sql: Annotated[str, typer.Argument(help="One SELECT over the release's tables; - reads it from stdin.")],
     *,
     release: ReleaseOption = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=0, help="Most rows printed, 0 for all; 1000 in tables, all in JSON and CSV."),
-    ] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
+    limit: LimitOption = None,
+    as_csv: CsvOption = False,
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     store: StoreOption = None,
@@ -61,7 +65,7 @@ def query(
 
 @show.command("user")
 def show_user(
-    user_id: Annotated[str, typer.Argument(help="The user's id; write -- before one that starts with -.")],
+    user_id: Annotated[str, typer.Argument(help=f"The user's {ID_HELP}")],
     *,
     n: LengthOption = None,
     release: ReleaseOption = None,
@@ -76,14 +80,15 @@ def show_user(
         rows, problem = _recommendations(place, user_id, found)
         answer = {"release_id": found.release_id, "user_id": user_id, "known": problem is None}
         instead = _fallback(place, found) if problem else []
-        rows, instead = _first(rows, n), _first(instead, n)
+        rows, instead = _first(rows, n), _first(instead, n or INSTEAD)
         if as_json:
             out.print_json(answer | {"recommendations": rows, "popular_items": instead})
         elif problem is None:
             title = f"Recommendations for user {user_id} (release {found.release_id})"
             out.print_table(SHOWN, [[row[name] for name in SHOWN] for row in rows], title)
         else:
-            title = "What an app shows to such a user: popular_items of segment 'all'"
+            days = f"{instead[0]['window_days']} days (0 is all time)" if instead else "any window"
+            title = f"What an app shows to such a user: popular_items of segment 'all', {days}"
             out.print_table(POPULAR, [[row[name] for name in POPULAR] for row in instead], title)
         if problem is not None:
             out.fail(problem)
@@ -91,7 +96,7 @@ def show_user(
 
 @show.command("item")
 def show_item(
-    item_id: Annotated[str, typer.Argument(help="The item's id; write -- before one that starts with -.")],
+    item_id: Annotated[str, typer.Argument(help=f"The item's {ID_HELP}")],
     *,
     n: LengthOption = None,
     release: ReleaseOption = None,
@@ -114,11 +119,10 @@ def show_item(
         if as_json:
             out.print_json({"release_id": found.release_id, **known[0], "similar_items": rows})
             return
-        title = known[0]["title"] or "no title"
-        out.print_line(f"{known[0]['item_id']}: {title} (release {found.release_id})", style="bold")
-        columns = ("rank", "similar_item_id", "similar_title", "score", "source")
+        title = f"{known[0]['item_id']}: {known[0]['title'] or 'no title'} (release {found.release_id})"
+        out.print_line(title, style="bold")
         if rows:
-            out.print_table(columns, [[row[name] for name in columns] for row in rows])
+            out.print_table(SIMILAR, [[row[name] for name in SIMILAR] for row in rows])
         else:
             out.print_line("no similar items: nobody had it together with another one")
 

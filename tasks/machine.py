@@ -66,13 +66,11 @@ def package_checks(
             found = installed(name)
         except metadata.PackageNotFoundError:
             found = ""
-        if not found:
-            yield Check(name, PROBLEM, "not installed", f"pip install '{pin}'")
-        elif wanted and _public(found) != _public(wanted):
-            yield Check(name, PROBLEM, f"version {found}, tested with {wanted}", f"pip install '{pin}'")
-        else:
+        if found and (not wanted or _public(found) == _public(wanted)):
             continue
         wrong += 1
+        problem = f"version {found}, tested with {wanted}" if found else "not installed"
+        yield Check(name, PROBLEM, problem, f"pip install '{pin}'")
     if not wrong:
         versions = (
             f"as in {lock.name}" if lock.is_file() else f"installed; no {lock.name} to compare versions with"
