@@ -38,7 +38,12 @@ LEAST_UPDATES, LEAST_USERS = 16, 16  # an epoch has 16 updates or more, while a 
 
 
 class MultVAEConfig(TrainerConfig):
-    """Configuration of Mult-VAE; its defaults were chosen on validation users of MovieLens-1M."""
+    """Configuration of Mult-VAE.
+
+    Chosen on 500 validation users of MovieLens-1M (NDCG@100; seeds differ by .004): the paper's constant 1e-3
+    with Glorot's first weights gave .444 after 100 epochs; the cosine alone .453, the wider first weights
+    alone .445, both .459. Dropout .3 .452, .7 .451; learning rate .01 .445; beta .05 to .5 within the noise.
+    """
 
     epochs: int = Field(default=40, ge=1, description="passes over the training users, at most")
     batch_size: int = Field(
@@ -46,7 +51,12 @@ class MultVAEConfig(TrainerConfig):
         ge=1,
         description="users in one update; fewer with few users, so that an epoch has at least 16 updates",
     )
-    learning_rate: float = Field(default=3e-3, gt=0, description="step size of Adam")
+    learning_rate: float = Field(default=4e-3, gt=0, description="step size of Adam")
+    patience: int = Field(
+        default=20,
+        ge=1,
+        description="epochs without a better validation score before a stop; the cosine's best ones are late",
+    )
     hidden: int = Field(default=600, ge=1, description="width of the hidden layer of encoder and decoder")
     latent: int = Field(default=200, ge=1, description="width of the code between them")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="share of the input dropped in training")
@@ -56,7 +66,7 @@ class MultVAEConfig(TrainerConfig):
     )
     binarise: bool = Field(default=True, description="take every weight for 1")
     validation_share: float = Field(
-        default=0.1,
+        default=0.05,
         ge=0,
         lt=1,
         description="users kept from training for early stopping; 0 never stops early",

@@ -201,7 +201,9 @@ def test_weights_count_only_when_they_are_asked_for() -> None:
 
 def arrays(options: TrainingOptions, **config: Any) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Train on 600 users, 60 of them for validation."""
-    settings_ = SMALL.model_copy(update={"epochs": 4, "batch_size": 100, "checkpoint_seconds": 0.0} | config)
+    settings_ = SMALL.model_copy(
+        update={"epochs": 4, "batch_size": 100, "checkpoint_seconds": 0.0, "validation_share": 0.1} | config
+    )
     model = MultVAE(settings_).fit(Dataset(checkerboard(600)), options)
     return model._arrays(), model.report
 
