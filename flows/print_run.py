@@ -104,11 +104,12 @@ def print_demo(config: Path, as_of: date) -> None:
     from tasks.store import Store
 
     out, store = console(), Store(load(config).store.path)
-    user = query(store, "SELECT min(user_id) AS u FROM recommendations WHERE source = 'als'")["u"][0].as_py()
+    some = "SELECT quantile_disc(user_id, 0.5) AS u FROM recommendations WHERE reason_item_id IS NOT NULL"
+    user = query(store, some)["u"][0].as_py()
     for name, text in {
-        "recommendations": f"SELECT * FROM recommendations_with_titles WHERE user_id = '{user}' LIMIT 5",
-        "similar_items": "SELECT * FROM similar_items_with_titles LIMIT 5",
-        "popular_items": "SELECT * FROM popular_items_with_titles WHERE segment = 'all' AND window_days = 7 LIMIT 5",
+        "recommendations": f"SELECT * FROM recommendations_with_titles WHERE user_id = '{user}' ORDER BY rank LIMIT 5",
+        "similar_items": "SELECT * FROM similar_items_with_titles ORDER BY item_id, rank LIMIT 5",
+        "popular_items": "SELECT * FROM popular_items_with_titles WHERE segment = 'all' AND window_days = 7 ORDER BY rank LIMIT 5",
         "model_metrics": "SELECT * FROM model_metrics WHERE metric = 'ndcg' LIMIT 5",
         "validation_results": "SELECT * FROM validation_results LIMIT 5",
     }.items():
