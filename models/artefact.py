@@ -75,20 +75,7 @@ def load(folder: Path) -> Model[Any]:
     """
     manifest = read_manifest(folder)
     path = folder / ARRAYS
-    if not path.is_file():
-        raise ModelError(f"expected {path}, which {MANIFEST} describes, got no such file")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != manifest["sha256"]:
-            raise ModelError(f"expected {path} with SHA-256 {manifest['sha256']}, got {digest}")
-        file.seek(0)
-        arrays = _read_arrays(file, path)
-    found = {
-        name: {"shape": list(array.shape), "dtype": array.dtype.str} for name, array in sorted(arrays.items())
-    }
-    if found != manifest["arrays"]:
-        raise ModelError(f"expected the arrays {manifest['arrays']} in {path}, got {found}")
-    _check_finite(arrays, str(path))
+    arrays = _checked_arrays(path, manifest)
     model = registry.create(manifest["model"], manifest["config"])
     model.n_items = manifest["n_items"]
     model.report = manifest["report"]
@@ -119,6 +106,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if digest != _digest(content):
         raise ModelError(f"expected digest {_digest(content)} in {path}, got {digest}: it was changed")
     return content
+
+
+def _checked_arrays(path: Path, manifest: dict[str, Any]) -> Arrays:
+    """Return the arrays of the file if they are, byte by byte, what the manifest describes."""
+    if not path.is_file():
+        raise ModelError(f"expected {path}, which {MANIFEST} describes, got no such file")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != manifest["sha256"]:
+            raise ModelError(f"expected {path} with SHA-256 {manifest['sha256']}, got {digest}")
+        file.seek(0)
+        arrays = _read_arrays(file, path)
+    found = {
+        name: {"shape": list(array.shape), "dtype": array.dtype.str} for name, array in sorted(arrays.items())
+    }
+    if found != manifest["arrays"]:
+        raise ModelError(f"expected the arrays {manifest['arrays']} in {path}, got {found}")
+    _check_finite(arrays, str(path))
+    return arrays
 
 
 def _read_arrays(file: BinaryIO, path: Path) -> Arrays:

@@ -189,17 +189,16 @@ def _scan(  # noqa: PLR0917
 @compiled("void(uint64[::1], int32[::1], float32[::1])")
 def _write(keys: npt.NDArray[np.uint64], items: Ints, best: Floats) -> None:
     """Write the best of ``keys`` in order: few are ranked by counting the better ones, without a branch."""
-    n = len(items)
     if len(keys) > COUNTED:
         keys[:] = np.sort(keys)[::-1]
-        for rank in range(min(n, len(keys))):
+        for rank in range(min(len(items), len(keys))):
             best[rank], items[rank] = _score_and_item(keys[rank])
         return
     for key in keys:
         rank = 0
         for other in keys:
             rank += int(other > key)
-        if rank < n:
+        if rank < len(items):
             best[rank], items[rank] = _score_and_item(key)
 
 
