@@ -49,7 +49,7 @@ class CsvForm:
         return self.encoding.lower().replace("-", "") != "utf8"
 
     def prepared(self, data: bytes) -> bytes:
-        """Return whole lines in UTF-8, with one byte for the delimiter; a line that is no text gets a 0xff."""
+        """Return whole lines in UTF-8, one byte for the delimiter; a line that is no text gets a 0xff."""
         if self.recoded:
             data = _recoded(data, self.encoding)
         if self.byte == self.delimiter:

@@ -21,7 +21,8 @@ SPARK_NAMES = (
     "from_utc_timestamp(t, zone) AS timezone(zone, timezone('UTC', t))",
     # the hour that a clock shows twice: DuckDB takes the later, Spark and Python the earlier
     "later_utc(t, zone) AS timezone('UTC', timezone(zone, t))",
-    "earlier_utc(t, later, zone) AS t - (from_utc_timestamp(later - INTERVAL 3 HOUR, zone) - (later - INTERVAL 3 HOUR))",
+    "earlier_utc(t, later, zone) AS "
+    "t - (from_utc_timestamp(later - INTERVAL 3 HOUR, zone) - (later - INTERVAL 3 HOUR))",
     "to_utc_timestamp(t, zone) AS CASE "
     "WHEN from_utc_timestamp(earlier_utc(t, later_utc(t, zone), zone), zone) = t "
     "THEN least(earlier_utc(t, later_utc(t, zone), zone), later_utc(t, zone)) ELSE later_utc(t, zone) END",
@@ -43,7 +44,7 @@ class DuckDBDialect:
         return f"hash({', '.join(columns)})"
 
     def parse_time(self, text: str, pattern: str) -> str:
-        """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, NULL where it does not fit."""
+        """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
         parsed = f"try_strptime({text}, {literal(pattern)})"
         if pattern == "iso":  # a cast to TIMESTAMP would drop the offset silently
             parsed = f"TRY_CAST({text} AS TIMESTAMPTZ)"

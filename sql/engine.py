@@ -21,7 +21,7 @@ class EngineError(RuntimeError):
     """A query could not run: the engine's own message, without its stack."""
 
 
-class EngineMissing(EngineError):
+class EngineMissing(EngineError):  # noqa: N818 - it says what is missing
     """What an engine needs is not on this machine; the message says what to install."""
 
 
@@ -35,7 +35,7 @@ class Dialect(Protocol):
         """Return an expression: a 64-bit hash of the columns, equal for equal rows of one engine."""
 
     def parse_time(self, text: str, pattern: str) -> str:
-        """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, NULL where it does not fit."""
+        """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
 
 
 class Engine(Protocol):

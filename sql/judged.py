@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,23 @@ OPTIONAL = ("event_date", "event_type", "value", "weight", "session_id", "positi
 SQL_TYPES = {"string": "STRING", "int64": "BIGINT"}
 
 
-def judge(landing: Landing, source: Source, engine: Engine, folder: Path) -> int:
-    """Write every landed row under outcome=.../day=...; return the exact repeats among all of them."""
+def judge(
+    landing: Landing, source: Source, engine: Engine, folder: Path, last_days: Mapping[int, date | None]
+) -> int:
+    """Write every landed row under outcome=.../day=...; return the exact repeats among all of them.
+
+    `last_days` are, by file_id, the last days that a file can know of, None where nobody knows.
+    """
     if not landing.relations:
         return 0
     raw = raw_rows(landing, source, engine.dialect)
     values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
     engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
+    known = {
+        "file_id": pa.array(last_days, pa.int32()),
+        "_last_day": pa.array(last_days.values(), pa.date32()),
+    }
+    engine.table("file_days", pa.table(known))
     engine.view("raw_rows", raw.query)
     engine.materialise("repeated_rows", render("repeated_rows", values))
     engine.view("typed_rows", render("typed_rows", values))
@@ -62,7 +73,7 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
 
 
 def _naive(source: Source) -> str:
-    """Return whether timestamps are in the source's time zone: never, always, or where they say no offset (iso)."""
+    """Return when timestamps are in the source's time zone: never, always, or (iso) without an offset."""
     told = source.timestamp_format.startswith("epoch") or "%z" in source.timestamp_format
     if source.time_zone == "UTC" or told:
         return "never"
@@ -121,9 +132,15 @@ def drop_delivered_again(
 
 
 def write_quarantine(
-    landing: Landing, source: Source, engine: Engine, judged: Path, folder: Path, names: Mapping[int, str]
+    landing: Landing,
+    source: Source,
+    engine: Engine,
+    judged: Path,
+    folder: Path,
+    *,
+    names: Mapping[int, str],
 ) -> None:
-    """Write the refused rows, and the lines that were no rows, under event_date=...; `names` are the files'."""
+    """Write the refused rows and lines under event_date=...; `names` are those of the files."""
     quarantined = parts(judged, "quarantined")
     if not quarantined and landing.rejects is None:
         return

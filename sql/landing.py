@@ -51,7 +51,7 @@ class Landed:
 
 @dataclass(frozen=True)
 class Landing:
-    """What landing a batch of files gave: relations of rows, and the rows that could not be split into columns.
+    """What landing a batch of files gave: relations of rows, and the lines that are no rows.
 
     `rows` counts, for each file_id, the rows in the relations, and `rejected` those in the relation
     `rejects`, by rule; `rejects` (file_id, line, rule, raw) is None where there are none.
@@ -67,22 +67,27 @@ def file_format(name: str, reading: Reading) -> str:
     """Return csv, jsonl or parquet: as configured, else by the suffix."""
     if reading.format != "auto":
         return reading.format
-    plain = name.lower().removesuffix(".gz")
+    plain = _plain(name).removesuffix(".gz")
     for suffix, found in FORMATS.items():
         if plain.endswith(suffix):
             return found
     raise SourceError(f"{name}: expected .csv, .jsonl or .parquet (also .gz), or format = ... in [source]")
 
 
+def _plain(name: str) -> str:
+    """Return a name in lower case, without what stands behind the `#` of a URL."""
+    return (name.split("#")[0] if "://" in name else name).lower()
+
+
 def open_text(file: RawFile, encoding: str) -> IO[bytes]:
     """Open a file of text as bytes of `line_encoding(encoding)`, decompressed if its name ends in .gz."""
-    compressed = file.name.lower().endswith(".gz")
-    stream: Any = gzip.open(file.path, "rb") if compressed else file.path.open("rb")
+    compressed = _plain(file.name).endswith(".gz")
+    stream: Any = gzip.open(file.path, "rb") if compressed else file.path.open("rb")  # noqa: SIM115
     return stream if is_ascii_based(encoding) else io.BufferedReader(_Recoded(stream, encoding))
 
 
 class _Recoded(io.RawIOBase):
-    """A stream of text as UTF-8; what is not in the encoding is a UnicodeDecodeError, a cut last character too."""
+    """A stream of text as UTF-8; bytes that are not in the encoding are a UnicodeDecodeError."""
 
     def __init__(self, stream: IO[bytes], encoding: str) -> None:
         super().__init__()

@@ -11,7 +11,8 @@ from sqlglot.errors import SqlglotError
 from sql.engine import EngineError
 
 ALLOWED: tuple[type[e.Expression], ...] = (
-    e.And, e.Or, e.Not, e.Paren, e.EQ, e.NEQ, e.LT, e.LTE, e.GT, e.GTE, e.Between, e.In, e.Is, e.Like, e.ILike,
+    e.And, e.Or, e.Not, e.Paren, e.EQ, e.NEQ, e.LT, e.LTE, e.GT, e.GTE, e.Between, e.In, e.Is, e.Like,
+    e.ILike,
     e.Column, e.Identifier, e.Literal, e.Null, e.Boolean, e.Neg, e.Add, e.Sub, e.Mul, e.Div, e.Mod,
     e.Lower, e.Upper, e.Trim, e.Length, e.Abs, e.Coalesce, e.Substring, e.RegexpLike,
 )  # fmt: skip
@@ -38,16 +39,19 @@ def portable(text: str, columns: Collection[str], engine: str, table: str | None
                 node.set("table", e.to_identifier(table))
         elif isinstance(node, e.Literal):
             _plain(str(node.this), text)
+        elif isinstance(node, e.Div | e.Mod):  # by zero is null in DuckDB and an error in Spark
+            zero = e.Literal.number(0)
+            node.set("expression", e.Nullif(this=e.Paren(this=node.expression), expression=zero))
         elif not isinstance(node, ALLOWED) or node.args.get("query"):
             raise EngineError(
-                f"expected comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, lower, upper, trim, "
-                f"length, abs, coalesce, substring or regexp_like, got {node.key} in {text!r}"
+                f"expected comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, lower, upper, "
+                f"trim, length, abs, coalesce, substring or regexp_like, got {node.key} in {text!r}"
             )
     return tree.sql(dialect=engine)
 
 
 def _plain(value: str, text: str) -> None:
-    """Refuse what the engines read differently: backslashes escape in Spark's literals, and not in DuckDB's."""
+    """Refuse what the engines read differently: backslashes are escapes in Spark's literals only."""
     if "\\" in value or any(ord(character) < 32 for character in value):
         raise EngineError(
             f"expected text without backslashes and control characters, got {value!r} in {text!r}"

@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sql.engine import EngineError, EngineMissing, literal
+from sql.engine import EngineError, literal
 from sql.landed_file import LandedFile, collect, land_file
 from sql.landing import Landing, RawFile, SourceError
 from sql.layout import Reading
+from sql.spark_session import spark_errors, start_spark
 from sql.timestamps import directives, time_regex
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-JAVA_NEEDED = 17
 STRPTIME_TO_JAVA = {
     "%Y": "yyyy", "%m": "MM", "%d": "dd", "%H": "HH", "%M": "mm", "%S": "ss", "%f": "SSSSSS",
     "%b": "MMM", "%B": "MMMM", "%I": "hh", "%p": "a", "%z": "[XXX][XX][X]",
 }  # fmt: skip
-
-
-def java_version() -> int | None:
-    """Return the major version of the Java that Spark would start, None where there is none."""
-    home = os.environ.get("JAVA_HOME")
-    command = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if command is None or not Path(command).exists():
-        return None
-    answer = subprocess.run([command, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
-    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
-    return int(match.group(1)) if match else None
-
-
-def require_java() -> None:
-    """Raise EngineMissing unless a Java that Spark can use is found."""
-    found = java_version()
-    if found is None or found < JAVA_NEEDED:
-        got = "no Java" if found is None else f"Java {found}"
-        raise EngineMissing(
-            f"the Spark engine needs Java {JAVA_NEEDED} or newer, got {got}: install a JDK (Debian: "
-            "apt-get install openjdk-17-jre-headless) or set JAVA_HOME, or use the duckdb engine, which needs none"
-        )
 
 
 class SparkDialect:
@@ -113,45 +88,16 @@ class SparkEngine:
         master: str = "local",
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        require_java()
-        from pyspark.sql import SparkSession
-
         self.dialect = SparkDialect()
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        local = master.startswith("local")
-        properties = {
-            "spark.driver.memory": f"{max(memory_bytes // 2**20, 512)}m",
-            "spark.sql.session.timeZone": "UTC",
-            "spark.sql.ansi.enabled": "true",
-            "spark.sql.timestampType": "TIMESTAMP_LTZ",
-            "spark.sql.shuffle.partitions": str(max(threads, 1) * 4),
-            "spark.sql.parquet.compression.codec": "zstd",
-            "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-            "spark.sql.parquet.mergeSchema": "true",
-            "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
-            "spark.sql.warehouse.dir": str(folder / "warehouse"),
-            "spark.local.dir": str(folder / "spill"),
-            "spark.sql.execution.arrow.pyspark.enabled": "true",
-            "spark.ui.showConsoleProgress": "false",
-            "spark.log.level": "ERROR",
-            **({"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} if local else {}),
-            **({"spark.ui.enabled": "false"} if local else {}),
-            **(settings or {}),
-        }
-        builder = SparkSession.builder.master(f"local[{max(threads, 1)}]" if master == "local" else master)
-        for key, value in properties.items():
-            builder = builder.config(key, value)
-        self._spark = builder.appName("nightshelf").getOrCreate()
+        self._spark = start_spark(folder, memory_bytes, max(threads, 1), master, settings or {})
         self._cached: list[DataFrame] = []
 
     def _sql(self, query: str) -> DataFrame:
-        try:
-            return self._spark.sql(query)
-        except Exception as error:
-            raise _engine_error(error) from error
+        with _spark_errors():
+            frame: DataFrame = self._spark.sql(query)
+        return frame
 
     def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
         """Read raw files into relations of text with file_id and line, a file a task, on the executors."""
@@ -168,11 +114,13 @@ class SparkEngine:
 
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
         """Make relation `name` a view over Parquet files."""
-        self._spark.read.parquet(*(str(path) for path in paths)).createOrReplaceTempView(name)
+        with _spark_errors():
+            self._spark.read.parquet(*(str(path) for path in paths)).createOrReplaceTempView(name)
 
     def table(self, name: str, rows: pa.Table) -> None:
         """Make relation `name` from a small Arrow table."""
-        self._spark.createDataFrame(rows).createOrReplaceTempView(name)
+        with _spark_errors():
+            self._spark.createDataFrame(rows).createOrReplaceTempView(name)
 
     def view(self, name: str, query: str) -> None:
         """Make relation `name` a view."""
@@ -195,7 +143,8 @@ class SparkEngine:
             f"FROM (SELECT * FROM {relation} ORDER BY {key})"
         ).persist()
         self._cached.append(ordered)
-        sizes = sorted((row["part"], row["count"]) for row in ordered.groupBy("part").count().collect())
+        with _spark_errors():
+            sizes = sorted((row["part"], row["count"]) for row in ordered.groupBy("part").count().collect())
         offsets, total = [], 0
         for part, size in sizes:
             offsets.append((part, total))
@@ -208,7 +157,7 @@ class SparkEngine:
         )
         ordered.createOrReplaceTempView(f"{name}_ordered")
         self.table(f"{name}_starts", starts)
-        # monotonically_increasing_id keeps a partition's number in the upper 31 bits, the row's in the lower 33
+        # monotonically_increasing_id has the partition in its upper 31 bits and the row in the lower 33
         self.materialise(
             name,
             f"SELECT CAST(start_at + (place & {2**33 - 1}) AS INT) AS {column}, o.* EXCEPT (part, place) "
@@ -227,24 +176,21 @@ class SparkEngine:
         writer = frame.write.mode("overwrite")
         if partition_by:
             writer = writer.partitionBy(*partition_by)
-        try:
+        with _spark_errors():
             writer.parquet(str(folder))
-        except Exception as error:
-            raise _engine_error(error) from error
 
     def fetch(self, query: str) -> pa.Table:
         """Return a query's rows as an Arrow table."""
         frame = self._sql(query)
-        try:
+        with _spark_errors():
             return frame.toArrow()
-        except Exception as error:
-            raise _engine_error(error) from error
 
     def run_on_executors(self, function: Any, inputs: Sequence[Any]) -> list[Any]:
         """Return `function` of each input, computed on the executors, one task an input."""
         if not inputs:
             return []
-        return list(self._spark.sparkContext.parallelize(inputs, len(inputs)).map(function).collect())
+        with _spark_errors():
+            return list(self._spark.sparkContext.parallelize(inputs, len(inputs)).map(function).collect())
 
     def close(self) -> None:
         """Drop what was kept, stop Spark and remove the scratch folder."""
@@ -262,7 +208,11 @@ def _land_task(task: tuple[RawFile, Reading, tuple[str, ...], Path]) -> LandedFi
         return str(error)
 
 
-def _engine_error(error: Exception) -> EngineError:
-    """Return Spark's message without the Java stack."""
-    text = str(error).split("JVM stacktrace")[0].split("\n\tat ")[0].strip()
-    return EngineError(f"Spark: {text[:2000]}")
+@contextmanager
+def _spark_errors() -> Iterator[None]:
+    """Turn what Spark raises into an EngineError of one line, without query plan and Java stack."""
+    try:
+        yield
+    except spark_errors() as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise EngineError(f"Spark: {lines[0][:1000]}") from error

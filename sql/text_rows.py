@@ -1,4 +1,4 @@
-"""Lines of text: read whole, with their numbers, and what is wrong with those that are no text; JSON lines to rows."""
+"""Lines of text: read whole, and what is wrong with those that are no text; JSON lines to rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reject:
 
 
 def read_lines(stream: IO[bytes], size: int) -> bytes:
-    r"""Return about `size` bytes of whole lines, each ended by \n; of a line that is too long, its beginning."""
+    r"""Return about `size` bytes of whole lines, ended by \n; of a line that is too long, its beginning."""
     data = stream.read(size)
     while data and not data.endswith(b"\n"):
         rest = stream.readline(LONGEST_LINE + 1)
@@ -34,7 +34,7 @@ def read_lines(stream: IO[bytes], size: int) -> bytes:
 
 
 def text_of(line: bytes, encoding: str = "utf-8") -> str | tuple[str, str]:
-    """Return the text of a line without its line end, or the rule that it breaks and what can be shown of it."""
+    """Return the text of a line without its end, or the rule that it breaks and what can be shown of it."""
     plain = line.removesuffix(b"\n").removesuffix(b"\r")
     if len(plain) > LONGEST_LINE:
         return "line_too_long", shown(plain)
@@ -54,7 +54,7 @@ def shown(line: bytes) -> str:
 def json_batches(
     stream: IO[bytes], encoding: str, mapped: Sequence[str]
 ) -> Iterator[tuple[list[int], list[list[str | None]], list[Reject]]]:
-    """Yield the line numbers, values and rejects of JSON lines; numbers keep their text, so that no id is rounded.
+    """Yield line numbers, values and rejects of JSON lines; numbers keep their text: no id is rounded.
 
     The values of a row are those of the `mapped` keys and, last, all other keys as one JSON object.
     """

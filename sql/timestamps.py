@@ -1,4 +1,4 @@
-"""The texts that are timestamps: one grammar for all engines, since each would accept more, and not the same more."""
+"""The texts that are timestamps: one grammar, since each engine takes more, and not the same more."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 ISO = (
     r"(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})-[0-9]{2}-[0-9]{2}"
-    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?)?)?"
+    r"([T ]([01][0-9]|2[0-3]):[0-5][0-9]"
+    r"(:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?)?)?"
 )
-"""What `iso` takes: a date, with a time, with seconds, with a fraction (cut to microseconds) and an offset."""
+"""What `iso` takes: a date; with a time; with seconds, a fraction (cut to microseconds), an offset."""
 
 DIRECTIVES = {
     "%Y": "[0-9]{4}",

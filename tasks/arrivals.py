@@ -64,12 +64,12 @@ def arrivals(
     """
     found = find(source, as_of)
     known = [] if rebuild else ledger.files()
-    if rebuild:
-        _require_all_there(ledger, found)
     by_address = {file.address: file for file in known}
     looked_at = list(_candidates(found, by_address, scratch, report))
     contents = {file.sha256 for file in known}
     here = {candidate.sha256 for candidate in looked_at}
+    if rebuild:
+        _require_all_there(ledger, here | {candidate.name for candidate in looked_at})
     next_id = ledger.next_file_id()
     taken: list[Arrival] = []
     for candidate in looked_at:
@@ -106,13 +106,12 @@ def batches(taken: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
         yield batch
 
 
-def _require_all_there(ledger: Ledger, found: Sequence[SourceFile]) -> None:
-    here = {redacted(file.address) for file in found}
-    gone = [file.address for file in ledger.files() if file.address not in here]
+def _require_all_there(ledger: Ledger, here: set[str]) -> None:
+    gone = [file.address for file in ledger.files() if file.sha256 not in here and file.address not in here]
     if gone:
         raise InputError(
-            f"--rebuild takes every file in again, but {len(gone)} that were taken in are not there any more, such as "
-            f"{gone[0]}: bring them back, or start with another [store] path"
+            f"--rebuild takes every file in again, but {len(gone)} that were taken in are not there any more, "
+            f"such as {gone[0]}: bring them back, or start with another [store] path"
         )
 
 
@@ -150,7 +149,7 @@ def _candidates(
 def _doubtful(
     ledger: Ledger, taken: Sequence[Arrival], found: Sequence[SourceFile], scratch: Path
 ) -> list[Arrival]:
-    """Return the unchanged files that held duplicates: their first copies may have been in a replaced file."""
+    """Return unchanged files that held duplicates: the first copies may have been in a replaced file."""
     replaced = {old for arrival in taken for old in arrival.replaces}
     here = {redacted(file.address): file for file in found}
     next_id = taken[-1].raw.file_id + 1

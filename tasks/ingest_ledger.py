@@ -58,7 +58,7 @@ class TakenFile(BaseModel):
 
 
 class IngestManifest(BaseModel):
-    """One committed ingest: files taken in, Parquet files written, files of earlier ingests that these replace."""
+    """One committed ingest: files taken in, Parquet files written, files of earlier ones that these replace."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -119,7 +119,9 @@ class Ledger:
         """
         gone = self.replaced() | set(replaced)
         return [
-            manifest for manifest in self.manifests if any(file.file_id not in gone for file in manifest.files)
+            manifest
+            for manifest in self.manifests
+            if any(file.file_id not in gone for file in manifest.files)
         ]
 
     def parts(self, days: tuple[str | None, str | None] = (None, None)) -> list[Path]:
@@ -134,7 +136,7 @@ class Ledger:
         ]
 
     def parts_by_day(self, days: Sequence[str], replaced: Sequence[int] = ()) -> dict[str, list[Path]]:
-        """Return the Parquet files of interactions of each of `days`, once files `replaced` no longer count."""
+        """Return the Parquet files of interactions, by `days`, once files `replaced` no longer count."""
         living = self.living(replaced)
         return {
             day: [self.store.root / part for manifest in living for part in manifest.parts.get(day, [])]

@@ -24,6 +24,7 @@ from tasks.errors import ConfigurationError, InputError
 from tasks.files import sync, writing
 from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile, now
 from tasks.progress import Report, silent
+from tasks.source_files import last_day
 from tasks.store import Store
 
 COUNT_OF = {
@@ -87,7 +88,7 @@ def ingest(
         done = 0
         for batch in batches(taken, bytes_of(configuration.engine.batch)):
             report(f"ingest: {len(batch)} files from {batch[0].raw.name}", done, len(taken))
-            _take_in(batch, configuration, ledger, engine, as_of, scratch)
+            _take_in(batch, configuration, ledger, engine, as_of=as_of, scratch=scratch)
             done += len(batch)
     except SourceError as error:
         raise InputError(str(error)) from error
@@ -97,7 +98,7 @@ def ingest(
 
 
 def sweep(store: Store, ledger: Ledger) -> int:
-    """Remove the Parquet files that no committed ingest names (a killed ingest left them); return how many."""
+    """Remove Parquet files that no committed ingest names (a killed one left them); return how many."""
     named = {*ledger.parts(), *(store.root / path for m in ledger.living() for path in m.quarantine)}
     orphans = [
         path
@@ -129,8 +130,9 @@ def _same_source(configuration: Configuration, ledger: Ledger) -> None:
     fingerprint = configuration.source_fingerprint()
     if ledger.manifests and ledger.manifests[-1].fingerprint != fingerprint:
         raise InputError(
-            "the [source] section (columns, rules or types) changed since the logs were taken in, so old and new "
-            "interactions would not mean the same: change it back, or take every file in again with --rebuild"
+            "the [source] section (columns, rules or types) changed since the logs were taken in, so old and "
+            "new interactions would not mean the same: change it back, or take every file in again with "
+            "--rebuild"
         )
 
 
@@ -146,6 +148,7 @@ def _take_in(
     configuration: Configuration,
     ledger: Ledger,
     engine: Engine,
+    *,
     as_of: date,
     scratch: Path,
 ) -> None:
@@ -154,12 +157,13 @@ def _take_in(
     replaces = [old for arrival in batch for old in arrival.replaces]
     mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
     landing = engine.land([arrival.raw for arrival in batch], source, mapped)
-    repeated = judge(landing, source, engine, judged)
+    last_days = {arrival.raw.file_id: last_day(arrival.found, source.file_date) for arrival in batch}
+    repeated = judge(landing, source, engine, judged, last_days)
     stored = ledger.parts_by_day(tuple(accepted_days(judged)), replaces)
     drop_delivered_again(source, engine, judged, stored, [*ledger.replaced(), *replaces])
     counts = _account(batch, landing, engine, judged)
     names = {arrival.raw.file_id: arrival.raw.name for arrival in batch}
-    write_quarantine(landing, source, engine, judged, scratch / "quarantine", names)
+    write_quarantine(landing, source, engine, judged, scratch / "quarantine", names=names)
     ingest_id = ledger.next_ingest_id()
     parts, quarantine = _keep(ledger.store, judged, scratch / "quarantine", ingest_id)
     ledger.commit(

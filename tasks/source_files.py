@@ -1,10 +1,11 @@
-"""The files of a source: found under a path, glob or address, dated by their names, brought to this machine."""
+"""The files of a source: found under a path or address, dated by their names, brought to this machine."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import fsspec
@@ -57,6 +58,20 @@ def find(source: Source, as_of: date) -> list[SourceFile]:
     return [file for _, file in sorted(dated.items()) if file.day is None or file.day <= as_of]
 
 
+def last_day(file: SourceFile, pattern: str | None) -> date | None:
+    """Return the last day that a file can know of: the day after the period in its name; None without one.
+
+    The day of grace is for clocks and time zones that differ.
+    """
+    if file.day is None or pattern is None:
+        return None
+    end = file.day
+    if not {"%d", "%j"} & set(re.findall("%.", pattern)):  # a month, or a year
+        months = 1 if "%m" in pattern else 12
+        end = (file.day.replace(day=1) + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
+    return end + timedelta(days=1)
+
+
 def find_one(path: str, section: str) -> SourceFile:
     """Return the one file at a path or address; `section` is whose it is, for the message."""
     try:
@@ -65,7 +80,8 @@ def find_one(path: str, section: str) -> SourceFile:
             raise InputError(f"[{section}] path = {redacted(path)}: no such file")
         size = int(filesystem.info(place).get("size") or 0)
     except (ValueError, ImportError, OSError) as error:
-        raise InputError(f"[{section}] path = {redacted(path)}: cannot be read: {error}") from error
+        said = redacted(str(error))
+        raise InputError(f"[{section}] path = {redacted(path)}: cannot be read: {said}") from None
     return SourceFile(path, size, "", None)
 
 
@@ -79,13 +95,22 @@ def fetch(file: SourceFile, folder: Path) -> Path:
     try:
         filesystem.get_file(path, str(target))
     except Exception as error:
-        raise InputError(f"{redacted(file.address)}: cannot be downloaded: {error}") from error
+        said = redacted(str(error))
+        raise InputError(f"{redacted(file.address)}: cannot be downloaded: {said}") from None
     return target
 
 
 def redacted(address: str) -> str:
-    """Return an address without the user and password that a URL may carry."""
-    return re.sub(r"(?<=://)[^/@]*@", "", address)
+    """Return a text without the secrets of the URLs in it: user and password, and what follows the `?`.
+
+    Of the latter remains a hash, so that two addresses stay two, and no name looks like a glob.
+    """
+    address = re.sub(r"(?<=://)[^/@\s]*@", "", address)
+    return re.sub(r"(?<=\S)(?<![?])[?]([^\s'\"?]+)", _hashed, address) if "://" in address else address
+
+
+def _hashed(query: re.Match[str]) -> str:
+    return "#" + hashlib.sha256(query.group(1).encode()).hexdigest()[:12]
 
 
 def _shown(source: Source) -> str:
@@ -96,7 +121,8 @@ def _shown(source: Source) -> str:
 def _find_under(path: str, source: Source) -> list[SourceFile]:
     try:
         filesystem, place = url_to_fs(path)
-        if any(letter in place for letter in "*?["):
+        wild = "*[" if path.startswith(("http://", "https://")) else "*?["
+        if any(letter in place for letter in wild):
             infos = filesystem.glob(place, detail=True)
         elif filesystem.isdir(place):
             infos = {
@@ -106,8 +132,11 @@ def _find_under(path: str, source: Source) -> list[SourceFile]:
             infos = {place: filesystem.info(place)}
         else:
             raise InputError(f"[source] path = {redacted(path)}: no such file or folder")
-    except (ValueError, ImportError, OSError) as error:
-        raise InputError(f"[source] path = {redacted(path)}: cannot be read: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # of whatever library serves the address
+        said = redacted(str(error)) or type(error).__name__
+        raise InputError(f"[source] path = {redacted(path)}: cannot be read: {said}") from None
     local = "file" in _protocols(filesystem)
     files = []
     for name, info in infos.items():
