@@ -38,6 +38,7 @@ FROM (
             WHEN d.timestamp_text IS NULL THEN 'timestamp_missing'
             WHEN d.timestamp IS NULL THEN 'timestamp_unreadable'
             WHEN d.event_date < DATE {{ min_date }} OR d.event_date > DATE {{ max_date }} THEN 'timestamp_out_of_range'
+            WHEN d.event_date > f._last_day THEN 'timestamp_after_file'
 {% if event_types_known %}
             WHEN d.event_type IS NULL THEN 'event_type_missing'
             WHEN d.event_type NOT IN (SELECT event_type FROM event_weights) THEN 'event_type_unknown'
@@ -64,4 +65,5 @@ FROM (
         AS left_out
     FROM dated_rows AS d
     LEFT JOIN repeated_rows AS r ON d.file_id = r.file_id AND d.line = r.line
+    LEFT JOIN file_days AS f ON d.file_id = f.file_id
 ) AS judged

@@ -10,8 +10,10 @@ SELECT
     q.item_id,
     q.timestamp,
     q.file_id,
-    CASE WHEN q.rule = 'timestamp_out_of_range' THEN 'unknown' ELSE coalesce(CAST(q.event_date AS STRING), 'unknown') END
-        AS event_date
+    CASE
+        WHEN q.rule IN ('timestamp_out_of_range', 'timestamp_after_file') THEN 'unknown'
+        ELSE coalesce(CAST(q.event_date AS STRING), 'unknown')
+    END AS event_date
 FROM quarantined AS q
 JOIN source_files AS f ON q.file_id = f.file_id
 {% endif %}

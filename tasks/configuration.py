@@ -227,7 +227,7 @@ class Configuration(Section):
 
     def source_fingerprint(self) -> str:
         """Return a hash of what decides which rows are accepted, and how; the path is not part of it."""
-        facts = self.source.model_dump(mode="json", exclude={"path", "file_date"})
+        facts = self.source.model_dump(mode="json", exclude={"path"})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

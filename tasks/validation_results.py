@@ -16,7 +16,7 @@ from tasks.gate_suite import judge
 from tasks.ingest_ledger import Counts, Ledger
 from tasks.profile import make_profile
 
-TIMESTAMP_RULES = {"timestamp_out_of_range", "timestamp_unreadable"}
+TIMESTAMP_RULES = {"timestamp_after_file", "timestamp_out_of_range", "timestamp_unreadable"}
 MOST_FREQUENT = 3  # rules named in the message
 
 
