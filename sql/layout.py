@@ -105,7 +105,7 @@ class Rule(Section):
 
 
 class Source(Reading):
-    """The [source] section: where the logs are and how their rows become interactions."""
+    """[source]: where the logs are and how their rows become interactions."""
 
     path: str | tuple[str, ...] = Field(description="A file, folder, glob or URL-style address, or several.")
     file_date: str | None = Field(

@@ -58,7 +58,7 @@ class EngineSection(Section):
 
 
 class Catalogue(Reading):
-    """[items] or [users]: titles and attributes, from a file or from the events themselves."""
+    """Titles and attributes, from a file or from the events themselves."""
 
     path: str | None = Field(
         None, description="The catalogue's file; without it attributes come from events."
@@ -159,7 +159,9 @@ class PopularSection(Section):
 class TrainSection(Section):
     """[train]: which models, which one serves, and where they run."""
 
-    models: tuple[str, ...] = Field(("als", "mult_vae", "item_knn", "popularity"), min_length=1)
+    models: tuple[str, ...] = Field(
+        ("als", "mult_vae", "item_knn", "popularity"), min_length=1, description="The models of a night."
+    )
     serve: str = Field("als", description="The model whose lists are published.")
     refit: Literal["served", "all"] = Field(
         "served", description="Models trained on everything, after all were measured without the last events."
