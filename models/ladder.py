@@ -1,18 +1,21 @@
-"""The fallback ladder: what the model leaves empty is filled from ranked lists, step by step, so that no list is short."""
+"""The fallback ladder: what a model leaves empty is filled from ranked lists, step by step, never short."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from models.compiled import compiled
 from models.topn import TopN
 
-IntArray = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +25,11 @@ class Rankings:
     ``indptr`` int64 (n_lists + 1,), ``items`` int32.
     """
 
-    indptr: npt.NDArray[np.int64]
-    items: IntArray
+    indptr: Longs
+    items: Ints
 
     @classmethod
-    def of(cls, lists: Sequence[IntArray]) -> Rankings:
+    def of(cls, lists: Sequence[Ints]) -> Rankings:
         """Return the rankings of these lists."""
         lengths = [len(one) for one in lists]
         indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
@@ -34,8 +37,8 @@ class Rankings:
 
 
 def fill(
-    top: TopN, rankings: Rankings, ladder: IntArray, seen: sparse.csr_array | None, repeat: bool
-) -> tuple[TopN, npt.NDArray[np.int8]]:
+    top: TopN, rankings: Rankings, ladder: Ints, seen: sparse.csr_array | None, *, repeat: bool
+) -> tuple[TopN, Bytes]:
     """Return full lists and where each place came from.
 
     Parameters
@@ -58,60 +61,87 @@ def fill(
         nothing was left. The score of a filled place is min(0, the model's last score) minus its number
         among the filled ones: it ranks, it does not measure.
     """
-    items, scores = top.items.copy(), top.scores.copy()
-    origin = np.where(items >= 0, 0, -1).astype(np.int8)
-    n_items = int(max(rankings.items.max(initial=-1), items.max(initial=-1))) + 1
-    if seen is None:
-        indptr, indices = np.zeros(len(items) + 1, np.int64), np.zeros(0, np.int32)
-    else:
+    full = TopN(top.items.copy(), top.scores.copy())
+    origin = np.where(full.items >= 0, 0, -1).astype(np.int8)
+    n_items = int(max(rankings.items.max(initial=-1), full.items.max(initial=-1))) + 1
+    indptr, indices = np.zeros(len(origin) + 1, np.int64), np.zeros(0, np.int32)
+    if seen is not None:
         indptr, indices = seen.indptr.astype(np.int64), seen.indices.astype(np.int32)
         n_items = max(n_items, seen.shape[1])
-    _fill(
-        items,
-        scores,
-        origin,
-        rankings.indptr,
-        rankings.items,
-        np.ascontiguousarray(ladder),
-        indptr,
-        indices,
-        np.full(n_items, -1, np.int64),
-        repeat,
-    )
-    return TopN(items, scores), origin
+    climb = np.ascontiguousarray(ladder, dtype=np.int32)
+    taken = np.full(n_items, -1, np.int64)
+    ranked = (rankings.indptr, rankings.items)
+    _fill(full.items, full.scores, origin, *ranked, climb, indptr, indices, taken, repeat)
+    return full, origin
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill(items, scores, origin, starts, ranked, ladder, indptr, seen, taken, repeat):  # type: ignore[no-untyped-def]
+@compiled("int64(int32[::1], int8[::1], int64, int32[::1], int64[::1], int64, int64, int8)")
+def _append(  # noqa: PLR0917
+    items: Ints,
+    origin: Bytes,
+    place: int,
+    ranking: Ints,
+    taken: Longs,
+    first_free: int,
+    mark: int,
+    source: int,
+) -> int:
+    """Append items of a ranking to a list from `place` on; items with a mark >= `first_free` are not free."""
+    for item in ranking:
+        if place == len(items):
+            break
+        if taken[item] < first_free:
+            taken[item] = mark
+            items[place] = item
+            origin[place] = source
+            place += 1
+    return place
+
+
+@compiled(
+    "void(int32[:, ::1], float32[:, ::1], int8[:, ::1], int64[::1], int32[::1], int32[:, ::1], int64[::1], "
+    "int32[::1], int64[::1], boolean)"
+)
+def _fill(  # noqa: PLR0917
+    items: Ints,
+    scores: Floats,
+    origin: Bytes,
+    starts: Longs,
+    ranked: Ints,
+    ladder: Ints,
+    indptr: Longs,
+    seen: Ints,
+    taken: Longs,
+    repeat: bool,
+) -> None:
+    """Fill every list; `taken` holds 2 * user for an item that is seen, 2 * user + 1 for one in the list."""
     n_users, n = items.shape
     steps = ladder.shape[1]
     for user in range(n_users):
-        place = 0
-        while place < n and items[user, place] >= 0:
-            place += 1
-        if place == n:
+        first = 0
+        while first < n and items[user, first] >= 0:
+            first += 1
+        if first == n:
             continue
-        last = min(scores[user, place - 1], np.float32(0)) if place > 0 else np.float32(0)
-        filled = 0
-        # taken[item] == 2 * user: in the list; 2 * user + 1: seen
-        for at in range(indptr[user], indptr[user + 1]):
-            taken[seen[at]] = 2 * user + 1
-        for at in range(place):
-            taken[items[user, at]] = 2 * user
+        taken[seen[indptr[user] : indptr[user + 1]]] = 2 * user
+        taken[items[user, :first]] = 2 * user + 1
+        place = first
         for turn in range(2 if repeat else 1):
             for step in range(steps):
-                ranking = ladder[user, step]
-                if ranking < 0:
-                    continue
-                for at in range(starts[ranking], starts[ranking + 1]):
-                    if place == n:
-                        break
-                    item = ranked[at]
-                    if taken[item] == 2 * user or (turn == 0 and taken[item] == 2 * user + 1):
-                        continue
-                    taken[item] = 2 * user
-                    filled += 1
-                    items[user, place] = item
-                    scores[user, place] = last - np.float32(filled)
-                    origin[user, place] = step + 1 if turn == 0 else steps + 1
-                    place += 1
+                k = ladder[user, step]
+                if k >= 0:
+                    ranking = ranked[starts[k] : starts[k + 1]]
+                    source = step + 1 if turn == 0 else steps + 1
+                    place = _append(
+                        items[user],
+                        origin[user],
+                        place,
+                        ranking,
+                        taken,
+                        2 * user + turn,
+                        2 * user + 1,
+                        source,
+                    )
+        last = min(scores[user, first - 1], np.float32(0)) if first > 0 else np.float32(0)
+        for at in range(first, place):
+            scores[user, at] = last - np.float32(at - first + 1)

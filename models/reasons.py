@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from models.compiled import compiled
+from models.similarity import units_of
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
 LONGEST = 200  # items of a history that are compared, the heaviest first
 
 
-def reasons(
-    items: npt.NDArray[np.int32], histories: sparse.csr_array, vectors: npt.NDArray[np.float32]
-) -> npt.NDArray[np.int32]:
+def reasons(items: Ints, histories: sparse.csr_array, vectors: Floats) -> Ints:
     """Return for each recommended item the item of its user's history with the largest cosine.
 
     Parameters
@@ -29,34 +32,48 @@ def reasons(
     int32 (n_users, n)
         -1 where there is no history or no item alike (cosine above 0); the smaller index of equals.
     """
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    units = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
     result = np.full(items.shape, -1, dtype=np.int32)
-    _reasons(
-        items, histories.indptr.astype(np.int64), histories.indices.astype(np.int32), histories.data, units, result, LONGEST
-    )
+    indptr, indices = histories.indptr.astype(np.int64), histories.indices.astype(np.int32)
+    weights = histories.data.astype(np.float32)
+    _reasons(np.ascontiguousarray(items), indptr, indices, weights, units_of(vectors), result)
     return result
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _reasons(items, indptr, indices, weights, units, result, longest):  # type: ignore[no-untyped-def]
+@compiled("int64(int32[::1], float32[::1], float32[:, ::1], float32[:, ::1], int32[::1])")
+def _gather(history: Ints, weights: Floats, units: Floats, columns: Floats, compared: Ints) -> int:
+    """Write the vectors of a history's heaviest items as columns, and the items in ascending order."""
+    count = min(len(history), LONGEST)
+    if count == len(history):
+        compared[:count] = history
+    else:
+        compared[:count] = np.sort(history[np.argsort(-weights, kind="mergesort")[:count]])
+    for place in range(count):
+        columns[:, place] = units[compared[place]]
+    return count
+
+
+@compiled("void(int32[:, ::1], int64[::1], int32[::1], float32[::1], float32[:, ::1], int32[:, ::1])")
+def _reasons(  # noqa: PLR0917
+    items: Ints, indptr: Longs, indices: Ints, weights: Floats, units: Floats, result: Ints
+) -> None:
+    """Sum over the factors outside and the history inside: each cosine in one order, many at a time."""
+    columns = np.empty((units.shape[1], LONGEST), np.float32)
+    compared = np.empty(LONGEST, np.int32)
+    cosines = np.empty(LONGEST, np.float32)
     for user in range(items.shape[0]):
-        start, stop = indptr[user], indptr[user + 1]
-        history = indices[start:stop]
-        if stop - start > longest:
-            heaviest = np.argsort(-weights[start:stop], kind="mergesort")[:longest]
-            history = np.sort(history[heaviest])
+        own = slice(indptr[user], indptr[user + 1])
+        count = _gather(indices[own], weights[own], units, columns, compared)
         for place in range(items.shape[1]):
             item = items[user, place]
             if item < 0:
                 continue
+            cosines[:count] = 0
+            for k in range(units.shape[1]):
+                factor = units[item, k]
+                for other in range(count):
+                    cosines[other] += factor * columns[k, other]
             best = np.float32(0)
-            for other in history:
-                if other == item:
-                    continue
-                cosine = np.float32(0)
-                for k in range(units.shape[1]):
-                    cosine += units[item, k] * units[other, k]
-                if cosine > best:
-                    best = cosine
-                    result[user, place] = other
+            for other in range(count):
+                if cosines[other] > best and compared[other] != item:
+                    best = cosines[other]
+                    result[user, place] = compared[other]
