@@ -76,7 +76,7 @@ def file_format(name: str, reading: Reading) -> str:
 
 def _plain(name: str) -> str:
     """Return a name in lower case, without what stands behind the `#` of a URL."""
-    return (name.split("#")[0] if "://" in name else name).lower()
+    return (name.partition("#")[0] if "://" in name else name).lower()
 
 
 def open_text(file: RawFile, encoding: str) -> IO[bytes]:

@@ -115,7 +115,8 @@ class SparkEngine:
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
         """Make relation `name` a view over Parquet files."""
         with _spark_errors():
-            self._spark.read.parquet(*(str(path) for path in paths)).createOrReplaceTempView(name)
+            frame = self._spark.read.parquet(*(str(path) for path in paths))
+            _cast(frame, "timestamp_ntz", "timestamp").createOrReplaceTempView(name)
 
     def table(self, name: str, rows: pa.Table) -> None:
         """Make relation `name` from a small Arrow table."""
@@ -168,7 +169,7 @@ class SparkEngine:
         self, query: str, folder: Path, order_by: Sequence[str] = (), partition_by: Sequence[str] = ()
     ) -> None:
         """Write a query as zstd Parquet files in a new folder."""
-        frame = self._sql(query)
+        frame = _cast(self._sql(query), "timestamp", "timestamp_ntz")
         if order_by:
             frame = frame.orderBy(*order_by)
         if partition_by:  # one file a partition, not one for each task and partition
@@ -206,6 +207,17 @@ def _land_task(task: tuple[RawFile, Reading, tuple[str, ...], Path]) -> LandedFi
         return land_file(*task)
     except SourceError as error:
         return str(error)
+
+
+def _cast(frame: DataFrame, stored: str, wanted: str) -> DataFrame:
+    """Return a frame with the columns of one type as another.
+
+    Parquet files hold UTC timestamps without a zone, as DuckDB writes them; Spark's functions take those
+    with the session's zone, which is UTC.
+    """
+    columns = [frame[name].cast(wanted) for name, kind in frame.dtypes if kind == stored]
+    names = [name for name, kind in frame.dtypes if kind == stored]
+    return frame.withColumns(dict(zip(names, columns, strict=True))) if names else frame
 
 
 @contextmanager

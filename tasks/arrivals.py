@@ -107,7 +107,8 @@ def batches(taken: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
 
 
 def _require_all_there(ledger: Ledger, here: set[str]) -> None:
-    gone = [file.address for file in ledger.files() if file.sha256 not in here and file.address not in here]
+    known = [file for file in ledger.files() if file.sha256 not in here]
+    gone = [file.address for file in known if file.address not in here]
     if gone:
         raise InputError(
             f"--rebuild takes every file in again, but {len(gone)} that were taken in are not there any more, "

@@ -58,7 +58,7 @@ class TakenFile(BaseModel):
 
 
 class IngestManifest(BaseModel):
-    """One committed ingest: files taken in, Parquet files written, files of earlier ones that these replace."""
+    """One committed ingest: files taken in, Parquet files written, earlier files that these replace."""
 
     model_config = ConfigDict(extra="forbid")
 
