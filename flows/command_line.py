@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 import typer
 
 from flows import check_machine, manage_releases, read_tables
-from tasks.errors import EXPECTED
+from flows import print_tables as out
 
 app = typer.Typer(
     name="nightshelf",
@@ -31,9 +30,7 @@ AsOf = Annotated[
     datetime | None,
     typer.Option("--as-of", formats=["%Y-%m-%d"], help="The date to run for; yesterday if left out."),
 ]
-StorePath = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder, if not as configured.")
-]
+StorePath = Annotated[Path | None, typer.Option("--store", help="The store's folder, if not as configured.")]
 EngineName = Annotated[str | None, typer.Option("--engine", help="duckdb or spark, if not as configured.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 ReplaceChanged = Annotated[
@@ -46,8 +43,16 @@ DEFAULT = Path("nightshelf.toml")
 DEMO_START = date(2026, 9, 1)
 
 
+class Again(TypedDict, total=False):
+    """What of the logs is taken in once more."""
+
+    replace_changed: bool
+    rebuild: bool
+
+
 @app.command()
 def run(
+    *,
     config: Config = DEFAULT,
     as_of: AsOf = None,
     engine: EngineName = None,
@@ -58,12 +63,15 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Take in new logs, validate, train, and publish the release of one date."""
-    record = _night(config, _day(as_of), _overrides(engine, store), replace_changed, rebuild, prefect)
-    _print_run(record, as_json)
+    with out.user_errors():
+        again = Again(replace_changed=replace_changed, rebuild=rebuild)
+        record = _night(config, _day(as_of), _overrides(engine, store), again, prefect=prefect)
+        _print_run(record, as_json)
 
 
 @app.command()
 def ingest(
+    *,
     config: Config = DEFAULT,
     as_of: AsOf = None,
     engine: EngineName = None,
@@ -73,56 +81,56 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Take in new logs only: accept, quarantine, count; train and publish nothing."""
-    from flows.print_run import print_accounting
-    from flows.show_progress import shown
-    from flows.stations import ingest_only
+    with out.user_errors():
+        from flows.print_run import print_accounting
+        from flows.run_stations import ingest_only
+        from flows.show_progress import shown
 
-    configuration = _load(config, _overrides(engine, store))
-    with shown() as report:
-        done = ingest_only(
-            configuration,
-            _day(as_of) or _yesterday(configuration),
-            report=report,
-            replace_changed=replace_changed,
-            rebuild=rebuild,
-        )
-    if as_json:
-        typer.echo(json.dumps({"files_taken": done.taken, "files_known": done.known,
-                               "arrived": done.counts.model_dump(), "total": done.total.model_dump(),
-                               "repeated_before_rules": done.repeated_before_rules}))  # fmt: skip
-    else:
-        print_accounting(done, [rule.name for rule in configuration.source.exclude])
+        configuration = _load(config, _overrides(engine, store))
+        day = _day(as_of) or _yesterday(configuration)
+        again = Again(replace_changed=replace_changed, rebuild=rebuild)
+        with shown() as report:
+            done = ingest_only(configuration, day, report=report, **again)
+        if as_json:
+            out.print_json(_ingest_facts(done))
+        else:
+            print_accounting(done, [rule.name for rule in configuration.source.exclude])
 
 
 @app.command()
 def evaluate(
+    *,
     config: Config = DEFAULT,
     as_of: AsOf = None,
     engine: EngineName = None,
     store: StorePath = None,
-    model: Annotated[list[str] | None, typer.Option(help="A model to measure; all configured if left out.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model to measure; all configured if left out.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure models on the last events up to a date; publish nothing."""
-    from flows.print_run import print_metrics
-    from flows.show_progress import shown
-    from flows.stations import evaluate_only
+    with out.user_errors():
+        from flows.print_run import print_metrics
+        from flows.run_stations import evaluate_only
+        from flows.show_progress import shown
+        from tasks.run_record import measured_metrics
 
-    overrides: dict[str, Any] = {"evaluation.enabled": True}
-    if model:
-        overrides |= {"train.models": model, "train.serve": model[0]}
-    configuration = _load(config, _overrides(engine, store) | overrides)
-    with shown() as report:
-        record = evaluate_only(configuration, _day(as_of) or _yesterday(configuration), report=report)
-    if as_json:
-        measured = [row for s in record.stations if s.name.startswith("measure ") for row in s.facts["metrics"]]
-        typer.echo(json.dumps(measured))
-    else:
-        print_metrics(record)
+        overrides: dict[str, Any] = {"evaluation.enabled": True}
+        if model:
+            overrides |= {"train.models": model, "train.serve": model[0]}
+        configuration = _load(config, _overrides(engine, store) | overrides)
+        with shown() as report:
+            record = evaluate_only(configuration, _day(as_of) or _yesterday(configuration), report=report)
+        if as_json:
+            out.print_json(measured_metrics(record))
+        else:
+            print_metrics(record)
 
 
 @app.command()
 def demo(
+    *,
     folder: Annotated[Path, typer.Option(help="Where logs, configuration and store are put.")] = Path("demo"),
     users: Annotated[int, typer.Option(min=50)] = 3000,
     items: Annotated[int, typer.Option(min=50)] = 1000,
@@ -132,26 +140,26 @@ def demo(
     prefect: Annotated[bool, typer.Option(help="Run as a Prefect flow, or the same steps without.")] = True,
 ) -> None:
     """Write a shop's logs of four weeks, run a night on them, and show every table."""
-    from flows.print_run import print_demo
-    from flows.show_progress import shown
-    from tasks.demo_logs import write_demo_logs
+    with out.user_errors():
+        from flows.print_run import print_demo
+        from flows.show_progress import shown
+        from tasks.demo_logs import write_demo_logs
 
-    config = write_demo_configuration(folder)
-    with shown() as report:
-        write_demo_logs(
-            folder / "logs",
-            start=DEMO_START,
-            days=days + 1,
-            users=users,
-            items=items,
-            events_per_day=events,
-            seed=seed,
-            progress=lambda done, of: report("demo: writing logs", done, of),
-        )
-    as_of = DEMO_START + timedelta(days=days - 1)
-    record = _night(config, as_of, {}, False, False, prefect)
-    _print_run(record, as_json=False)
-    print_demo(config, as_of)
+        config = write_demo_configuration(folder)
+        with shown() as report:
+            write_demo_logs(
+                folder / "logs",
+                start=DEMO_START,
+                days=days + 1,
+                users=users,
+                items=items,
+                events_per_day=events,
+                seed=seed,
+                progress=lambda done, of: report("demo: writing logs", done, of),
+            )
+        as_of = DEMO_START + timedelta(days=days - 1)
+        _print_run(_night(config, as_of, {}, Again(), prefect=prefect), as_json=False)
+        print_demo(config, as_of)
 
 
 def write_demo_configuration(folder: Path) -> Path:
@@ -166,44 +174,38 @@ def write_demo_configuration(folder: Path) -> Path:
 
 
 def _night(
-    config: Path,
-    as_of: date | None,
-    overrides: dict[str, Any],
-    replace_changed: bool,
-    rebuild: bool,
-    prefect: bool,
+    config: Path, as_of: date | None, overrides: dict[str, Any], again: Again, *, prefect: bool
 ) -> Any:
     """Run a night with or without Prefect; return its record or end the program with the message."""
     from flows.show_progress import shown
 
     configuration = _load(config, overrides)
+    day = as_of or _yesterday(configuration)
     if not prefect:
-        from flows.stations import run_night
+        from flows.run_stations import run_night
 
         with shown() as report:
-            return run_night(
-                configuration,
-                as_of or _yesterday(configuration),
-                report=report,
-                replace_changed=replace_changed,
-                rebuild=rebuild,
-            )
+            return run_night(configuration, day, report=report, **again)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     with shown() as report:
         report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
         from flows.run_nightly import run_with_prefect
 
-        record, message = run_with_prefect(
-            config,
-            as_of or _yesterday(configuration),
-            report,
-            overrides=overrides,
-            replace_changed=replace_changed,
-            rebuild=rebuild,
-        )
+        record, message = run_with_prefect(config, day, report, overrides=overrides, **again)
     if record is None:
-        _fail(message)
+        out.fail(message)
     return record
+
+
+def _ingest_facts(done: Any) -> dict[str, Any]:
+    """Return what an ingest did, in plain values."""
+    return {
+        "files_taken": done.taken,
+        "files_known": done.known,
+        "arrived": done.counts.model_dump(),
+        "total": done.total.model_dump(),
+        "repeated_before_rules": done.repeated_before_rules,
+    }
 
 
 def _load(config: Path, overrides: dict[str, Any]) -> Any:
@@ -233,18 +235,12 @@ def _day(moment: datetime | None) -> date | None:
 
 
 def _print_run(record: Any, as_json: bool) -> None:
-    if as_json:
-        typer.echo(record.model_dump_json())
-        return
     from flows.print_run import print_run
 
-    print_run(record)
-
-
-def _fail(message: str) -> None:
-    for line in message.splitlines():
-        typer.echo(f"error: {line}" if line is message.splitlines()[0] else f"       {line}", err=True)
-    raise SystemExit(1)
+    if as_json:
+        out.print_json(record.model_dump(mode="json"))
+    else:
+        print_run(record)
 
 
 for commands in (read_tables, manage_releases, check_machine):
@@ -253,10 +249,8 @@ for commands in (read_tables, manage_releases, check_machine):
 
 def main() -> None:
     """Run the command line; a mistake of the user is one message and exit code 1, never a traceback."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
     logging.getLogger("nightshelf").setLevel(logging.INFO)
-    try:
-        app()
-    except EXPECTED as error:
-        _fail(str(error))
-
+    app()

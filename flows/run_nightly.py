@@ -1,4 +1,4 @@
-"""The nightly flow: the stations of `flows/stations.py` as Prefect tasks."""
+"""The nightly flow: the stations of `flows/run_stations.py` as Prefect tasks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Failed
 from pydantic import Field
 
+from flows.run_stations import run_night
 from flows.show_progress import logged
-from flows.stations import run_night
 from tasks.configuration import Configuration, load
 from tasks.errors import EXPECTED
 from tasks.progress import Report
@@ -49,9 +50,8 @@ def as_task(name: str, station: Callable[[], T]) -> T:
             return Failed(message=str(error))
 
     guarded.__doc__ = station.__doc__
-    state = task(guarded, name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)(
-        return_state=True
-    )
+    as_named = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    state = as_named(guarded)(return_state=True)
     if refused:
         raise refused[0]
     return state.result()  # type: ignore[no-any-return]
@@ -108,7 +108,7 @@ def run_with_prefect(
     """Run the flow in this process; return the record, or None and why it failed."""
     token = REPORT.set(report)
     try:
-        state = nightly(str(config), as_of, **options, return_state=True)
+        state: State[RunRecord] = nightly(str(config), as_of, **options, return_state=True)  # type: ignore[assignment]
     finally:
         REPORT.reset(token)
     if state.is_completed():

@@ -46,12 +46,12 @@ def bars() -> Iterator[Report]:
         yield report
 
 
-def logged(log: logging.Logger) -> Report:
+def logged(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Report:
     """Return a report that logs the start of each piece of work, its end, and now and then between."""
     last = {"doing": "", "at": 0.0}
 
     def report(doing: str, done: float, of: float) -> None:
-        moment, kind = time.monotonic(), doing.split(":")[0]
+        moment, kind = time.monotonic(), doing.partition(":")[0]
         finished = of > 0 and done >= of
         if kind == last["doing"] and not finished and moment - float(last["at"]) < SECONDS:
             return

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sql.engine import Engine
 from tasks.configuration import Configuration, bytes_of
+from tasks.files import writing
 from tasks.store import Store
 
+__all__ = ["Engine", "open_engine", "sweep_scratch", "threads_of"]
+
+SCRATCH = ".engine-"
 SHARE = 0.6  # of the memory budget that the engine may take; the rest is for Python, Arrow and the allocator
 
 
@@ -29,20 +35,31 @@ def open_engine(configuration: Configuration, store: Store) -> Iterator[Engine]:
         If the Spark engine is asked for and there is no Java that it can use.
     """
     settings = configuration.engine
-    scratch = store.runs / f".engine-{secrets.token_hex(4)}"
+    scratch = store.runs / f"{SCRATCH}{secrets.token_hex(4)}"
     memory = int(bytes_of(settings.memory) * SHARE)
+    threads = threads_of(configuration)
     engine: Engine
-    if settings.name == "spark":
-        from sql.spark_engine import SparkEngine
-
-        engine = SparkEngine(
-            scratch, memory, threads_of(configuration), settings.spark_master, settings.spark_settings
-        )
-    else:
-        from sql.duckdb_engine import DuckDBEngine
-
-        engine = DuckDBEngine(scratch, memory, threads_of(configuration))
     try:
-        yield engine
+        if settings.name == "spark":
+            from sql.spark_engine import SparkEngine
+
+            engine = SparkEngine(scratch, memory, threads, settings.spark_master, settings.spark_settings)
+        else:
+            from sql.duckdb_engine import DuckDBEngine
+
+            engine = DuckDBEngine(scratch, memory, threads)
+        try:
+            yield engine
+        finally:
+            engine.close()
     finally:
-        engine.close()
+        shutil.rmtree(scratch, ignore_errors=True)  # of an engine that did not start, too
+
+
+def sweep_scratch(store: Store) -> list[Path]:
+    """Remove the scratch space of engines whose process died; the caller holds the store's lock."""
+    left = sorted(store.runs.glob(f"{SCRATCH}*"))
+    with writing(store.runs):
+        for folder in left:
+            shutil.rmtree(folder)
+    return left

@@ -19,6 +19,8 @@ _REASONS: Final = {
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the file system is read-only",
+    errno.EFBIG: "the file is larger than the system allows",
+    errno.EIO: "the disk reports an input/output error",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
     errno.ENOENT: "there is no such folder",

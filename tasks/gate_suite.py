@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -58,12 +60,30 @@ def figure_name(expectation: Expectation) -> str:
 def _great_expectations() -> Any:
     """Return the library, imported late: it takes seconds."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _main_with_a_file():
         # it imports pyspark, which warns of pandas 3 on its own behalf; no frame goes from one to the other
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         warnings.filterwarnings("ignore", "module 'sre_(constants|parse)' is deprecated", DeprecationWarning)
         import great_expectations
     return great_expectations
+
+
+@contextmanager
+def _main_with_a_file() -> Iterator[None]:
+    """Give `__main__` a file for a moment, where it has none (python -c, or a program on stdin).
+
+    It imports pyspark.sql.connect, which takes a main module without one for its own doctests and, where
+    grpcio is missing, ends the whole program with exit code 0.
+    """
+    main = sys.modules["__main__"]
+    if hasattr(main, "__file__"):
+        yield
+        return
+    main.__file__ = "<no file>"
+    try:
+        yield
+    finally:
+        del main.__file__
 
 
 def _context(site: Path) -> Any:

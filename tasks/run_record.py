@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -14,14 +15,17 @@ from zoneinfo import ZoneInfo
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from tasks.errors import StoreError
+from tasks.files import writing
 from tasks.ingest_ledger import now
 from tasks.store import Store, checked_date, read_json, write_json_atomically
 
 SAMPLE_SECONDS = 0.1
+RECORDS = "????-??-??/*/run.json"
 
 
 class Station(BaseModel):
-    """One finished station: rows that it gave, seconds, peak memory of the process and its children in bytes."""
+    """One finished station: its rows, seconds, peak memory (bytes) of the process and its children."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,10 +82,16 @@ def new_run(store: Store, as_of: date) -> RunRecord:
 
 def last_run(store: Store) -> RunRecord | None:
     """Return the record of the run that started last, None if there was none."""
-    paths = list(store.runs.glob("????-??-??/*/run.json")) if store.runs.is_dir() else []
+    paths = list(store.runs.glob(RECORDS)) if store.runs.is_dir() else []
     if not paths:
         return None
     return RunRecord.model_validate(read_json(max(paths, key=lambda path: (path.parent.name, str(path)))))
+
+
+def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:
+    """Return the metrics of all models that a run measured, in the order in which it did."""
+    stations = (station for station in record.stations if station.name.startswith("measure "))
+    return [row for station in stations for row in station.facts["metrics"]]
 
 
 class Measured:
@@ -125,11 +135,34 @@ def resident(process: psutil.Process) -> int:
     return total
 
 
+def bury(store: Store) -> list[RunRecord]:
+    """Mark the runs that a dead process left `running` as `interrupted`; return them.
+
+    The caller holds the store's lock, so that no other run is alive, and has not begun its own.
+    """
+    dead = []
+    for path in sorted(store.runs.glob(RECORDS)):
+        try:
+            record = RunRecord.model_validate(read_json(path))
+        except (StoreError, ValueError):  # damaged: `status` says so, and `prune` lets go of it in time
+            continue
+        if record.state == "running":
+            record.state, record.message = "interrupted", "the process ended before the run did"
+            record.save(store)
+            dead.append(record)
+    return dead
+
+
 def prune(store: Store, keep: int) -> list[Path]:
-    """Return the folders of finished runs beyond the last `keep`, oldest first; the caller removes them."""
-    finished = [
-        path.parent
-        for path in store.runs.glob("????-??-??/*/run.json")
-        if RunRecord.model_validate(read_json(path)).state != "running"
-    ]
-    return sorted(finished, key=lambda folder: folder.name)[: -keep or None]
+    """Remove the folders of runs beyond the last `keep`, whatever became of them; return what was removed.
+
+    The caller holds the store's lock.
+    """
+    folders = sorted(store.runs.glob("????-??-??/[!.]*"), key=lambda folder: (folder.name, str(folder)))
+    removed = folders[: -keep or None]
+    with writing(store.runs):
+        for folder in removed:
+            shutil.rmtree(folder)
+            if not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
+    return removed

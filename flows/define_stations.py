@@ -1,44 +1,24 @@
-"""The stations of a night in their order, free of Prefect: `flows/run_nightly.py` puts it around them."""
+"""The stations of a night, a function each: what it takes of the night, what it gives for the record."""
 
 from __future__ import annotations
 
 import dataclasses
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from tasks.configuration import Configuration
 from tasks.dataset import blocked, build_dataset, id_types, make_events
-from tasks.engines import open_engine, threads_of
+from tasks.engines import Engine, threads_of
 from tasks.ingest_ledger import Ledger
-from tasks.interactions import Ingest, ingest
+from tasks.interactions import ingest
 from tasks.popular_items import popular_items
 from tasks.progress import Report, silent
-from tasks.run_record import RunRecord, Station, measured, new_run, prune
+from tasks.run_record import RunRecord, measured_metrics
 from tasks.store import Store
 from tasks.table_writer import TableWriter
-
-T = TypeVar("T")
-FREE_BYTES = 512 * 2**20  # below this a run is not even started
-
-
-class Step(Protocol):
-    """Runs one station: directly, or as a Prefect task."""
-
-    def __call__(self, name: str, station: Callable[[], T]) -> T:
-        """Return what the station returns."""
-
-
-def directly(name: str, station: Callable[[], T]) -> T:
-    """Run a station in this process, and nothing else."""
-    del name
-    return station()
 
 
 @dataclass(frozen=True)
@@ -84,108 +64,7 @@ class Night:
         return self.store.model(self.as_of, self.record.run_id, name)
 
 
-def run_night(
-    configuration: Configuration,
-    as_of: date,
-    *,
-    step: Step = directly,
-    report: Report = silent,
-    replace_changed: bool = False,
-    rebuild: bool = False,
-) -> RunRecord:
-    """Run every station for one date and publish the release; return the record.
-
-    Raises
-    ------
-    UserError, EngineError, ModelError
-        If a station refuses. Nothing is published then, and the record on disk says why.
-    """
-    with _started(configuration, as_of, report) as night:
-        _stations(night, step, replace_changed, rebuild)
-        for name in _trained(configuration):
-            _run(night, step, f"train {name}", partial(train_station, night, name))
-        _run(night, step, "recommendations", partial(recommendations_station, night))
-        _run(night, step, "similar_items", partial(similar_station, night))
-        _run(night, step, "release", partial(release_station, night))
-        night.record.state = "published"
-    return night.record
-
-
-def evaluate_only(configuration: Configuration, as_of: date, *, report: Report = silent) -> RunRecord:
-    """Take in new logs and measure the configured models on the last events; publish nothing.
-
-    Raises what `run_night` raises.
-    """
-    with _started(configuration, as_of, report) as night:
-        _stations(night, directly, replace_changed=False, rebuild=False)
-        night.record.state = "measured"
-    return night.record
-
-
-def ingest_only(
-    configuration: Configuration, as_of: date, *, report: Report = silent, replace_changed: bool = False, rebuild: bool = False
-) -> Ingest:
-    """Take in new logs up to a date; train and publish nothing."""
-    store = Store(configuration.store.path).create()
-    with store.lock(f"ingest up to {as_of}"), open_engine(configuration, store) as engine:
-        return ingest(
-            configuration, store, engine, as_of, replace_changed=replace_changed, rebuild=rebuild, report=report
-        )
-
-
-@contextmanager
-def _started(configuration: Configuration, as_of: date, report: Report) -> Iterator[Night]:
-    """Give a night that holds the store's lock; its record says how it ended."""
-    store = Store(configuration.store.path).create()
-    store.require_free(FREE_BYTES)
-    with store.lock(f"run for {as_of}"):
-        night = Night(configuration, store, as_of, new_run(store, as_of), report)
-        try:
-            yield night
-        except BaseException as error:
-            night.record.state, night.record.message = "failed", str(error) or type(error).__name__
-            raise
-        finally:
-            night.record.save(store)
-            for folder in prune(store, configuration.store.keep_runs):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _run(night: Night, step: Step, name: str, station: Callable[[], Result]) -> None:
-    """Run one station and record what it gave and cost."""
-    night.report(name, 0, 0)
-    with measured() as cost:
-        result = step(name, station)
-    done = Station(
-        name=name, rows=result.rows, seconds=cost.seconds, peak_memory=cost.peak_memory, facts=result.facts
-    )
-    night.record.stations.append(done)
-    night.record.save(night.store)
-
-
-def _stations(night: Night, step: Step, replace_changed: bool, rebuild: bool) -> None:
-    """Run the stations up to the measuring of the models."""
-    enabled = night.configuration.evaluation.enabled
-    with open_engine(night.configuration, night.store) as engine:
-        take_in = partial(interactions_station, night, engine, replace_changed, rebuild)
-        _run(night, step, "interactions", take_in)
-        _run(night, step, "validation_results", partial(validation_station, night, engine))
-        _run(night, step, "dataset", partial(dataset_station, night, engine))
-        _run(night, step, "popular_items", partial(popular_station, night, engine))
-        if enabled:
-            _run(night, step, "holdout", partial(holdout_station, night, engine))
-    for name in night.configuration.train.models if enabled else ():
-        _run(night, step, f"measure {name}", partial(measure_station, night, name))
-
-
-def _trained(configuration: Configuration) -> tuple[str, ...]:
-    """Return the models that are trained on everything."""
-    if configuration.evaluation.enabled and configuration.train.refit == "served":
-        return (configuration.train.serve,)
-    return configuration.train.models
-
-
-def interactions_station(night: Night, engine: Any, replace_changed: bool, rebuild: bool) -> Result:
+def interactions_station(night: Night, engine: Engine, replace_changed: bool, rebuild: bool) -> Result:
     """Take in new logs up to the date."""
     done = ingest(
         night.configuration,
@@ -207,7 +86,7 @@ def interactions_station(night: Night, engine: Any, replace_changed: bool, rebui
     return Result(done.counts.read, facts)
 
 
-def validation_station(night: Night, engine: Any) -> Result:
+def validation_station(night: Night, engine: Engine) -> Result:
     """Let the gate judge the interactions; its checks are written before it may refuse."""
     from tasks.validation_results import Check, GateClosed, arrived_for, quarantine_examples, validate
 
@@ -236,17 +115,19 @@ def validation_station(night: Night, engine: Any) -> Result:
     return Result(len(checks), {"checks": len(checks), "data_docs": str(docs / "index.html")})
 
 
-def dataset_station(night: Night, engine: Any) -> Result:
+def dataset_station(night: Night, engine: Engine) -> Result:
     """Build users, items, the matrix and the sequences."""
     make_events(night.configuration, Ledger.read(night.store), engine, night.as_of)
     summary = build_dataset(night.configuration, engine, night.dataset, night.folder)
     for kind, catalogue in summary.catalogues.items():
         if catalogue.rejected:
-            night.record.warnings.append(f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}")
+            night.record.warnings.append(
+                f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
+            )
     return Result(summary.pairs, dataclasses.asdict(summary))
 
 
-def popular_station(night: Night, engine: Any) -> Result:
+def popular_station(night: Night, engine: Engine) -> Result:
     """Rank what is popular, by window and segment."""
     make_events(night.configuration, Ledger.read(night.store), engine, night.as_of)
     table = popular_items(night.configuration, engine, night.as_of, night.dataset)
@@ -255,7 +136,7 @@ def popular_station(night: Night, engine: Any) -> Result:
     return Result(table.num_rows, {})
 
 
-def holdout_station(night: Night, engine: Any) -> Result:
+def holdout_station(night: Night, engine: Engine) -> Result:
     """Build the dataset again without the last events, which measure the models."""
     from tasks.model_metrics import cut_of
 
@@ -308,12 +189,9 @@ def release_station(night: Night) -> Result:
     """Write the metrics, complete the release, audit it, publish it, and let go of the oldest."""
     from tasks import release
 
+    metrics = write_metrics(night)
     settings, ids = night.configuration, id_types(night.configuration)
-    metrics = [row for s in night.record.stations if s.name.startswith("measure ") for row in s.facts["metrics"]]
-    with TableWriter(night.staging, "model_metrics", ids) as writer:
-        ordered = sorted(metrics, key=lambda row: (row["model"], row["split"], row["metric"], row["k"]))
-        writer.write({name: [row[name] for row in ordered] for name in writer.schema.names})
-    limits = {"memory_limit": "1GB", "threads": threads_of(settings)}
+    limits: dict[str, Any] = {"memory_limit": "1GB", "threads": threads_of(settings)}
     staged = release.stage(
         night.store,
         night.as_of,
@@ -324,25 +202,32 @@ def release_station(night: Night) -> Result:
         expires_after=timedelta(hours=settings.store.expires_after_hours),
         **limits,
     )
-    audited = release.audit(
-        staged.folder,
-        release.Expectations(
-            users=night.dataset / "users",
-            items=night.dataset / "items",
-            entries=night.dataset / "entries",
-            n=settings.top_n.n,
-            ids=ids,
-            repeats=settings.top_n.repeats,
-            shortage_repeats=settings.top_n.shortage == "repeat",
-            blocked=blocked(settings, ids.item).to_pylist(),
-            **limits,
-        ),
+    wanted = release.Expectations(
+        users=night.dataset / "users",
+        items=night.dataset / "items",
+        entries=night.dataset / "entries",
+        n=settings.top_n.n,
+        ids=ids,
+        repeats=settings.top_n.repeats,
+        shortage_repeats=settings.top_n.shortage == "repeat",
+        blocked=blocked(settings, ids.item).to_pylist(),
+        **limits,
     )
+    audited = release.audit(staged.folder, wanted)
     published = release.publish(night.store, staged, audited)
     night.record.release_id = published.release_id
     removed = release.retain(night.store, settings.store.keep_releases)
     release.clean(night.store, keep_runs=[night.record.run_id])
     return Result(None, {"active": published.active, "checks": audited.checks, "removed": removed})
+
+
+def write_metrics(night: Night) -> list[dict[str, Any]]:
+    """Write the metrics of all measured models; return them too."""
+    metrics = measured_metrics(night.record)
+    with TableWriter(night.staging, "model_metrics", id_types(night.configuration)) as writer:
+        ordered = sorted(metrics, key=lambda row: (row["model"], row["split"], row["metric"], row["k"]))
+        writer.write({name: [row[name] for row in ordered] for name in writer.schema.names})
+    return metrics
 
 
 def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,205 @@
+"""The stations of a night in their order, free of Prefect: `flows/run_nightly.py` puts it around them."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from functools import partial
+from typing import Protocol, TypeVar
+
+from flows.define_stations import (
+    Night,
+    Result,
+    dataset_station,
+    holdout_station,
+    interactions_station,
+    measure_station,
+    popular_station,
+    recommendations_station,
+    release_station,
+    similar_station,
+    train_station,
+    validation_station,
+)
+from tasks.configuration import Configuration
+from tasks.engines import open_engine, sweep_scratch
+from tasks.errors import StoreError
+from tasks.files import writing
+from tasks.interactions import Ingest, ingest
+from tasks.progress import Report, silent
+from tasks.run_record import RunRecord, Station, bury, measured, new_run, prune
+from tasks.store import Store
+
+T = TypeVar("T")
+LOG = logging.getLogger("nightshelf")
+FREE_BYTES = 512 * 2**20  # below this a run is not even started
+DISK = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EIO,
+)  # the machine's fault, not the program's
+
+
+class Step(Protocol):
+    """Runs one station: directly, or as a Prefect task."""
+
+    def __call__(self, name: str, station: Callable[[], T]) -> T:
+        """Return what the station returns."""
+
+
+def directly(name: str, station: Callable[[], T]) -> T:
+    """Run a station in this process, and nothing else."""
+    del name
+    return station()
+
+
+def run_night(
+    configuration: Configuration,
+    as_of: date,
+    *,
+    step: Step = directly,
+    report: Report = silent,
+    replace_changed: bool = False,
+    rebuild: bool = False,
+) -> RunRecord:
+    """Run every station for one date and publish the release; return the record.
+
+    Raises
+    ------
+    UserError, EngineError, ModelError
+        If a station refuses. Nothing is published then, and the record on disk says why.
+    """
+    with _started(configuration, as_of, report) as night:
+        _measured(night, step, replace_changed, rebuild)
+        for name in _trained(configuration):
+            _run(night, step, f"train {name}", partial(train_station, night, name))
+        _run(night, step, "recommendations", partial(recommendations_station, night))
+        _run(night, step, "similar_items", partial(similar_station, night))
+        _run(night, step, "release", partial(release_station, night))
+        night.record.state = "published"
+    return night.record
+
+
+def evaluate_only(configuration: Configuration, as_of: date, *, report: Report = silent) -> RunRecord:
+    """Take in new logs and measure the configured models on the last events; publish nothing.
+
+    Raises what `run_night` raises.
+    """
+    with _started(configuration, as_of, report) as night:
+        _measured(night, directly, replace_changed=False, rebuild=False)
+        night.record.state = "measured"
+    return night.record
+
+
+def ingest_only(
+    configuration: Configuration,
+    as_of: date,
+    *,
+    report: Report = silent,
+    replace_changed: bool = False,
+    rebuild: bool = False,
+) -> Ingest:
+    """Take in new logs up to a date; train and publish nothing. Raises what `run_night` raises."""
+    with _locked(configuration, f"ingest up to {as_of}") as store:
+        take_in = partial(ingest, configuration, store, as_of=as_of, report=report)
+        with open_engine(configuration, store) as engine:
+            return _guarded(
+                store, partial(take_in, engine=engine, replace_changed=replace_changed, rebuild=rebuild)
+            )
+
+
+@contextmanager
+def _locked(configuration: Configuration, purpose: str) -> Iterator[Store]:
+    """Give the store, writable and locked, without what dead processes left in it."""
+    store = Store(configuration.store.path).create()
+    store.require_free(FREE_BYTES)
+    with store.lock(purpose):
+        sweep_scratch(store)
+        bury(store)
+        yield store
+
+
+@contextmanager
+def _started(configuration: Configuration, as_of: date, report: Report) -> Iterator[Night]:
+    """Give a night that holds the store's lock; its record says how it ended."""
+    with _locked(configuration, f"run for {as_of}") as store:
+        night = Night(configuration, store, as_of, new_run(store, as_of), report)
+        try:
+            yield night
+            night.record.save(store)
+        except BaseException as error:
+            _failed(night, error)
+            raise
+        finally:
+            prune(store, configuration.store.keep_runs)
+
+
+def _failed(night: Night, error: BaseException) -> None:
+    """Record how a night failed; where even that cannot be written, the error itself still goes on."""
+    night.record.state, night.record.message = "failed", str(error) or type(error).__name__
+    try:
+        night.record.save(night.store)
+    except StoreError as second:
+        LOG.warning("the record of the run still says `running`: %s", second)
+
+
+def _run(night: Night, step: Step, name: str, station: Callable[[], Result]) -> None:
+    """Run one station and record what it gave and cost."""
+    night.report(name, 0, 0)
+    guarded = partial(_guarded, night.store, station)
+    guarded.__doc__ = getattr(station, "func", station).__doc__  # Prefect shows it
+    with measured() as cost:
+        result = step(name, guarded)
+    done = Station(
+        name=name, rows=result.rows, seconds=cost.seconds, peak_memory=cost.peak_memory, facts=result.facts
+    )
+    night.record.stations.append(done)
+    night.record.save(night.store)
+
+
+def _guarded(store: Store, work: Callable[[], T]) -> T:
+    """Do a piece of work; a disk that refuses is the user's to mend, and no library ends the program.
+
+    Raises
+    ------
+    StoreError
+        If the disk is full, read-only or broken.
+    RuntimeError
+        If a library called sys.exit, which would end the night silently and with success.
+    """
+    try:
+        return work()
+    except SystemExit as end:
+        raise RuntimeError(f"a library ended the program with exit code {end.code!r}") from end
+    except OSError as error:
+        if error.errno not in DISK:
+            raise
+        with writing(store.root):
+            raise
+
+
+def _measured(night: Night, step: Step, replace_changed: bool, rebuild: bool) -> None:
+    """Run the stations up to the measuring of the models."""
+    enabled = night.configuration.evaluation.enabled
+    with open_engine(night.configuration, night.store) as engine:
+        take_in = partial(interactions_station, night, engine, replace_changed, rebuild)
+        _run(night, step, "interactions", take_in)
+        _run(night, step, "validation_results", partial(validation_station, night, engine))
+        _run(night, step, "dataset", partial(dataset_station, night, engine))
+        _run(night, step, "popular_items", partial(popular_station, night, engine))
+        if enabled:
+            _run(night, step, "holdout", partial(holdout_station, night, engine))
+    for name in night.configuration.train.models if enabled else ():
+        _run(night, step, f"measure {name}", partial(measure_station, night, name))
+
+
+def _trained(configuration: Configuration) -> tuple[str, ...]:
+    """Return the models that are trained on everything."""
+    if configuration.evaluation.enabled and configuration.train.refit == "served":
+        return (configuration.train.serve,)
+    return configuration.train.models
