@@ -42,7 +42,10 @@ class Engine(Protocol):
     """Runs one SELECT a file; the file's stem is the name of the relation that it makes."""
 
     name: str
-    dialect: Dialect
+
+    @property
+    def dialect(self) -> Dialect:
+        """What this engine spells in its own way."""
 
     def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
         """Read raw files into relations of text with file_id and line; see `landing.py`."""
