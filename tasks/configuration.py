@@ -9,184 +9,27 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from models import registry
-from sql.layout import NAME, Reading, Section, Source
+from sql.layout import Section, Source
 from tasks.errors import ConfigurationError
+from tasks.sections import (
+    Catalogue,
+    DatasetSection,
+    EngineSection,
+    EvaluationSection,
+    GateSection,
+    PopularSection,
+    StoreSection,
+    TopNSection,
+    TrainSection,
+    bytes_of,
+)
 
-SIZES = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-EngineName = Literal["duckdb", "spark"]
-
-
-def bytes_of(size: str) -> int:
-    """Return the bytes of a size such as 512MiB; ValueError if it is none."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MiB|GiB|TiB)", size)
-    if match is None or float(match.group(1)) == 0:
-        raise ValueError(f"expected a size such as 512MiB or 4GiB, got {size!r}")
-    return int(float(match.group(1)) * SIZES[match.group(2)])
-
-
-class StoreSection(Section):
-    """[store]: where everything is kept, and for how long."""
-
-    path: Path = Field(Path("nightshelf-store"), description="The store's folder; relative to this file.")
-    keep_releases: int = Field(
-        7, ge=2, description="Releases kept; the current and the one before always are."
-    )
-    keep_runs: int = Field(3, ge=1, description="Working folders of runs kept, for resuming and looking.")
-    expires_after_hours: float = Field(48, gt=0, description="After this, `status` calls a release stale.")
-
-
-class EngineSection(Section):
-    """[engine]: what runs the SQL, and the resources of the whole run."""
-
-    name: EngineName = Field("duckdb", description="duckdb (embedded) or spark.")
-    memory: str = Field("4GiB", description="Memory budget of a run, for example 512MiB or 4GiB.")
-    threads: int = Field(0, ge=0, le=1024, description="Worker threads; 0 takes all cores.")
-    batch: str = Field("1GiB", description="Raw logs taken in at a time; bounds the scratch space.")
-    spark_master: str = Field("local", description="Spark's master; local runs it in this process.")
-    spark_settings: dict[str, str] = Field({}, description="Further Spark properties.")
-
-    @field_validator("memory", "batch")
-    @classmethod
-    def _size(cls, value: str) -> str:
-        bytes_of(value)
-        return value
-
-
-class Catalogue(Reading):
-    """Titles and attributes, from a file or from the events themselves."""
-
-    path: str | None = Field(
-        None, description="The catalogue's file; without it attributes come from events."
-    )
-    id: str | None = Field(None, description="Column of the id in the file.")
-    title: str | None = Field(None, description="Column (or event attribute) with the title, of items.")
-    available: str | None = Field(None, description="Column that is false for items not to recommend.")
-    attributes: dict[str, str] = Field({}, description="Attributes: name -> column (or event attribute).")
-    separator: str | None = Field(
-        None, description="Separator of several values in one attribute, such as |."
-    )
-
-    @model_validator(mode="after")
-    def _complete(self) -> Catalogue:
-        for name in self.attributes:
-            if not NAME.fullmatch(name):
-                raise ValueError(f"attribute {name!r}: expected a name of a-z, 0-9 and _")
-        if self.path is not None and self.id is None:
-            raise ValueError("path needs id = the column with the id")
-        if self.path is None and (self.available is not None or self.id is not None):
-            raise ValueError("id and available need path = the catalogue's file")
-        return self
-
-
-class GateSection(Section):
-    """[gate]: what the interactions must fulfil before anything is trained."""
-
-    min_events: int = Field(1, ge=1, description="Fewest events up to as_of.")
-    min_users: int = Field(2, ge=1, description="Fewest users.")
-    min_items: int = Field(2, ge=1, description="Fewest items.")
-    max_quarantined_share: float = Field(0.2, ge=0, le=1, description="Largest share of quarantined rows.")
-    max_duplicate_share: float = Field(0.5, ge=0, le=1, description="Largest share of exact duplicates.")
-    max_null_share: dict[str, float] = Field({}, description="Largest share of nulls, by column.")
-    min_value: float | None = Field(None, description="Smallest value (rating).")
-    max_value: float | None = Field(None, description="Largest value (rating).")
-    require_events_on_as_of: bool = Field(True, description="Whether the date itself must have events.")
-    volume_days: int = Field(7, ge=1, description="Earlier days whose median volume is compared with.")
-    min_volume_ratio: float = Field(0.05, ge=0, description="Least volume of the date over that median.")
-    max_volume_ratio: float = Field(20.0, gt=0, description="Largest volume of the date over that median.")
-
-
-class DatasetSection(Section):
-    """[dataset]: how interactions become confidence weights."""
-
-    positive: str | None = Field(None, description="Predicate of the events that count, such as value >= 4.")
-    alpha: float = Field(1.0, gt=0, description="Weight is 1 + alpha * ln(1 + strength).")
-    half_life_days: float | None = Field(None, gt=0, description="Age at which an event counts half.")
-    min_user_items: int = Field(1, ge=1, description="Users with fewer distinct items are not trained on.")
-    min_item_users: int = Field(1, ge=1, description="Items with fewer distinct users are not trained on.")
-    max_user_events: int = Field(100_000, ge=1, description="Users with more events are taken for bots.")
-    history_days: int | None = Field(None, ge=1, description="Only events of the last so many days are used.")
-
-
-class TopNSection(Section):
-    """[top_n]: the lists."""
-
-    n: int = Field(20, ge=1, le=10_000, description="Recommendations for every user.")
-    similar: int = Field(20, ge=1, le=10_000, description="Similar items for every item.")
-    repeats: bool = Field(False, description="Whether items of the user's history may be recommended.")
-    shortage: Literal["repeat", "fail"] = Field(
-        "repeat",
-        description="Where a user has too few unseen items: repeat seen ones (source says so) or fail.",
-    )
-    blocked_items: tuple[str | int, ...] = Field((), description="Items never to be recommended.")
-    memory: str = Field("1GiB", description="Memory for blocks of scores and lists.")
-
-    @field_validator("memory")
-    @classmethod
-    def _size(cls, value: str) -> str:
-        bytes_of(value)
-        return value
-
-
-class PopularSection(Section):
-    """[popular]: the popularity tables and the fallback ladder."""
-
-    n: int = Field(100, ge=1, le=10_000, description="Items in each list.")
-    windows: tuple[int, ...] = Field((1, 7, 30, 0), description="Windows in days; 0 is all time.")
-    segments: tuple[str, ...] = Field((), description="Attributes of users or items with lists of their own.")
-    fallback_window: int = Field(30, ge=0, description="The window that fills what the model cannot.")
-    fallback_segment: str | None = Field(None, description="User attribute tried before global popularity.")
-
-    @model_validator(mode="after")
-    def _windows(self) -> PopularSection:
-        if not self.windows or min(self.windows) < 0 or len(set(self.windows)) != len(self.windows):
-            raise ValueError(
-                f"windows: expected different numbers of days, 0 for all time, got {self.windows}"
-            )
-        if self.fallback_window not in self.windows:
-            raise ValueError(
-                f"fallback_window: expected one of windows {self.windows}, got {self.fallback_window}"
-            )
-        if self.fallback_segment is not None and self.fallback_segment not in self.segments:
-            raise ValueError(f"fallback_segment: expected one of segments, got {self.fallback_segment!r}")
-        return self
-
-
-class TrainSection(Section):
-    """[train]: which models, which one serves, and where they run."""
-
-    models: tuple[str, ...] = Field(
-        ("als", "mult_vae", "item_knn", "popularity"), min_length=1, description="The models of a night."
-    )
-    serve: str = Field("als", description="The model whose lists are published.")
-    refit: Literal["served", "all"] = Field(
-        "served", description="Models trained on everything, after all were measured without the last events."
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models train.")
-    seed: int = Field(7, ge=0, lt=2**32, description="Seed of everything random.")
-
-    @model_validator(mode="after")
-    def _known(self) -> TrainSection:
-        for name in (*self.models, self.serve):
-            if name not in registry.known():
-                known = ", ".join(registry.known())
-                raise ValueError(f"unknown model {name!r}; known: {known}")
-        if self.serve not in self.models:
-            raise ValueError(f"serve: expected one of models {self.models}, got {self.serve!r}")
-        return self
-
-
-class EvaluationSection(Section):
-    """[evaluation]: how the models of a night are measured on events they have not seen."""
-
-    enabled: bool = Field(True, description="Whether models are trained a second time, without the holdout.")
-    holdout_share: float = Field(0.2, gt=0, lt=1, description="Last share of the events, held out.")
-    max_users: int = Field(10_000, ge=1, description="Users measured, at most; a seeded sample.")
-    ks: tuple[int, ...] = Field((10, 20), min_length=1, description="Lengths of list that are measured.")
+__all__ = ["Catalogue", "Configuration", "bytes_of", "load"]
 
 
 class Configuration(Section):
