@@ -1,0 +1,121 @@
+"""The rules that keep the rooms apart, the start quick and the files small, checked on the code itself."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("flows", "tasks", "models", "sql")
+FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+SHORT = [*FILES, *sorted((ROOT / "benchmarks").rglob("*.py"))]
+LONGEST = 300  # lines
+VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
+PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
+HEAVY = {"torch", "great_expectations", "pyspark", "prefect", "implicit", "numba", "faiss", "pandas", "typer"}
+PREFECTS_OWN = "flows.run_nightly"  # the flow itself: it is imported only where Prefect is wanted
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the top-level packages that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def modules(*folders: str) -> list[str]:
+    """Return the dotted names of the modules in some rooms, packages themselves left out."""
+    paths = [path for path in FILES if path.relative_to(ROOT).parts[0] in folders and path.stem != "__init__"]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+
+
+def loaded_by(names: list[str]) -> set[str]:
+    """Return the heavy packages that a new Python has loaded once it has imported these modules."""
+    code = (
+        "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *names], capture_output=True, text=True, check=True, env=environment
+    )
+    return HEAVY & set(done.stdout.split())
+
+
+def test_the_rooms_keep_their_import_contracts() -> None:
+    command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"Contracts: [1-9]\d* kept, 0 broken", done.stdout)
+
+
+def test_every_room_is_where_the_contracts_look() -> None:
+    assert all((ROOT / room / "__init__.py").is_file() for room in ROOMS)
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages <= {*ROOMS, "benchmarks", "deployments"}
+
+
+def test_flow_files_are_named_verb_object_and_hide_no_package() -> None:
+    stems = [path.stem for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__"]
+    top_level = {*sys.stdlib_module_names, *(path.stem for path in ROOT.iterdir()), *HEAVY}
+    for stem in stems:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)+", stem), f"flows/{stem}.py: expected verb_object"
+        assert stem not in top_level
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_file_is_named_for_nothing(path: Path) -> None:
+    assert not VAGUE & set(path.stem.split("_"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_nothing_is_pickled(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not PICKLES & set(imported(path))
+    assert "allow_pickle=True" not in text
+    assert "torch.load(" not in text or "weights_only=True" in text
+
+
+@pytest.mark.parametrize("path", SHORT, ids=name)
+def test_no_file_is_long(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").count("\n")
+    assert lines <= LONGEST, f"{name(path)} has {lines} lines: something in it wants a name of its own"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "print_" not in path.name], ids=name)
+def test_errors_are_raised_and_nothing_is_printed(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise):
+            assert "NotImplementedError" not in ast.dump(node), f"{name(path)}:{node.lineno}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", f"{name(path)}:{node.lineno}"
+        if isinstance(node, ast.ExceptHandler):
+            silent = all(isinstance(inner, ast.Pass) for inner in node.body)
+            assert not (silent and node.type is None), f"{name(path)}:{node.lineno} swallows everything"
+
+
+def test_stations_load_heavy_libraries_late() -> None:
+    assert loaded_by(modules("tasks", "sql")) <= {"pandas", "numba"}
+
+
+def test_the_command_line_loads_nothing_heavy_at_its_start() -> None:
+    assert loaded_by(["flows.command_line"]) <= {"typer"}
+
+
+def test_only_the_flow_itself_loads_prefect() -> None:
+    names = [module for module in modules("flows") if module != PREFECTS_OWN]
+    assert not loaded_by(names) & {"prefect", "torch", "great_expectations", "pyspark", "implicit"}
+    assert "prefect" in loaded_by([PREFECTS_OWN])
