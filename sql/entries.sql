@@ -4,7 +4,7 @@ SELECT
     u.user_index,
     i.item_index,
     CAST(
-        CASE WHEN p.strength > 0 THEN round(1 + {{ alpha }} * ln(1 + p.strength / 1000000.0), 6) ELSE 0 END
+        CASE WHEN p.strength > 0 THEN round(1 + {{ alpha }} * ln(1 + p.strength / 1e6), 6) ELSE 0 END
         AS FLOAT
     ) AS weight,
     p.strength > 0 AND u.trained AND i.trained AS trained

@@ -16,15 +16,16 @@ SELECT
     i.file_id,
     i.line,
     CASE
-        WHEN {{ positive or "TRUE" }} THEN CAST(round(
-            1000000 * coalesce(i.weight, 1)
+        -- at most a thousand million, so that no sum leaves 64 bits
+        WHEN {{ positive or "TRUE" }} THEN CAST(round(least(1e15,
+            1e6 * least(coalesce(i.weight, 1), 1e9)
 {% if event_weights %}
             * coalesce(w.strength, 1)
 {% endif %}
-{% if half_life_days %}
-            * power(0.5, ({{ until_micros }} - unix_micros(i.timestamp)) / (86400000000.0 * {{ half_life_days }}))
+{% if half_life_micros %}
+            * power(0.5, ({{ until_micros }} - unix_micros(i.timestamp)) / {{ half_life_micros }})
 {% endif %}
-        ) AS BIGINT)
+        )) AS BIGINT)
         ELSE CAST(0 AS BIGINT)
     END AS strength
 FROM interactions AS i

@@ -1,5 +1,5 @@
 -- The best of each segment and window among the items that may be recommended; equals by item id.
-SELECT segment, segment_value, window_days, rank, item_id, score / 1000000.0 AS score, users
+SELECT segment, segment_value, window_days, rank, item_id, score / 1e6 AS score, users
 FROM (
     SELECT
         p.segment,

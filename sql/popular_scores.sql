@@ -5,7 +5,7 @@ SELECT
     {{ window.days }} AS window_days,
     s.user_id,
     s.item_id,
-    CAST(round(1000000 * ln(1 + s.strength / 1000000.0)) AS BIGINT) AS score
+    CAST(round(1e6 * ln(1 + s.strength / 1e6)) AS BIGINT) AS score
 FROM (
 {% if window.days == 0 %}
     SELECT user_id, item_id, strength FROM pairs WHERE strength > 0

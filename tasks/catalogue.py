@@ -12,17 +12,13 @@ import pyarrow.parquet as pq
 
 from sql.engine import Engine, render
 from sql.landed_file import LandedFile, land_file
-from sql.landing import RawFile, positional
+from sql.landing import RawFile, SourceError, positional
 from tasks.configuration import Catalogue, Configuration
 from tasks.errors import InputError
 from tasks.source_files import fetch, find_one, redacted
 
 FALSE = ("0", "false", "f", "no", "n")
-ATTRIBUTES = pa.schema([
-    pa.field("id_text", pa.string()),
-    pa.field("name", pa.string()),
-    pa.field("value", pa.string()),
-])
+ATTRIBUTES = pa.schema([(name, pa.string()) for name in ("id_text", "name", "value")])
 
 
 @dataclass(frozen=True)
@@ -58,18 +54,17 @@ def make_catalogues(configuration: Configuration, engine: Engine, scratch: Path)
 
 
 def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, scratch: Path) -> CatalogueRows:
-    landed = _land(kind, catalogue, scratch)
+    try:
+        landed = _land(kind, catalogue, scratch)
+    except SourceError as error:
+        raise InputError(f"[{kind}s] {error}") from error
     if landed.path is None:
         raise InputError(f"[{kind}s] {redacted(str(catalogue.path))}: expected rows, got none")
     places = dict(zip(landed.columns, positional(landed.columns), strict=True))
     table = pq.read_table(landed.path)
     ids = table[places[str(catalogue.id)]]
-    main = pa.table({
-        "id_text": ids,
-        "line": table["line"],
-        "title": _column(table, places, catalogue.title),
-        "available": _available(table, places, catalogue.available),
-    })
+    title, available = _column(table, places, catalogue.title), _available(table, places, catalogue.available)
+    main = pa.table({"id_text": ids, "line": table["line"], "title": title, "available": available})
     folder = scratch / "catalogue"
     pq.write_table(main, folder / f"{kind}-rows.parquet")
     pq.write_table(_long(ids, table, places, catalogue), folder / f"{kind}-attributes.parquet")
@@ -99,7 +94,7 @@ def _column(table: pa.Table, places: Mapping[str, str], column: str | None) -> p
 
 def _available(table: pa.Table, places: Mapping[str, str], column: str | None) -> pa.ChunkedArray | pa.Array:
     if column is None:
-        return pa.array([True] * table.num_rows, pa.bool_())
+        return pa.repeat(pa.scalar(value=True), table.num_rows)
     said_no = pc.is_in(pc.utf8_lower(table[places[column]]), pa.array(FALSE))
     return pc.invert(said_no)
 
@@ -113,7 +108,7 @@ def _long(ids: pa.ChunkedArray, table: pa.Table, places: Mapping[str, str], cata
             lists = pc.split_pattern(values, catalogue.separator).combine_chunks()
             owners = ids.combine_chunks().take(pc.list_parent_indices(lists))
             values = pc.list_flatten(lists)
-        names = pa.array([name] * len(values), pa.string())
+        names = pa.repeat(pa.scalar(name, pa.string()), len(values))
         tables.append(pa.table([owners, names, values], schema=ATTRIBUTES))
     long = pa.concat_tables(tables)
     return long.filter(pc.and_(long["value"].is_valid(), pc.not_equal(long["value"], "")))
@@ -121,16 +116,17 @@ def _long(ids: pa.ChunkedArray, table: pa.Table, places: Mapping[str, str], cata
 
 def _from_events(kind: str, catalogue: Catalogue, engine: Engine, id_type: str) -> None:
     sql_type = "BIGINT" if id_type == "int64" else "STRING"
-    nothing = f"SELECT CAST(NULL AS {sql_type}) AS id, CAST(NULL AS STRING) AS {{}} WHERE 1 = 0"
+    nobody = f"CAST(NULL AS {sql_type}) AS id, CAST(NULL AS STRING) AS value"
     queries = [
         f"SELECT id, '{name}' AS name, value FROM ({_common(kind, attribute)}) AS c"
         for name, attribute in catalogue.attributes.items()
     ]
-    empty = f"SELECT CAST(NULL AS {sql_type}) AS id, CAST(NULL AS STRING) AS name, CAST(NULL AS STRING) AS value WHERE 1 = 0"
-    engine.materialise(f"{kind}_attributes", " UNION ALL ".join(queries) or empty)
+    nothing = f"SELECT {nobody}, CAST(NULL AS STRING) AS name WHERE 1 = 0"
+    engine.materialise(f"{kind}_attributes", " UNION ALL ".join(queries) or nothing)
     if kind == "item":
-        titles = _common(kind, catalogue.title) if catalogue.title else nothing.format("value")
-        engine.materialise("item_titles", f"SELECT id AS item_id, value AS title, TRUE AS available FROM ({titles}) AS c")
+        titles = _common(kind, catalogue.title) if catalogue.title else f"SELECT {nobody} WHERE 1 = 0"
+        titled = f"SELECT id AS item_id, value AS title, TRUE AS available FROM ({titles}) AS c"
+        engine.materialise("item_titles", titled)
 
 
 def _common(kind: str, attribute: str) -> str:

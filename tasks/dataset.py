@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -22,11 +21,19 @@ from tasks.errors import InputError
 from tasks.ingest_ledger import Ledger
 from tasks.tables import IdTypes
 
-if TYPE_CHECKING:
-    from models.dataset import Dataset
-
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-EVENT_COLUMNS = ("user_id", "item_id", "timestamp", "event_date", "event_type", "value", "weight", "session_id", "position")
+DAY_MICROS = 86_400_000_000
+EVENT_COLUMNS = (
+    "user_id",
+    "item_id",
+    "timestamp",
+    "event_date",
+    "event_type",
+    "value",
+    "weight",
+    "session_id",
+    "position",
+)
 
 
 @dataclass(frozen=True)
@@ -60,34 +67,42 @@ def make_events(
 
     `until` is in microseconds since 1970 UTC: the cut of a holdout.
     """
-    settings, source = configuration.dataset, configuration.source
-    end = end_of(as_of, source.time_zone)
-    since = None
-    if settings.history_days is not None:
-        since = end_of(as_of - timedelta(days=settings.history_days), source.time_zone)
     parts = ledger.parts((None, as_of.isoformat()))
     if parts:
         engine.parquet("interactions", parts)
     else:
         engine.table("interactions", _no_interactions(configuration))
-    engine.table(
-        "event_weights",
-        pa.table({
-            "event_type": pa.array(list(source.event_weights), pa.string()),
-            "strength": pa.array(list(source.event_weights.values()), pa.float64()),
-        }),
-    )
-    columns = {*EVENT_COLUMNS, *source.attributes}
-    values = {
+    weights = configuration.source.event_weights
+    types, strengths = pa.array(list(weights), pa.string()), pa.array(list(weights.values()), pa.float64())
+    engine.table("event_weights", pa.table({"event_type": types, "strength": strengths}))
+    values = _event_values(configuration, engine, as_of, until)
+    engine.view("events", render("events", {**values, "replaced": sorted(ledger.replaced())}))
+
+
+def _event_values(
+    configuration: Configuration, engine: Engine, as_of: date, until: int | None
+) -> dict[str, Any]:
+    """Return what the template `events` is filled with, for all of the interactions."""
+    settings, source = configuration.dataset, configuration.source
+    end = end_of(as_of, source.time_zone)
+    positive, half_life, since = settings.positive, settings.half_life_days, None
+    if positive is not None:
+        positive = portable(positive, {*EVENT_COLUMNS, *source.attributes}, engine.name, table="i")
+    if settings.history_days is not None:
+        since = end_of(as_of - timedelta(days=settings.history_days), source.time_zone)
+    return {
         "attributes": list(source.attributes),
-        "positive": portable(settings.positive, columns, engine.name, table="i") if settings.positive else None,
+        "positive": positive,
         "event_weights": bool(source.event_weights),
-        "half_life_days": settings.half_life_days,
-        "until_micros": min(end, until) if until is not None else end,
+        "half_life_micros": None if half_life is None else double(half_life * DAY_MICROS),
+        "until_micros": end if until is None else min(end, until),
         "since_micros": since,
-        "replaced": sorted(ledger.replaced()),
     }
-    engine.view("events", render("events", values))
+
+
+def double(number: float) -> str:
+    """Return a number as an SQL literal that both engines read as DOUBLE: 0.5 alone is a DECIMAL to them."""
+    return f"{number:.17e}"
 
 
 def _no_interactions(configuration: Configuration) -> pa.Table:
@@ -108,49 +123,51 @@ def _no_interactions(configuration: Configuration) -> pa.Table:
     return pa.schema([pa.field(name, types.get(name, pa.string())) for name in names]).empty_table()
 
 
-def build_dataset(configuration: Configuration, engine: Engine, folder: Path, scratch: Path) -> DatasetSummary:
+def build_dataset(
+    configuration: Configuration, engine: Engine, folder: Path, scratch: Path
+) -> DatasetSummary:
     """Write users, items, entries, sequences and attributes as Parquet under `folder`.
 
     The engine has the relation `events`.
     """
-    settings = configuration.dataset
     folder.mkdir(parents=True, exist_ok=True)
-    id_type = pa.int64() if configuration.source.item_id_type == "int64" else pa.string()
-    engine.table("blocked_items", pa.table({"item_id": blocked(configuration, id_type)}))
+    engine.table("blocked_items", pa.table({"item_id": blocked(configuration, id_types(configuration).item)}))
     catalogues = make_catalogues(configuration, engine, scratch)
     engine.write(render("pairs"), folder / "pairs")
     engine.parquet("pairs", parts_of(folder, "pairs"))
-    limits = settings.model_dump(include={"max_user_events", "min_user_items", "min_item_users"})
-    engine.materialise("user_totals", render("user_totals", limits))
-    engine.materialise("item_totals", render("item_totals", limits))
-    engine.number("users", "user_totals", "user_id", "user_index")
-    engine.number("items", "item_totals", "item_id", "item_index")
-    engine.write("SELECT * FROM users", folder / "users", ["user_index"])
-    engine.write("SELECT * FROM items", folder / "items", ["item_index"])
-    entries = render("entries", {"alpha": settings.alpha})
+    _number(configuration, engine, folder)
+    entries = render("entries", {"alpha": double(configuration.dataset.alpha)})
     engine.write(entries, folder / "entries", ["user_index", "item_index"])
     order = ["user_index", "timestamp", "position", "file_id", "line"]
     engine.write(render("sequences"), folder / "sequences", order)
-    for kind in ("user", "item"):
-        engine.write(f"SELECT * FROM {kind}_attributes", folder / f"{kind}_attributes", ["name", "id", "value"])
-    figures = engine.fetch("SELECT count(*) AS pairs, sum(events) AS events FROM pairs").to_pylist()[0]
-    matrix = read(folder, "entries", ["trained"])
+    for name in ("user_attributes", "item_attributes"):
+        engine.write(f"SELECT * FROM {name}", folder / name, ["name", "id", "value"])
     return DatasetSummary(
         users=rows(folder, "users"),
         items=rows(folder, "items"),
-        pairs=figures["pairs"],
-        trained_pairs=int(np.count_nonzero(matrix["trained"])),
-        events=int(figures["events"] or 0),
+        pairs=rows(folder, "pairs"),
+        trained_pairs=pc.sum(read(folder, "entries", ["trained"])["trained"]).as_py() or 0,
+        events=pc.sum(read(folder, "pairs", ["events"])["events"]).as_py() or 0,
         catalogues=catalogues,
     )
+
+
+def _number(configuration: Configuration, engine: Engine, folder: Path) -> None:
+    """Write users and items with their indices; the engine has `pairs` and the catalogues."""
+    limits = configuration.dataset.model_dump(include={"max_user_events", "min_user_items", "min_item_users"})
+    for kind in ("user", "item"):
+        engine.materialise(f"{kind}_totals", render(f"{kind}_totals", limits))
+        engine.number(f"{kind}s", f"{kind}_totals", f"{kind}_id", f"{kind}_index")
+        engine.write(f"SELECT * FROM {kind}s", folder / f"{kind}s", [f"{kind}_index"])
 
 
 def blocked(configuration: Configuration, id_type: pa.DataType) -> pa.Array:
     """Return the block list as ids of the type of the logs."""
     items = configuration.top_n.blocked_items
+    kind = int if id_type == pa.int64() else str
     try:
-        return pa.array([int(item) for item in items] if id_type == pa.int64() else [str(i) for i in items], id_type)
-    except ValueError as error:
+        return pa.array([kind(item) for item in items], id_type)
+    except (ValueError, OverflowError) as error:
         raise InputError(f"top_n.blocked_items: expected ids of type {id_type}: {error}") from None
 
 
@@ -168,61 +185,3 @@ def read(folder: Path, name: str, columns: list[str] | None = None) -> pa.Table:
     """Return one part of a dataset, its files in the order of their names."""
     paths = sorted(str(path) for path in parts_of(folder, name))
     return ds.dataset(paths, format="parquet").to_table(columns=columns)
-
-
-def load_dataset(folder: Path) -> Dataset:
-    """Return the training data of a dataset on disk, as arrays.
-
-    The matrix, CSR float32 (users, items), holds the weights of pairs that are trained on.
-    """
-    from models.dataset import Dataset
-
-    shape = (rows(folder, "users"), rows(folder, "items"))
-    entries = read(folder, "entries")
-    matrix = _matrix(entries.filter(entries["trained"]), shape)
-    return Dataset(matrix=matrix, sequences=_sequences(folder, shape[0]))
-
-
-def load_histories(folder: Path) -> Any:
-    """Return every known user's history, trained on or not: the weights of items that are trained on."""
-    from models.dataset import Histories
-
-    shape = (rows(folder, "users"), rows(folder, "items"))
-    entries = read(folder, "entries", ["user_index", "item_index", "weight"])
-    trained = read(folder, "items", ["trained"])["trained"].take(entries["item_index"])
-    counts = pc.and_(pc.greater(entries["weight"], 0), trained)
-    return Histories(_matrix(entries.filter(counts), shape), _sequences(folder, shape[0]))
-
-
-def load_seen(folder: Path) -> Any:
-    """Return every pair that ever met as CSR float32 (users, items) of ones."""
-    shape = (rows(folder, "users"), rows(folder, "items"))
-    seen = _matrix(read(folder, "entries"), shape)
-    seen.data[:] = 1
-    return seen
-
-
-def _sequences(folder: Path, n_users: int) -> Any:
-    from models.dataset import Sequences
-
-    events = read(folder, "sequences", ["user_index", "item_index", "timestamp"])
-    return Sequences(
-        _indptr(events["user_index"].to_numpy(), n_users),
-        np.ascontiguousarray(events["item_index"].to_numpy()),
-        events["timestamp"].cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(),
-    )
-
-
-def _matrix(entries: pa.Table, shape: tuple[int, int]) -> Any:
-    """Return sorted (user_index, item_index, weight) rows as CSR, without sorting or copying row by row."""
-    from scipy import sparse
-
-    columns = entries["item_index"].to_numpy()
-    indptr = _indptr(entries["user_index"].to_numpy(), shape[0]).astype(np.int32 if len(columns) < 2**31 else np.int64)
-    data = np.array(entries["weight"].to_numpy(), dtype=np.float32)
-    return sparse.csr_array((data, columns.astype(indptr.dtype), indptr), shape=shape)
-
-
-def _indptr(users: Any, n_users: int) -> Any:
-    counts = np.bincount(users, minlength=n_users) if len(users) else np.zeros(n_users, np.int64)
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.configuration import Configuration
-from tasks.dataset import load_dataset
+from tasks.dataset_arrays import load_dataset
 from tasks.errors import UserError
 from tasks.progress import Report, silent
+
+if TYPE_CHECKING:
+    from models.options import TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,9 @@ def train(
         If the model cannot be trained on this data; the message is the model's.
     """
     from models import artefact, registry
-    from models.base import ModelError, Progress, TrainingOptions
+    from models.base import ModelError
 
-    def progress(step: Progress) -> None:
-        figures = ", ".join(f"{key} {value:.4g}" for key, value in step.metrics.items())
-        report(f"{name}{': ' if figures else ''}{figures}", step.epoch, step.epochs)
-
-    options = TrainingOptions(
-        device=configuration.train.device,
-        seed=configuration.train.seed,
-        threads=configuration.engine.threads,
-        checkpoints=folder.with_name(f"{folder.name}-checkpoints"),
-        progress=progress,
-    )
+    options = _options(configuration, name, folder.with_name(f"{folder.name}-checkpoints"), report)
     try:
         model = registry.create(name, configuration.models.get(name, {}))
         model.fit(load_dataset(dataset), options)
@@ -58,3 +51,19 @@ def train(
         raise UserError(f"model {name} cannot be trained: {error}") from error
     device = str(model.report.get("device", "cpu"))
     return TrainedModel(name, folder, device, float(model.report.get("seconds", 0)), dict(model.report))
+
+
+def _options(configuration: Configuration, name: str, checkpoints: Path, report: Report) -> TrainingOptions:
+    from models.options import Progress, TrainingOptions
+
+    def progress(step: Progress) -> None:
+        figures = ", ".join(f"{key} {value:.4g}" for key, value in step.metrics.items())
+        report(f"{name}{': ' if figures else ''}{figures}", step.epoch, step.epochs)
+
+    return TrainingOptions(
+        device=configuration.train.device,
+        seed=configuration.train.seed,
+        threads=configuration.engine.threads,
+        checkpoints=checkpoints,
+        progress=progress,
+    )

@@ -1,4 +1,4 @@
-"""The station `popular_items`: what is popular, by window and segment; and the rankings of the fallback ladder."""
+"""The station `popular_items`: what is popular, by window and segment; and rankings to fall back on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from sql.engine import Engine, render
 from tasks.configuration import Configuration
 from tasks.dataset import id_types, parts_of
 from tasks.tables import POPULAR_ITEMS
-
 
 PARTS = {
     "pairs": "pairs",
@@ -31,10 +30,8 @@ def popular_items(configuration: Configuration, engine: Engine, as_of: date, dat
     settings = configuration.popular
     for relation, part in PARTS.items():
         engine.parquet(relation, parts_of(dataset, part))
-    windows = [
-        {"days": days, "after": f"'{(as_of - timedelta(days=days)).isoformat()}'"} for days in settings.windows
-    ]
-    engine.view("popular_scores", render("popular_scores", {"windows": windows}))
+    windows = [{"days": days, "after": f"'{as_of - timedelta(days=days)}'"} for days in settings.windows]
+    engine.materialise("popular_scores", render("popular_scores", {"windows": windows}))
     segments = {
         "user_segments": [name for name in settings.segments if name in configuration.users.attributes],
         "item_segments": [name for name in settings.segments if name in configuration.items.attributes],

@@ -1,32 +1,31 @@
-"""The station `recommendations`: exactly N items for every known user, from the model and the fallback ladder."""
+"""The station `recommendations`: exactly N items for every known user, by the model and the ladder."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks.configuration import Configuration, bytes_of
-from tasks.dataset import id_types, load_histories, load_seen, read
+from tasks.dataset import id_types, read
+from tasks.dataset_arrays import load_histories, load_seen
 from tasks.errors import InputError
+from tasks.ladder import Ladder, make_ladder
 from tasks.progress import Report, silent
 from tasks.table_writer import TableWriter
 from tasks.tables import SEEN_BEFORE
 
+if TYPE_CHECKING:
+    from models.dataset import Histories
+    from models.topn import TopN
 
-@dataclass(frozen=True)
-class Ladder:
-    """The fallback ladder of every user: rankings, each user's steps, and what each step is called."""
-
-    rankings: Any
-    steps: npt.NDArray[np.int32]
-    names: tuple[str, ...]
+Ints = npt.NDArray[np.int32]
+ROWS = 500_000  # written at a time: bounds what Arrow holds of long lists
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,16 @@ class Filled:
     users: int
     rows: int
     by_source: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Full lists of the users from `start` on, with the place in the sources and the reason of each row."""
+
+    start: int
+    top: TopN
+    origin: npt.NDArray[np.int8]
+    reasons: Ints
 
 
 def recommendations(
@@ -49,40 +58,22 @@ def recommendations(
         If N is larger than the catalogue, or a list stays short where shortage = "fail".
     """
     from models.artefact import load
-    from models.base import Factorised
-    from models.ladder import fill
 
-    settings = configuration.top_n
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
-    require_enough(settings.n, allowed)
+    require_enough(configuration.top_n.n, allowed)
     users = read(dataset, "users", ["user_id"])["user_id"].combine_chunks()
-    model, histories, seen = load(artefact), load_histories(dataset), load_seen(dataset)
-    exclude = None if settings.repeats else seen
-    ladder = make_ladder(configuration, dataset, allowed)
-    vectors = model.item_vectors() if isinstance(model, Factorised) else None
+    model, ladder = load(artefact), make_ladder(configuration, dataset, allowed)
     sources = pa.array([model.name, *ladder.names, SEEN_BEFORE])
-    by_source: Counter[str] = Counter()
+    counts = np.zeros(len(sources), dtype=np.int64)
     with TableWriter(staging, "recommendations", id_types(configuration)) as writer:
-        for start, top in model.iter_recommend(
-            histories,
-            settings.n,
-            exclude=exclude,
-            allowed=allowed,
-            block_bytes=bytes_of(settings.memory),
-            threads=configuration.engine.threads,
-        ):
-            stop = start + len(top.items)
-            rows = None if exclude is None else exclude[start:stop]
-            full, origin = fill(top, ladder.rankings, ladder.steps[start:stop], rows, settings.shortage == "repeat")
-            if (origin < 0).any():
-                raise InputError(_short(settings.n, int((origin < 0).any(axis=1).sum())))
-            why = _reasons(full.items, origin, histories.matrix[start:stop], vectors)
-            writer.write(_columns(users.slice(start, stop - start), items["item_id"], full, sources.take(origin.ravel()), why))
-            for place, count in zip(*np.unique(origin, return_counts=True), strict=True):
-                by_source[sources[int(place)].as_py()] += int(count)
-            report("recommendations", stop, len(users))
-    return Filled(len(users), writer.rows, dict(by_source))
+        for block in _blocks(configuration, dataset, model, ladder, allowed):
+            for columns in _columns(block, users, items["item_id"], sources):
+                writer.write(columns)
+            counts += np.bincount(block.origin.ravel(), minlength=len(sources))
+            report("recommendations", block.start + len(block.origin), len(users))
+    named = zip(sources.to_pylist(), counts.tolist(), strict=True)
+    return Filled(len(users), writer.rows, {name: count for name, count in named if count})
 
 
 def require_enough(n: int, allowed: npt.NDArray[np.bool_]) -> None:
@@ -94,70 +85,72 @@ def require_enough(n: int, allowed: npt.NDArray[np.bool_]) -> None:
         )
 
 
-def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArray[np.bool_]) -> Ladder:
-    """Return the ladder: the user's segment, recent popularity, popularity of all time, the whole catalogue."""
-    from models.ladder import Rankings
+def _blocks(
+    configuration: Configuration, dataset: Path, model: Any, ladder: Ladder, allowed: npt.NDArray[np.bool_]
+) -> Iterator[Block]:
+    """Yield full lists, block after block, in the order of the users."""
+    from models.ladder import fill
 
-    settings = configuration.popular
-    table = read(dataset, "ladder")
-    n_users = len(read(dataset, "users", ["user_index"]))
-    lists, places, names = [], [], []
-    if settings.fallback_segment is not None:
-        segment = table.filter(pc.equal(table["segment"], settings.fallback_segment))
-        values = sorted(set(segment["segment_value"].to_pylist()))
-        lists += [_ranked(segment.filter(pc.equal(segment["segment_value"], value))) for value in values]
-        places.append(_segment_of_users(configuration, dataset, values))
-        names.append(f"popular_{settings.fallback_segment}")
-    overall = table.filter(pc.equal(table["segment"], "all"))
-    for window in dict.fromkeys((settings.fallback_window, 0)):
-        places.append(np.full(n_users, len(lists), np.int32))
-        lists.append(_ranked(overall.filter(pc.equal(overall["window_days"], window))))
-        names.append("popular_all_time" if window == 0 else f"popular_{window}_days")
-    places.append(np.full(n_users, len(lists), np.int32))
-    lists.append(np.flatnonzero(allowed).astype(np.int32))
-    names.append("catalogue")
-    return Ladder(Rankings.of(lists), np.stack(places, axis=1).astype(np.int32), tuple(names))
-
-
-def _ranked(scores: pa.Table) -> npt.NDArray[np.int32]:
-    ordered = scores.sort_by([("score", "descending"), ("item_index", "ascending")])
-    return np.asarray(ordered["item_index"].to_numpy(), dtype=np.int32)
-
-
-def _segment_of_users(configuration: Configuration, dataset: Path, values: list[str]) -> npt.NDArray[np.int32]:
-    """Return the place of each user's segment value among `values`, -1 for none; the smallest of several."""
-    table = read(dataset, "user_attributes")
-    table = table.filter(pc.equal(table["name"], configuration.popular.fallback_segment))
-    table = table.group_by("id").aggregate([("value", "min")])
-    users = read(dataset, "users", ["user_id"])["user_id"]
-    owner = pc.index_in(users, table["id"])
-    value = table["value_min"].take(owner)
-    return np.asarray(pc.fill_null(pc.index_in(value, pa.array(values, pa.string())), -1).to_numpy(), dtype=np.int32)
+    settings, histories = configuration.top_n, load_histories(dataset)
+    exclude = None if settings.repeats else load_seen(dataset)
+    explain = _Explained.of(model, histories)
+    for start, top in model.iter_recommend(
+        histories,
+        settings.n,
+        exclude=exclude,
+        allowed=allowed,
+        block_bytes=bytes_of(settings.memory),
+        threads=configuration.engine.threads,
+    ):
+        own = slice(start, start + len(top.items))
+        seen, repeat = None if exclude is None else exclude[own], settings.shortage == "repeat"
+        full, origin = fill(top, ladder.rankings, ladder.steps[own], seen, repeat=repeat)
+        short = (origin < 0).any(axis=1)
+        if short.any():
+            raise InputError(
+                f"top_n.n = {settings.n} is more than {short.sum()} of the first {own.stop} users have left: "
+                "they have seen nearly everything that may be recommended. Lower top_n.n, or set "
+                'top_n.shortage = "repeat" or top_n.repeats = true'
+            )
+        yield Block(start, full, origin, explain.reasons(np.where(origin == 0, full.items, -1), own))
 
 
-def _reasons(items: Any, origin: Any, matrix: Any, vectors: Any) -> npt.NDArray[np.int32]:
-    from models.reasons import reasons
+@dataclass(frozen=True)
+class _Explained:
+    """Reasons, where a model has vectors of items to compare."""
 
-    if vectors is None:
-        return np.full(items.shape, -1, dtype=np.int32)
-    return reasons(np.where(origin == 0, items, -1).astype(np.int32), matrix, vectors)
+    histories: Histories
+    vectors: npt.NDArray[np.float32] | None
+
+    @classmethod
+    def of(cls, model: Any, histories: Histories) -> _Explained:
+        from models.base import Factorised
+
+        return cls(histories, model.item_vectors() if isinstance(model, Factorised) else None)
+
+    def reasons(self, items: Ints, users: slice) -> Ints:
+        from models.reasons import reasons
+
+        if self.vectors is None:
+            return np.full(items.shape, -1, dtype=np.int32)
+        return reasons(items.astype(np.int32), self.histories.matrix[users], self.vectors)
 
 
-def _columns(users: pa.Array, item_ids: pa.ChunkedArray, top: Any, source: pa.Array, why: Any) -> dict[str, Any]:
-    n_users, n = top.items.shape
-    reason = pa.array(why.ravel(), mask=why.ravel() < 0)
-    return {
-        "user_id": users.take(pa.array(np.repeat(np.arange(n_users), n))),
-        "rank": pa.array(np.tile(np.arange(1, n + 1, dtype=np.int32), n_users)),
-        "item_id": item_ids.take(pa.array(top.items.ravel())),
-        "score": pa.array(top.scores.ravel()),
-        "source": source,
-        "reason_item_id": item_ids.take(reason),
-    }
-
-
-def _short(n: int, users: int) -> str:
-    return (
-        f"top_n.n = {n} is more than {users} users have left: they have seen nearly everything that may be recommended. "
-        'Lower top_n.n, or set top_n.shortage = "repeat" or top_n.repeats = true'
-    )
+def _columns(
+    block: Block, users: pa.Array, item_ids: pa.ChunkedArray, sources: pa.Array
+) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a block as columns, some users at a time."""
+    n_users, n = block.origin.shape
+    step = max(1, ROWS // n)
+    for first in range(0, n_users, step):
+        own = slice(first, min(first + step, n_users))
+        why = block.reasons[own].ravel()
+        owners = np.repeat(np.arange(block.start + own.start, block.start + own.stop), n)
+        yield {
+            "user_id": users.take(pa.array(owners)),
+            "rank": pa.array(np.tile(np.arange(1, n + 1, dtype=np.int32), own.stop - own.start)),
+            "item_id": item_ids.take(pa.array(block.top.items[own].ravel())),
+            "score": pa.array(block.top.scores[own].ravel()),
+            "source": sources.take(pa.array(block.origin[own].ravel())),
+            "reason_item_id": item_ids.take(pa.array(why, mask=why < 0)),
+        }

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.configuration import Configuration
-from tasks.dataset import id_types, load_seen, read
+from tasks.configuration import Configuration, bytes_of
+from tasks.dataset import id_types, read
+from tasks.dataset_arrays import load_seen
+from tasks.ladder import make_ladder
 from tasks.progress import Report, silent
-from tasks.recommendations import make_ladder
 from tasks.table_writer import TableWriter
 
+if TYPE_CHECKING:
+    from models.topn import TopN
+
+Ints = npt.NDArray[np.int32]
+Allowed = npt.NDArray[np.bool_]
 BLOCK = 4096  # items
+ROWS = 500_000  # written at a time: bounds what Arrow holds of long lists
 
 
 def similar_items(
@@ -28,31 +35,31 @@ def similar_items(
     """
     from models.artefact import load
     from models.ladder import fill
+    from models.similarity import themselves
 
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
     n = min(configuration.top_n.similar, int(allowed.sum()) - 1)
     model, seen = load(artefact), load_seen(dataset)
     ladder = make_ladder(configuration, dataset, allowed)
-    popular = ladder.rankings
-    general = [place for place, name in enumerate(ladder.names) if name in ("popular_all_time", "catalogue")]
-    sources = pa.array([model.name, "co_occurrence", "popular_all_time", "catalogue"])
+    sources = pa.array([model.name, "co_occurrence", *ladder.names[-2:]])
+    step = max(1, min(BLOCK, ROWS // max(n, 1)))
     with TableWriter(staging, "similar_items", id_types(configuration)) as writer:
-        for start in range(0, len(items) if n > 0 else 0, BLOCK):
-            block = np.arange(start, min(start + BLOCK, len(items)), dtype=np.int32)
-            top, met = _most_similar(model, seen, block, n, allowed)
-            steps = np.tile(ladder.steps[0, general], (len(block), 1)).astype(np.int32)
-            full, origin = fill(top, popular, steps, _itself(block, len(items)), repeat=False)
-            origin = np.where(origin == 0, met, origin + 1)
-            writer.write(_columns(items["item_id"], block, full, sources.take(pa.array(origin.ravel()))))
+        for start in range(0, len(items) if n > 0 else 0, step):
+            block = np.arange(start, min(start + step, len(items)), dtype=np.int32)
+            top, met = _most_similar(model, seen, block, n, allowed, bytes_of(configuration.top_n.memory))
+            steps = np.tile(ladder.steps[0, -2:], (len(block), 1))
+            full, origin = fill(top, ladder.rankings, steps, themselves(block, len(items)), repeat=False)
+            source = sources.take(pa.array(np.where(origin == 0, met[:, None], origin + 1).ravel()))
+            writer.write(_columns(items["item_id"], block, full, source))
             report("similar_items", int(block[-1]) + 1, len(items))
     return writer.rows
 
 
-def _most_similar(
-    model: Any, seen: Any, block: npt.NDArray[np.int32], n: int, allowed: npt.NDArray[np.bool_]
-) -> tuple[Any, npt.NDArray[np.int8]]:
-    """Return the model's lists, those that it leaves empty from co-occurrence, and which is which (0, 1)."""
+def _most_similar(  # noqa: PLR0917
+    model: Any, seen: Any, block: Ints, n: int, allowed: Allowed, memory: int
+) -> tuple[TopN, Allowed]:
+    """Return the model's lists, those that it leaves empty from co-occurrence, and which are the latter."""
     from models.base import HasSimilarItems
     from models.similarity import co_occurring
     from models.topn import TopN
@@ -60,23 +67,18 @@ def _most_similar(
     top = TopN.empty(len(block), n)
     if isinstance(model, HasSimilarItems):
         top = model.similar_items(block, n, allowed=allowed)
-    empty = top.items[:, 0] < 0
-    met = np.zeros(top.items.shape, dtype=np.int8)
-    if empty.any():
-        other = co_occurring(seen, block[empty], n, allowed=allowed)
-        top.items[empty], top.scores[empty] = other.items, other.scores
-        met[empty] = 1
+    met = top.items[:, 0] < 0
+    rows = max(1, memory // (16 * len(allowed)))  # dense scores and what makes them, 16 bytes an item
+    empty = np.flatnonzero(met)
+    for start in range(0, len(empty), rows):
+        own = empty[start : start + rows]
+        other = co_occurring(seen, block[own], n, allowed=allowed)
+        top.items[own], top.scores[own] = other.items, other.scores
     return top, met
 
 
-def _itself(block: npt.NDArray[np.int32], n_items: int) -> Any:
-    from scipy import sparse
-
-    ones = np.ones(len(block), dtype=np.float32)
-    return sparse.csr_array((ones, block, np.arange(len(block) + 1)), shape=(len(block), n_items))
-
-
-def _columns(item_ids: pa.ChunkedArray, block: npt.NDArray[np.int32], top: Any, source: pa.Array) -> dict[str, Any]:
+def _columns(item_ids: pa.ChunkedArray, block: Ints, top: TopN, source: pa.Array) -> dict[str, Any]:
+    """Return the rows of a block as columns."""
     rows, n = top.items.shape
     return {
         "item_id": item_ids.take(pa.array(np.repeat(block, n))),
