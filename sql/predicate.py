@@ -41,13 +41,13 @@ def portable(text: str, columns: Collection[str], engine: str, table: str | None
             _plain(str(node.this), text)
         elif isinstance(node, e.Div | e.Mod):  # by zero is null in DuckDB and an error in Spark
             zero = e.Literal.number(0)
-            node.set("expression", e.Nullif(this=e.Paren(this=node.expression), expression=zero))
+            node.set("expression", e.Nullif(this=node.expression, expression=zero))
         elif not isinstance(node, ALLOWED) or node.args.get("query"):
             raise EngineError(
                 f"expected comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, lower, upper, "
                 f"trim, length, abs, coalesce, substring or regexp_like, got {node.key} in {text!r}"
             )
-    return tree.sql(dialect=engine)
+    return tree.sql(dialect=engine, comments=False)
 
 
 def _plain(value: str, text: str) -> None:

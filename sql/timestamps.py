@@ -35,13 +35,10 @@ def directives(pattern: str) -> Iterator[tuple[str, str, bool]]:
 
     A number alone may have fewer digits (8 for 08); beside another directive it may not.
     """
-    parts = re.findall(r"(%.)|([^%]+)", pattern.replace("%%", "%\0"))
+    parts = re.findall(r"(%[^%])|((?:[^%]|%%)+)", pattern)
     for place, (directive, text) in enumerate(parts):
-        if directive == "%\0":
-            yield "", "%", True
-            continue
         around = [*parts[max(place - 1, 0) : place], *parts[place + 1 : place + 2]]
-        yield directive, text, all(other[1] or other[0] == "%\0" for other in around)
+        yield directive, text.replace("%%", "%"), not any(other for other, _ in around)
 
 
 def time_regex(pattern: str) -> str:
