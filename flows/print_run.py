@@ -66,7 +66,7 @@ def print_metrics(record: RunRecord) -> None:
     names = dict.fromkeys(name for found in values.values() for name in found)
     known = [name for name in SHOWN if name in names] or list(names)[:4]
     best = sorted(values.items(), key=lambda model: (-model[1].get(known[0], 0.0), model[0]))
-    title = f"Measured on the last events, which the models had not seen ({rows[0]['users']:,} users)"
+    title = f"Measured on the last events, for {rows[0]['users']:,} users"
     out.print_table(
         ("model", *known), [(model, *(found.get(name) for name in known)) for model, found in best], title
     )

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.errors import StoreError
 from tasks.files import writing
 from tasks.ingest_ledger import now
-from tasks.store import Store, checked_date, read_json, write_json_atomically
+from tasks.store import Store, read_json, write_json_atomically
 
 SAMPLE_SECONDS = 0.1
 RECORDS = "????-??-??/*/run.json"
@@ -69,7 +69,7 @@ def today(time_zone: str) -> date:
 def new_run(store: Store, as_of: date) -> RunRecord:
     """Return the record of a new run; its id is the moment it started, and sorts."""
     moment = now()
-    taken = {path.name for path in (store.runs / str(checked_date(as_of))).glob("*")}
+    taken = {path.name for path in store.runs.glob("????-??-??/*")}
     run_id = moment.strftime("%Y%m%dT%H%M%SZ")
     number = 1
     while run_id in taken:

@@ -1,0 +1,127 @@
+"""A small shop for tests of whole nights: generated logs, a configuration that runs quickly, its store."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from tasks.configuration import Configuration, load
+from tasks.demo_logs import write_demo_logs
+from tasks.files import sha256_of
+from tasks.published import read_pointer, releases
+from tasks.run_record import RunRecord
+from tasks.store import Store, read_json
+
+FIRST = date(2026, 3, 2)
+SECOND = FIRST + timedelta(days=1)
+THIRD = FIRST + timedelta(days=2)
+TABLES = ("recommendations", "similar_items", "popular_items", "model_metrics", "validation_results")
+
+TEXT = """
+[store]
+path = "{store}"
+[engine]
+memory = "1GiB"
+threads = 1
+[source]
+path = "{logs}/events-*.csv"
+file_date = "%Y-%m-%d"
+event_weights = {{ view = 1.0, cart = 3.0, purchase = 5.0 }}
+[source.columns]
+user = "user_id"
+item = "item_id"
+timestamp = "event_time"
+event_type = "event_type"
+session = "session_id"
+[items]
+path = "{logs}/items.csv"
+id = "item_id"
+title = "title"
+attributes = {{ category = "category" }}
+[users]
+path = "{logs}/users.csv"
+id = "user_id"
+attributes = {{ country = "country" }}
+[top_n]
+n = 6
+similar = 4
+[popular]
+n = 20
+windows = [1, 7, 0]
+segments = ["country", "category"]
+fallback_window = 7
+fallback_segment = "country"
+[train]
+models = ["als", "popularity"]
+[evaluation]
+ks = [5]
+[models.als]
+factors = 8
+iterations = 3
+"""
+
+
+@dataclass(frozen=True)
+class Night:
+    """A configuration file, the logs it names, and its store."""
+
+    folder: Path
+    logs: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "nightshelf.toml"
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder / "store")
+
+    def configured(self, **overrides: Any) -> Configuration:
+        """Return the configuration; `top_n__n=5` replaces the key n in [top_n]."""
+        return load(self.config, {key.replace("__", "."): value for key, value in overrides.items()})
+
+    def copy(self, folder: Path) -> Night:
+        """Return another store with the same content, of the same logs."""
+        other = shop(folder, self.logs)
+        shutil.copytree(self.store.root, other.store.root)
+        return other
+
+    def pointed(self) -> str | None:
+        """Return the id of the release that readers are led to."""
+        pointer = read_pointer(self.store)
+        return pointer.release_id if pointer else None
+
+    def published(self) -> list[str]:
+        """Return the ids of all releases."""
+        return sorted(release.release_id for release in releases(self.store))
+
+    def hashes(self, release_id: str) -> dict[str, str]:
+        """Return the hash of each table of a release."""
+        folder = self.store.release(release_id)
+        return {name: sha256_of(folder / f"{name}.parquet") for name in TABLES}
+
+    def records(self) -> list[RunRecord]:
+        """Return the records of the runs on disk, the oldest first."""
+        paths = sorted(self.store.runs.glob("*/*/run.json"), key=lambda path: path.parent.name)
+        return [RunRecord.model_validate(read_json(path)) for path in paths]
+
+    def scratch(self) -> list[Path]:
+        """Return what engines and ingests left behind."""
+        return sorted(self.store.runs.glob(".*")) + sorted(self.store.root.glob(".*.tmp"))
+
+
+def shop(folder: Path, logs: Path, text: str = TEXT) -> Night:
+    """Write a configuration into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    night = Night(folder, logs)
+    night.config.write_text(text.format(store=night.store.root, logs=logs), encoding="utf-8")
+    return night
+
+
+def write_logs(folder: Path, start: date = FIRST, days: int = 4) -> Path:
+    """Write a few days of a small shop's logs."""
+    write_demo_logs(folder, start=start, days=days, users=60, items=40, events_per_day=200, seed=11)
+    return folder

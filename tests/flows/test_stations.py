@@ -1,0 +1,271 @@
+"""Whole nights without Prefect: what is published, what a second one does, what a bad one leaves alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from night_world import FIRST, SECOND, TABLES, THIRD, Night, shop, write_logs
+
+from flows.run_stations import directly, evaluate_only, ingest_only, run_night
+from tasks.errors import InputError, StoreError, ValidationFailed
+from tasks.ingest_ledger import Ledger
+from tasks.release import rollback
+from tasks.run_record import new_run
+
+STATIONS = [
+    "interactions",
+    "validation_results",
+    "dataset",
+    "popular_items",
+    "holdout",
+    "measure als",
+    "measure popularity",
+    "train als",
+    "recommendations",
+    "similar_items",
+    "release",
+]
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Return a store after the nights of the first two days, of logs that go on for two more."""
+    folder = tmp_path_factory.mktemp("nights")
+    night = shop(folder, write_logs(folder / "logs"))
+    for day in (FIRST, SECOND):
+        run_night(night.configured(), day)
+    return night
+
+
+@pytest.fixture
+def night(nights: Night, tmp_path: Path) -> Night:
+    """Return a copy of that store, to do with as one likes."""
+    return nights.copy(tmp_path / "shop")
+
+
+def rows(night: Night, release_id: str, sql: str) -> list[Any]:
+    """Answer a query over the tables of a release and the logs' own files."""
+    with duckdb.connect() as con:
+        for table in TABLES:
+            path = night.store.release(release_id) / f"{table}.parquet"
+            con.execute(f"CREATE VIEW {table} AS FROM read_parquet('{path}')")
+        return con.sql(sql).fetchall()
+
+
+@contextmanager
+def unchanged(night: Night) -> Iterator[None]:
+    """Expect that readers see what they saw before: pointer, releases, bytes of the tables."""
+    before = night.pointed(), night.published(), night.hashes(str(night.pointed()))
+    yield
+    assert (night.pointed(), night.published(), night.hashes(str(night.pointed()))) == before
+
+
+def failing_at(station: str, failure: BaseException) -> Callable[..., Any]:
+    """Return a step that fails inside one station, once its work is done."""
+
+    def step(name: str, work: Callable[[], Any]) -> Any:
+        result = directly(name, work)
+        if name == station:
+            raise failure
+        return result
+
+    return step
+
+
+def test_a_night_publishes_all_tables_and_records_every_station(nights: Night) -> None:
+    record = nights.records()[-1]
+    assert (record.state, record.message, record.warnings) == ("published", "", [])
+    assert [station.name for station in record.stations] == STATIONS
+    assert all(station.seconds >= 0 and station.peak_memory > 2**20 for station in record.stations)
+    assert record.release_id == nights.pointed() == f"{SECOND}-{record.run_id}"
+    assert set(nights.hashes(nights.pointed())) == set(TABLES)
+    assert nights.scratch() == []
+    total = record.station("interactions").facts["total"]
+    assert total["read"] == sum(total[name] for name in ("accepted", "excluded", "quarantined", "duplicates"))
+    assert (nights.store.data_docs(SECOND, record.run_id) / "index.html").is_file()
+
+
+def test_every_user_has_n_items_and_every_item_its_neighbours(nights: Night) -> None:
+    users, lists, shortest, distinct = rows(
+        nights,
+        nights.pointed(),
+        "SELECT count(*), sum(n), min(n), min(d) FROM "
+        "(SELECT count(*) AS n, count(DISTINCT item_id) AS d FROM recommendations GROUP BY user_id)",
+    )[0]
+    assert (lists, shortest, distinct) == (6 * users, 6, 6)
+    facts = nights.records()[-1].station("dataset").facts
+    assert users == facts["users"]
+    similar = rows(nights, nights.pointed(), "SELECT count(DISTINCT item_id) FROM similar_items")
+    assert similar == [(facts["items"],)]
+
+
+def test_a_second_night_takes_in_only_the_new_day(nights: Night) -> None:
+    first, second = (record.station("interactions").facts for record in nights.records())
+    assert (first["files_taken"], first["files_known"]) == (1, 0)
+    assert (second["files_taken"], second["files_known"]) == (1, 1)
+    assert second["total"]["read"] == first["total"]["read"] + second["arrived"]["read"]
+
+
+def test_nothing_after_the_date_is_used(nights: Night) -> None:
+    reading = "all_varchar = true, ignore_errors = true, null_padding = true"
+    counted = f"SELECT DISTINCT item_id FROM read_csv('{{}}', {reading})"
+    logs = sorted(nights.logs.glob("events-*.csv"))
+    seen = {item for log in logs[:2] for (item,) in duckdb.sql(counted.format(log)).fetchall() if item}
+    later = {
+        item for log in logs[2:] for (item,) in duckdb.sql(counted.format(log)).fetchall() if item
+    } - seen
+    assert later
+    named = rows(
+        nights,
+        nights.pointed(),
+        "SELECT item_id FROM recommendations UNION SELECT similar_item_id FROM similar_items "
+        "UNION SELECT item_id FROM similar_items UNION SELECT item_id FROM popular_items",
+    )
+    assert not later & {item for (item,) in named}
+
+
+def test_the_same_date_twice_gives_the_same_bytes(night: Night) -> None:
+    before = night.pointed()
+    again = run_night(night.configured(), SECOND)
+    assert again.release_id == night.pointed() != before
+    assert again.station("interactions").facts["files_taken"] == 0
+    assert night.hashes(again.release_id) == night.hashes(before)
+
+
+def test_one_run_from_nothing_gives_the_same_lists_as_night_after_night(
+    nights: Night, tmp_path: Path
+) -> None:
+    fresh = shop(tmp_path, nights.logs)
+    record = run_night(fresh.configured(), SECOND)
+    ours, theirs = fresh.hashes(record.release_id), nights.hashes(nights.pointed())
+    differing = {table for table in TABLES if ours[table] != theirs[table]}
+    assert differing <= {"validation_results"}  # which tells what arrived for the date from what was there
+
+
+def test_a_backfill_publishes_and_leaves_readers_where_they_are(night: Night) -> None:
+    run_night(night.configured(), THIRD)
+    pointed = night.pointed()
+    late = run_night(night.configured(), FIRST)
+    assert night.pointed() == pointed
+    assert late.release_id in night.published()
+    assert late.station("release").facts["active"] is False
+    assert (
+        night.hashes(late.release_id)["recommendations"]
+        == night.hashes(next(name for name in night.published() if name.startswith(str(FIRST))))[
+            "recommendations"
+        ]
+    )
+
+
+def test_a_closed_gate_stops_before_training_and_leaves_yesterday(night: Night) -> None:
+    with unchanged(night), pytest.raises(ValidationFailed, match=r"min_events.*100000|100,000"):
+        run_night(night.configured(gate__min_events=100_000), THIRD)
+    record = night.records()[-1]
+    assert record.state == "failed"
+    assert "100,000" in record.message
+    assert [station.name for station in record.stations] == ["interactions"]
+    folder = night.store.run(THIRD, record.run_id)
+    assert (folder / "staging" / "validation_results.parquet").is_file()
+    assert (folder / "data_docs" / "index.html").is_file()
+    assert not (folder / "models").exists()
+    assert night.scratch() == []
+
+
+@pytest.mark.parametrize("station", ["interactions", "popular_items", "train als", "similar_items"])
+def test_a_station_that_raises_leaves_yesterday_and_says_why(night: Night, station: str) -> None:
+    with unchanged(night), pytest.raises(ZeroDivisionError):
+        run_night(night.configured(), THIRD, step=failing_at(station, ZeroDivisionError("a defect")))
+    record = night.records()[-1]
+    assert (record.state, record.message, record.release_id) == ("failed", "a defect", None)
+    assert [done.name for done in record.stations] == STATIONS[: STATIONS.index(station)]
+    assert night.scratch() == []
+    assert run_night(night.configured(), THIRD).release_id == night.pointed()
+
+
+def test_a_library_cannot_end_the_night_in_silence(night: Night) -> None:
+    def ending(name: str, work: Any) -> Any:
+        guard, (store, _) = work.func, work.args  # the station is replaced inside its guard
+        return guard(store, lambda: sys.exit(0)) if name == "dataset" else work()
+
+    with unchanged(night), pytest.raises(RuntimeError, match="ended the program with exit code 0"):
+        run_night(night.configured(), THIRD, step=ending)
+    assert night.records()[-1].state == "failed"
+
+
+def test_ctrl_c_is_recorded_and_releases_the_store(night: Night) -> None:
+    with unchanged(night), pytest.raises(KeyboardInterrupt):
+        run_night(night.configured(), THIRD, step=failing_at("dataset", KeyboardInterrupt()))
+    assert night.records()[-1].message == "KeyboardInterrupt"
+    with night.store.lock("afterwards"):
+        assert night.scratch() == []
+
+
+def test_a_second_run_is_refused_and_told_who_holds_the_store(night: Night) -> None:
+    with unchanged(night), night.store.lock("run for 1999-12-31"):
+        for second in (run_night, evaluate_only, ingest_only):
+            with pytest.raises(StoreError, match=rf"pid {os.getpid()} .*run for 1999-12-31"):
+                second(night.configured(), THIRD)
+    assert len(night.records()) == 2
+
+
+def test_readers_can_go_back_a_night_and_the_next_night_goes_on(night: Night) -> None:
+    yesterday = next(name for name in night.published() if name.startswith(str(FIRST)))
+    assert rollback(night.store).release_id == night.pointed() == yesterday
+    assert run_night(night.configured(), THIRD).release_id == night.pointed()
+    assert rollback(night.store).release_id == yesterday
+
+
+def test_evaluating_and_taking_in_publish_nothing(night: Night) -> None:
+    with unchanged(night):
+        record = evaluate_only(night.configured(), THIRD)
+        done = ingest_only(night.configured(), THIRD)
+    assert record.state == "measured"
+    assert [station.name for station in record.stations] == STATIONS[: STATIONS.index("train als")]
+    assert (done.taken, done.known) == (0, 3)
+    assert done.total == Ledger.read(night.store).counts()
+
+
+def test_the_last_runs_are_kept_whatever_became_of_them(night: Night) -> None:
+    dead = new_run(night.store, FIRST)  # a process that died left it running, and its engine's scratch
+    left = night.store.runs / ".engine-0badcafe"
+    (left / "spill").mkdir(parents=True)
+    evaluate_only(night.configured(store__keep_runs=3), SECOND)
+    states = {record.run_id: record.state for record in night.records()}
+    assert len(states) == 3
+    assert states[dead.run_id] == "interrupted"
+    assert list(states.values())[-1] == "measured"
+    assert night.scratch() == []
+    with pytest.raises(ValidationFailed):
+        run_night(night.configured(store__keep_runs=1, gate__min_events=100_000), SECOND)
+    assert [record.state for record in night.records()] == ["failed"]
+    assert not list(night.store.runs.glob(f"{FIRST}"))  # no empty folder of a date either
+
+
+def test_a_damaged_record_of_an_old_run_stops_nothing(night: Night) -> None:
+    old = night.store.runs / str(FIRST) / "20000101T000000Z"
+    old.mkdir()
+    (old / "run.json").write_text("{")
+    ingest_only(night.configured(), THIRD)
+    evaluate_only(night.configured(store__keep_runs=1), THIRD)
+    assert not old.exists()
+
+
+def test_a_changed_file_is_refused_until_asked_for(night: Night, tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    shutil.copytree(night.logs, logs)
+    moved = shop(tmp_path / "moved", logs)
+    assert ingest_only(moved.configured(), SECOND).taken == 2
+    changed = logs / f"events-{SECOND}.csv"
+    lines = changed.read_text(encoding="utf-8").splitlines(keepends=True)
+    changed.write_text("".join(lines[:-1]), encoding="utf-8")
+    with pytest.raises(InputError, match="changed since it was taken in"):
+        ingest_only(moved.configured(), SECOND)
+    assert ingest_only(moved.configured(), SECOND, replace_changed=True).counts.read > 0
