@@ -48,14 +48,15 @@ def bars() -> Iterator[Report]:
 
 def logged(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Report:
     """Return a report that logs the start of each piece of work, its end, and now and then between."""
-    last = {"doing": "", "at": 0.0}
+    doing_last, at = "", 0.0
 
     def report(doing: str, done: float, of: float) -> None:
+        nonlocal doing_last, at
         moment, kind = time.monotonic(), doing.partition(":")[0]
         finished = of > 0 and done >= of
-        if kind == last["doing"] and not finished and moment - float(last["at"]) < SECONDS:
+        if kind == doing_last and not finished and moment - at < SECONDS:
             return
-        last["doing"], last["at"] = kind, moment
+        doing_last, at = kind, moment
         log.info("%s", f"{doing} ({done:.0f} of {of:.0f})" if of else doing)
 
     return report
