@@ -16,14 +16,17 @@ SELECT
     i.file_id,
     i.line,
     CASE
-        -- at most a thousand million, so that no sum leaves 64 bits
+        -- the decay in millionths, too: engines differ in the last bit of a power; and at most a thousand
+        -- million, so that no sum leaves 64 bits
         WHEN {{ positive or "TRUE" }} THEN CAST(round(least(1e15,
-            1e6 * least(coalesce(i.weight, 1), 1e9)
+            least(coalesce(i.weight, 1), 1e9)
 {% if event_weights %}
             * coalesce(w.strength, 1)
 {% endif %}
 {% if half_life_micros %}
-            * power(0.5, ({{ until_micros }} - unix_micros(i.timestamp)) / {{ half_life_micros }})
+            * round(1e6 * power(0.5, ({{ until_micros }} - unix_micros(i.timestamp)) / {{ half_life_micros }}))
+{% else %}
+            * 1e6
 {% endif %}
         )) AS BIGINT)
         ELSE CAST(0 AS BIGINT)
