@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -92,10 +93,8 @@ class DuckDBEngine:
 
     def execute(self, query: str, values: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
         """Run a statement; what DuckDB refuses becomes an EngineError."""
-        try:
+        with _duckdb_errors():
             return self._connection.execute(query, list(values))
-        except duckdb.Error as error:
-            raise EngineError(f"DuckDB: {error}") from error
 
     def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
         """Read raw files into relations of text with file_id and line, several files at a time."""
@@ -157,12 +156,19 @@ class DuckDBEngine:
 
     def fetch(self, query: str) -> pa.Table:
         """Return a query's rows as an Arrow table."""
-        try:
+        with _duckdb_errors():
             return self._connection.sql(query).to_arrow_table()
-        except duckdb.Error as error:
-            raise EngineError(f"DuckDB: {error}") from error
 
     def close(self) -> None:
         """Close the database and remove the scratch folder."""
         self._connection.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def _duckdb_errors() -> Iterator[None]:
+    """Turn what DuckDB refuses into an EngineError of one line: its message, without the query."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise EngineError(f"DuckDB: {str(error).splitlines()[0]}") from error

@@ -17,6 +17,7 @@ from typing import IO, Any
 from sql.engine import EngineError, EngineMissing
 
 JAVA_NEEDED = 17
+OF_ONE_RUN = ("spark.local.dir", "spark.sql.warehouse.dir")  # Java outlives the session
 ROOT = Path(__file__).parent.parent
 SECRET = re.compile(r"(?i)secret|password|token|credential|\.key$")
 
@@ -120,6 +121,6 @@ def _gateway(properties: Mapping[str, str], chatter: IO[bytes]) -> Any:
     from pyspark import SparkConf
     from pyspark.java_gateway import launch_gateway
 
-    told = [(key, value) for key, value in properties.items() if not SECRET.search(key)]
+    told = [pair for pair in properties.items() if pair[0] not in OF_ONE_RUN and not SECRET.search(pair[0])]
     conf = SparkConf(loadDefaults=False).setAll(told)
     return launch_gateway(conf, {"stdout": chatter, "stderr": chatter})  # type: ignore[no-untyped-call]

@@ -105,7 +105,7 @@ def redacted(address: str) -> str:
 
     Of the latter remains a hash, so that two addresses stay two, and no name looks like a glob.
     """
-    address = re.sub(r"(?<=://)[^/@\s]*@", "", address)
+    address = re.sub(r"(?<=://)[^/\s]*@", "", address)
     return re.sub(r"(?<=\S)(?<![?])[?]([^\s'\"?]+)", _hashed, address) if "://" in address else address
 
 

@@ -23,10 +23,7 @@ ZONES = (
     "Europe/Dublin",
 )
 DAYS = ((3, 9), (3, 30), (4, 6), (10, 5), (10, 26), (11, 2))
-SWITCHES = [
-    datetime(2025, month, day)
-    for month, day in ((3, 9), (3, 30), (4, 6), (10, 5), (10, 26), (11, 2))  # noqa: DTZ001
-]
+SWITCHES = [datetime(2025, month, day) for month, day in DAYS]  # noqa: DTZ001
 LOCAL = sorted(day + timedelta(minutes=15 * quarter) for day in SWITCHES for quarter in range(20))
 
 ISO = {
