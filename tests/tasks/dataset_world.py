@@ -37,7 +37,7 @@ PARTS = ("users", "items", "entries", "sequences", "user_attributes", "item_attr
 class Shop:
     """Logs in a folder with a store beside it; `sections` are those of the configuration."""
 
-    def __init__(self, folder: Path, engine, **sections) -> None:
+    def __init__(self, folder: Path, engine, /, **sections) -> None:
         self.folder, self.engine, self.sections = folder, engine, sections
         self.store = Store(folder / "store").create()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
