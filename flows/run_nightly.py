@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -53,7 +54,7 @@ def as_task(name: str, station: Callable[[], T]) -> T:
     as_named = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
     state = as_named(guarded)(return_state=True)
     if refused:
-        raise refused[0]
+        raise refused.pop()  # Prefect keeps the task: what it holds, and the error its frames, would stay
     return state.result()  # type: ignore[no-any-return]
 
 
@@ -107,6 +108,8 @@ def run_with_prefect(
 ) -> tuple[RunRecord | None, str]:
     """Run the flow in this process; return the record, or None and why it failed."""
     token = REPORT.set(report)
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_is_news)
     try:
         state: State[RunRecord] = nightly(str(config), as_of, **options, return_state=True)  # type: ignore[assignment]
     finally:
@@ -114,3 +117,8 @@ def run_with_prefect(
     if state.is_completed():
         return state.result(), ""
     return None, state.message or "the flow run failed"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a line of Prefect's log says more than the message that the command ends with."""
+    return not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))

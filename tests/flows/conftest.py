@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,14 @@ def root(world: World) -> Path:
 @pytest.fixture
 def fresh(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """Start the one Prefect server of a test session, on a database of its own; return its address."""
+    import_module("flows.run_nightly")  # what it sets must be set before Prefect is imported
+    from prefect.settings import get_current_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=240):
+        yield str(get_current_settings().api.url)

@@ -1,0 +1,112 @@
+"""The Prefect flow on a real server: its task runs, its failures, its dates."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from night_world import FIRST, Night, shop, write_logs
+
+pytestmark = pytest.mark.prefect
+
+STATIONS = ["interactions", "validation_results", "dataset", "popular_items"]
+STATIONS += ["measure als", "measure popularity", "train als", "recommendations", "similar_items", "release"]
+
+
+@pytest.fixture(scope="module")
+def tonight(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Return a shop whose logs end yesterday."""
+    folder = tmp_path_factory.mktemp("tonight")
+    yesterday = datetime.now(ZoneInfo("UTC")).date() - timedelta(days=1)
+    return shop(folder, write_logs(folder / "logs", yesterday, days=2))
+
+
+def runs_of(flow_run_id: uuid.UUID) -> tuple[Any, list[Any]]:
+    """Return a flow run and its task runs, as the server knows them."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        only = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+        return client.read_flow_run(flow_run_id), client.read_task_runs(flow_run_filter=only)
+
+
+def test_the_flow_publishes_yesterday_and_its_tasks_are_the_stations(
+    prefect_server: str, tonight: Night
+) -> None:
+    from flows.run_nightly import nightly, yesterday
+
+    expected = {yesterday(tonight.configured())}
+    state = nightly(str(tonight.config), return_state=True)
+    expected.add(yesterday(tonight.configured()))
+    assert state.is_completed(), state.message
+    record = state.result()
+    assert record.as_of in expected
+    assert record.release_id == tonight.pointed()
+    run, tasks = runs_of(state.state_details.flow_run_id)
+    assert run.name == "nightly yesterday"
+    assert {task.name for task in tasks} == {*STATIONS, "holdout"}
+    assert {task.state_name for task in tasks} == {"Completed"}
+
+
+def test_a_mistake_of_the_user_fails_the_run_with_its_message_alone(
+    prefect_server: str, tonight: Night, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from flows.run_nightly import run_with_prefect
+    from tasks.progress import silent
+
+    fresh = shop(tmp_path / "shop", tonight.logs)
+    long_ago = date(1999, 12, 31)
+    record, message = run_with_prefect(fresh.config, long_ago, silent)
+    assert record is None
+    assert "1999-12-31" in message
+    assert fresh.published() == []
+    assert fresh.records()[-1].state == "failed"
+    printed = capfd.readouterr().err
+    assert "Traceback" not in printed
+    assert "Finished in state" not in printed
+
+
+def test_the_failed_task_is_the_station_that_refused(
+    prefect_server: str, tonight: Night, tmp_path: Path
+) -> None:
+    from flows.run_nightly import nightly
+
+    fresh = shop(tmp_path / "shop", tonight.logs)
+    (fresh.folder / "nightshelf.toml").write_text(
+        fresh.config.read_text(encoding="utf-8").replace("/events-*.csv", "/nothing-*.csv"), encoding="utf-8"
+    )
+    state = nightly(str(fresh.config), FIRST, return_state=True)
+    assert state.is_failed()
+    assert "no files there" in state.message
+    _, tasks = runs_of(state.state_details.flow_run_id)
+    assert [(task.name, task.state_name) for task in tasks] == [("interactions", "Failed")]
+    assert tasks[0].state.message == state.message
+    assert fresh.pointed() is None
+
+
+def test_a_defect_fails_the_run_too(prefect_server: str, tonight: Night, tmp_path: Path) -> None:
+    from flows.run_nightly import nightly
+
+    state = nightly(str(tonight.config), "not a date", return_state=True)  # type: ignore[arg-type]
+    assert state.is_failed()
+    state = nightly(str(tmp_path / "none.toml"), FIRST, return_state=True)
+    assert state.is_failed()
+    assert state.message.endswith("none.toml: cannot read the configuration: No such file or directory")
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])  # a day apart, or two
+def test_yesterday_is_that_of_the_source(tonight: Night, tmp_path: Path, zone: str) -> None:
+    from flows.run_nightly import yesterday
+
+    there = shop(tmp_path / "shop", tonight.logs)
+    text = there.config.read_text(encoding="utf-8")
+    there.config.write_text(text.replace("[source]\n", f'[source]\ntime_zone = "{zone}"\n'), encoding="utf-8")
+    expected = {datetime.now(ZoneInfo(zone)).date() - timedelta(days=1)}
+    found = yesterday(there.configured())
+    expected.add(datetime.now(ZoneInfo(zone)).date() - timedelta(days=1))
+    assert found in expected
