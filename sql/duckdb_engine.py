@@ -76,7 +76,10 @@ class DuckDBEngine:
         folder.mkdir(parents=True, exist_ok=True)
         database = folder / "engine.duckdb"
         database.unlink(missing_ok=True)
-        self._connection = duckdb.connect(str(database))
+        try:
+            self._connection = duckdb.connect(str(database))
+        except duckdb.Error as error:
+            raise EngineError(f"DuckDB: {error}") from error
         for setting, value in {
             "memory_limit": f"{max(memory_bytes // 2**20, 128)}MiB",
             "threads": str(max(threads, 1)),
@@ -87,9 +90,9 @@ class DuckDBEngine:
             "enable_progress_bar": "false",
             "enable_object_cache": "false",
         }.items():
-            self._connection.execute(f"SET {setting} = '{value.replace(chr(39), chr(39) * 2)}'")
+            self.execute(f"SET {setting} = '{value.replace(chr(39), chr(39) * 2)}'")
         for macro in SPARK_NAMES:
-            self._connection.execute(f"CREATE MACRO {macro}")
+            self.execute(f"CREATE MACRO {macro}")
 
     def execute(self, query: str, values: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
         """Run a statement; what DuckDB refuses becomes an EngineError."""

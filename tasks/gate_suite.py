@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -44,7 +45,8 @@ def judge(
             batch_parameters={"dataframe": frame}, result_format=FORMAT, run_id=run_id
         )
         holds |= _answers(mine, result)
-    context.build_data_docs()
+    with _swallowing_nothing():
+        context.build_data_docs()
     return holds
 
 
@@ -84,6 +86,27 @@ def _main_with_a_file() -> Iterator[None]:
         yield
     finally:
         del main.__file__
+
+
+@contextmanager
+def _swallowing_nothing() -> Iterator[None]:
+    """Raise what its site builder only logs, with a stack, before it goes on without the page."""
+    swallowed: list[BaseException] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        error = sys.exc_info()[1]  # the logger is called where the error was caught
+        if error is not None and record.levelno >= logging.ERROR:
+            swallowed.append(error)
+        return error is None
+
+    log = logging.getLogger("great_expectations.render.renderer.site_builder")
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)
+    if swallowed:
+        raise swallowed[0]
 
 
 def _context(site: Path) -> Any:
