@@ -88,7 +88,7 @@ def interactions_station(night: Night, engine: Engine, replace_changed: bool, re
 
 def validation_station(night: Night, engine: Engine) -> Result:
     """Let the gate judge the interactions; its checks are written before it may refuse."""
-    from tasks.validation_results import Check, GateClosed, arrived_for, quarantine_examples, validate
+    from tasks.validation_results import Check, GateClosedError, arrived_for, quarantine_examples, validate
 
     def write(checks: list[Check]) -> None:
         with TableWriter(night.staging, "validation_results", id_types(night.configuration)) as writer:
@@ -108,7 +108,7 @@ def validation_station(night: Night, engine: Engine) -> Result:
             arrived=arrived_for(ledger, night.as_of),
             examples=lambda: quarantine_examples(ledger, engine),
         )
-    except GateClosed as veto:
+    except GateClosedError as veto:
         write(veto.checks)
         raise
     write(checks)

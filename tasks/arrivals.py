@@ -111,7 +111,7 @@ def _require_all_there(ledger: Ledger, here: set[str]) -> None:
     gone = [file.address for file in known if file.address not in here]
     if gone:
         raise InputError(
-            f"--rebuild takes every file in again, but {len(gone)} that were taken in are not there any more, "
+            f"--rebuild takes every file in again, but {len(gone)} taken in before are not there any more, "
             f"such as {gone[0]}: bring them back, or start with another [store] path"
         )
 

@@ -1,4 +1,4 @@
-"""docs/configuration.md, written from the configuration's own classes: `python -m tasks.configuration_reference`."""
+"""docs/configuration.md, from the configuration itself: `python -m tasks.configuration_reference`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from tasks.configuration import Configuration
 
 INTRODUCTION = """# Configuration
 
-One TOML file. An unknown key or a bad value is an error that names what was expected, what came and what is known.
-Relative paths are relative to the file's own folder; `${NAME}` and `${NAME:-default}` are taken from the environment.
-`deployments/` holds complete examples: `demo.toml`, `online-retail.toml`, `movielens-1m.toml`, `movielens-small.toml`.
+One TOML file. An unknown key or a bad value is an error that names what was expected, what came and what
+is known. Relative paths are relative to the file's own folder; `${NAME}` and `${NAME:-default}` are taken
+from the environment. `deployments/` holds complete examples: `demo.toml`, `online-retail.toml`,
+`movielens-1m.toml`, `movielens-small.toml`.
 
-Predicates (`where`, `positive`) are SQL over the columns of an interaction: user_id, item_id, timestamp, event_date,
-event_type, value, weight, session_id, position and the attributes of `[source.attributes]`. They are parsed and checked:
-comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, lower, upper, trim, length, abs, coalesce, substring
-and regexp_like; nothing else.
+Predicates (`where`, `positive`) are SQL over the columns of an interaction: user_id, item_id, timestamp,
+event_date, event_type, value, weight, session_id, position and the attributes of `[source.attributes]`.
+They are parsed and checked: comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, lower,
+upper, trim, length, abs, coalesce, substring and regexp_like; nothing else.
 
 This page is written by `python -m tasks.configuration_reference`.
 """
@@ -70,24 +71,22 @@ def rows(model: type[BaseModel]) -> Iterator[str]:
         yield f"| {key} | {kind(field.annotation)} | {default} | {field.description or ''} |"
 
 
+NAMES = {Path: "path", str: "text", int: "whole number", float: "number", bool: "true or false"}
+
+
 def kind(annotation: Any) -> str:
     """Return a type as people write it."""
     origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Annotated:
-        return kind(inner[0])
     if origin is Literal:
         return " or ".join(f"`{one}`" for one in inner)
     if origin in (Union, UnionType):
         return " or ".join(kind(one) for one in inner if one is not type(None))
-    if origin is tuple:
-        return f"list of {kind(inner[0])}"
-    if origin is dict:
-        return f"table of {kind(inner[1])}"
+    if origin in (tuple, dict):
+        return f"list of {kind(inner[0])}" if origin is tuple else f"table of {kind(inner[1])}"
+    annotation = inner[0] if origin is Annotated else annotation
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "table of " + ", ".join(annotation.model_fields)
-    return {Path: "path", str: "text", int: "whole number", float: "number", bool: "true or false"}.get(
-        annotation, getattr(annotation, "__name__", str(annotation))
-    )
+    return NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
 def shown(value: Any) -> str:

@@ -18,7 +18,7 @@ class InputError(UserError):
     """The interaction logs or a catalogue cannot be read as configured."""
 
 
-class ValidationFailed(UserError):
+class ValidationFailedError(UserError):
     """An expectation of the validation gate failed; nothing was trained or published."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sql.engine import Engine, render
 from tasks.configuration import Configuration
 from tasks.data_docs import finish_data_docs
-from tasks.errors import ValidationFailed
+from tasks.errors import ValidationFailedError
 from tasks.expectations import ARRIVED, Expectation, expectations, quarantine_rules
 from tasks.gate_suite import judge
 from tasks.ingest_ledger import Counts, Ledger
@@ -37,7 +37,7 @@ class Check:
     rows_failed: int
 
 
-class GateClosed(ValidationFailed):
+class GateClosedError(ValidationFailedError):
     """The gate's veto: `checks` are all its results, `index` is the first of the pages about them."""
 
     def __init__(self, message: str, checks: Sequence[Check], index: Path) -> None:
@@ -65,7 +65,7 @@ def validate(
 
     Raises
     ------
-    GateClosed
+    GateClosedError
         If a check failed: one line for each. The pages are written by then.
     ConfigurationError
         If [gate] does not fit the interactions.
@@ -83,7 +83,7 @@ def validate(
         head = (
             f"{as_of}: {len(failed)} of the gate's expectations failed, so nothing was trained or published"
         )
-        raise GateClosed("\n".join([f"{head} (see {index})", *lines]), checks, index)
+        raise GateClosedError("\n".join([f"{head} (see {index})", *lines]), checks, index)
     return checks
 
 

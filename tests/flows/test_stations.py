@@ -15,7 +15,7 @@ import pytest
 from night_world import FIRST, SECOND, TABLES, THIRD, Night, shop, write_logs
 
 from flows.run_stations import directly, evaluate_only, ingest_only, run_night
-from tasks.errors import InputError, StoreError, ValidationFailed
+from tasks.errors import InputError, StoreError, ValidationFailedError
 from tasks.ingest_ledger import Ledger
 from tasks.release import rollback
 from tasks.run_record import new_run
@@ -166,7 +166,7 @@ def test_a_backfill_publishes_and_leaves_readers_where_they_are(night: Night) ->
 
 
 def test_a_closed_gate_stops_before_training_and_leaves_yesterday(night: Night) -> None:
-    with unchanged(night), pytest.raises(ValidationFailed, match=r"min_events.*100000|100,000"):
+    with unchanged(night), pytest.raises(ValidationFailedError, match=r"min_events.*100000|100,000"):
         run_night(night.configured(gate__min_events=100_000), THIRD)
     record = night.records()[-1]
     assert record.state == "failed"
@@ -243,7 +243,7 @@ def test_the_last_runs_are_kept_whatever_became_of_them(night: Night) -> None:
     assert states[dead.run_id] == "interrupted"
     assert list(states.values())[-1] == "measured"
     assert night.scratch() == []
-    with pytest.raises(ValidationFailed):
+    with pytest.raises(ValidationFailedError):
         run_night(night.configured(store__keep_runs=1, gate__min_events=100_000), SECOND)
     assert [record.state for record in night.records()] == ["failed"]
     assert not list(night.store.runs.glob(f"{FIRST}"))  # no empty folder of a date either

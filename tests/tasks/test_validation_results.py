@@ -15,13 +15,13 @@ import pytest
 from sql.duckdb_engine import DuckDBEngine
 from tasks.configuration import Configuration
 from tasks.dataset import make_events
-from tasks.errors import ConfigurationError, ValidationFailed
+from tasks.errors import ConfigurationError, ValidationFailedError
 from tasks.ingest_ledger import Counts, Ledger
 from tasks.interactions import ingest
 from tasks.profile import make_profile
 from tasks.store import Store
 from tasks.tables import IdTypes, table
-from tasks.validation_results import Check, GateClosed, arrived_for, quarantine_examples, validate
+from tasks.validation_results import Check, GateClosedError, arrived_for, quarantine_examples, validate
 
 AS_OF = date(2026, 3, 9)  # a Monday
 SECRET = "secret-user-"  # noqa: S105 - what must not get out
@@ -110,11 +110,11 @@ def gate(duckdb_engine, tmp_path):
     return run
 
 
-def refused(gate, *args, **more) -> tuple[GateClosed, list[str]]:
-    with pytest.raises(ValidationFailed) as caught:
+def refused(gate, *args, **more) -> tuple[GateClosedError, list[str]]:
+    with pytest.raises(ValidationFailedError) as caught:
         gate(*args, **more)
     error = caught.value
-    assert isinstance(error, GateClosed)
+    assert isinstance(error, GateClosedError)
     assert error.index.is_file()  # the pages are there before the veto
     lines = str(error).splitlines()
     failed = [check for check in error.checks if not check.passed and check.column != "quarantine"]
@@ -390,7 +390,7 @@ def two_nights(tmp_path, engine) -> tuple[Configuration, Ledger]:
 def judged(tmp_path, settings, ledger, engine) -> tuple[dict[str, str], str]:
     """Return an example of each rule, and the gate's veto of the second night."""
     make_events(settings, ledger, engine, AS_OF)
-    with pytest.raises(GateClosed) as caught:
+    with pytest.raises(GateClosedError) as caught:
         validate(
             settings,
             engine,
