@@ -28,6 +28,7 @@ from tasks.sections import (
     TrainSection,
     bytes_of,
 )
+from tasks.tables import GLOBAL_SEGMENT
 
 __all__ = ["Catalogue", "Configuration", "bytes_of", "load"]
 
@@ -54,6 +55,11 @@ class Configuration(Section):
         for segment in self.popular.segments:
             if segment not in known:
                 raise ValueError(f"popular.segments: unknown attribute {segment!r}; known: {_listed(known)}")
+            if segment == GLOBAL_SEGMENT or segment in {*self.users.attributes} & {*self.items.attributes}:
+                raise ValueError(
+                    f"popular.segments: expected a name of one attribute, of users or of items, other than "
+                    f"{GLOBAL_SEGMENT!r} (everybody); got {segment!r}"
+                )
         fallback = self.popular.fallback_segment
         if fallback is not None and fallback not in self.users.attributes:
             raise ValueError(

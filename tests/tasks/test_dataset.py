@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pytest
 from dataset_world import AS_OF, Shop
+from pydantic import ValidationError
 
 from sql.duckdb_engine import DuckDBEngine
 from tasks.dataset import end_of
@@ -370,6 +371,16 @@ def test_popularity_by_window_and_segment(shop):
         ("country", "DE", 30, 0, one + two), ("country", "DE", 30, 1, one), ("country", "DE", 30, 2, one),
         ("country", "FR", 30, 2, one),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["all", "kind"])
+def test_a_segment_has_a_name_of_its_own(shop, name):
+    both = {
+        "users": {"attributes": {"kind": "colour"}},
+        "items": {"attributes": {"kind": "colour", "all": "colour"}},
+    }
+    with pytest.raises(ValidationError, match="expected a name of one attribute"):
+        shop.configuration(**both, popular={"segments": [name]})
 
 
 def rounded(rows):
