@@ -12,6 +12,7 @@ import numpy as np
 
 from sql.text_rows import LONGEST_LINE, SHOWN, Reject, text_of
 
+QUOTE, NUL, RETURN = re.compile(b'"'), re.compile(b"\0"), re.compile(rb"\r(?!\n)")
 BLANK = re.compile(rb"^\r?\n", re.MULTILINE)
 
 
@@ -45,6 +46,9 @@ class OddLines:
         self, data: bytes, first_line: int, odd: Callable[[bytes], list[int]], more: Callable[[], bytes]
     ) -> None:
         self.data, self._find, self._more, self._odd = data, odd, more, odd(data)
+        self._first_line = self.next_line = (
+            first_line  # next_line is that after the data, once `rest` was asked
+        )
         self._at, self._line = 0, first_line  # of the line after the last that was given
         self._open = False  # whether a record has begun that has not ended
         self._first = Span(0, 0, first_line, first_line)  # the first line of that record
@@ -73,19 +77,15 @@ class OddLines:
                 yield self.taken[-1], values
 
     def rest(self) -> list[Span]:
-        """Return the lines that no record took and no rule rejected, all the data to its end included."""
+        """Return the lines that no record took and no rule rejected, to the end of the data."""
+        self.next_line = self._line + self.data.count(b"\n", self._at)
         end = Span(len(self.data), len(self.data), self.next_line, self.next_line)
-        kept, at, line = [], 0, self.next_line - self.data.count(b"\n")
+        kept, at, line = [], 0, self._first_line
         for span in [*self.taken, end]:
             if span.start > at:
                 kept.append(Span(at, span.start, line, span.line))
             at, line = span.end, span.next_line
         return kept
-
-    @property
-    def next_line(self) -> int:
-        """The number of the line after the data."""
-        return self._line + self.data.count(b"\n", self._at)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -137,20 +137,19 @@ def odd_places(data: bytes, quoting: bool, high: bool) -> list[int]:
     They are quotes, NULs, carriage returns that end no line, the start of blank and of too long lines and,
     if `high`, all that is not ASCII.
     """
-    codes = np.frombuffer(data, np.uint8)
-    found = [np.flatnonzero(codes == code) for code in ([0, 34] if quoting else [0]) if bytes([code]) in data]
+    found = [match.start() for match in (QUOTE if quoting else NUL).finditer(data)]
+    if quoting and b"\0" in data:
+        found += [match.start() for match in NUL.finditer(data)]
     if high:
-        found.append(np.flatnonzero(codes >= 128))
-    if data.count(b"\r") != data.count(b"\r\n"):
-        returns = np.flatnonzero(codes == 13)
-        found.append(returns[codes[returns + 1] != 10])
-    if data.startswith((b"\n", b"\r\n")) or b"\n\n" in data or b"\n\r\n" in data:
-        found.append(np.array([match.start() for match in BLANK.finditer(data)], np.int64))
-    found.append(np.array(_long_lines(data), np.int64))
+        found += np.flatnonzero(np.frombuffer(data, np.uint8) >= 128).tolist()
+    returns = b"\r" in data
+    if returns and data.count(b"\r") != data.count(b"\r\n"):
+        found += [match.start() for match in RETURN.finditer(data)]
+    if data.startswith((b"\n", b"\r\n")) or b"\n\n" in data or (returns and b"\n\r\n" in data):
+        found += [match.start() for match in BLANK.finditer(data)]
     if data.startswith(b"\xef\xbb\xbf"):  # Arrow would drop it, as a byte order mark
-        found.append(np.zeros(1, np.int64))
-    places: list[int] = np.sort(np.concatenate(found)).tolist()
-    return places
+        found.append(0)
+    return sorted(found + _long_lines(data))
 
 
 def _long_lines(data: bytes) -> list[int]:

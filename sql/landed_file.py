@@ -71,7 +71,9 @@ class _Writer:
         table = pa.table([numbers, pa.array(lines, pa.int64()), *columns], names=names)
         if self._rows is None:
             self.landed.path = self._folder / f"rows-{self.landed.file_id:08d}.parquet"
-            self._rows = pq.ParquetWriter(self.landed.path, table.schema, compression="snappy")
+            self._rows = pq.ParquetWriter(
+                self.landed.path, table.schema, compression="snappy", write_statistics=False
+            )
         self._rows.write_table(table, row_group_size=ROW_GROUP)
         self.landed.rows += len(lines)
 
