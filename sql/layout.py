@@ -109,7 +109,9 @@ class Source(Reading):
 
     path: str | tuple[str, ...] = Field(description="A file, folder, glob or URL-style address, or several.")
     file_date: str | None = Field(
-        None, description="strptime pattern of the date in a file's name, for example %Y-%m-%d."
+        None,
+        description="strptime pattern of the date in a file's name, for example %Y-%m-%d: later files are "
+        "left alone, and events more than a day after it are quarantined (timestamp_after_file).",
     )
     columns: Columns
     attributes: dict[str, str] = Field({}, description="Further columns kept: name -> source column.")
