@@ -3,10 +3,10 @@ SELECT
     p.segment,
     p.segment_value,
     p.window_days,
-    i.item_index,
+    p.item_index,
     p.score
 FROM popular_totals AS p
-JOIN items AS i ON p.item_id = i.item_id
+JOIN items AS i ON p.item_index = i.item_index
 WHERE i.available
     AND (
         (p.segment = 'all' AND p.window_days IN ({{ window }}, 0))

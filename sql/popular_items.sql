@@ -7,13 +7,13 @@ FROM (
         CAST(p.window_days AS INT) AS window_days,
         CAST(row_number() OVER (
             PARTITION BY p.segment, p.segment_value, p.window_days
-            ORDER BY p.score DESC, p.item_id
+            ORDER BY p.score DESC, p.item_index
         ) AS INT) AS rank,
-        p.item_id,
+        i.item_id,
         p.score,
         p.users
     FROM popular_totals AS p
-    JOIN items AS i ON p.item_id = i.item_id
+    JOIN items AS i ON p.item_index = i.item_index
     WHERE i.available
 ) AS ranked
 WHERE rank <= {{ n }}

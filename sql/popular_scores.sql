@@ -3,21 +3,12 @@
 {% for window in windows %}
 SELECT
     {{ window.days }} AS window_days,
-    s.user_id,
-    s.item_id,
-    CAST(round(1e6 * ln(1 + s.strength / 1e6)) AS BIGINT) AS score
-FROM (
-{% if window.days == 0 %}
-    SELECT user_id, item_id, strength FROM pairs WHERE strength > 0
-{% else %}
-    SELECT user_id, item_id, CAST(sum(strength) AS BIGINT) AS strength
-    FROM events
-    WHERE strength > 0 AND event_date > DATE {{ window.after }}
-    GROUP BY user_id, item_id
-{% endif %}
-) AS s
-JOIN user_totals AS u ON s.user_id = u.user_id
-WHERE u.bot = FALSE
+    s.user_index,
+    s.item_index,
+    CAST(round(1e6 * ln(1 + s.strength_{{ window.days }} / 1e6)) AS BIGINT) AS score
+FROM window_strengths AS s
+JOIN users AS u ON s.user_index = u.user_index
+WHERE s.strength_{{ window.days }} > 0 AND u.bot = FALSE
 {% if not loop.last %}
 UNION ALL
 {% endif %}

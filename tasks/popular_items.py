@@ -9,34 +9,25 @@ import pyarrow as pa
 
 from sql.engine import Engine, render
 from tasks.configuration import Configuration
-from tasks.dataset import id_types, parts_of
+from tasks.dataset import end_of, id_types, parts_of
 from tasks.tables import POPULAR_ITEMS
 
-PARTS = {
-    "pairs": "pairs",
-    "user_totals": "users",
-    "items": "items",
-    "user_attributes": "user_attributes",
-    "item_attributes": "item_attributes",
-}
+PARTS = ("users", "items", "sequences", "user_attributes", "item_attributes")
 
 
 def popular_items(configuration: Configuration, engine: Engine, as_of: date, dataset: Path) -> pa.Table:
     """Return the table popular_items, in the order of its key; write the rankings of the fallback ladder.
 
-    The engine has the relation `events`. The rankings, of every item that may be recommended, go to
-    dataset/ladder.
+    All of it is made from the dataset on disk. The rankings, of every item that may be recommended, go
+    to dataset/ladder.
     """
     settings = configuration.popular
-    for relation, part in PARTS.items():
-        engine.parquet(relation, parts_of(dataset, part))
-    windows = [{"days": days, "after": f"'{as_of - timedelta(days=days)}'"} for days in settings.windows]
-    engine.materialise("popular_scores", render("popular_scores", {"windows": windows}))
-    segments = {
-        "user_segments": [name for name in settings.segments if name in configuration.users.attributes],
-        "item_segments": [name for name in settings.segments if name in configuration.items.attributes],
-    }
-    engine.materialise("popular_totals", render("popular_totals", segments))
+    for part in PARTS:
+        engine.parquet(part, parts_of(dataset, part))
+    windows = _windows(configuration, as_of)
+    engine.materialise("window_strengths", render("window_strengths", windows))
+    engine.view("popular_scores", render("popular_scores", windows))
+    engine.materialise("popular_totals", render("popular_totals", {"segments": _segments(configuration)}))
     ladder = {"window": settings.fallback_window, "segment": settings.fallback_segment}
     order = ["segment", "segment_value", "window_days", "item_index"]
     engine.write(render("ladder", ladder), dataset / "ladder", order)
@@ -44,3 +35,22 @@ def popular_items(configuration: Configuration, engine: Engine, as_of: date, dat
     schema = POPULAR_ITEMS.schema(id_types(configuration))
     ordered = table.select(schema.names).sort_by([(name, "ascending") for name in POPULAR_ITEMS.key])
     return ordered.cast(schema)
+
+
+def _segments(configuration: Configuration) -> dict[str, list[str]]:
+    """Return the segments that are attributes of users, and those of items."""
+    return {
+        kind: [name for name in configuration.popular.segments if name in attributes]
+        for kind, attributes in (
+            ("user", configuration.users.attributes),
+            ("item", configuration.items.attributes),
+        )
+    }
+
+
+def _windows(configuration: Configuration, as_of: date) -> dict[str, object]:
+    """Return since when each window's events count, and since when any do, in microseconds; None for ever."""
+    zone, days = configuration.source.time_zone, configuration.popular.windows
+    starts = {day: None if day == 0 else end_of(as_of - timedelta(days=day), zone) for day in days}
+    windows = [{"days": day, "since": since} for day, since in starts.items()]
+    return {"windows": windows, "since": None if 0 in days else starts[max(days)]}
