@@ -107,13 +107,9 @@ def _rows(lines: OddLines, form: CsvForm) -> CsvBlock:
     numbers: list[int] = []
     values: list[list[str | None]] = []
     ragged: list[Reject] = []
-    for span, found in lines.records(form.byte, form.quoting):
-        if len(found) == form.width:
-            numbers.append(span.line)
-            values.append([form.restored(value) or None for value in found])
-        else:
-            raw = lines.data[span.start : span.end].decode().rstrip("\r\n")
-            ragged.append(Reject(span.line, "ragged_line", raw[:SHOWN]))
+    for line, found in lines.records(form.byte, form.quoting, form.width):
+        numbers.append(line)
+        values.append([form.restored(value) or None for value in found])
     plain, columns = _plain_rows(lines, form, ragged)
     if numbers:
         odd = [pa.array(column, pa.string()) for column in zip(*values, strict=True)]

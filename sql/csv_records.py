@@ -55,8 +55,12 @@ class OddLines:
         self.taken: list[Span] = []
         self.rejects: list[Reject] = []
 
-    def records(self, delimiter: str, quoting: bool) -> Iterator[tuple[Span, list[str]]]:
-        """Yield the records that start at odd lines; lines without any are in `rejects`."""
+    def records(self, delimiter: str, quoting: bool, width: int) -> Iterator[tuple[int, list[str]]]:
+        """Yield line and values of the records of `width` values that start at odd lines.
+
+        The others are in `rejects`. Of a record over several lines it is likelier that a stray quote
+        joined them than that it has another width: it gives up its first line only.
+        """
         reader = csv.reader(
             self,
             delimiter=delimiter,
@@ -70,11 +74,14 @@ class OddLines:
             except StopIteration:
                 return
             except csv.Error:
-                self._give_up()
+                self._give_up("malformed_record")
+                continue
+            if values and len(values) != width:
+                self._give_up("ragged_line" if self._at == self._first.end else "malformed_record")
                 continue
             self.taken.append(Span(self._first.start, self._at, self._first.line, self._line))
             if values:
-                yield self.taken[-1], values
+                yield self._first.line, values
 
     def rest(self) -> list[Span]:
         """Return the lines that no record took and no rule rejected, to the end of the data."""
@@ -123,12 +130,12 @@ class OddLines:
         self._line += self.data.count(b"\n", self._at, self._odd[place])
         self._at = max(self._at, self.data.rfind(b"\n", self._at, self._odd[place]) + 1)
 
-    def _give_up(self) -> None:
+    def _give_up(self, rule: str) -> None:
         first = self._first
         self._at, self._line = first.end, first.next_line
         self.taken.append(first)
         line = self.data[first.start : first.end].decode(errors="replace").rstrip("\r\n")
-        self.rejects.append(Reject(first.line, "malformed_record", line[:SHOWN]))
+        self.rejects.append(Reject(first.line, rule, line[:SHOWN]))
 
 
 def odd_places(data: bytes, quoting: bool, high: bool) -> list[int]:

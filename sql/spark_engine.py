@@ -197,7 +197,10 @@ class SparkEngine:
         """Drop what was kept, stop Spark and remove the scratch folder."""
         for frame in self._cached:
             frame.unpersist()
+        java = self._spark.sparkContext._jvm
         self._spark.stop()
+        # Java outlives the session, and would go on using the folder of this engine
+        getattr(getattr(java.org.apache.spark.util, "Utils$"), "MODULE$").clearLocalRootDirs()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

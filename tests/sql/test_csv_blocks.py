@@ -136,6 +136,12 @@ def test_an_unclosed_quote_costs_one_row(rows_of):
     assert rejects == [(3, "malformed_record", '"3,4')]
 
 
+def test_two_stray_quotes_cost_two_rows_and_not_what_is_between(rows_of):
+    rows, rejects = rows_of(b'a,b\n"1,2\n3,4\n5,6\n"7,8\n9,0\n')
+    assert rows == [(3, ("3", "4")), (4, ("5", "6")), (6, ("9", "0"))]
+    assert rejects == [(2, "malformed_record", '"1,2'), (5, "malformed_record", '"7,8')]
+
+
 def test_many_unclosed_quotes_cost_a_row_each(rows_of):
     data = b"a,b\n" + b"".join(b'"x,%d\n"y",%d\n' % (n, n) for n in range(200))
     rows, rejects = rows_of(data)
