@@ -99,6 +99,31 @@ def _append(  # noqa: PLR0917
 
 
 @compiled(
+    "int64(int32[::1], int8[::1], int64, int32[::1], int64[::1], int32[::1], int64[::1], int64, boolean)"
+)
+def _climb(  # noqa: PLR0917
+    items: Ints,
+    origin: Bytes,
+    place: int,
+    steps: Ints,
+    starts: Longs,
+    ranked: Ints,
+    taken: Longs,
+    seen: int,
+    repeat: bool,
+) -> int:
+    """Fill one list from `place` on; `taken` holds `seen` for seen items and `seen` + 1 for listed ones."""
+    for turn in range(2 if repeat else 1):
+        for step in range(len(steps)):
+            k = steps[step]
+            if k >= 0:
+                ranking = ranked[starts[k] : starts[k + 1]]
+                source = step + 1 if turn == 0 else len(steps) + 1
+                place = _append(items, origin, place, ranking, taken, seen + turn, seen + 1, source)
+    return place
+
+
+@compiled(
     "void(int32[:, ::1], float32[:, ::1], int8[:, ::1], int64[::1], int32[::1], int32[:, ::1], int64[::1], "
     "int32[::1], int64[::1], boolean)"
 )
@@ -114,34 +139,17 @@ def _fill(  # noqa: PLR0917
     taken: Longs,
     repeat: bool,
 ) -> None:
-    """Fill every list; `taken` holds 2 * user for an item that is seen, 2 * user + 1 for one in the list."""
     n_users, n = items.shape
-    steps = ladder.shape[1]
     for user in range(n_users):
         first = 0
         while first < n and items[user, first] >= 0:
             first += 1
         if first == n:
             continue
-        taken[seen[indptr[user] : indptr[user + 1]]] = 2 * user
-        taken[items[user, :first]] = 2 * user + 1
-        place = first
-        for turn in range(2 if repeat else 1):
-            for step in range(steps):
-                k = ladder[user, step]
-                if k >= 0:
-                    ranking = ranked[starts[k] : starts[k + 1]]
-                    source = step + 1 if turn == 0 else steps + 1
-                    place = _append(
-                        items[user],
-                        origin[user],
-                        place,
-                        ranking,
-                        taken,
-                        2 * user + turn,
-                        2 * user + 1,
-                        source,
-                    )
+        mark = 2 * user  # larger than every mark of the users before
+        taken[seen[indptr[user] : indptr[user + 1]]] = mark
+        taken[items[user, :first]] = mark + 1
+        full = _climb(items[user], origin[user], first, ladder[user], starts, ranked, taken, mark, repeat)
         last = min(scores[user, first - 1], np.float32(0)) if first > 0 else np.float32(0)
-        for at in range(first, place):
+        for at in range(first, full):
             scores[user, at] = last - np.float32(at - first + 1)

@@ -7,13 +7,11 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
-from dataset_world import AS_OF, Shop
-from pydantic import ValidationError
+from dataset_world import Shop
 
 from sql.duckdb_engine import DuckDBEngine
 from tasks.dataset import end_of
 from tasks.dataset_arrays import load_dataset, load_histories, load_seen
-from tasks.errors import InputError
 
 NOON = "2026-03-10 12:00:00"
 
@@ -244,144 +242,3 @@ def test_arrays_are_those_built_row_by_row(shop):
             assert sequences.timestamps[own].tolist() == [
                 at.replace(tzinfo=UTC).timestamp() * 1e6 for _, at in kept
             ]
-
-
-def test_blocked_ids_must_be_of_the_type_of_the_logs(shop):
-    shop.log((1, 10, NOON), (2, 20, NOON))
-    ids = {"user_id_type": "int64", "item_id_type": "int64"}
-    built = shop.build(source=ids, top_n={"blocked_items": ["10"]})
-    assert built.rows("items", "item_id", "available") == [(10, False), (20, True)]
-    for wrong in ("x", 2**70):
-        with pytest.raises(InputError, match=r"top_n\.blocked_items: expected ids of type int64"):
-            shop.build(source=ids, top_n={"blocked_items": [wrong]})
-
-
-def test_titles_and_attributes_come_from_the_first_row_of_a_catalogue(shop):
-    shop.log(("u", "i", NOON), ("u", "j", NOON), ("v", "k", NOON), ("v", "l", NOON))
-    path = shop.file(
-        "items.csv",
-        "id,name,tags,sold",
-        "i,Lamp,home|light|home,yes",
-        "i,Other,garden,no",
-        "j,Chair,,FALSE",
-        "k,,|home|,",
-        ",Nobody,x,yes",
-        "z,Unmet,home,yes",
-    )
-    catalogue = {
-        "path": path,
-        "id": "id",
-        "title": "name",
-        "available": "sold",
-        "separator": "|",
-        "attributes": {"tag": "tags"},
-    }
-    built = shop.build(
-        items=catalogue,
-        top_n={"blocked_items": ["l"]},
-        popular={"segments": ["tag"], "windows": [0], "fallback_window": 0},
-    )
-    assert built.rows("items", "item_id", "title", "available") == [
-        ("i", "Lamp", True), ("j", "Chair", False), ("k", None, True), ("l", None, False),
-    ]  # fmt: skip
-    assert built.rows("item_attributes", "name", "id", "value") == [
-        ("tag", "i", "garden"), ("tag", "i", "home"), ("tag", "i", "light"), ("tag", "k", "home"),
-        ("tag", "z", "home"),
-    ]  # fmt: skip
-    assert built.popular("segment_value", "rank", "item_id", segment="tag") == [
-        ("garden", 1, "i"), ("home", 1, "i"), ("home", 2, "k"), ("light", 1, "i"),
-    ]  # fmt: skip
-    assert built.popular("item_id", segment="all") == ["i", "k"]
-    assert built.summary.catalogues["items"].rows == 6
-
-
-def test_titles_from_events_are_the_most_common_and_of_equals_the_smaller(shop):
-    shop.log(
-        ("u", "i", NOON, {"colour": "red"}),
-        ("v", "i", NOON, {"colour": "blue"}),
-        ("u", "i", NOON, {"colour": "red"}),
-        ("u", "j", NOON, {"colour": "blue"}),
-        ("v", "j", NOON, {"colour": "Blue"}),
-        ("v", "k", NOON),
-    )
-    built = shop.build(items={"title": "colour"}, users={"attributes": {"taste": "colour"}})
-    assert built.rows("items", "item_id", "title") == [("i", "red"), ("j", "Blue"), ("k", None)]
-    assert built.rows("user_attributes", "name", "id", "value") == [
-        ("taste", "u", "red"),
-        ("taste", "v", "Blue"),
-    ]
-
-
-def test_ids_of_a_catalogue_are_read_like_those_of_the_logs(shop):
-    shop.log((1, 10, NOON), (2, 20, NOON))
-    path = shop.file("items.csv", "id,name", "10.0,Ten", "20,Twenty", "2e1,No", "x,No")
-    built = shop.build(
-        source={"user_id_type": "int64", "item_id_type": "int64"},
-        items={"path": path, "id": "id", "title": "name"},
-    )
-    assert built.rows("items", "item_id", "title") == [(10, "Ten"), (20, "Twenty")]
-
-
-def test_a_catalogue_that_cannot_be_read_is_one_message(shop):
-    shop.log(("u", "i", NOON), ("v", "j", NOON))
-    for path, complaint in (
-        (str(shop.folder / "none.csv"), "none.csv"),
-        (shop.file("empty.csv", "id,name"), "expected rows, got none"),
-        (shop.file("other.csv", "key,name", "i,x"), "id"),
-    ):
-        with pytest.raises(InputError, match=r"\[items\]") as caught:
-            shop.build(items={"path": path, "id": "id", "title": "name"})
-        assert complaint in str(caught.value)
-
-
-def test_popularity_by_window_and_segment(shop):
-    shop.log(
-        ("a", "i", NOON), ("a", "i", NOON), ("b", "i", "2026-03-10 00:00:00"),
-        ("a", "j", "2026-03-09 23:59:59"), ("b", "k", "2026-03-04 00:00:00"),
-        ("c", "k", "2026-03-03 23:59:59"), ("c", "l", "2026-01-01 00:00:00"),
-    )  # fmt: skip
-    path = shop.file("users.csv", "id,country", "a,DE", "b,DE", "c,FR", "d,IT")
-    built = shop.build(
-        AS_OF,
-        users={"path": path, "id": "id", "attributes": {"country": "country"}},
-        popular={"segments": ["country"], "fallback_segment": "country", "n": 2},
-        top_n={"blocked_items": ["l"]},
-    )
-    one, two = math.log(2), math.log(3)  # who met an item once or twice
-    columns = ("rank", "item_id", "score", "users")
-    assert rounded(built.popular(*columns, segment="all", window_days=1)) == rounded([(1, "i", one + two, 2)])
-    assert rounded(built.popular(*columns, segment="all", window_days=7)) == rounded(
-        [(1, "i", one + two, 2), (2, "j", one, 1)]  # k has the same score; n = 2
-    )
-    assert rounded(built.popular(*columns, segment="all", window_days=0)) == rounded(
-        [(1, "i", one + two, 2), (2, "k", 2 * one, 2)]
-    )
-    assert rounded(built.popular("segment_value", *columns, segment="country", window_days=7)) == rounded(
-        [("DE", 1, "i", one + two, 2), ("DE", 2, "j", one, 1)]
-    )
-    assert rounded(built.popular("segment_value", *columns, segment="country", window_days=30)) == rounded(
-        [("DE", 1, "i", one + two, 2), ("DE", 2, "j", one, 1), ("FR", 1, "k", one, 1)]
-    )
-    ladder = built.rows("ladder", "segment", "segment_value", "window_days", "item_index", "score")
-    one, two = round(1e6 * one), round(1e6 * two)
-    month = [(0, one + two), (1, one), (2, 2 * one)]
-    assert ladder == [
-        *(("all", "all", 0, item, score) for item, score in month),
-        *(("all", "all", 30, item, score) for item, score in month),
-        ("country", "DE", 30, 0, one + two), ("country", "DE", 30, 1, one), ("country", "DE", 30, 2, one),
-        ("country", "FR", 30, 2, one),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", ["all", "kind"])
-def test_a_segment_has_a_name_of_its_own(shop, name):
-    both = {
-        "users": {"attributes": {"kind": "colour"}},
-        "items": {"attributes": {"kind": "colour", "all": "colour"}},
-    }
-    with pytest.raises(ValidationError, match="expected a name of one attribute"):
-        shop.configuration(**both, popular={"segments": [name]})
-
-
-def rounded(rows):
-    return [tuple(round(value, 5) if isinstance(value, float) else value for value in row) for row in rows]
