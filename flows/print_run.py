@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
+import sys
 from collections.abc import Collection, Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -97,7 +100,15 @@ def next_commands(config: Path, as_of: date, user: str) -> Iterator[str]:
         ["run", "--as-of", str(as_of + timedelta(days=1))],
     ):
         quoted = (f'"{word}"' if word == sources else shlex.quote(word) for word in words)
-        yield f"nightshelf {' '.join(quoted)} --config {shlex.quote(str(config))}"
+        yield f"{_program()} {' '.join(quoted)} --config {shlex.quote(str(config))}"
+
+
+def _program() -> str:
+    """Return what to type for this program: its name if the shell finds it, else the way to it from here."""
+    called = Path(sys.argv[0])
+    if shutil.which("nightshelf") or called.name != "nightshelf":
+        return "nightshelf"
+    return shlex.quote(os.path.relpath(called))
 
 
 def _typical_user(store: Any) -> str:

@@ -21,7 +21,7 @@ from sql.landing import Landing, SourceError
 from tasks.arrivals import Arrival, arrivals, batches
 from tasks.configuration import Configuration, bytes_of
 from tasks.errors import ConfigurationError, InputError
-from tasks.files import sync, writing
+from tasks.files import sync_all, writing
 from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile, now
 from tasks.progress import Report, silent
 from tasks.source_files import last_day
@@ -216,7 +216,10 @@ def _account(batch: Sequence[Arrival], landing: Landing, engine: Engine, judged:
 def _keep(
     store: Store, judged: Path, refused: Path, ingest_id: str
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Move accepted and quarantined rows to their places in the store; return the paths, accepted by day."""
+    """Move accepted and quarantined rows to their places in the store; return the paths, accepted by day.
+
+    All of them are on the disk before a manifest may name them.
+    """
     parts = {
         day: _move(store, folder, store.interactions / f"event_date={day}", ingest_id)
         for day, folder in accepted_days(judged).items()
@@ -224,16 +227,19 @@ def _keep(
     quarantine: list[str] = []
     for folder in sorted(refused.glob("event_date=*")):
         quarantine += _move(store, folder, store.quarantine / folder.name, ingest_id)
+    moved = [
+        store.root / path for path in (*(path for paths in parts.values() for path in paths), *quarantine)
+    ]
+    with writing(store.root):
+        sync_all([*moved, *{path.parent for path in moved}])
     return parts, quarantine
 
 
 def _move(store: Store, source: Path, target: Path, ingest_id: str) -> list[str]:
-    """Move the Parquet files of a folder under the ingest's name, and onto the disk before they are named."""
+    """Move the Parquet files of a folder under the ingest's name."""
     moved = []
     with writing(target):
         target.mkdir(parents=True, exist_ok=True)
         for place, path in enumerate(sorted(source.glob("*.parquet"))):
-            sync(path)
             moved.append(path.rename(target / f"{ingest_id}-{place:03d}.parquet"))
-        sync(target)
     return [str(path.relative_to(store.root)) for path in moved]
