@@ -12,7 +12,7 @@ demo: $(READY)  ## run a night on generated logs and show every table
 	$(BIN)/nightshelf demo
 
 test: $(DEV)  ## run the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint types contracts test  ## everything that must hold before a change lands
 
@@ -39,6 +39,7 @@ lock: $(DEV)  ## pin every dependency anew, the transitive ones too
 benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.topn
 	$(BIN)/python -m benchmarks.ingest
+	NIGHTSHELF_DATA=$${NIGHTSHELF_DATA:-../shared/data} $(BIN)/python -m benchmarks.engines --config deployments/online-retail.toml --as-of 2011-11-30
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.configuration import Configuration
-from tasks.dataset import blocked, build_dataset, id_types, make_events
+from tasks.dataset import blocked, build_dataset, id_types, make_events, read
 from tasks.engines import Engine, threads_of
 from tasks.ingest_ledger import Ledger
 from tasks.interactions import ingest
@@ -202,23 +202,33 @@ def release_station(night: Night) -> Result:
         expires_after=timedelta(hours=settings.store.expires_after_hours),
         **limits,
     )
-    wanted = release.Expectations(
-        users=night.dataset / "users",
-        items=night.dataset / "items",
-        entries=night.dataset / "entries",
-        n=settings.top_n.n,
-        ids=ids,
-        repeats=settings.top_n.repeats,
-        shortage_repeats=settings.top_n.shortage == "repeat",
-        blocked=blocked(settings, ids.item).to_pylist(),
-        **limits,
-    )
-    audited = release.audit(staged.folder, wanted)
+    audited = release.audit(staged.folder, expected(night, limits))
     published = release.publish(night.store, staged, audited)
     night.record.release_id = published.release_id
     removed = release.retain(night.store, settings.store.keep_releases)
     release.clean(night.store, keep_runs=[night.record.run_id])
     return Result(None, {"active": published.active, "checks": audited.checks, "removed": removed})
+
+
+def expected(night: Night, limits: dict[str, Any]) -> Any:
+    """Return what the release is audited against; `limits` are the audit's memory and threads."""
+    from tasks.release import Expectations
+    from tasks.similar_items import rows_of_each
+
+    settings, ids = night.configuration, id_types(night.configuration)
+    available = read(night.dataset, "items", ["available"])["available"].to_numpy()
+    return Expectations(
+        users=night.dataset / "users",
+        items=night.dataset / "items",
+        entries=night.dataset / "entries",
+        n=settings.top_n.n,
+        ids=ids,
+        similar=rows_of_each(settings, available),
+        repeats=settings.top_n.repeats,
+        shortage_repeats=settings.top_n.shortage == "repeat",
+        blocked=blocked(settings, ids.item).to_pylist(),
+        **limits,
+    )
 
 
 def write_metrics(night: Night) -> list[dict[str, Any]]:

@@ -36,8 +36,9 @@ _MENTIONED: Final = (("recommendations", "reason_item_id"), ("similar_items", "i
 class Expectations:
     """What a release is audited against: the run's dataset files, list length and rules.
 
-    `blocked` are ids of items that may not be recommended; `repeats` allows items the user has already had;
-    `shortage_repeats` allows them in rows whose source says so.
+    `blocked` are ids of items that may not be recommended; `similar` is the rows of every item in
+    similar_items (None: not checked); `repeats` allows items the user has already had; `shortage_repeats`
+    allows them in rows whose source says so.
     """
 
     users: Path
@@ -45,6 +46,7 @@ class Expectations:
     entries: Path
     n: int
     ids: IdTypes
+    similar: int | None = None
     repeats: bool = False
     shortage_repeats: bool = False
     blocked: Sequence[int] | Sequence[str] = ()
@@ -133,7 +135,8 @@ class _Auditor:
         checks += [
             check for name, column in _MENTIONED for check in self.catalogue(name, column, offered=False)
         ]
-        return [*checks, *self.known_users(), *self.pairs(), *self.fallback(), *self.metrics()]
+        checks += [*self.known_users(), *self.known_items(), *self.pairs()]
+        return [*checks, *self.fallback(), *self.metrics()]
 
     def order(self, name: str) -> Iterator[_Check]:
         self.con.execute("SET threads = 1")  # the rows come in the order of the file
@@ -165,10 +168,17 @@ class _Auditor:
 
     def known_users(self) -> Iterator[_Check]:
         name, n = "recommendations", self.expectations.n
-        row = self.one("users", table=self.files[name], users=self.users, n=str(n))
+        row = self.one("lists", table=self.files[name], key="user_id", known=self.users, n=str(n))
         yield name, "users who are not in the dataset", row["unknown"], 0
         yield name, "known users without rows", row["missing"], 0
         yield name, f"users with more or fewer than {n} rows", row["not_n"], 0
+
+    def known_items(self) -> Iterator[_Check]:
+        name, n = "similar_items", self.expectations.similar
+        if n:
+            row = self.one("lists", table=self.files[name], key="item_id", known=self.items, n=str(n))
+            yield name, "known items without rows", row["missing"], 0
+            yield name, f"items with more or fewer than {n} rows", row["not_n"], 0
 
     def pairs(self) -> Iterator[_Check]:
         name = "recommendations"

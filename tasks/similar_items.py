@@ -39,13 +39,13 @@ def similar_items(
 
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
-    n = min(configuration.top_n.similar, int(allowed.sum()) - 1)
+    n = rows_of_each(configuration, allowed)
     model, seen = load(artefact), load_seen(dataset)
     ladder = make_ladder(configuration, dataset, allowed)
     sources = pa.array([model.name, "co_occurrence", *ladder.names[-2:]])
     step = max(1, min(BLOCK, ROWS // max(n, 1)))
     with TableWriter(staging, "similar_items", id_types(configuration)) as writer:
-        for start in range(0, len(items) if n > 0 else 0, step):
+        for start in range(0, len(items) if n else 0, step):
             block = np.arange(start, min(start + step, len(items)), dtype=np.int32)
             top, met = _most_similar(model, seen, block, n, allowed, bytes_of(configuration.top_n.memory))
             steps = np.tile(ladder.steps[0, -2:], (len(block), 1))
@@ -54,6 +54,11 @@ def similar_items(
             writer.write(_columns(items["item_id"], block, full, source))
             report("similar_items", int(block[-1]) + 1, len(items))
     return writer.rows
+
+
+def rows_of_each(configuration: Configuration, allowed: Any) -> int:
+    """Return the rows of every item: as configured, or as many as there are others to recommend."""
+    return max(0, min(configuration.top_n.similar, int(allowed.sum()) - 1))
 
 
 def _most_similar(  # noqa: PLR0917

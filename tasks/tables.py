@@ -76,14 +76,14 @@ RECOMMENDATIONS: Final = Table(
 )
 SIMILAR_ITEMS: Final = Table(
     "similar_items",
-    "item and rank; items without neighbours have no rows",
+    "item and rank; every item that anyone has met has equally many rows",
     ("item_id", "rank"),
     (
         Column("item_id", "item", "id", "the item asked about"),
         Column("rank", _INT32, "position", "1 is the most similar; no gaps"),
         Column("similar_item_id", "item", "id", "the similar item, never the item itself"),
         Column("score", _FLOAT, "model's own", "finite, never rising with rank"),
-        Column("source", _STRING, "name", "the model that gave the row"),
+        Column("source", _STRING, "name", "the model, or what filled the row: co_occurrence, popularity"),
     ),
 )
 POPULAR_ITEMS: Final = Table(
@@ -96,7 +96,7 @@ POPULAR_ITEMS: Final = Table(
         Column("window_days", _INT32, "days", "events of the last so many days; 0 is all time"),
         Column("rank", _INT32, "position", "1 is the most popular; no gaps"),
         Column("item_id", "item", "id", "the popular item"),
-        Column("score", _DOUBLE, "weighted events", "finite, never rising with rank"),
+        Column("score", _DOUBLE, "ln(1 + strength)", "summed over the users; finite, never rising with rank"),
         Column("users", _INT64, "users", "distinct users behind the score"),
     ),
 )

@@ -384,6 +384,17 @@ def test_the_audit_knows_blocked_items_and_allowed_repeats(world: World) -> None
     ]
 
 
+def test_the_audit_knows_how_many_similar_items_every_item_must_have(world: World) -> None:
+    folder = world.store.staging("2026-01-02", "r1")
+    world.write(folder)
+    failures = world.audit_folder(folder, similar=2).failures
+    others = pq.read_metadata(world.dataset / "items.parquet").num_rows - 2  # 100 has two rows, 101 has one
+    assert [(f.table, f.check, f.observed) for f in failures] == [
+        (SIM, "known items without rows", str(others)),
+        (SIM, "items with more or fewer than 2 rows", "1"),
+    ]
+
+
 def test_the_audit_refuses_missing_files_and_other_schemas(world: World) -> None:
     folder = world.store.staging("2026-01-02", "r1")
     world.write(folder)
