@@ -39,7 +39,6 @@ lock: $(DEV)  ## pin every dependency anew, the transitive ones too
 benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.topn
 	$(BIN)/python -m benchmarks.ingest
-	NIGHTSHELF_DATA=$${NIGHTSHELF_DATA:-../shared/data} $(BIN)/python -m benchmarks.engines --config deployments/online-retail.toml --as-of 2011-11-30
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
