@@ -117,8 +117,12 @@ def validation_station(night: Night, engine: Engine) -> Result:
 
 def dataset_station(night: Night, engine: Engine) -> Result:
     """Build users, items, the matrix and the sequences."""
+    from tasks.recommendations import require_enough
+
     make_events(night.configuration, Ledger.read(night.store), engine, night.as_of)
     summary = build_dataset(night.configuration, engine, night.dataset, night.folder)
+    available = read(night.dataset, "items", ["available"])["available"].to_numpy()
+    require_enough(night.configuration.top_n.n, available)  # before anything is trained
     for kind, catalogue in summary.catalogues.items():
         if catalogue.rejected:
             night.record.warnings.append(
