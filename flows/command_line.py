@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict
 
 import typer
 
-from flows import check_machine, manage_releases, read_tables
+from flows import check_machine, manage_releases, order_backfill, read_tables
 from flows import print_tables as out
 
 app = typer.Typer(
@@ -246,7 +246,7 @@ def _print_run(record: Any, as_json: bool) -> None:
         print_run(record)
 
 
-for commands in (read_tables, manage_releases, check_machine):
+for commands in (read_tables, manage_releases, check_machine, order_backfill):
     commands.register(app)
 
 

@@ -26,5 +26,9 @@ class StoreError(UserError):
     """The store cannot be written, is locked by another run, or lacks what was asked for."""
 
 
+class StoreLockedError(StoreError):
+    """Another process writes to the store; the message says which. Waiting helps."""
+
+
 EXPECTED: tuple[type[Exception], ...] = (UserError, EngineError, ModelError)
 """What the command line prints as one message; anything else is a defect of the program."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tasks.errors import StoreError
+from tasks.errors import StoreError, StoreLockedError
 from tasks.files import read_json, readable, sha256_of, sync, write_json_atomically, writing
 
 __all__ = [
@@ -134,7 +134,7 @@ class Store:
 
     @contextmanager
     def lock(self, purpose: str, wait: float = 0.0) -> Iterator[None]:
-        """Hold the store's one writer lock; after `wait` seconds StoreError says who holds it.
+        """Hold the store's one writer lock; after `wait` seconds StoreLockedError says who holds it.
 
         The lock is the operating system's, so a dead process holds none; the file beside it only informs.
         """
@@ -146,7 +146,7 @@ class Store:
             try:
                 lock.acquire()
             except Timeout:
-                raise StoreError(f"the store {self.root} is locked by {_held_by(holder)}") from None
+                raise StoreLockedError(f"the store {self.root} is locked by {_held_by(holder)}") from None
         try:
             since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
             facts = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose, "since": since}

@@ -1,0 +1,158 @@
+"""The backfill flow: `flows/backfill_dates.py` with a Prefect task per date and station, and its form."""
+
+from __future__ import annotations
+
+import logging
+from contextvars import ContextVar
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from flows.run_nightly import REPORT, as_task  # first: it sets what Prefect reads when it is imported
+
+# isort: split
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.logging import get_run_logger
+from prefect.states import Failed
+from pydantic import Field
+
+from flows.backfill_dates import (
+    Outcome,
+    Planned,
+    configured,
+    estimate,
+    failures,
+    plan,
+    run_backfill,
+    warnings,
+)
+from flows.show_progress import logged
+from tasks.errors import EXPECTED
+from tasks.progress import Report
+
+DONE: ContextVar[list[Outcome] | None] = ContextVar("done", default=None)
+"""Where what became of the dates is put for a caller in this process."""
+
+
+@flow(name="backfill", flow_run_name="backfill {start}..{end}", persist_result=False)
+def backfill(
+    *,
+    start: Annotated[date, Field(description="The first date.")],
+    end: Annotated[date, Field(description="The last date; not in the future.")],
+    mode: Annotated[
+        Literal["missing", "failed", "all"],
+        Field(
+            description="missing: no release. failed: no release, and the last run failed. all: every date."
+        ),
+    ] = "missing",
+    dry_run: Annotated[
+        bool, Field(description="Only show the plan and the estimate; change nothing.")
+    ] = True,
+    max_parallel: Annotated[
+        int, Field(ge=1, le=8, description="Dates at once at most; a store's one writer takes one by one.")
+    ] = 1,
+    newest_first: Annotated[bool, Field(description="Begin with the last date.")] = False,
+    continue_on_error: Annotated[bool, Field(description="Go on after a date that failed.")] = True,
+    models: Annotated[
+        list[Literal["als", "item_knn", "mult_vae", "popularity"]] | None,
+        Field(description="Train these models only; those configured if left out."),
+    ] = None,
+    reason: Annotated[str, Field(description="Why; kept with the run and its artifact.")] = "",
+    config: Annotated[str, Field(description="Path of the configuration file.")] = "nightshelf.toml",
+) -> Any:
+    """Run the dates of a range again and publish a release of each; readers are never led back in time.
+
+    Args:
+        start: The first date.
+        end: The last date; not in the future.
+        mode: missing: dates without a release. failed: those of them whose last run failed. all: every date.
+        dry_run: Only show the plan and the estimate, and change nothing.
+        max_parallel: Dates at once at most. A store has one writer, so its dates run one by one all the same.
+        newest_first: Begin with the last date.
+        continue_on_error: Go on with the other dates after one that failed; the run ends Failed all the same.
+        models: Train these models only; those configured if left out.
+        reason: Why; kept with the run and its artifact.
+        config: Path of the configuration file.
+    """
+    log = get_run_logger()
+    try:
+        configuration = configured(Path(config), models)
+        planned = plan(configuration, start, end, mode, newest_first)
+        seconds, warned = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
+    except EXPECTED as error:
+        return Failed(message=str(error))
+    for warning in warned:
+        log.warning("%s", warning)
+    if dry_run:
+        _show_plan(planned, seconds, warned, reason)
+        return planned
+    outcomes = run_backfill(
+        configuration,
+        planned,
+        continue_on_error=continue_on_error,
+        step=as_task,
+        around=as_task,
+        report=REPORT.get() or logged(log),
+    )
+    _show_outcomes(outcomes, reason)
+    kept = DONE.get()
+    if kept is not None:
+        kept.extend(outcomes)
+    failed = failures(outcomes)
+    return Failed(message=failed) if failed else outcomes
+
+
+def backfill_with_prefect(
+    config: Path, start: date, end: date, report: Report, **options: Any
+) -> tuple[list[Outcome], str]:
+    """Run the flow in this process; return what became of the dates, and why it failed or nothing."""
+    done: list[Outcome] = []
+    tokens = REPORT.set(report), DONE.set(done)
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_is_news)
+    try:
+        state: Any = backfill(
+            start=start, end=end, dry_run=False, config=str(config), **options, return_state=True
+        )
+    finally:
+        REPORT.reset(tokens[0])
+        DONE.reset(tokens[1])
+    return done, "" if state.is_completed() else state.message or "the flow run failed"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether a line of Prefect's log says more than the command prints itself."""
+    return not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))
+
+
+def _show_plan(planned: list[Planned], seconds: float | None, warned: tuple[str, ...], reason: str) -> None:
+    """Put the plan and the estimate where the person who filled the form finds them."""
+    took = "unknown, no published run is on disk" if seconds is None else f"{seconds:.0f} s"
+    lines = [*([f"**Reason:** {_cell(reason)}"] if reason else []), f"**Estimate:** {took}"]
+    lines += [f"**Warning:** {_cell(warning)}" for warning in warned]
+    rows = "\n".join(f"| {one.as_of} | {one.action} | {_cell(one.reason)} |" for one in planned)
+    text = "\n\n".join([*lines, "| date | action | reason |\n| --- | --- | --- |\n" + rows])
+    create_markdown_artifact(text, key="backfill-plan", description="What the backfill would do")
+
+
+def _show_outcomes(outcomes: list[Outcome], reason: str) -> None:
+    """Put what became of each date into a table artifact."""
+    rows = [
+        {
+            "date": str(one.as_of),
+            "action": one.action,
+            "state": one.state,
+            "duration": "" if one.seconds is None else f"{one.seconds:.1f} s",
+            "rows": "" if one.rows is None else one.rows,
+            "release": one.release_id or "",
+            "message": one.headline,
+        }
+        for one in outcomes
+    ]
+    about = "What became of each date" + (f". Reason: {reason}" if reason else "")
+    create_table_artifact(rows, key="backfill", description=about)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
