@@ -59,13 +59,17 @@ def run(
     store: StorePath = None,
     replace_changed: ReplaceChanged = False,
     rebuild: Rebuild = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the date's last run, which did not publish.")
+    ] = False,
     prefect: Annotated[bool, typer.Option(help="Run as a Prefect flow, or the same steps without.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Take in new logs, validate, train, and publish the release of one date."""
     with out.user_errors():
         again = Again(replace_changed=replace_changed, rebuild=rebuild)
-        record = _night(config, _day(as_of), _overrides(engine, store), again, prefect=prefect)
+        overrides = _overrides(engine, store)
+        record = _night(config, _day(as_of), overrides, again, prefect=prefect, resume=resume)
         _print_run(record, as_json)
 
 
@@ -177,7 +181,13 @@ def write_demo_configuration(folder: Path) -> Path:
 
 
 def _night(
-    config: Path, as_of: date | None, overrides: dict[str, Any], again: Again, *, prefect: bool
+    config: Path,
+    as_of: date | None,
+    overrides: dict[str, Any],
+    again: Again,
+    *,
+    prefect: bool,
+    resume: bool = False,
 ) -> Any:
     """Run a night with or without Prefect; return its record or end the program with the message."""
     from flows.show_progress import shown
@@ -188,13 +198,13 @@ def _night(
         from flows.run_stations import run_night
 
         with shown() as report:
-            return run_night(configuration, day, report=report, **again)
+            return run_night(configuration, day, report=report, resume="yes" if resume else "no", **again)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     with shown() as report:
         report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
         from flows.run_nightly import run_with_prefect
 
-        record, message = run_with_prefect(config, day, report, overrides=overrides, **again)
+        record, message = run_with_prefect(config, day, report, overrides=overrides, resume=resume, **again)
     if record is None:
         out.fail(message)
     return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.metadata import version
@@ -16,8 +17,9 @@ from tasks.ingest_ledger import Ledger
 from tasks.interactions import ingest
 from tasks.popular_items import popular_items
 from tasks.progress import Report, silent
+from tasks.published import Release
 from tasks.run_record import RunRecord, measured_metrics
-from tasks.store import Store
+from tasks.store import Store, release_id_of
 from tasks.table_writer import TableWriter
 
 
@@ -59,23 +61,36 @@ class Night:
         """Where the release's tables are written."""
         return self.store.staging(self.as_of, self.record.run_id)
 
+    @property
+    def release_id(self) -> str:
+        """The id that the release has, or will have."""
+        return release_id_of(self.as_of, self.record.run_id)
+
     def model(self, name: str) -> Path:
         """Return the folder of a model trained on everything."""
         return self.store.model(self.as_of, self.record.run_id, name)
 
 
-def interactions_station(night: Night, engine: Engine, replace_changed: bool, rebuild: bool) -> Result:
+def last_ingest(store: Store) -> str | None:
+    """Return the id of the ingest that was committed last, None where nothing was taken in."""
+    manifests = Ledger.read(store).manifests
+    return manifests[-1].ingest_id if manifests else None
+
+
+def interactions_station(night: Night, engine: Engine) -> Result:
     """Take in new logs up to the date."""
     done = ingest(
         night.configuration,
         night.store,
         engine,
         night.as_of,
-        replace_changed=replace_changed,
-        rebuild=rebuild,
+        replace_changed=night.record.replace_changed,
+        rebuild=night.record.rebuild,
+        since=night.record.ingests_before,
         report=night.report,
     )
     facts = {
+        "last_ingest": last_ingest(night.store),
         "files_taken": done.taken,
         "files_known": done.known,
         "arrived": done.counts.model_dump(),
@@ -98,6 +113,7 @@ def validation_station(night: Night, engine: Engine) -> Result:
     ledger = Ledger.read(night.store)
     make_events(night.configuration, ledger, engine, night.as_of)
     docs = night.store.data_docs(night.as_of, night.record.run_id)
+    shutil.rmtree(docs, ignore_errors=True)  # the pages of a try that was killed
     try:
         checks = validate(
             night.configuration,
@@ -124,10 +140,9 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     available = read(night.dataset, "items", ["available"])["available"].to_numpy()
     require_enough(night.configuration.top_n.n, available)  # before anything is trained
     for kind, catalogue in summary.catalogues.items():
-        if catalogue.rejected:
-            night.record.warnings.append(
-                f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
-            )
+        warning = f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
+        if catalogue.rejected and warning not in night.record.warnings:  # of a try that failed after it
+            night.record.warnings.append(warning)
     return Result(summary.pairs, dataclasses.asdict(summary))
 
 
@@ -193,6 +208,21 @@ def release_station(night: Night) -> Result:
     """Write the metrics, complete the release, audit it, publish it, and let go of the oldest."""
     from tasks import release
 
+    release_id, settings = night.release_id, night.configuration
+    if night.store.release(release_id).is_dir():  # a try that was killed had come as far as the rename
+        checks, published = None, release.finish(night.store, release_id)
+    else:
+        checks, published = audited_release(night)
+    night.record.release_id = published.release_id
+    removed = release.retain(night.store, settings.store.keep_releases)
+    release.clean(night.store, keep_runs=[night.record.run_id])
+    return Result(None, {"active": published.active, "checks": checks, "removed": removed})
+
+
+def audited_release(night: Night) -> tuple[int, Release]:
+    """Write the metrics, complete the release, audit and publish it; return the number of checks, and it."""
+    from tasks import release
+
     metrics = write_metrics(night)
     settings, ids = night.configuration, id_types(night.configuration)
     limits: dict[str, Any] = {"memory_limit": "1GB", "threads": threads_of(settings)}
@@ -207,11 +237,7 @@ def release_station(night: Night) -> Result:
         **limits,
     )
     audited = release.audit(staged.folder, expected(night, limits))
-    published = release.publish(night.store, staged, audited)
-    night.record.release_id = published.release_id
-    removed = release.retain(night.store, settings.store.keep_releases)
-    release.clean(night.store, keep_runs=[night.record.run_id])
-    return Result(None, {"active": published.active, "checks": audited.checks, "removed": removed})
+    return audited.checks, release.publish(night.store, staged, audited)
 
 
 def expected(night: Night, limits: dict[str, Any]) -> Any:

@@ -70,8 +70,12 @@ def nightly(
     overrides: Annotated[
         dict[str, Any] | None, Field(description="Keys of the configuration to replace: engine.name = spark.")
     ] = None,
+    *,
     replace_changed: Annotated[bool, Field(description="Take changed files in again.")] = False,
     rebuild: Annotated[bool, Field(description="Take every file in again.")] = False,
+    resume: Annotated[
+        bool, Field(description="Continue the date's last run, which did not publish, where it stopped.")
+    ] = False,
 ) -> Any:
     """Take in the logs up to a date, train, and publish the release of that date.
 
@@ -81,6 +85,8 @@ def nightly(
         overrides: Keys of the configuration to replace, with dots, such as engine.name.
         replace_changed: Take files in again whose content changed since they were taken in.
         rebuild: Take every file in again, after a change of the [source] section.
+        resume: Continue the date's last run, which did not publish, from its last finished station. A retry
+            of this flow run does so by itself, and starts anew where there is nothing to continue.
     """
     try:
         configuration = load(Path(config), overrides or {})
@@ -92,6 +98,7 @@ def nightly(
             report=report,
             replace_changed=replace_changed,
             rebuild=rebuild,
+            resume="yes" if resume else "where possible" if runtime.flow_run.run_count > 1 else "no",
         )
     except EXPECTED as error:
         return Failed(message=str(error))

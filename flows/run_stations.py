@@ -24,6 +24,7 @@ from flows.define_stations import (
     train_station,
     validation_station,
 )
+from flows.resume_run import Resume, begin_night
 from tasks.configuration import Configuration
 from tasks.engines import open_engine, sweep_scratch
 from tasks.errors import StoreError
@@ -66,16 +67,23 @@ def run_night(
     report: Report = silent,
     replace_changed: bool = False,
     rebuild: bool = False,
+    resume: Resume = "no",
 ) -> RunRecord:
     """Run every station for one date and publish the release; return the record.
 
+    `resume` continues the date's last run, which did not publish, from its last finished station.
+
     Raises
     ------
+    ResumeError
+        If `resume` is "yes" and there is no such run, or it cannot be continued. Nothing is changed then.
     UserError, EngineError, ModelError
         If a station refuses. Nothing is published then, and the record on disk says why.
     """
-    with _started(configuration, as_of, report) as night:
-        _measured(night, step, replace_changed, rebuild)
+    again = {"replace_changed": replace_changed, "rebuild": rebuild}
+    begin = partial(begin_night, configuration, as_of, resume, again)
+    with _started(configuration, as_of, report, begin) as night:
+        _measured(night, step)
         for name in _trained(configuration):
             _run(night, step, f"train {name}", partial(train_station, night, name))
         _run(night, step, "recommendations", partial(recommendations_station, night))
@@ -90,8 +98,9 @@ def evaluate_only(configuration: Configuration, as_of: date, *, report: Report =
 
     Raises what `run_night` raises.
     """
-    with _started(configuration, as_of, report) as night:
-        _measured(night, directly, replace_changed=False, rebuild=False)
+    begin = partial(new_run, as_of=as_of, purpose="evaluation")
+    with _started(configuration, as_of, report, begin) as night:
+        _measured(night, directly)
         night.record.state = "measured"
     return night.record
 
@@ -125,10 +134,12 @@ def _locked(configuration: Configuration, purpose: str) -> Iterator[Store]:
 
 
 @contextmanager
-def _started(configuration: Configuration, as_of: date, report: Report) -> Iterator[Night]:
+def _started(
+    configuration: Configuration, as_of: date, report: Report, begin: Callable[[Store], RunRecord]
+) -> Iterator[Night]:
     """Give a night that holds the store's lock; its record says how it ended."""
     with _locked(configuration, f"run for {as_of}") as store:
-        night = Night(configuration, store, as_of, new_run(store, as_of), report)
+        night = Night(configuration, store, as_of, begin(store), report)
         try:
             yield night
             night.record.save(store)
@@ -149,7 +160,9 @@ def _failed(night: Night, error: BaseException) -> None:
 
 
 def _run(night: Night, step: Step, name: str, station: Callable[[], Result]) -> None:
-    """Run one station and record what it gave and cost."""
+    """Run one station and record what it gave and cost; not if it is finished, in a run that goes on."""
+    if night.record.finished(name):
+        return
     night.report(name, 0, 0)
     guarded = partial(_guarded, night.store, station)
     guarded.__doc__ = getattr(station, "func", station).__doc__  # Prefect shows it
@@ -183,19 +196,25 @@ def _guarded(store: Store, work: Callable[[], T]) -> T:
             raise
 
 
-def _measured(night: Night, step: Step, replace_changed: bool, rebuild: bool) -> None:
+def _measured(night: Night, step: Step) -> None:
     """Run the stations up to the measuring of the models."""
     enabled = night.configuration.evaluation.enabled
+    if not night.record.finished("holdout" if enabled else "popular_items"):
+        _with_engine(night, step, enabled)
+    for name in night.configuration.train.models if enabled else ():
+        _run(night, step, f"measure {name}", partial(measure_station, night, name))
+
+
+def _with_engine(night: Night, step: Step, enabled: bool) -> None:
+    """Run the stations that need the SQL engine."""
     with open_engine(night.configuration, night.store) as engine:
-        take_in = partial(interactions_station, night, engine, replace_changed, rebuild)
+        take_in = partial(interactions_station, night, engine)
         _run(night, step, "interactions", take_in)
         _run(night, step, "validation_results", partial(validation_station, night, engine))
         _run(night, step, "dataset", partial(dataset_station, night, engine))
         _run(night, step, "popular_items", partial(popular_station, night, engine))
         if enabled:
             _run(night, step, "holdout", partial(holdout_station, night, engine))
-    for name in night.configuration.train.models if enabled else ():
-        _run(night, step, f"measure {name}", partial(measure_station, night, name))
 
 
 def _trained(configuration: Configuration) -> tuple[str, ...]:

@@ -76,6 +76,11 @@ class Configuration(Section):
                         )
         return self
 
+    def fingerprint(self) -> str:
+        """Return a hash of everything that decides what a night makes; [store] is not part of it."""
+        facts = self.model_dump(mode="json", exclude={"store"})
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
     def source_fingerprint(self) -> str:
         """Return a hash of what decides which rows are accepted, and how; the path is not part of it."""
         facts = self.source.model_dump(mode="json", exclude={"path"})

@@ -55,9 +55,13 @@ def ingest(
     *,
     replace_changed: bool = False,
     rebuild: bool = False,
+    since: int | None = None,
     report: Report = silent,
 ) -> Ingest:
     """Take in the files of the source that are dated up to `as_of` and not yet taken in; all, with `rebuild`.
+
+    `since` is for a run that goes on: the number of ingests there were when it began. What it committed
+    before it was killed is told as taken in now.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def ingest(
     if not rebuild:
         _same_source(configuration, ledger)
     _valid_rules(configuration, engine)
-    known, before = len(ledger.files()), len(ledger.manifests)
+    before = len(ledger.manifests) if since is None else since
     sweep(store, ledger)
     scratch = store.runs / ".ingest"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -94,7 +98,7 @@ def ingest(
         raise InputError(str(error)) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return _told(ledger, len(taken), known, before)
+    return _told(ledger, as_of, before)
 
 
 def sweep(store: Store, ledger: Ledger) -> int:
@@ -111,14 +115,18 @@ def sweep(store: Store, ledger: Ledger) -> int:
     return len(orphans)
 
 
-def _told(ledger: Ledger, taken: int, known: int, before: int) -> Ingest:
-    new = ledger.manifests[before:]
+def _told(ledger: Ledger, as_of: date, before: int) -> Ingest:
+    """Tell what the ingests after the first `before` took in for a date and was not replaced since."""
+    gone = ledger.replaced()
+    living = [manifest.ingest_id for manifest in ledger.living()]
+    new = [one for one in ledger.manifests[before:] if one.as_of == as_of and one.ingest_id in living]
+    files = [file for manifest in new for file in manifest.files if file.file_id not in gone]
     counts = Counts()
-    for file in (file for manifest in new for file in manifest.files):
+    for file in files:
         counts.add(file.counts)
     return Ingest(
-        taken=taken,
-        known=known,
+        taken=len(files),
+        known=len(Ledger(ledger.store, ledger.manifests[:before]).files()),
         counts=counts,
         total=ledger.counts(),
         repeated_before_rules=sum(manifest.repeated_before_rules for manifest in new),

@@ -37,6 +37,7 @@ __all__ = [
     "audit",
     "clean",
     "current",
+    "finish",
     "open_release",
     "previous",
     "publish",
@@ -105,6 +106,21 @@ def publish(store: Store, staging: Staging, audited: Audit, *, activate: bool | 
     else:
         _rename(store, staging, audited)
     return _activate(store, open_release(store, staging.release_id), activate)
+
+
+def finish(store: Store, release_id: str) -> Release:
+    """Point readers to a release that a crash left renamed into releases/, unless they read a later date.
+
+    It was audited before the rename. The caller holds the store's lock. StoreError when a file of it is
+    missing or changed.
+    """
+    release = open_release(store, release_id)
+    problems = verify(release)
+    if problems:
+        raise StoreError(
+            f"release {release_id} is damaged, readers stay where they are: {'; '.join(problems)}"
+        )
+    return _activate(store, release, None)
 
 
 def rollback(store: Store, to: str | None = None) -> Release:

@@ -37,7 +37,11 @@ class Station(BaseModel):
 
 
 class RunRecord(BaseModel):
-    """run.json in a run's folder, replaced after every station."""
+    """run.json in a run's folder, replaced after every station.
+
+    `purpose` is night or evaluation. `configuration` is the configuration's fingerprint, empty in records
+    that are older than it. `ingests_before` counts the ingests that were committed when the run began.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,6 +53,16 @@ class RunRecord(BaseModel):
     release_id: str | None = None
     warnings: list[str] = []
     stations: list[Station] = []
+    purpose: str = "night"
+    configuration: str = ""
+    replace_changed: bool = False
+    rebuild: bool = False
+    ingests_before: int | None = None
+    resumed_at: list[str] = []
+
+    def finished(self, name: str) -> bool:
+        """Tell whether a station is finished."""
+        return any(station.name == name for station in self.stations)
 
     def station(self, name: str) -> Station:
         """Return a finished station by its name."""
@@ -66,8 +80,8 @@ def today(time_zone: str) -> date:
     return datetime.now(ZoneInfo(time_zone)).date()
 
 
-def new_run(store: Store, as_of: date) -> RunRecord:
-    """Return the record of a new run; its id is the moment it started, and sorts."""
+def new_run(store: Store, as_of: date, **facts: Any) -> RunRecord:
+    """Return the record of a new run; its id is the moment it started, and sorts. `facts` are its fields."""
     moment = now()
     taken = {path.name for path in store.runs.glob("????-??-??/*")}
     run_id = moment.strftime("%Y%m%dT%H%M%SZ")
@@ -75,7 +89,7 @@ def new_run(store: Store, as_of: date) -> RunRecord:
     while run_id in taken:
         number += 1
         run_id = f"{moment.strftime('%Y%m%dT%H%M%SZ')}-{number}"
-    record = RunRecord(run_id=run_id, as_of=as_of, started_at=moment.isoformat())
+    record = RunRecord(run_id=run_id, as_of=as_of, started_at=moment.isoformat(), **facts)
     record.save(store)
     return record
 
@@ -86,6 +100,21 @@ def last_run(store: Store) -> RunRecord | None:
     if not paths:
         return None
     return RunRecord.model_validate(read_json(max(paths, key=lambda path: (path.parent.name, str(path)))))
+
+
+def last_night(store: Store, as_of: date) -> RunRecord | None:
+    """Return the record of the last run for a date that was to publish, None if there was none.
+
+    StoreError when a record of that date cannot be read.
+    """
+    for path in sorted(store.runs.glob(f"{as_of}/*/run.json"), key=lambda path: path.parent.name)[::-1]:
+        try:
+            record = RunRecord.model_validate(read_json(path))
+        except ValueError as error:
+            raise StoreError(f"expected the record of a run in {path}, got {error}") from None
+        if record.purpose == "night" and record.state != "measured":
+            return record
+    return None
 
 
 def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,11 @@ def tonight(tmp_path_factory: pytest.TempPathFactory) -> Night:
     folder = tmp_path_factory.mktemp("tonight")
     yesterday = datetime.now(ZoneInfo("UTC")).date() - timedelta(days=1)
     return shop(folder, write_logs(folder / "logs", yesterday, days=2))
+
+
+def yesterday_of(night: Night) -> date:
+    """Return the last day of the logs."""
+    return max(date.fromisoformat(path.stem.removeprefix("events-")) for path in night.logs.glob("events-*"))
 
 
 def runs_of(flow_run_id: uuid.UUID) -> tuple[Any, list[Any]]:
@@ -87,6 +93,36 @@ def test_the_failed_task_is_the_station_that_refused(
     assert [(task.name, task.state_name) for task in tasks] == [("interactions", "Failed")]
     assert tasks[0].state.message == state.message
     assert fresh.pointed() is None
+
+
+def test_a_retry_of_the_flow_run_goes_on_after_its_last_finished_station(
+    prefect_server: str, tonight: Night, tmp_path: Path
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import AwaitingRetry
+
+    from flows.run_nightly import nightly
+
+    logs = tmp_path / "logs"
+    shutil.copytree(tonight.logs, logs)
+    fresh = shop(tmp_path / "shop", logs)
+    catalogue = (logs / "items.csv").rename(logs / "mislaid.csv")
+    day = yesterday_of(fresh)
+    state = nightly(str(fresh.config), day, return_state=True)
+    assert state.is_failed()
+    catalogue.rename(logs / "items.csv")
+    run_id = state.state_details.flow_run_id
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run_id, AwaitingRetry(), force=True)
+        run = client.read_flow_run(run_id)
+    again = run_flow(nightly, flow_run=run, parameters=run.parameters, return_type="state")
+    assert again.is_completed(), again.message
+    record = again.result()
+    assert [one.run_id for one in fresh.records()] == [record.run_id]
+    assert record.release_id == fresh.pointed()
+    names = [task.name for task in runs_of(run_id)[1]]
+    assert (names.count("interactions"), names.count("dataset"), names.count("release")) == (1, 2, 1)
 
 
 def test_a_defect_fails_the_run_too(prefect_server: str, tonight: Night, tmp_path: Path) -> None:
