@@ -148,7 +148,6 @@ def dataset_station(night: Night, engine: Engine) -> Result:
 
 def popular_station(night: Night, engine: Engine) -> Result:
     """Rank what is popular, by window and segment."""
-    make_events(night.configuration, Ledger.read(night.store), engine, night.as_of)
     table = popular_items(night.configuration, engine, night.as_of, night.dataset)
     with TableWriter(night.staging, "popular_items", id_types(night.configuration)) as writer:
         writer.write(table)

@@ -14,7 +14,7 @@ from sql.timestamps import DIRECTIVES
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """The names a configuration may give to rules and attributes; they become SQL identifiers and file names."""
 
-CANONICAL = (
+EVENT_COLUMNS = (
     "user_id",
     "item_id",
     "timestamp",
@@ -24,6 +24,11 @@ CANONICAL = (
     "weight",
     "session_id",
     "position",
+)
+"""What an interaction says about its event, beside the attributes of the configuration."""
+
+CANONICAL = (
+    *EVENT_COLUMNS,
     "file_id",
     "line",
     "rest",

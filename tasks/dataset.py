@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from sql.engine import Engine, render
+from sql.layout import EVENT_COLUMNS
 from sql.predicate import portable
 from tasks.catalogue import CatalogueRows, make_catalogues
 from tasks.configuration import Configuration
@@ -23,17 +24,6 @@ from tasks.tables import IdTypes
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MICROS = 86_400_000_000
-EVENT_COLUMNS = (
-    "user_id",
-    "item_id",
-    "timestamp",
-    "event_date",
-    "event_type",
-    "value",
-    "weight",
-    "session_id",
-    "position",
-)
 
 
 @dataclass(frozen=True)
