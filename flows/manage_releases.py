@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption, StoreOption, find_store
-
-if TYPE_CHECKING:
-    from tasks.store import Store
 
 STALE_CODE = 3  # of `status`: readers have nothing fresh
 COLUMNS = ("release_id", "as_of", "published_at", "rows", "size", "active", "problem")
@@ -64,13 +61,9 @@ def rollback(
 ) -> None:
     """Point readers back to an earlier release, after its files were checked; nothing is deleted."""
     with out.user_errors():
-        from tasks import release as station
+        from flows.point_readers import point_readers
 
-        place = find_store(config, store)
-        _pointed(place)  # before the lock, which would leave a file where there is no store
-        with place.lock("rollback"):
-            before = _pointed(place)
-            after = station.rollback(place, to)
+        before, after = point_readers(find_store(config, store), to, "rollback")
         if as_json:
             facts = {
                 "from": before,
@@ -89,17 +82,6 @@ def register(app: typer.Typer) -> None:
     app.command("status")(status)
     app.command("releases")(releases)
     app.command("rollback")(rollback)
-
-
-def _pointed(place: Store) -> str:
-    """Return the id that readers are pointed to, even if that release is damaged: this is the way out."""
-    from tasks.errors import StoreError
-    from tasks.published import read_pointer
-
-    pointer = read_pointer(place)
-    if pointer is None:
-        raise StoreError(f"nothing is published in {place.root} yet, so there is nothing to roll back")
-    return pointer.release_id
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -27,6 +27,7 @@ from flows.backfill_dates import (
     run_backfill,
     warnings,
 )
+from flows.read_parameters import Models
 from flows.show_progress import logged
 from tasks.errors import EXPECTED
 from tasks.progress import Report
@@ -38,28 +39,16 @@ DONE: ContextVar[list[Outcome] | None] = ContextVar("done", default=None)
 @flow(name="backfill", flow_run_name="backfill {start}..{end}", persist_result=False)
 def backfill(
     *,
-    start: Annotated[date, Field(description="The first date.")],
-    end: Annotated[date, Field(description="The last date; not in the future.")],
-    mode: Annotated[
-        Literal["missing", "failed", "all"],
-        Field(
-            description="missing: no release. failed: no release, and the last run failed. all: every date."
-        ),
-    ] = "missing",
-    dry_run: Annotated[
-        bool, Field(description="Only show the plan and the estimate; change nothing.")
-    ] = True,
-    max_parallel: Annotated[
-        int, Field(ge=1, le=8, description="Dates at once at most; a store's one writer takes one by one.")
-    ] = 1,
-    newest_first: Annotated[bool, Field(description="Begin with the last date.")] = False,
-    continue_on_error: Annotated[bool, Field(description="Go on after a date that failed.")] = True,
-    models: Annotated[
-        list[Literal["als", "item_knn", "mult_vae", "popularity"]] | None,
-        Field(description="Train these models only; those configured if left out."),
-    ] = None,
-    reason: Annotated[str, Field(description="Why; kept with the run and its artifact.")] = "",
-    config: Annotated[str, Field(description="Path of the configuration file.")] = "nightshelf.toml",
+    start: date,
+    end: date,
+    mode: Literal["missing", "failed", "all"] = "missing",
+    dry_run: bool = True,
+    max_parallel: Annotated[int, Field(ge=1, le=8)] = 1,
+    newest_first: bool = False,
+    continue_on_error: bool = True,
+    models: Models = (),
+    reason: str = "",
+    config: str = "nightshelf.toml",
 ) -> Any:
     """Run the dates of a range again and publish a release of each; readers are never led back in time.
 
@@ -71,7 +60,7 @@ def backfill(
         max_parallel: Dates at once at most. A store has one writer, so its dates run one by one all the same.
         newest_first: Begin with the last date.
         continue_on_error: Go on with the other dates after one that failed; the run ends Failed all the same.
-        models: Train these models only; those configured if left out.
+        models: Train these models only; those configured if none is chosen.
         reason: Why; kept with the run and its artifact.
         config: Path of the configuration file.
     """

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Callable
-from contextvars import ContextVar
-from datetime import date, timedelta
-from pathlib import Path
-from typing import Annotated, Any, TypeVar
+import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
 
-# Set before Prefect is imported, and only where nobody said otherwise: a first temporary server needs more
-# than Prefect's 20 seconds, and nothing is sent to anyone.
-os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
-os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("DO_NOT_TRACK", "1")
+# isort: split
+import logging
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
 
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Failed
-from pydantic import Field
 
+from flows.read_parameters import YESTERDAY, AsOf, Overrides, day_of, lines_of, overrides_of
 from flows.run_stations import run_night
 from flows.show_progress import logged
-from tasks.configuration import Configuration, load
+from tasks.configuration import load
 from tasks.errors import EXPECTED
 from tasks.progress import Report
-from tasks.run_record import RunRecord, today
+from tasks.run_record import RunRecord
 
 T = TypeVar("T")
 REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
@@ -59,41 +55,36 @@ def as_task(name: str, station: Callable[[], T]) -> T:
 
 
 def _run_name() -> str:
-    as_of = runtime.flow_run.parameters.get("as_of")
-    return f"nightly {as_of or 'yesterday'}"
+    return f"nightly {runtime.flow_run.parameters.get('as_of')}"
 
 
 @flow(name="nightly", flow_run_name=_run_name, persist_result=False)
 def nightly(
-    config: Annotated[str, Field(description="Path of the configuration file.")] = "nightshelf.toml",
-    as_of: Annotated[date | None, Field(description="The date to run for; yesterday if left out.")] = None,
-    overrides: Annotated[
-        dict[str, Any] | None, Field(description="Keys of the configuration to replace: engine.name = spark.")
-    ] = None,
+    config: str = "nightshelf.toml",
+    as_of: AsOf = YESTERDAY,
+    overrides: Overrides = (),
     *,
-    replace_changed: Annotated[bool, Field(description="Take changed files in again.")] = False,
-    rebuild: Annotated[bool, Field(description="Take every file in again.")] = False,
-    resume: Annotated[
-        bool, Field(description="Continue the date's last run, which did not publish, where it stopped.")
-    ] = False,
+    replace_changed: bool = False,
+    rebuild: bool = False,
+    resume: bool = False,
 ) -> Any:
     """Take in the logs up to a date, train, and publish the release of that date.
 
     Args:
         config: Path of the configuration file.
-        as_of: The date to run for; yesterday, in the time zone of the source, if left out.
-        overrides: Keys of the configuration to replace, with dots, such as engine.name.
+        as_of: The date to run for, such as 2026-11-20, or: yesterday, in the time zone of the source.
+        overrides: Keys of the configuration to replace, each with its value, such as engine.name=spark.
         replace_changed: Take files in again whose content changed since they were taken in.
         rebuild: Take every file in again, after a change of the [source] section.
         resume: Continue the date's last run, which did not publish, from its last finished station. A retry
             of this flow run does so by itself, and starts anew where there is nothing to continue.
     """
     try:
-        configuration = load(Path(config), overrides or {})
+        configuration = load(Path(config), overrides_of(overrides))
         report = REPORT.get() or logged(get_run_logger())
         record = run_night(
             configuration,
-            as_of or yesterday(configuration),
+            day_of(as_of, configuration),
             step=as_task,
             report=report,
             replace_changed=replace_changed,
@@ -105,20 +96,17 @@ def nightly(
     return record
 
 
-def yesterday(configuration: Configuration) -> date:
-    """Return the last complete day in the time zone of the source."""
-    return today(configuration.source.time_zone) - timedelta(days=1)
-
-
 def run_with_prefect(
-    config: Path, as_of: date | None, report: Report, **options: Any
+    config: Path, as_of: date, report: Report, *, overrides: Mapping[str, Any] | None = None, **options: Any
 ) -> tuple[RunRecord | None, str]:
     """Run the flow in this process; return the record, or None and why it failed."""
     token = REPORT.set(report)
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_is_news)
     try:
-        state: State[RunRecord] = nightly(str(config), as_of, **options, return_state=True)  # type: ignore[assignment]
+        state: State[RunRecord] = nightly(  # type: ignore[assignment]
+            str(config), str(as_of), lines_of(overrides or {}), **options, return_state=True
+        )
     finally:
         REPORT.reset(token)
     if state.is_completed():

@@ -20,7 +20,12 @@ LONGEST = 300  # lines
 VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 HEAVY = {"torch", "great_expectations", "pyspark", "prefect", "implicit", "numba", "faiss", "pandas", "typer"}
-PREFECTS_OWN = ("flows.run_nightly", "flows.run_backfill")  # the flows: imported only where Prefect is wanted
+PREFECTS_OWN = (
+    "flows.run_nightly",
+    "flows.run_backfill",
+    "flows.run_evaluation",
+    "flows.flip_release",
+)  # the flows: imported only where Prefect is wanted
 
 
 def name(path: Path) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -23,7 +23,16 @@ FILE = "deployments/prefect.yaml"
 DEPLOYMENTS = {
     one["name"]: one for one in yaml.safe_load((ROOT / FILE).read_text(encoding="utf-8"))["deployments"]
 }
-REQUIRED = {"nightly": set[str](), "backfill": {"start", "end"}}
+REQUIRED = {
+    "nightly": set[str](),
+    "backfill": {"start", "end"},
+    "evaluate": set[str](),
+    "publish": {"release_id", "reason"},
+    "rollback": {"reason"},
+}
+POOLS = {name: "nightshelf-gpu" if name == "train-models" else "nightshelf" for name in REQUIRED}
+PLAIN = ({"type": "string"}, {"type": "boolean"}, {"type": "integer"}, {"type": "number"})
+"""What the form has an input for: text, date, drop-down and switch; an array of these is a list of them."""
 
 
 def flow_of(name: str) -> Any:
@@ -63,21 +72,41 @@ def test_the_night_has_a_time_and_the_backfill_waits_for_a_person() -> None:
     assert ZoneInfo(schedule["timezone"])
     assert DEPLOYMENTS["backfill"]["schedules"] == []
     assert DEPLOYMENTS["backfill"]["parameters"]["dry_run"] is True
-    assert {one["work_pool"]["name"] for one in DEPLOYMENTS.values()} == {"nightshelf"}
+    assert {name for name, one in DEPLOYMENTS.items() if one["schedules"]} == {"nightly"}
+    assert {name: one["work_pool"]["name"] for name, one in DEPLOYMENTS.items()} == POOLS
 
 
-def test_the_form_offers_the_modes_and_models_there_are() -> None:
-    hints = get_type_hints(flow_of("backfill").fn)
-    assert get_args(hints["mode"]) == MODES
-    chosen = next(one for one in get_args(hints["models"]) if get_origin(one) is list)
-    assert get_args(get_args(chosen)[0]) == registry.known()
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_form_shows_every_parameter_as_an_input_and_none_as_a_box_of_json(name: str) -> None:
+    flow = flow_of(name)
+    for key, shown in flow.parameters.properties.items():
+        kind = shown["items"] if shown["type"] == "array" else shown
+        assert {"type": kind["type"]} in PLAIN, f"{key}: {shown}"
+        assert not {"anyOf", "oneOf", "allOf", "$ref"} & (shown.keys() | kind.keys()), f"{key}: {shown}"
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_every_flow_knows_the_models_and_dates_that_others_know(name: str) -> None:
+    shown = flow_of(name).parameters.properties
+    if "models" in shown:
+        assert tuple(shown["models"]["items"]["enum"]) == registry.known()
+    if "as_of" in shown:
+        matching = re.compile(shown["as_of"]["pattern"]).fullmatch
+        assert matching("yesterday")
+        assert matching("2026-11-20")
+        assert not matching("20.11.2026")
+
+
+def test_the_form_offers_the_modes_there_are() -> None:
+    assert get_args(get_type_hints(flow_of("backfill").fn)["mode"]) == MODES
 
 
 @pytest.mark.prefect
 def test_a_server_takes_every_deployment(prefect_server: str) -> None:
     from prefect.client.orchestration import get_client
 
-    prefect("work-pool", "create", "nightshelf", "--type", "process", server=prefect_server)
+    for pool in sorted(set(POOLS.values())):
+        prefect("work-pool", "create", pool, "--type", "process", server=prefect_server)
     shown = prefect("--no-prompt", "deploy", "--prefect-file", FILE, "--all", server=prefect_server)
     assert len(re.findall("successfully created", shown)) == len(DEPLOYMENTS), shown
     with get_client(sync_client=True) as client:
@@ -85,7 +114,7 @@ def test_a_server_takes_every_deployment(prefect_server: str) -> None:
             found = client.read_deployment_by_name(f"{name}/{name}")
             assert found.entrypoint == told["entrypoint"]
             assert found.parameters == told["parameters"]
-            assert found.work_pool_name == "nightshelf"
+            assert found.work_pool_name == POOLS[name]
             assert set(found.tags) == set(told["tags"])
             assert [(one.schedule.cron, one.schedule.timezone) for one in found.schedules] == [
                 (one["cron"], one["timezone"]) for one in told["schedules"]

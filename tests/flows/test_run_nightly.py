@@ -44,7 +44,8 @@ def runs_of(flow_run_id: uuid.UUID) -> tuple[Any, list[Any]]:
 def test_the_flow_publishes_yesterday_and_its_tasks_are_the_stations(
     prefect_server: str, tonight: Night
 ) -> None:
-    from flows.run_nightly import nightly, yesterday
+    from flows.read_parameters import yesterday
+    from flows.run_nightly import nightly
 
     expected = {yesterday(tonight.configured())}
     state = nightly(str(tonight.config), return_state=True)
@@ -86,7 +87,7 @@ def test_the_failed_task_is_the_station_that_refused(
     (fresh.folder / "nightshelf.toml").write_text(
         fresh.config.read_text(encoding="utf-8").replace("/events-*.csv", "/nothing-*.csv"), encoding="utf-8"
     )
-    state = nightly(str(fresh.config), FIRST, return_state=True)
+    state = nightly(str(fresh.config), str(FIRST), return_state=True)
     assert state.is_failed()
     assert "no files there" in state.message
     _, tasks = runs_of(state.state_details.flow_run_id)
@@ -109,7 +110,7 @@ def test_a_retry_of_the_flow_run_goes_on_after_its_last_finished_station(
     fresh = shop(tmp_path / "shop", logs)
     catalogue = (logs / "items.csv").rename(logs / "mislaid.csv")
     day = yesterday_of(fresh)
-    state = nightly(str(fresh.config), day, return_state=True)
+    state = nightly(str(fresh.config), str(day), return_state=True)
     assert state.is_failed()
     catalogue.rename(logs / "items.csv")
     run_id = state.state_details.flow_run_id
@@ -128,16 +129,16 @@ def test_a_retry_of_the_flow_run_goes_on_after_its_last_finished_station(
 def test_a_defect_fails_the_run_too(prefect_server: str, tonight: Night, tmp_path: Path) -> None:
     from flows.run_nightly import nightly
 
-    state = nightly(str(tonight.config), "not a date", return_state=True)  # type: ignore[arg-type]
+    state = nightly(str(tonight.config), "not a date", return_state=True)
     assert state.is_failed()
-    state = nightly(str(tmp_path / "none.toml"), FIRST, return_state=True)
+    state = nightly(str(tmp_path / "none.toml"), str(FIRST), return_state=True)
     assert state.is_failed()
     assert state.message.endswith("none.toml: cannot read the configuration: No such file or directory")
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])  # a day apart, or two
 def test_yesterday_is_that_of_the_source(tonight: Night, tmp_path: Path, zone: str) -> None:
-    from flows.run_nightly import yesterday
+    from flows.read_parameters import yesterday
 
     there = shop(tmp_path / "shop", tonight.logs)
     text = there.config.read_text(encoding="utf-8")

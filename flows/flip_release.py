@@ -1,0 +1,67 @@
+"""The flows `publish` and `rollback`: which release readers are led to, changed by a button in the UI."""
+
+from __future__ import annotations
+
+import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
+
+# isort: split
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
+from prefect.states import Failed
+from pydantic import Field
+
+from flows.point_readers import point_readers
+from flows.read_parameters import Reason
+from tasks.errors import EXPECTED
+from tasks.store import Store
+from tasks.store_path import store_path
+
+
+@flow(name="publish", flow_run_name="publish {release_id}", persist_result=False)
+def publish(
+    *, release_id: Annotated[str, Field(min_length=1)], reason: Reason, config: str = "nightshelf.toml"
+) -> Any:
+    """Make an existing release the current one, after its files were checked; nothing is made or deleted.
+
+    Args:
+        release_id: The release, such as 2026-11-20-20261121T023000Z; `nightshelf releases` lists them.
+        reason: Why; kept with the run and its artifact.
+        config: Path of the configuration file, which names the store.
+    """
+    return _flip(config, release_id.strip(), "publish", reason)
+
+
+@flow(name="rollback", flow_run_name="rollback", persist_result=False)
+def rollback(*, reason: Reason, release_id: str = "", config: str = "nightshelf.toml") -> Any:
+    """Lead readers back to the release that was current before, after its files were checked.
+
+    Args:
+        reason: Why; kept with the run and its artifact.
+        release_id: The release to go back to; the one that was current before, if left empty.
+        config: Path of the configuration file, which names the store.
+    """
+    return _flip(config, release_id.strip() or None, "rollback", reason)
+
+
+def _flip(config: str, to: str | None, purpose: str, reason: str) -> Any:
+    """Move readers; return the ids of both releases, or the state Failed with what is wrong."""
+    try:
+        if not reason.strip():  # a form's check of its length lets blanks through
+            return Failed(message="expected a reason, got blanks")
+        before, after = point_readers(Store(store_path(Path(config))), to, purpose)
+    except EXPECTED as error:
+        return Failed(message=str(error))
+    get_run_logger().info("readers moved from %s to %s: %s", before, after.release_id, reason)
+    lines = [
+        f"Readers moved from `{before}` to `{after.release_id}` (as of {after.as_of}).",
+        f"**Reason:** {' '.join(reason.split())}",
+        f"To undo: run `publish` with the release id `{before}`.",
+    ]
+    create_markdown_artifact(
+        "\n\n".join(lines), key="current-release", description="Which release is current"
+    )
+    return {"from": before, "to": after.release_id}

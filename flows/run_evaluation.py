@@ -1,0 +1,48 @@
+"""The flow `evaluate`: models measured on the last events, by a button in the UI; nothing is published."""
+
+from __future__ import annotations
+
+import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
+
+# isort: split
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, runtime
+from prefect.artifacts import create_table_artifact
+from prefect.logging import get_run_logger
+from prefect.states import Failed
+
+from flows.read_parameters import YESTERDAY, AsOf, Models, day_of
+from flows.run_stations import evaluate_only
+from flows.show_progress import logged
+from tasks.configuration import load
+from tasks.errors import EXPECTED
+from tasks.run_record import measured_metrics
+
+
+def _run_name() -> str:
+    return f"evaluate {runtime.flow_run.parameters.get('as_of')}"
+
+
+@flow(name="evaluate", flow_run_name=_run_name, persist_result=False)
+def evaluate(*, as_of: AsOf = YESTERDAY, models: Models = (), config: str = "nightshelf.toml") -> Any:
+    """Take in new logs, measure models on the last events up to a date, and publish nothing.
+
+    Args:
+        as_of: The last date whose events count, such as 2026-11-20, or: yesterday, as the source has it.
+        models: Measure these models only; those configured if none is chosen.
+        config: Path of the configuration file.
+    """
+    overrides: dict[str, Any] = {"evaluation.enabled": True}
+    if models:
+        overrides |= {"train.models": list(dict.fromkeys(models)), "train.serve": models[0]}
+    try:
+        configuration = load(Path(config), overrides)
+        day = day_of(as_of, configuration)
+        record = evaluate_only(configuration, day, report=logged(get_run_logger()))
+    except EXPECTED as error:
+        return Failed(message=str(error))
+    rows = measured_metrics(record)
+    create_table_artifact(rows, key="evaluation", description=f"Models measured for {day}")
+    return rows
