@@ -93,7 +93,8 @@ def measure(
     The interval is the normal one of a mean over users, 1.96 standard errors each way.
     """
     from models.artefact import load
-    from models.metrics import METRICS, coverage, judge
+    from models.beyond_accuracy import coverage
+    from models.metrics import METRICS, judge
 
     if not len(holdout.users):
         return []
@@ -107,7 +108,7 @@ def measure(
         allowed=allowed,
         threads=configuration.engine.threads,
     )
-    judged = judge(top.items, holdout.relevant)
+    judged = judge(top.items, holdout.relevant, ks, threads=configuration.engine.threads)
     rows = []
     for k in ks:
         figures = {name: _mean(metric(judged, k)) for name, metric in METRICS.items()}
