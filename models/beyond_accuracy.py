@@ -95,8 +95,8 @@ def diversity(items: Lists, k: int, vectors: npt.NDArray[np.floating]) -> Values
     """Mean of 1 - cosine over all pairs of the first k: intra-list diversity by item vectors.
 
     Smyth and McClave 2001; 1 minus the mean of the similarities that Ziegler et al. 2005 sum. ``vectors``
-    (n_items, d). A vector of zeros is at distance 1 from all. NaN for fewer than two items. The sum over the pairs comes
-    from the sum of the unit vectors, |sum|^2 = m + 2 sum of cosines, so k costs k, not k^2.
+    (n_items, d). A vector of zeros is at distance 1 from all. NaN for fewer than two items.
+    The sum over the pairs comes from the sum of the unit vectors, |sum|^2 = m + 2 sum of cosines.
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float64)
     unit = np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0)
