@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from flows.run_nightly import REPORT, as_task  # first: it sets what Prefect reads when it is imported
 
@@ -27,11 +29,13 @@ from flows.backfill_dates import (
     run_backfill,
     warnings,
 )
+from flows.limit_runs import only_run_of
 from flows.read_parameters import Models
 from flows.show_progress import logged
 from tasks.errors import EXPECTED
 from tasks.progress import Report
 
+T = TypeVar("T")
 DONE: ContextVar[list[Outcome] | None] = ContextVar("done", default=None)
 """Where what became of the dates is put for a caller in this process."""
 
@@ -81,7 +85,7 @@ def backfill(
         planned,
         continue_on_error=continue_on_error,
         step=as_task,
-        around=as_task,
+        around=partial(_alone, configuration.store.path),
         report=REPORT.get() or logged(log),
     )
     _show_outcomes(outcomes, reason)
@@ -90,6 +94,16 @@ def backfill(
         kept.extend(outcomes)
     failed = failures(outcomes)
     return Failed(message=failed) if failed else outcomes
+
+
+def _alone(store: Path, name: str, work: Callable[[], T]) -> T:
+    """Run one date as a Prefect task, if no other run of it is going on; the name ends with the date."""
+
+    def alone() -> T:
+        with only_run_of(store, date.fromisoformat(name[-10:])):
+            return work()
+
+    return as_task(name, alone)
 
 
 def backfill_with_prefect(

@@ -18,6 +18,7 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Failed
 
+from flows.limit_runs import only_run_of
 from flows.read_parameters import YESTERDAY, AsOf, Overrides, day_of, lines_of, overrides_of
 from flows.run_stations import run_night
 from flows.show_progress import logged
@@ -79,18 +80,20 @@ def nightly(
         resume: Continue the date's last run, which did not publish, from its last finished station. A retry
             of this flow run does so by itself, and starts anew where there is nothing to continue.
     """
+    retried = runtime.flow_run.run_count > 1
     try:
         configuration = load(Path(config), overrides_of(overrides))
-        report = REPORT.get() or logged(get_run_logger())
-        record = run_night(
-            configuration,
-            day_of(as_of, configuration),
-            step=as_task,
-            report=report,
-            replace_changed=replace_changed,
-            rebuild=rebuild,
-            resume="yes" if resume else "where possible" if runtime.flow_run.run_count > 1 else "no",
-        )
+        day = day_of(as_of, configuration)
+        with only_run_of(configuration.store.path, day, wait=resume or retried):
+            record = run_night(
+                configuration,
+                day,
+                step=as_task,
+                report=REPORT.get() or logged(get_run_logger()),
+                replace_changed=replace_changed,
+                rebuild=rebuild,
+                resume="yes" if resume else "where possible" if retried else "no",
+            )
     except EXPECTED as error:
         return Failed(message=str(error))
     return record

@@ -25,7 +25,8 @@ PREFECTS_OWN = (
     "flows.run_backfill",
     "flows.run_evaluation",
     "flows.flip_release",
-)  # the flows: imported only where Prefect is wanted
+    "flows.limit_runs",
+)  # the flows and what only they use: imported where Prefect is wanted
 
 
 def name(path: Path) -> str:
