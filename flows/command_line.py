@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import sys
@@ -262,8 +261,11 @@ for commands in (read_tables, manage_releases, check_machine, order_backfill):
 
 def main() -> None:
     """Run the command line; a mistake of the user is one message and exit code 1, never a traceback."""
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
-    )
-    logging.getLogger("nightshelf").setLevel(logging.INFO)
+    from tasks.log_lines import write_logs
+
+    try:
+        with out.user_errors():
+            write_logs()
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
     app()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import math
 import sys
 import unicodedata
@@ -13,6 +14,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
+
+from tasks.log_lines import in_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,13 +42,22 @@ def user_errors() -> Iterator[None]:
 
 
 def fail(message: str, code: int = 1) -> NoReturn:
-    """Print one message to stderr and end the command; further lines are indented below the first."""
-    note("error: " + message.replace("\n", "\n       "))
+    """Print one message to stderr and end the command; further lines are indented below the first.
+
+    Where stderr is JSON, the message is a line of the log.
+    """
+    if in_json():
+        logging.getLogger("nightshelf").error("%s", message)
+    else:
+        note("error: " + message.replace("\n", "\n       "))
     raise typer.Exit(code)
 
 
 def note(message: str) -> None:
     """Print a remark to stderr, where it does not disturb what is read from stdout."""
+    if in_json():
+        logging.getLogger("nightshelf").warning("%s", message)
+        return
     typer.echo("\n".join(escaped(line) for line in message.splitlines()), err=True)
 
 

@@ -29,8 +29,11 @@ from tasks.configuration import Configuration
 from tasks.engines import open_engine, sweep_scratch
 from tasks.errors import StoreError
 from tasks.files import writing
+from tasks.ingest_ledger import now
 from tasks.interactions import Ingest, ingest
+from tasks.log_lines import named
 from tasks.progress import Report, silent
+from tasks.prometheus_file import write_metrics
 from tasks.run_record import RunRecord, Station, bury, measured, new_run, prune
 from tasks.store import Store
 
@@ -140,19 +143,23 @@ def _started(
     """Give a night that holds the store's lock; its record says how it ended."""
     with _locked(configuration, f"run for {as_of}") as store:
         night = Night(configuration, store, as_of, begin(store), report)
-        try:
-            yield night
-            night.record.save(store)
-        except BaseException as error:
-            _failed(night, error)
-            raise
-        finally:
-            prune(store, configuration.store.keep_runs)
+        with named(run_id=night.record.run_id, as_of=str(as_of)):
+            try:
+                yield night
+                night.record.finished_at = now().isoformat()
+                night.record.save(store)
+            except BaseException as error:
+                _failed(night, error)
+                raise
+            finally:
+                prune(store, configuration.store.keep_runs)
+                write_metrics(store)
 
 
 def _failed(night: Night, error: BaseException) -> None:
     """Record how a night failed; where even that cannot be written, the error itself still goes on."""
     night.record.state, night.record.message = "failed", str(error) or type(error).__name__
+    night.record.finished_at = now().isoformat()
     try:
         night.record.save(night.store)
     except StoreError as second:
@@ -163,10 +170,10 @@ def _run(night: Night, step: Step, name: str, station: Callable[[], Result]) -> 
     """Run one station and record what it gave and cost; not if it is finished, in a run that goes on."""
     if night.record.finished(name):
         return
-    night.report(name, 0, 0)
     guarded = partial(_guarded, night.store, station)
     guarded.__doc__ = getattr(station, "func", station).__doc__  # Prefect shows it
-    with measured() as cost:
+    with named(station=name), measured() as cost:
+        night.report(name, 0, 0)
         result = step(name, guarded)
     done = Station(
         name=name, rows=result.rows, seconds=cost.seconds, peak_memory=cost.peak_memory, facts=result.facts

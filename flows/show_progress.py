@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tasks.log_lines import in_json
 from tasks.progress import Report
 
 LOG = logging.getLogger("nightshelf")
@@ -17,7 +18,7 @@ SECONDS = 5.0  # between two log lines about the same work
 @contextmanager
 def shown() -> Iterator[Report]:
     """Give a report that draws bars if stderr is a terminal, and logs lines if not."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not in_json():
         with bars() as report:
             yield report
     else:

@@ -85,6 +85,11 @@ def write_json_atomically(path: Path, content: Mapping[str, Any]) -> None:
     Dates and paths become text; NaN and infinity are a ValueError, since JSON has none.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
+    write_text_atomically(path, text)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Replace `path` by a text, so that a reader finds the old or the new file, whole."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     with writing(path):
         try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tasks.errors import StoreError
 from tasks.files import sha256_of
+from tasks.redaction import redacted
 from tasks.release_database import DATABASE
 from tasks.store import split_release_id
 from tasks.tables import TABLES
@@ -30,13 +29,6 @@ FACTS: Final = (
     "stations",
 )
 _RELEASE_FILES: Final = (*(f"{name}.parquet" for name in TABLES), DATABASE)
-_USERINFO: Final = re.compile(r"(?<=://)(?:[^/\s@:]*:(?!\d+(?:/|$))\S*|[^/\s]*)@")
-_SECRET_PARAMETER: Final = re.compile(
-    r"(?i)([?&;][^=&\s]*(?:token|secret|signature|password|sig|key)=)[^&\s#]+"
-)
-_SECRET_KEY: Final = re.compile(
-    r"(?i)(?:^|_)(?:password|passwd|secret|token|api_?key|access_?key|credentials?)$"
-)
 
 
 def build_manifest(
@@ -72,24 +64,6 @@ def build_manifest(
     if taken:
         raise StoreError(f"expected facts beside the manifest's own names, got {', '.join(taken)}")
     return {**own, **redacted(dict(facts))}
-
-
-def redacted(value: Any) -> Any:
-    """Return a copy without secrets: credentials in addresses, and values under names such as `password`."""
-    if isinstance(value, Mapping):
-        return {
-            str(key): "***" if _SECRET_KEY.search(str(key)) and item else redacted(item)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [redacted(item) for item in value]
-    if isinstance(value, Path):
-        return redacted(str(value))
-    if isinstance(value, str):
-        return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub("***@", value))
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def file_problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:

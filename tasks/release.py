@@ -12,6 +12,7 @@ from typing import Any
 from tasks.errors import StoreError
 from tasks.files import read_json, sync, write_json_atomically, writing
 from tasks.manifest import MANIFEST, build_manifest, file_problems
+from tasks.prometheus_file import write_metrics
 from tasks.published import (
     Release,
     current,
@@ -144,6 +145,7 @@ def rollback(store: Store, to: str | None = None) -> Release:
     if to in pointer.history:  # the way back forgets what it undoes; a second rollback goes further back
         history = pointer.history[: pointer.history.index(to)]
     write_pointer(store, to, history)
+    write_metrics(store)
     return open_release(store, to)
 
 

@@ -40,7 +40,8 @@ class RunRecord(BaseModel):
     """run.json in a run's folder, replaced after every station.
 
     `purpose` is night or evaluation. `configuration` is the configuration's fingerprint, empty in records
-    that are older than it. `ingests_before` counts the ingests that were committed when the run began.
+    that are older than it; so is `finished_at`, and in those of a run that goes on or was killed.
+    `ingests_before` counts the ingests that were committed when the run began.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,6 +49,7 @@ class RunRecord(BaseModel):
     run_id: str
     as_of: date
     started_at: str
+    finished_at: str = ""
     state: str = "running"
     message: str = ""
     release_id: str | None = None

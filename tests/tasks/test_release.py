@@ -18,7 +18,7 @@ import pytest
 from release_world import FACTS, N, World
 
 from tasks.errors import StoreError, UserError
-from tasks.manifest import redacted
+from tasks.redaction import redacted
 from tasks.release import (
     Audit,
     clean,
