@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from flows.run_stations import Step, directly, run_night
+from flows.retry_station import directly
+from flows.run_stations import Step, run_night
 from tasks.configuration import Configuration, load
 from tasks.errors import EXPECTED, StoreError, StoreLockedError, UserError
 from tasks.progress import Report, silent

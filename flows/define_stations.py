@@ -21,6 +21,7 @@ from tasks.published import Release
 from tasks.run_record import RunRecord, measured_metrics
 from tasks.store import Store, release_id_of
 from tasks.table_writer import TableWriter
+from tasks.training import Trainer, train_in_child
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Night:
     as_of: date
     record: RunRecord
     report: Report = silent
+    trainer: Trainer = train_in_child
 
     @property
     def folder(self) -> Path:
@@ -162,28 +164,6 @@ def holdout_station(night: Night, engine: Engine) -> Result:
     make_events(night.configuration, Ledger.read(night.store), engine, night.as_of, until=cut)
     summary = build_dataset(night.configuration, engine, night.past, night.folder)
     return Result(summary.pairs, {"cut": cut, "users": summary.users, "items": summary.items})
-
-
-def measure_station(night: Night, name: str) -> Result:
-    """Train one model on the past and measure it on what came after."""
-    from tasks.model_artefacts import train
-    from tasks.model_metrics import make_holdout, measure
-
-    cut = night.record.station("holdout").facts["cut"]
-    trained = train(night.configuration, name, night.past, night.folder / "past-models" / name, night.report)
-    holdout = make_holdout(night.configuration, night.dataset, night.past, cut)
-    rows = measure(night.configuration, night.past, trained.folder, holdout)
-    cold = {"cold_users": holdout.cold_users, "cold_items": holdout.cold_items, "repeats": holdout.repeats}
-    return Result(len(holdout.users), {"device": trained.device, "metrics": rows, **cold})
-
-
-def train_station(night: Night, name: str) -> Result:
-    """Train one model on everything up to the date."""
-    from tasks.dataset import rows
-    from tasks.model_artefacts import train
-
-    trained = train(night.configuration, name, night.dataset, night.model(name), night.report)
-    return Result(rows(night.dataset, "users"), {"device": trained.device, "seconds": trained.seconds})
 
 
 def recommendations_station(night: Night) -> Result:

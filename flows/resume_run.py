@@ -94,6 +94,7 @@ def _forget_stale(night: Night) -> None:
     record = night.record
     if night.store.release(night.release_id).is_dir() or not record.stations:
         return  # the release is there: what is left is to point to it
+    record.stations = [one for one in record.stations if "failed" not in one.facts]  # a model, once more
     found, seen = last_ingest(night.store), record.station("interactions").facts.get("last_ingest")
     if found != seen:
         record.stations, record.warnings = [], []

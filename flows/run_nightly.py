@@ -20,10 +20,11 @@ from prefect.states import Failed
 
 from flows.limit_runs import only_run_of
 from flows.read_parameters import YESTERDAY, AsOf, Overrides, day_of, lines_of, overrides_of
+from flows.retry_station import ATTEMPTS, JITTER, WAITS
 from flows.run_stations import run_night
 from flows.show_progress import logged
 from tasks.configuration import load
-from tasks.errors import EXPECTED
+from tasks.errors import EXPECTED, TransientError, can_pass
 from tasks.progress import Report
 from tasks.run_record import RunRecord
 
@@ -36,11 +37,12 @@ def as_task(name: str, station: Callable[[], T]) -> T:
     """Run one station as a Prefect task.
 
     Nothing is cached or kept by Prefect: the record on disk is the truth. A mistake of the user fails the
-    task with its message, without a traceback.
+    task with its message, without a traceback; one whose cause may pass is tried again first.
     """
     refused: list[Exception] = []
 
     def guarded() -> Any:
+        refused.clear()
         try:
             return station()
         except EXPECTED as error:
@@ -48,9 +50,20 @@ def as_task(name: str, station: Callable[[], T]) -> T:
             return Failed(message=str(error))
 
     guarded.__doc__ = station.__doc__
-    as_named = task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
+    as_named = task(
+        name=name,
+        task_run_name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=ATTEMPTS - 1,
+        retry_delay_seconds=WAITS,
+        retry_jitter_factor=JITTER,
+        retry_condition_fn=lambda *_: bool(refused) and can_pass(refused[0]),
+    )
     state = as_named(guarded)(return_state=True)
     if refused:
+        if isinstance(refused[0], TransientError):
+            refused[0].spent = True  # a task around this one does not begin again
         raise refused.pop()  # Prefect keeps the task: what it holds, and the error its frames, would stay
     return state.result()  # type: ignore[no-any-return]
 

@@ -16,18 +16,18 @@ from flows.define_stations import (
     dataset_station,
     holdout_station,
     interactions_station,
-    measure_station,
     popular_station,
     recommendations_station,
     release_station,
     similar_station,
-    train_station,
     validation_station,
 )
 from flows.resume_run import Resume, begin_night
+from flows.retry_station import directly, tried
+from flows.train_stations import measure_station, train_station
 from tasks.configuration import Configuration
 from tasks.engines import open_engine, sweep_scratch
-from tasks.errors import StoreError
+from tasks.errors import OF_ONE_MODEL, StoreError, TrainingError
 from tasks.files import writing
 from tasks.ingest_ledger import now
 from tasks.interactions import Ingest, ingest
@@ -36,6 +36,7 @@ from tasks.progress import Report, silent
 from tasks.prometheus_file import write_metrics
 from tasks.run_record import RunRecord, Station, bury, measured, new_run, prune
 from tasks.store import Store
+from tasks.training import Trainer, train_in_child
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
@@ -56,12 +57,6 @@ class Step(Protocol):
         """Return what the station returns."""
 
 
-def directly(name: str, station: Callable[[], T]) -> T:
-    """Run a station in this process, and nothing else."""
-    del name
-    return station()
-
-
 def run_night(
     configuration: Configuration,
     as_of: date,
@@ -71,10 +66,12 @@ def run_night(
     replace_changed: bool = False,
     rebuild: bool = False,
     resume: Resume = "no",
+    trainer: Trainer | None = None,
 ) -> RunRecord:
     """Run every station for one date and publish the release; return the record.
 
-    `resume` continues the date's last run, which did not publish, from its last finished station.
+    `resume` continues the date's last run, which did not publish, from its last finished station. `trainer`
+    trains the models: in a child process of this one, if not given.
 
     Raises
     ------
@@ -85,10 +82,10 @@ def run_night(
     """
     again = {"replace_changed": replace_changed, "rebuild": rebuild}
     begin = partial(begin_night, configuration, as_of, resume, again)
-    with _started(configuration, as_of, report, begin) as night:
+    with _started(configuration, as_of, report, begin, trainer) as night:
         _measured(night, step)
         for name in _trained(configuration):
-            _run(night, step, f"train {name}", partial(train_station, night, name))
+            _run_alone(night, step, "train", name, partial(train_station, night, name))
         _run(night, step, "recommendations", partial(recommendations_station, night))
         _run(night, step, "similar_items", partial(similar_station, night))
         _run(night, step, "release", partial(release_station, night))
@@ -138,11 +135,17 @@ def _locked(configuration: Configuration, purpose: str) -> Iterator[Store]:
 
 @contextmanager
 def _started(
-    configuration: Configuration, as_of: date, report: Report, begin: Callable[[Store], RunRecord]
+    configuration: Configuration,
+    as_of: date,
+    report: Report,
+    begin: Callable[[Store], RunRecord],
+    trainer: Trainer | None = None,
 ) -> Iterator[Night]:
     """Give a night that holds the store's lock; its record says how it ended."""
+    if trainer is None and configuration.train.deployment:
+        LOG.info("[train] deployment is for nights run by Prefect: this one trains in its own processes")
     with _locked(configuration, f"run for {as_of}") as store:
-        night = Night(configuration, store, as_of, begin(store), report)
+        night = Night(configuration, store, as_of, begin(store), report, trainer or train_in_child)
         with named(run_id=night.record.run_id, as_of=str(as_of)):
             try:
                 yield night
@@ -170,7 +173,7 @@ def _run(night: Night, step: Step, name: str, station: Callable[[], Result]) -> 
     """Run one station and record what it gave and cost; not if it is finished, in a run that goes on."""
     if night.record.finished(name):
         return
-    guarded = partial(_guarded, night.store, station)
+    guarded = partial(_guarded, night.store, tried(name, station, night.record.warn))
     guarded.__doc__ = getattr(station, "func", station).__doc__  # Prefect shows it
     with named(station=name), measured() as cost:
         night.report(name, 0, 0)
@@ -203,13 +206,41 @@ def _guarded(store: Store, work: Callable[[], T]) -> T:
             raise
 
 
+def _run_alone(night: Night, step: Step, doing: str, model: str, station: Callable[[], Result]) -> None:
+    """Run a station of one model; where the configuration allows it, its failure is that model's alone.
+
+    A model that could not be measured is not trained either. Without the served model there is no night.
+    """
+    name, settings = f"{doing} {model}", night.configuration.train
+    if _failed_alone(night, model):
+        return
+    try:
+        _run(night, step, name, station)
+    except OF_ONE_MODEL as error:
+        if settings.on_failure == "stop":
+            raise
+        if model == settings.serve:
+            raise TrainingError(f"the served model {model} failed, nothing is published: {error}") from error
+        night.record.warn(f"{name} failed, the night went on without it: {error}")
+        LOG.warning("%s", night.record.warnings[-1])
+        facts = {"failed": str(error)}
+        night.record.stations.append(Station(name=name, seconds=0.0, peak_memory=0, facts=facts))
+        night.record.save(night.store)
+
+
+def _failed_alone(night: Night, model: str) -> bool:
+    """Tell whether a model failed in this night, which went on without it."""
+    names = {f"measure {model}", f"train {model}"}
+    return any(one.name in names and "failed" in one.facts for one in night.record.stations)
+
+
 def _measured(night: Night, step: Step) -> None:
     """Run the stations up to the measuring of the models."""
     enabled = night.configuration.evaluation.enabled
     if not night.record.finished("holdout" if enabled else "popular_items"):
         _with_engine(night, step, enabled)
     for name in night.configuration.train.models if enabled else ():
-        _run(night, step, f"measure {name}", partial(measure_station, night, name))
+        _run_alone(night, step, "measure", name, partial(measure_station, night, name))
 
 
 def _with_engine(night: Night, step: Step, enabled: bool) -> None:

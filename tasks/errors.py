@@ -30,5 +30,38 @@ class StoreLockedError(StoreError):
     """Another process writes to the store; the message says which. Waiting helps."""
 
 
+class TransientError(UserError):
+    """The cause may pass, so a second try can help; no other error is worth one.
+
+    `spent` is set once the tries are used up, so that whoever runs the whole does not begin them again.
+    """
+
+    spent = False
+
+
+class SourceUnreachableError(InputError, TransientError):
+    """The connection to where the logs are was refused or lost, or the server there is in trouble."""
+
+
+class TrainingError(UserError):
+    """One model could not be trained or measured; the others can be."""
+
+
+class TrainingKilledError(TrainingError, TransientError):
+    """The process of a training was killed by a signal; another goes on from its checkpoint."""
+
+
+class TrainingLostError(TrainingError, TransientError):
+    """The flow run or the worker that trained was lost; another goes on from its checkpoint."""
+
+
 EXPECTED: tuple[type[Exception], ...] = (UserError, EngineError, ModelError)
 """What the command line prints as one message; anything else is a defect of the program."""
+
+OF_ONE_MODEL: tuple[type[Exception], ...] = (TrainingError, ModelError)
+"""What concerns one model, and not the night."""
+
+
+def can_pass(error: BaseException | None) -> bool:
+    """Tell whether a second try can help: the one thing that retries ask."""
+    return isinstance(error, TransientError) and not error.spent

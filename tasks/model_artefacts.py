@@ -9,61 +9,81 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.configuration import Configuration
 from tasks.dataset_arrays import load_dataset
-from tasks.errors import UserError
+from tasks.errors import TrainingError
+from tasks.files import writing
 from tasks.progress import Report, silent
 
 if TYPE_CHECKING:
-    from models.options import TrainingOptions
+    from models.options import Progress, TrainingOptions
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model on disk: its name, its folder, the device it was trained on, and what training said."""
+    """A model on disk: its name, its folder, the device it was trained on, and what training said.
+
+    `warnings` are about this training, for the manifest.
+    """
 
     name: str
     folder: Path
     device: str
     seconds: float
     report: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 def train(
     configuration: Configuration, name: str, dataset: Path, folder: Path, report: Report = silent
 ) -> TrainedModel:
-    """Train one model on a dataset on disk and save it under `folder`.
+    """Train one model in this process, on a dataset on disk, and save it under `folder`.
 
-    Checkpoints are kept beside it while it trains, so that a killed training goes on where it was.
+    A night trains in a child process instead: `tasks/training.py`.
 
     Raises
     ------
-    UserError
+    TrainingError
         If the model cannot be trained on this data; the message is the model's.
     """
-    from models import artefact, registry
-    from models.base import ModelError
+    from models.errors import ModelError
+    from models.options import TrainingOptions
 
-    options = _options(configuration, name, folder.with_name(f"{folder.name}-checkpoints"), report)
+    options = TrainingOptions(
+        device=configuration.train.device,
+        seed=configuration.train.seed,
+        threads=configuration.engine.threads,
+        checkpoints=checkpoints_of(folder),
+        progress=shown_by(report),
+    )
     try:
-        model = registry.create(name, configuration.models.get(name, {}))
-        model.fit(load_dataset(dataset), options)
-        artefact.save(model, folder)
+        return fit(name, configuration.models.get(name, {}), dataset, folder, options)
     except ModelError as error:
-        raise UserError(f"model {name} cannot be trained: {error}") from error
+        raise TrainingError(f"model {name} cannot be trained: {error}") from error
+
+
+def fit(
+    name: str, settings: Mapping[str, Any], dataset: Path, folder: Path, options: TrainingOptions
+) -> TrainedModel:
+    """Train one model and save it; ModelError if it refuses."""
+    from models import artefact, registry
+
+    model = registry.create(name, settings)
+    model.fit(load_dataset(dataset), options)
+    with writing(folder):
+        artefact.save(model, folder)
     device = str(model.report.get("device", "cpu"))
     return TrainedModel(name, folder, device, float(model.report.get("seconds", 0)), dict(model.report))
 
 
-def _options(configuration: Configuration, name: str, checkpoints: Path, report: Report) -> TrainingOptions:
-    from models.options import Progress, TrainingOptions
+def checkpoints_of(folder: Path) -> Path:
+    """Return where checkpoints are kept, beside the artefact, so that a killed training goes on."""
+    return folder.with_name(f"{folder.name}-checkpoints")
+
+
+def shown_by(report: Report) -> Any:
+    """Return what a model calls after every epoch, for a report that takes words and numbers."""
 
     def progress(step: Progress) -> None:
         figures = ", ".join(f"{key} {value:.4g}" for key, value in step.metrics.items())
-        report(f"{name}{': ' if figures else ''}{figures}", step.epoch, step.epochs)
+        report(f"{step.model}{': ' if figures else ''}{figures}", step.epoch, step.epochs)
 
-    return TrainingOptions(
-        device=configuration.train.device,
-        seed=configuration.train.seed,
-        threads=configuration.engine.threads,
-        checkpoints=checkpoints,
-        progress=progress,
-    )
+    return progress

@@ -70,6 +70,10 @@ class RunRecord(BaseModel):
         """Return a finished station by its name."""
         return next(station for station in self.stations if station.name == name)
 
+    def warn(self, *warnings: str) -> None:
+        """Keep warnings for the manifest, each once."""
+        self.warnings.extend(one for one in dict.fromkeys(warnings) if one not in self.warnings)
+
     def save(self, store: Store) -> None:
         """Write the record, atomically."""
         folder = store.run(self.as_of, self.run_id)
@@ -120,9 +124,12 @@ def last_night(store: Store, as_of: date) -> RunRecord | None:
 
 
 def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:
-    """Return the metrics of all models that a run measured, in the order in which it did."""
+    """Return the metrics of all models that a run measured, in the order in which it did.
+
+    A model that failed alone has none.
+    """
     stations = (station for station in record.stations if station.name.startswith("measure "))
-    return [row for station in stations for row in station.facts["metrics"]]
+    return [row for station in stations for row in station.facts.get("metrics", [])]
 
 
 class Measured:

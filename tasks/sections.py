@@ -160,8 +160,26 @@ class TrainSection(Section):
     refit: Literal["served", "all"] = Field(
         "served", description="Models trained on everything, after all were measured without the last events."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models train.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where models train; the CPU where CUDA is asked for and fails."
+    )
     seed: int = Field(7, ge=0, lt=2**32, description="Seed of everything random.")
+    on_failure: Literal["stop", "continue"] = Field(
+        "stop", description="Whether the night goes on without a model that fails; never without the served."
+    )
+    deployment: str | None = Field(
+        None,
+        description="The deployment that trains for nights run by Prefect: train-models/train-models.",
+    )
+
+    @field_validator("deployment")
+    @classmethod
+    def _names_both(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[^/\s]+/[^/]*[^/\s]", value):
+            raise ValueError(
+                f"expected the names of a flow and its deployment, as flow/deployment, got {value!r}"
+            )
+        return value
 
     @model_validator(mode="after")
     def _known(self) -> TrainSection:

@@ -26,6 +26,7 @@ PREFECTS_OWN = (
     "flows.run_evaluation",
     "flows.flip_release",
     "flows.limit_runs",
+    "flows.train_models",
 )  # the flows and what only they use: imported where Prefect is wanted
 
 

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from models.base import Model, ModelConfig, TrainingOptions
 from models.dataset import Dataset, Histories
-from models.errors import ModelError
+from models.errors import DeviceMissingError, ModelError
 from models.options import workers
 from models.similarity import similar_vectors
 from models.topn import TopN
@@ -132,7 +132,7 @@ def _use_gpu(device: str) -> bool:
     from implicit import gpu
 
     if device == "cuda" and not gpu.HAS_CUDA:
-        raise ModelError(
+        raise DeviceMissingError(
             "expected a GPU for als (device 'cuda'), got none that implicit can use; use 'auto' or 'cpu'"
         )
     return bool(gpu.HAS_CUDA)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from models.errors import ModelError
+from models.errors import DeviceMissingError
 from models.options import TrainingOptions
 
 
@@ -17,12 +17,12 @@ def choose_device(options: TrainingOptions) -> torch.device:
 
     Raises
     ------
-    ModelError
+    DeviceMissingError
         When "cuda" is demanded and there is none.
     """
     available = torch.cuda.is_available()
     if options.device == "cuda" and not available:
-        raise ModelError("expected a CUDA device for device 'cuda', got none; known: auto, cpu")
+        raise DeviceMissingError("expected a CUDA device for device 'cuda', got none; known: auto, cpu")
     return torch.device("cuda" if available and options.device != "cpu" else "cpu")
 
 

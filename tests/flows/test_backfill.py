@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from flows.backfill_dates import configured, estimate, failures, plan, run_backfill, warnings
 from flows.command_line import app
-from flows.run_stations import directly, run_night
+from flows.retry_station import directly
+from flows.run_stations import run_night
 from tasks.configuration import Configuration
 from tasks.errors import ConfigurationError, InputError, UserError
 from tasks.run_record import RunRecord

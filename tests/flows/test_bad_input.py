@@ -18,7 +18,8 @@ from command_calls import MAIN, ROOT
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.run_stations import directly, run_night
+from flows.retry_station import directly
+from flows.run_stations import run_night
 from tasks.configuration import load
 from tasks.errors import EXPECTED
 from tasks.published import current, read_pointer

@@ -19,7 +19,8 @@ from night_world import FIRST, SECOND, THIRD, Night, shop, write_logs
 from test_stations import STATIONS, failing_at
 
 from flows.resume_run import ResumeError
-from flows.run_stations import directly, evaluate_only, ingest_only, run_night
+from flows.retry_station import directly
+from flows.run_stations import evaluate_only, ingest_only, run_night
 from tasks.run_record import RunRecord
 
 MODULES = ["great_expectations", "implicit.als", "models.topn", "models.factors.als", "tasks.gate_suite"]
@@ -54,7 +55,7 @@ KILLS = [
     Kill("dataset", "shutil.rmtree", "/dataset/sequences"),  # users, items and entries are written
     Kill("popular_items", "os.rename", "/popular_items.parquet"),
     Kill("holdout", "shutil.rmtree", "/past/entries"),
-    Kill("measure als", "os.rename", "artefact.json"),
+    Kill("measure als", "os.rename", "als.trained.json"),
     Kill("measure popularity", "after"),
     Kill("train als", "os.rename", "arrays.npz"),
     Kill("recommendations", "os.rename", "/recommendations.parquet"),

@@ -14,7 +14,8 @@ import duckdb
 import pytest
 from night_world import FIRST, SECOND, TABLES, THIRD, Night, shop, write_logs
 
-from flows.run_stations import directly, evaluate_only, ingest_only, run_night
+from flows.retry_station import directly
+from flows.run_stations import evaluate_only, ingest_only, run_night
 from tasks.errors import InputError, StoreError, ValidationFailedError
 from tasks.ingest_ledger import Ledger
 from tasks.release import rollback

@@ -1,0 +1,73 @@
+"""The flow that trains one model of a run, on a machine that has what training needs."""
+
+from __future__ import annotations
+
+import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
+
+# isort: split
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+from prefect.states import Failed
+from pydantic import Field
+
+from flows.retry_station import tried
+from flows.run_nightly import REPORT, as_task
+from flows.show_progress import logged
+from tasks.errors import EXPECTED, UserError
+from tasks.model_artefacts import TrainedModel
+from tasks.store import Store
+from tasks.training import train_in_child
+from tasks.training_request import Training, read_request
+
+
+def _run_name() -> str:
+    given = runtime.flow_run.parameters
+    return f"train {given.get('model')} {given.get('as_of')}"
+
+
+@flow(name="train-models", flow_run_name=_run_name, persist_result=False)
+def train_models(
+    store: Annotated[str, Field(description="Path of the store, as this worker sees it.")],
+    as_of: Annotated[date, Field(description="The date of the run.")],
+    run_id: Annotated[str, Field(description="The run whose dataset is trained on.")],
+    model: Annotated[str, Field(description="The model to train.")],
+    phase: Annotated[
+        Literal["past", "served"],
+        Field(description="past: without the last events, to be measured. served: on everything."),
+    ] = "served",
+) -> Any:
+    """Train one model as the request in the run's folder says; the nightly run asks for it and waits.
+
+    Args:
+        store: Path of the store, as this worker sees it.
+        as_of: The date of the run.
+        run_id: The run whose dataset is trained on, as in runs/<date>/<run id> of the store.
+        model: The model to train.
+        phase: past: without the last events, to be measured. served: on everything up to the date.
+    """
+    report = REPORT.get() or logged(get_run_logger())
+    try:
+        training = checked(store, as_of, run_id, model, phase)
+        warnings: list[str] = []
+
+        def train() -> TrainedModel:
+            return train_in_child(training, report, warnings=warnings)
+
+        return as_task(f"train {model}", tried(f"train {model}", train, warnings.append)).name
+    except EXPECTED as error:
+        return Failed(message=str(error))
+
+
+def checked(store: str, as_of: date, run_id: str, model: str, phase: Literal["past", "served"]) -> Training:
+    """Return the training that is asked for; UserError unless the run asked for it."""
+    training = Training(Store(Path(store)), as_of, run_id, model, phase)
+    if not training.run.is_dir():
+        raise UserError(f"there is no run {run_id} for {as_of} in the store {training.store.root}")
+    request = read_request(training.file)
+    if request.model != model:
+        raise UserError(f"{training.file}: expected a request for {model}, got one for {request.model}")
+    return training

@@ -1,0 +1,36 @@
+"""The stations of a night that train a model: to be measured, and to serve."""
+
+from __future__ import annotations
+
+from flows.define_stations import Night, Result
+from tasks.model_artefacts import TrainedModel
+from tasks.training_request import Phase, Training, write_request
+
+
+def measure_station(night: Night, name: str) -> Result:
+    """Train one model on the past and measure it on what came after."""
+    from tasks.model_metrics import make_holdout, measure
+
+    cut = night.record.station("holdout").facts["cut"]
+    trained = train_model(night, name, "past")
+    holdout = make_holdout(night.configuration, night.dataset, night.past, cut)
+    rows = measure(night.configuration, night.past, trained.folder, holdout)
+    cold = {"cold_users": holdout.cold_users, "cold_items": holdout.cold_items, "repeats": holdout.repeats}
+    return Result(len(holdout.users), {"device": trained.device, "metrics": rows, **cold})
+
+
+def train_station(night: Night, name: str) -> Result:
+    """Train one model on everything up to the date."""
+    from tasks.dataset import rows
+
+    trained = train_model(night, name, "served")
+    return Result(rows(night.dataset, "users"), {"device": trained.device, "seconds": trained.seconds})
+
+
+def train_model(night: Night, name: str, phase: Phase) -> TrainedModel:
+    """Have one model trained, wherever the night's models are; its warnings become the night's."""
+    training = Training(night.store, night.as_of, night.record.run_id, name, phase)
+    write_request(training, night.configuration)
+    trained = night.trainer(training, night.report)
+    night.record.warn(*trained.warnings)
+    return trained

@@ -1,0 +1,130 @@
+"""The process that trains one model: `python -m tasks.train_child REQUEST [cpu]`.
+
+It tells by lines of JSON on standard output: progress, log, and last how it ended. What libraries print goes
+to standard error. It ends itself when its standard input closes: whoever started it is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import StoreError, UserError
+from tasks.model_artefacts import TrainedModel, checkpoints_of, fit, shown_by
+from tasks.training_request import TrainingRequest, read_request, run_of
+
+Say = Callable[[dict[str, Any]], None]
+CODES = {"trained": 0, "refused": 2, "device": 3, "memory": 4, "store": 5}
+"""The exit code of every way to end; any other is a defect, or a signal."""
+LOCK_WAIT = 60.0  # seconds for another process that trains the same to end
+CUDA_WORDS = ("cuda", "cublas", "cudnn", "cusolver", "cusparse", "nccl", "nvrtc", "nvidia driver")
+CUDA_ERRORS = {"AcceleratorError", "OutOfMemoryError"}  # of torch, whatever they say
+
+
+def main(arguments: list[str]) -> int:
+    """Train what the request asks for; return the exit code."""
+    say = _speaker()
+    logging.getLogger().addHandler(_Told(say))
+    logging.getLogger().setLevel(logging.INFO)
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+    ended = _attempted(Path(arguments[0]), arguments[1:] == ["cpu"], say)
+    say(ended)
+    return CODES[ended["ended"]]
+
+
+def _attempted(file: Path, on_cpu: bool, say: Say) -> dict[str, Any]:
+    """Return how the training ended, in words."""
+    from models.errors import DeviceMissingError, ModelError
+
+    try:
+        request = read_request(file)
+        if on_cpu:
+            request = request.model_copy(update={"device": "cpu"})
+        trained = _trained(request, run_of(file), say)
+    except DeviceMissingError as error:
+        return {"ended": "device", "message": str(error)}
+    except (ModelError, UserError) as error:
+        return {"ended": "store" if isinstance(error, StoreError) else "refused", "message": str(error)}
+    except Exception as error:
+        if not on_cpu and is_cuda_failure(error):
+            return {"ended": "device", "message": _first_line(error)}
+        if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
+            return {"ended": "memory", "message": _first_line(error)}
+        raise
+    facts = {"device": trained.device, "seconds": trained.seconds, "report": dict(trained.report)}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"ended": "trained", "peak_memory": peak, **facts}
+
+
+def _trained(request: TrainingRequest, run: Path, say: Say) -> TrainedModel:
+    """Train, alone: a process that trained the same before may not have ended yet."""
+    from filelock import FileLock
+
+    from models.options import TrainingOptions
+
+    folder = run / request.artefact
+    options = TrainingOptions(
+        device=request.device,
+        seed=request.seed,
+        threads=request.threads,
+        checkpoints=checkpoints_of(folder),
+        progress=shown_by(lambda *step: say({"progress": step})),
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=LOCK_WAIT):
+        return fit(request.model, request.settings, run / request.dataset, folder, options)
+
+
+def is_cuda_failure(error: BaseException) -> bool:
+    """Tell whether an error is the GPU's: out of its memory, lost, or not usable by the library."""
+    if {kind.__name__ for kind in type(error).__mro__} & CUDA_ERRORS:
+        return True
+    return any(word in str(error).lower() for word in CUDA_WORDS)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _speaker() -> Say:
+    """Return what writes one object a line to what was standard output; that now leads to standard error."""
+    sys.stdout.flush()
+    lines, lock = os.fdopen(os.dup(1), "w", encoding="utf-8"), threading.Lock()
+    os.dup2(2, 1)
+
+    def say(content: dict[str, Any]) -> None:
+        with lock:
+            lines.write(json.dumps(content) + "\n")
+            lines.flush()
+
+    return say
+
+
+class _Told(logging.Handler):
+    """Passes log records on to the parent."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__()
+        self.say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell one record."""
+        self.say({"log": [record.levelno, record.getMessage()]})
+
+
+def _end_with_parent() -> None:
+    """Wait until nobody holds the other end of standard input, then end at once."""
+    while os.read(0, 1024):
+        continue
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

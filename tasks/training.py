@@ -1,0 +1,181 @@
+"""Training in a process of its own, so that a model that dies does not take the night with it.
+
+A fresh interpreter, never a fork: CUDA deadlocks in one. The parent passes the address of a request on disk
+and gets lines of JSON; arrays never pass between them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from tasks.errors import StoreError, TrainingError, TrainingKilledError
+from tasks.files import read_json, write_json_atomically, writing
+from tasks.model_artefacts import TrainedModel
+from tasks.progress import Report, silent
+from tasks.training_request import Training, read_request
+
+LOG = logging.getLogger("nightshelf")
+CHILD: Final = (sys.executable, "-P", "-m", "tasks.train_child")
+GRACE_SECONDS: Final = 5.0  # for a child to end by itself before it is killed
+
+
+class Trainer(Protocol):
+    """Trains what was asked for, wherever it does."""
+
+    def __call__(self, training: Training, report: Report) -> TrainedModel:
+        """Return the model; what a request says and where is at `training.file`."""
+
+
+class DeviceFailedError(TrainingError):
+    """The GPU failed, or there is none; the CPU can train it."""
+
+
+def train_in_child(
+    training: Training,
+    report: Report = silent,
+    *,
+    warnings: Sequence[str] = (),
+    command: Sequence[str] = CHILD,
+) -> TrainedModel:
+    """Train one model in a child process; where CUDA fails, again on the CPU, with a warning.
+
+    A training that is finished is not done again. `warnings` are kept with those of the training. `command`
+    is what runs the child.
+
+    Raises
+    ------
+    TrainingKilledError
+        If the child was killed by a signal; its checkpoint stays, and another try goes on from there.
+    TrainingError
+        If the model cannot be trained on this data; the message is the model's.
+    StoreError
+        If the artefact cannot be written.
+    """
+    read_request(training.file)
+    done = finished(training)
+    if done is not None:
+        return done
+    told = list(warnings)
+    try:
+        ended = _run([*command, str(training.file)], training, report)
+    except DeviceFailedError as error:
+        told.append(f"{training.model}: trained on cpu: CUDA failed: {error}")
+        LOG.warning("%s", told[-1])
+        ended = _run([*command, str(training.file), "cpu"], training, report)
+    keys = ("device", "seconds", "report", "peak_memory")
+    facts = {"request": training.digest(), "warnings": told, **{key: ended[key] for key in keys}}
+    write_json_atomically(_result(training), facts)
+    return _trained(training, facts)
+
+
+def finished(training: Training) -> TrainedModel | None:
+    """Return the model of this very request if it was trained to its end, else None."""
+    path = _result(training)
+    if not path.is_file():
+        return None
+    facts = read_json(path)
+    whole = facts.get("request") == training.digest() and (_folder(training) / "artefact.json").is_file()
+    return _trained(training, facts) if whole else None
+
+
+def _trained(training: Training, facts: dict[str, Any]) -> TrainedModel:
+    return TrainedModel(
+        training.model,
+        _folder(training),
+        str(facts["device"]),
+        float(facts["seconds"]),
+        facts["report"],
+        tuple(facts["warnings"]),
+    )
+
+
+def _folder(training: Training) -> Path:
+    return training.file.with_name(training.model)
+
+
+def _result(training: Training) -> Path:
+    return training.file.with_name(f"{training.model}.trained.json")
+
+
+def _run(command: Sequence[str], training: Training, report: Report) -> dict[str, Any]:
+    """Run one child to its end; return what it told last."""
+    said = training.file.with_name(f"{training.model}.log")
+    with writing(said):
+        log = said.open("wb")
+    ended: dict[str, Any] = {}
+    with log, _child(command, log) as child:
+        assert child.stdout is not None  # noqa: S101 - it is a pipe
+        for line in child.stdout:
+            told = json.loads(line)
+            if "progress" in told:
+                report(*told["progress"])
+            elif "log" in told:
+                LOG.log(*told["log"][:1], "%s: %s", training.model, told["log"][1])
+            else:
+                ended = told
+        code = child.wait()
+    if ended.get("ended") == "trained" and code == 0:
+        return ended
+    raise _error(training.model, code, ended, said)
+
+
+@contextmanager
+def _child(command: Sequence[str], log: Any) -> Iterator[subprocess.Popen[str]]:
+    """Give a running child that does not outlive the block, nor, as its input closes, this process."""
+    here = [str(Path.cwd()) if path == "" else path for path in sys.path]
+    child = subprocess.Popen(  # noqa: S603 - our own program
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(here)},  # it finds modules as this process does
+        start_new_session=True,  # Ctrl-C is for the parent, which ends the child
+    )
+    with child:  # closes its pipes
+        try:
+            yield child
+        finally:
+            _end(child)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End a child that still runs: asked first, killed where that does not help."""
+    if child.poll() is None:
+        child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(GRACE_SECONDS)
+    if child.poll() is None:
+        child.kill()
+        child.wait()
+
+
+def _error(model: str, code: int, ended: dict[str, Any], said: Path) -> Exception:
+    """Return the error for how a child ended."""
+    how, message = ended.get("ended"), str(ended.get("message", ""))
+    if how == "device":
+        return DeviceFailedError(message)
+    if how == "store":
+        return StoreError(message)
+    if how == "refused":
+        return TrainingError(f"model {model} cannot be trained: {message}")
+    if how == "memory":
+        return TrainingError(f"model {model} cannot be trained: not enough memory: {message}")
+    if code < 0:
+        guess = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return TrainingKilledError(
+            f"model {model}: the training was killed by signal {-code}{guess}; its log is {said}"
+        )
+    lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    last = f": {lines[-1]}" if lines else ""
+    return TrainingError(f"model {model}: the training ended with exit code {code}{last}; its log is {said}")
