@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from tasks.errors import InputError
 
 Longs = npt.NDArray[np.int64]
 SPLIT = "temporal"
-Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,12 @@ def measure(
 ) -> list[dict[str, Any]]:
     """Return rows of model_metrics for one model trained on the dataset `past`.
 
-    The interval is the normal one of a mean over users, 1.96 standard errors each way.
+    The interval is that of 2,000 resamples of the users, the same for every model of the night (its seed).
     """
     from models.artefact import load
     from models.beyond_accuracy import coverage
-    from models.metrics import METRICS, judge
+    from models.bootstrap import Bootstrap
+    from models.metrics import judge
 
     if not len(holdout.users):
         return []
@@ -109,22 +108,16 @@ def measure(
         threads=configuration.engine.threads,
     )
     judged = judge(top.items, holdout.relevant, ks, threads=configuration.engine.threads)
-    rows = []
+    boot = Bootstrap(seed=configuration.train.seed, threads=configuration.engine.threads)
+    common = {"model": model.name, "split": SPLIT, "users": len(holdout.users)}
+    rows = [
+        {**common, "metric": name, "k": k, "value": found.value, "ci_low": found.low, "ci_high": found.high}
+        for (name, k), found in boot.intervals(judged.values()).items()
+    ]
     for k in ks:
-        figures = {name: _mean(metric(judged, k)) for name, metric in METRICS.items()}
-        figures["coverage"] = {"value": coverage(top.items, k, allowed), "ci_low": None, "ci_high": None}
-        common = {"model": model.name, "split": SPLIT, "k": k, "users": len(holdout.users)}
-        rows += [{**common, "metric": name, **figure} for name, figure in figures.items()]
+        figures = {"value": coverage(top.items, k, allowed), "ci_low": None, "ci_high": None}
+        rows.append({**common, "metric": "coverage", "k": k, **figures})
     return rows
-
-
-def _mean(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
-    """Return the mean and the ends of its interval, none for a single value."""
-    value = float(values.mean())
-    if len(values) == 1:
-        return {"value": value, "ci_low": None, "ci_high": None}
-    error = Z95 * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return {"value": value, "ci_low": value - error, "ci_high": value + error}
 
 
 def _translated(full: Path, past: Path, kind: str) -> Longs:
