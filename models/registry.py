@@ -16,6 +16,8 @@ _MODELS = {
     "item_knn": "models.neighbours.item_knn:ItemKNN",
     "mult_vae": "models.neural.mult_vae:MultVAE",
     "popularity": "models.popularity:Popularity",
+    "random": "models.random_order:RandomOrder",
+    "recent_popularity": "models.recent_popularity:RecentPopularity",
 }
 
 

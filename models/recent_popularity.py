@@ -1,0 +1,79 @@
+"""Recent popularity: the same ranking for every user, of what people take now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from models.base import Model, ModelConfig, TrainingOptions
+from models.dataset import Dataset, Histories
+from models.errors import ModelError
+
+DAY = 86_400 * 10**6  # microseconds
+
+
+class RecentPopularityConfig(ModelConfig):
+    """Configuration of recent popularity."""
+
+    half_life_days: float | None = Field(
+        default=30.0, gt=0, description="age at which a user of an item counts half; none counts all alike"
+    )
+    window_days: float | None = Field(
+        default=None, gt=0, description="only events of the last so many days count; none counts all"
+    )
+
+    @model_validator(mode="after")
+    def _recent(self) -> RecentPopularityConfig:
+        if self.half_life_days is None and self.window_days is None:
+            raise ValueError(
+                "expected half_life_days or window_days: with neither it is the model popularity"
+            )
+        return self
+
+
+class RecentPopularity(Model[RecentPopularityConfig]):
+    """An item's score is the sum over its users of 2^(-age / half-life), the age of their last event with it.
+
+    Ages are counted from the latest event of the training data, and only pairs with a training weight count.
+    Why it is a floor beside popularity: Ji et al. 2020, "A Re-visit of the Popularity Baseline in Recommender
+    Systems". Items without an event in the window are never recommended.
+    """
+
+    name = "recent_popularity"
+    Config = RecentPopularityConfig
+    evidence_only = True
+
+    def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:  # noqa: ARG002
+        sequences, matrix = dataset.sequences, dataset.matrix
+        if sequences is None:
+            raise ModelError("expected sequences with timestamps to train recent_popularity, got none")
+        users = np.repeat(np.arange(len(sequences)), sequences.lengths)
+        rows = np.repeat(np.arange(dataset.n_users), np.diff(matrix.indptr))
+        events = users * self.n_items + sequences.items
+        kept = np.isin(events, rows * self.n_items + matrix.indices)
+        if not kept.any():
+            raise ModelError("expected events of the trained pairs in the sequences, got none")
+        ages = (sequences.timestamps.max() - sequences.timestamps) / DAY
+        pairs, last = np.unique(
+            events[kept][::-1], return_index=True
+        )  # reversed: the first found is the last
+        age = ages[kept][::-1][last]
+        half_life, window = self.config.half_life_days, self.config.window_days
+        gains = np.ones(len(pairs)) if half_life is None else np.exp2(-age / half_life)
+        if window is not None:
+            gains[age > window] = 0
+        self._popularity = np.bincount(pairs % self.n_items, gains, self.n_items).astype(np.float32)
+
+    def _scores(self, histories: Histories) -> npt.NDArray[np.float32]:
+        return np.repeat(self._popularity[None], len(histories), axis=0)  # (n_users, n_items)
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        return {"popularity": self._popularity}
+
+    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self._popularity = arrays["popularity"]
+        if self._popularity.shape != (self.n_items,):
+            raise ModelError(f"expected popularity ({self.n_items},), got {self._popularity.shape}")
