@@ -13,7 +13,8 @@ K1, B = 1.2, 0.75  # Okapi's usual constants
 def weighted(matrix: sparse.csr_array, weighting: Literal["bm25", "tfidf", "none"]) -> sparse.csr_array:
     """Return the matrix (n_users, n_items) float32 with new weights at the same places.
 
-    With idf(u) = ln(1 + n_items / items of u), a user who takes everything says little about each item:
+    With idf(u) = ln(1 + m / items of u), a user who takes everything says little about each item; m is the
+    number of items with a weight, so that items which are not trained on (yet) change nothing:
 
     - tfidf: sqrt(w) * idf(u);
     - bm25: w (K1 + 1) / (K1 (1 - B + B |i| / mean |i|) + w) * idf(u), |i| the sum of the weights of item i
@@ -23,7 +24,7 @@ def weighted(matrix: sparse.csr_array, weighting: Literal["bm25", "tfidf", "none
         return matrix
     n_items = matrix.shape[1]
     counts = np.diff(matrix.indptr)
-    idf = np.log1p(n_items / np.maximum(counts, 1))
+    idf = np.log1p(len(np.unique(matrix.indices)) / np.maximum(counts, 1))
     weights = matrix.data.astype(np.float64)
     if weighting == "tfidf":
         weights = np.sqrt(weights)

@@ -63,7 +63,7 @@ def test_equals_the_dense_computation(weighting: str, threads: int, monkeypatch:
 
 def test_weights_worked_by_hand() -> None:
     weights = matrix([[4, 1, 0], [0, 1, 0]])
-    idf = np.array([log(1 + 3 / 2), log(1 + 3 / 1)])  # user 0 took 2 of 3 items, user 1 one
+    idf = np.array([log(1 + 2 / 2), log(1 + 2 / 1)])  # user 0 took 2 of the 2 that anyone took, user 1 one
     np.testing.assert_allclose(
         weighted(weights, "tfidf").toarray(), [[sqrt(4) * idf[0], idf[0], 0], [0, idf[1], 0]], rtol=1e-6
     )

@@ -1,0 +1,256 @@
+"""Published protocols as pure functions: arrays and a model in, metrics a user out.
+
+A protocol is what a figure means: who is tested, on what, against which items. Every function trains a fresh
+model (``factory``) on its training part alone and returns what was measured, with everything that was left
+out in its counts. Settings are chosen on ``part="validation"``, never on the test.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models import beyond_accuracy as beyond
+from models.base import Model
+from models.bootstrap import Bootstrap
+from models.dataset import Dataset, Histories, Sequences
+from models.errors import ModelError
+from models.held_out_users import hold_out_users
+from models.metrics import Values, judge
+from models.options import TrainingOptions
+from models.sampled import Ties, sampled_values
+from models.split import (
+    Split,
+    event_matrix,
+    kept_events,
+    rolling,
+    split_last,
+    split_with_validation,
+    train_sequences,
+)
+
+Factory = Callable[[], Model[Any]]
+Part = Literal["test", "validation"]
+Ints = npt.NDArray[np.integer]
+BLOCK_USERS = 512  # users whose scores of all items are held at a time
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric over all measured users, with the interval of its mean; None where it has none."""
+
+    metric: str
+    k: int
+    value: float
+    low: float | None
+    high: float | None
+    users: int
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a protocol found out about one model.
+
+    ``users`` int64: the tested users' indices; ``values`` by (metric, k) float64 (n_users,), NaN where
+    nothing can be said of a user: what comparisons and segments need; ``overall`` by (metric, k): figures of
+    all lists together; ``counts``: what the split did with users, items and pairs; ``items`` int32 (n_users,
+    N): the lists, None for a sampled protocol; ``seconds``: training and ranking; ``report``: what the
+    training had to say.
+    """
+
+    users: npt.NDArray[np.int64]
+    values: dict[tuple[str, int], Values]
+    overall: dict[tuple[str, int], float]
+    counts: dict[str, int]
+    items: npt.NDArray[np.int32] | None
+    seconds: float
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def table(self, bootstrap: Bootstrap | None = None) -> list[Figure]:
+        """Return the figures, per-user metrics first, each with its interval by resampling users."""
+        found = (bootstrap or Bootstrap()).intervals(self.values)
+        rows = [Figure(name, k, one.value, one.low, one.high, one.users) for (name, k), one in found.items()]
+        whole = [
+            Figure(name, k, value, None, None, len(self.users)) for (name, k), value in self.overall.items()
+        ]
+        return rows + whole
+
+
+def ncf(
+    train: sparse.csr_array,
+    positives: Ints,
+    negatives: Ints,
+    factory: Factory,
+    *,
+    ks: Collection[int] = (10,),
+    ties: Ties = "pessimistic",
+    sequences: Sequences | None = None,
+    options: TrainingOptions | None = None,
+) -> Measured:
+    """Rank one held-out item of every user among given negatives (He et al. 2017, sec. 4.1).
+
+    ``train`` csr float32 (n_users, n_items); ``positives`` (n_users,): the item of each; ``negatives``
+    (n_users, m). hit_rate and ndcg at ``ks``; what ``ties`` does is said in models.sampled.
+    """
+    candidates = np.column_stack((positives, negatives))
+    if len(candidates) != train.shape[0] or candidates.min() < 0 or candidates.max() >= train.shape[1]:
+        raise ModelError(
+            f"expected items below {train.shape[1]} for {train.shape[0]} users, got {candidates.shape} "
+            f"from {candidates.min()} to {candidates.max()}"
+        )
+    started = time.perf_counter()
+    dataset = Dataset(train, sequences)
+    model = factory().fit(dataset, options)
+    scores = np.empty(candidates.shape, dtype=np.float32)
+    for start in range(0, len(candidates), BLOCK_USERS):
+        rows = slice(start, start + BLOCK_USERS)
+        block = model.scores(dataset.histories.rows(rows))
+        scores[rows] = np.take_along_axis(block, candidates[rows], axis=1)
+    untrained = int((~model.trained_items[positives]).sum())
+    return Measured(
+        users=np.arange(len(candidates)),
+        values=sampled_values(scores, tuple(ks), ties),
+        overall={},
+        counts={"users": len(candidates), "negatives": negatives.shape[1], "cold_positives": untrained},
+        items=None,
+        seconds=time.perf_counter() - started,
+        report=model.report,
+    )
+
+
+def held_out_users(
+    matrix: sparse.csr_array,
+    factory: Factory,
+    seed: int,
+    *,
+    held_out: int,
+    hidden_share: float = 0.2,
+    ks: Collection[int] = (20, 50, 100),
+    part: Part = "test",
+    sequences: Sequences | None = None,
+    options: TrainingOptions | None = None,
+) -> Measured:
+    """Show held-out users' items to a model that has not met them, and ask for the rest (Liang et al. 2018).
+
+    ``matrix`` csr float32 (n_users, n_items); the split of ``seed`` is that of models.held_out_users. The
+    paper reads recall_min at 20 and 50 and ndcg at 100.
+    """
+    split = hold_out_users(matrix, held_out, seed, hidden_share)
+    chosen = split.test if part == "test" else split.validation
+    past = None if sequences is None else sequences.rows(split.train_users)
+    shown = None if sequences is None else _events_of(sequences.rows(chosen.users), chosen.shown)
+    counts = {"train_users": len(split.train_users), "cold_items": split.cold_items, **chosen.counts}
+    return _measure(
+        factory,
+        Dataset(split.train, past),
+        Histories(chosen.shown, shown),
+        chosen.hidden,
+        users=chosen.users,
+        counts=counts,
+        ks=ks,
+        options=options,
+    )
+
+
+def temporal(
+    sequences: Sequences,
+    n_items: int,
+    factory: Factory,
+    *,
+    share: float = 0.2,
+    validation_share: float = 0.2,
+    ks: Collection[int] = (10,),
+    part: Part = "test",
+    options: TrainingOptions | None = None,
+) -> Measured:
+    """Train on what was before one moment and ask for what came after, of users and items known before it.
+
+    The test is the last ``share`` of all events; the validation is the last ``validation_share`` of what is
+    before. Cold users and items are not measured, and counted; items of the past are never recommended.
+    """
+    if part == "validation":
+        split, _ = split_with_validation(sequences, n_items, share, validation_share)
+    else:
+        split = split_last(sequences, n_items, share)
+    return on_split(sequences, n_items, split, factory, ks=ks, options=options)
+
+
+def backtest(
+    sequences: Sequences,
+    n_items: int,
+    factory: Factory,
+    cuts: Sequence[int],
+    *,
+    horizon: int | None = None,
+    ks: Collection[int] = (10,),
+    options: TrainingOptions | None = None,
+) -> list[Measured]:
+    """Return what ``temporal`` measures at each of several cut-offs (models.split.rolling)."""
+    splits = rolling(sequences, n_items, cuts, horizon)
+    return [on_split(sequences, n_items, split, factory, ks=ks, options=options) for split in splits]
+
+
+def on_split(
+    sequences: Sequences,
+    n_items: int,
+    split: Split,
+    factory: Factory,
+    *,
+    ks: Collection[int] = (10,),
+    options: TrainingOptions | None = None,
+) -> Measured:
+    """Train on a split's training events, each of weight 1, and measure its warm users on its warm pairs."""
+    past = train_sequences(sequences, split)
+    dataset = Dataset(event_matrix(past, n_items), past)
+    users = split.warm_users
+    if not len(users):
+        raise ModelError(f"expected users with a past and something known to find, got none: {split.counts}")
+    relevant, histories = split.warm[users], dataset.histories.rows(users)
+    return _measure(
+        factory, dataset, histories, relevant, users=users, counts=split.counts, ks=ks, options=options
+    )
+
+
+def _measure(
+    factory: Factory,
+    dataset: Dataset,
+    histories: Histories,
+    relevant: sparse.csr_array,
+    *,
+    users: npt.NDArray[np.int64],
+    counts: dict[str, int],
+    ks: Collection[int],
+    options: TrainingOptions | None,
+) -> Measured:
+    """Train, recommend what is not in the histories, judge; the catalogue is what was trained on."""
+    options = options or TrainingOptions()
+    started = time.perf_counter()
+    model = factory().fit(dataset, options)
+    top = model.recommend(histories, max(ks), exclude=histories.matrix, threads=options.threads)
+    seconds = time.perf_counter() - started
+    popularity = np.bincount(dataset.matrix.indices, minlength=dataset.n_items)
+    trained_users = int((np.diff(dataset.matrix.indptr) > 0).sum())
+    values = judge(top.items, relevant, ks, threads=options.threads).values()
+    overall = {}
+    head = beyond.head_items(popularity)
+    for k in sorted(set(ks)):
+        values["novelty", k] = beyond.novelty(top.items, k, popularity, trained_users)
+        values["mean_popularity", k] = beyond.mean_popularity(top.items, k, popularity)
+        values["head_share", k] = beyond.head_share(top.items, k, head)
+        overall["coverage", k] = beyond.coverage(top.items, k, model.trained_items)
+        overall["gini", k] = beyond.gini(top.items, k, model.trained_items)
+    return Measured(users, values, overall, counts, top.items, seconds, model.report)
+
+
+def _events_of(sequences: Sequences, matrix: sparse.csr_array) -> Sequences:
+    """Return the events whose pair is stored in ``matrix``."""
+    users = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    pairs = rows * matrix.shape[1] + matrix.indices
+    return kept_events(sequences, np.isin(users * matrix.shape[1] + sequences.items, pairs))
