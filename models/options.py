@@ -23,8 +23,8 @@ class Progress:
 class TrainingOptions:
     """Where and how to train, never what: the same for every model of a run.
 
-    ``threads`` 0 means every core this process may use; ``checkpoints`` is a folder in which a torch model
-    keeps its state to resume from; ``progress`` is called after every epoch.
+    ``threads`` 0 means every core this process may use; ``checkpoints`` is a folder in which a model keeps
+    the state of a long training to resume from; ``progress`` is called after every epoch.
     """
 
     device: Literal["auto", "cpu", "cuda"] = "auto"

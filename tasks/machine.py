@@ -110,7 +110,7 @@ def java_check(needed: bool = False) -> Check:
 
 
 def gpu_checks(needed: bool = False) -> Iterator[Check]:
-    """Check whether torch and implicit find a GPU; without `needed` its absence is no problem."""
+    """Check whether torch finds a GPU; without `needed` its absence is no problem."""
     state: State = PROBLEM if needed else MISSING
     driver = shutil.which("nvidia-smi") is not None
     try:
@@ -126,7 +126,6 @@ def gpu_checks(needed: bool = False) -> Iterator[Check]:
         yield Check("GPU (torch)", state, f"torch {torch.__version__} cannot use it", advice)
     else:
         yield Check("GPU (torch)", state, f"none for torch {torch.__version__}", "models train on the CPU")
-    yield _implicit_check(torch.cuda.is_available() or driver, state)
 
 
 def memory_check(budget: int | None = None) -> Check:
@@ -194,18 +193,6 @@ def reached(url: str) -> Check:
     except OSError as error:
         reason = getattr(error, "reason", error)
         return Check("Prefect", PROBLEM, f"the server at {shown} does not answer: {reason}", advice)
-
-
-def _implicit_check(gpu: bool, state: State) -> Check:
-    name = "GPU (implicit)"
-    try:
-        from implicit.gpu import HAS_CUDA
-    except (ImportError, OSError) as error:
-        return Check(name, PROBLEM, f"implicit cannot be imported: {error}", "reinstall implicit")
-    if HAS_CUDA:
-        return Check(name, OK, "ALS can train on the GPU")
-    advice = "its CUDA build does not load here; ALS trains on the CPU" if gpu else "ALS trains on the CPU"
-    return Check(name, state if not gpu else MISSING, "none", advice)
 
 
 def _applies(marker: str) -> bool:

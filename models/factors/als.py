@@ -1,18 +1,27 @@
-"""Alternating least squares for implicit feedback, trained by the implicit library."""
+"""Alternating least squares for implicit feedback (iALS)."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from models.base import Model, ModelConfig, TrainingOptions
 from models.dataset import Dataset, Histories
-from models.errors import DeviceMissingError, ModelError
+from models.errors import ModelError
+from models.factors.als_checkpoint import ALSCheckpoint
+from models.factors.least_squares import (
+    Rows,
+    Solve,
+    on_threads,
+    rotated,
+    rows_of,
+    solve_turned,
+    solving,
+)
 from models.options import workers
 from models.similarity import similar_vectors
 from models.topn import TopN
@@ -24,78 +33,90 @@ class ALSConfig(ModelConfig):
     """Configuration of alternating least squares; defaults chosen on held-out events of three data sets."""
 
     factors: int = Field(default=128, ge=1, le=4096, description="length of the user and item vectors")
-    regularization: float = Field(default=20.0, gt=0, description="lambda; not scaled by counts")
-    alpha: float = Field(default=1.0, gt=0, description="confidence of a weight w is 1 + alpha * w")
     iterations: int = Field(default=12, ge=1, description="rounds of users given items, items given users")
+    alpha: float = Field(
+        default=1.0, gt=0, description="confidence of an observed weight w is unobserved_weight + alpha * w"
+    )
+    unobserved_weight: float = Field(
+        default=0.3, gt=0, description="confidence of every pair that was not observed"
+    )
+    regularization: float = Field(
+        default=0.009, gt=0, description="penalty on the vectors, times the total confidence of their row"
+    )
+    regularization_exponent: float = Field(
+        default=1.0, ge=0, le=2, description="power of that total confidence; 0: the same penalty for all"
+    )
+    init_scale: float = Field(
+        default=0.1, gt=0, description="expected length of the item vectors before the first round"
+    )
 
 
 class ALS(Model[ALSConfig]):
-    """Weighted matrix factorisation of "interacted or not", each entry with a confidence.
+    """Weighted matrix factorisation of "observed or not", each pair with a confidence.
 
-    Hu, Koren, Volinsky, "Collaborative filtering for implicit feedback datasets" (2008): minimise eq. 3 with
-    confidence c = 1 + alpha * w. implicit's own confidence is alpha * w with 1 for what was not observed, so
-    it is given 1 + alpha * w. Training takes 3 conjugate gradient steps a round (Takács, Pilászy, Tikk 2011);
-    user vectors are always solved exactly from the history by eq. 4, so a new user is served like a known
-    one.
+    Minimises the sum over all pairs of c_ui (p_ui - x_u'y_i)^2 + the sum over users of lambda_u |x_u|^2 + the
+    sum over items of lambda_i |y_i|^2 (Hu, Koren, Volinsky 2008, eq. 3), p_ui = 1 where observed, else 0;
+    c_ui = unobserved_weight + alpha * w_ui, w_ui the weight of the data set, 0 where not observed. Only the
+    ratio of alpha to unobserved_weight matters, but for the scale of lambda.
+    lambda_u = regularization * (sum over items of c_ui)^regularization_exponent, lambda_i likewise: with
+    weights of 1 and alpha 1 the sum is |I_u| + alpha0 |I| of Rendle, Krichene, Zhang, Koren 2021 ("Revisiting
+    the performance of iALS on item recommendation benchmarks", arXiv 2110.14037), whose loss differs by the
+    target 1 / (1 + alpha0): their lambda is ours / (1 + alpha0). Exponent 0, unobserved_weight 1 is Hu's.
+
+    Users and items without a weight count for nothing, not even in the sums; a new user is solved from the
+    history alone, by eq. 4, like a known one. The item vectors are kept in the basis of their principal axes.
     """
 
     name = "als"
     Config = ALSConfig
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        def report(iteration: int, seconds: float, loss: float | None) -> None:  # noqa: ARG001
-            options.report(self.name, iteration + 1, self.config.iterations, seconds=seconds)
+        matrix = dataset.matrix
+        by_item = matrix.T.tocsr()
+        by_item.sort_indices()
+        users = self._rows(matrix, known=self.trained_items)
+        items = self._rows(by_item, known=np.diff(matrix.indptr) > 0)
+        checkpoint = ALSCheckpoint.of(self.config, options, matrix)
+        done, vectors = checkpoint.load() or (0, self._initial(options.seed))
+        solve = _solver(options)
+        with solving():
+            for epoch in range(done, self.config.iterations):
+                vectors, loss = _round(solve, users, items, vectors)
+                checkpoint.save(epoch + 1, vectors)
+                self.report["loss"] = loss
+                options.report(self.name, epoch + 1, self.config.iterations, loss=loss)
+            self._restore({"item_vectors": rotated(vectors)[0]})
 
-        import implicit.als  # noqa: F401 - before the limit, which only holds for a BLAS that is loaded
+    def _rows(self, matrix: Any, *, known: npt.NDArray[np.bool_]) -> Rows:
+        config = self.config
 
-        gpu = _use_gpu(options.device)
-        with threadpool_limits(limits=1, user_api="blas"):  # implicit threads over rows; its BLAS must not
-            trainer = self._trainer(options, gpu=gpu)
-            trainer.fit(self._confidence(dataset.matrix), show_progress=False, callback=report)
-        vectors = trainer.item_factors.to_numpy() if gpu else trainer.item_factors
-        self.report["device"] = "cuda" if gpu else "cpu"
-        self._restore({"item_vectors": np.ascontiguousarray(vectors, dtype=np.float32)})
+        def penalty(total: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+            return config.regularization * total**config.regularization_exponent
 
-    def _trainer(self, options: TrainingOptions, *, gpu: bool) -> Any:
-        from implicit.als import AlternatingLeastSquares
-
-        return AlternatingLeastSquares(
-            factors=self.config.factors,
-            regularization=self.config.regularization,
-            alpha=1.0,  # in the matrix already: implicit's GPU training ignores it
-            iterations=self.config.iterations,
-            random_state=options.seed,
-            use_gpu=gpu,
-            **({} if gpu else {"num_threads": options.workers}),
+        return rows_of(
+            matrix, alpha=config.alpha, unobserved=config.unobserved_weight, penalty=penalty, known=known
         )
 
-    def _confidence(self, matrix: sparse.csr_array) -> sparse.csr_matrix:
-        """Return 1 + alpha * weight as float32 csr with int32 indices."""
-        indices = (matrix.indices.astype(np.int32, copy=False), matrix.indptr.astype(np.int32, copy=False))
-        confidence = np.float32(1) + np.float32(self.config.alpha) * matrix.data
-        return sparse.csr_matrix((confidence, *indices), shape=matrix.shape)
+    def _initial(self, seed: int) -> FloatArray:
+        """Draw the trained items' vectors, their elements normal with deviation init_scale / sqrt(factors).
+
+        Items without a weight get 0 and take no draw, so that they change nothing.
+        """
+        vectors = np.zeros((self.n_items, self.config.factors), dtype=np.float32)
+        drawn = np.random.default_rng(seed).standard_normal(
+            (int(self.trained_items.sum()), self.config.factors), dtype=np.float32
+        )
+        vectors[self.trained_items] = drawn * np.float32(self.config.init_scale / self.config.factors**0.5)
+        return vectors
 
     def vectors(self, histories: Histories) -> FloatArray:
-        """Solve eq. 4 for each history: float32 (n_users, factors).
+        """Solve eq. 4 for each history: float32 (n_users, factors), all zero for an empty one.
 
-        x = (Y'Y + Y'(C - I)Y + lambda I)^-1 Y'Cp by Cholesky; all zero for an empty history.
+        x = (Y'CY + lambda_u I)^-1 Y'Cp, with lambda_u by the rule of the training.
         """
-        from implicit.cpu import _als
-
-        confidence = self._confidence(histories.matrix)
-        solved = np.zeros((len(histories), self.config.factors), dtype=np.float32)
-        with threadpool_limits(limits=1, user_api="blas"):
-            _als._least_squares(
-                self._gram,
-                confidence.indptr,
-                confidence.indices,
-                confidence.data,
-                solved,
-                self._items,
-                self.config.regularization,
-                num_threads=workers(0),
-            )
-        return solved
+        rows = self._rows(histories.matrix, known=self.trained_items)
+        with solving():
+            return solve_turned(rows, self._items, self._squares, workers(0)).solved
 
     def item_vectors(self) -> FloatArray:
         """Return the item vectors, float32 (n_items, factors); zero for an item without training weight."""
@@ -108,7 +129,7 @@ class ALS(Model[ALSConfig]):
         return similar_vectors(self._items, items, n, self.eligible(allowed))
 
     def _scores(self, histories: Histories) -> FloatArray:
-        with threadpool_limits(limits=1, user_api="blas"):
+        with solving():
             return np.asarray(self.vectors(histories) @ self._items.T)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -121,18 +142,32 @@ class ALS(Model[ALSConfig]):
             raise ModelError(
                 f"expected item_vectors float32 {shape}, got {self._items.dtype} {self._items.shape}"
             )
-        with threadpool_limits(limits=1, user_api="blas"):
-            self._gram = self._items.T @ self._items  # (factors, factors)
+        self._squares = np.square(self._items, dtype=np.float64).sum(axis=0)  # of orthogonal columns
 
 
-def _use_gpu(device: str) -> bool:
-    """Whether to train on CUDA: where implicit's build finds a GPU; asked for in vain is an error."""
-    if device == "cpu":
-        return False
-    from implicit import gpu
+def _round(solve: Solve, users: Rows, items: Rows, vectors: FloatArray) -> tuple[FloatArray, float]:
+    """Solve the users given the items' ``vectors``, then the items; return the new ones and the loss.
 
-    if device == "cuda" and not gpu.HAS_CUDA:
-        raise DeviceMissingError(
-            "expected a GPU for als (device 'cuda'), got none that implicit can use; use 'auto' or 'cpu'"
-        )
-    return bool(gpu.HAS_CUDA)
+    That is the loss of the class, over all pairs and with the penalties: items at their minimum leave the sum
+    of c p^2 less the sum of b'y.
+    """
+    half = solve(users, vectors)
+    penalties = users.penalties @ np.square(half.solved, dtype=np.float64).sum(axis=1)
+    half = solve(items, half.solved)
+    observed = users.extra.sum(dtype=np.float64) + users.unobserved * len(users.extra)
+    return half.solved, float(observed - half.explained + penalties)
+
+
+def _solver(options: TrainingOptions) -> Solve:
+    """Return the way to solve on the device of ``options``; asked for CUDA in vain is an error.
+
+    With "auto", torch is only loaded, which takes seconds, where the system has a GPU's device file.
+    """
+    found = any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg"))
+    if options.device == "cpu" or (options.device == "auto" and not found):
+        return on_threads(options.workers)
+    from models.factors.als_torch import on_device
+    from models.neural.surroundings import choose_device
+
+    device = choose_device(options)
+    return on_threads(options.workers) if device.type == "cpu" else on_device(device)

@@ -116,7 +116,7 @@ def test_java_is_optional_unless_spark_is_configured(
 
 def test_a_gpu_is_optional_unless_it_is_configured() -> None:
     states = {check.name: check.state for check in machine.gpu_checks()}
-    assert list(states) == ["GPU (torch)", "GPU (implicit)"]
+    assert list(states) == ["GPU (torch)"]
     assert set(states.values()) <= {"ok", "missing"}
     needed = [check.state for check in machine.gpu_checks(needed=True)]
     assert needed[0] == ("ok" if states["GPU (torch)"] == "ok" else "problem")

@@ -23,7 +23,7 @@ from models.errors import ModelError
 from models.topn import TopN, top_n
 
 FAST: dict[str, dict[str, Any]] = {
-    "als": {"factors": 8, "iterations": 5, "regularization": 0.1},
+    "als": {"factors": 8, "iterations": 5},
     "item_knn": {"shrink": 1.0, "neighbours": 30},
     "mult_vae": {},
 }

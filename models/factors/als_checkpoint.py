@@ -1,0 +1,72 @@
+"""The state of an unfinished ALS training: the item vectors after a round, from which the rest follows."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models.base import ModelConfig
+from models.options import TrainingOptions
+
+LOGGER = logging.getLogger(__name__)
+SECONDS = 60.0  # between two checkpoints
+
+
+@dataclass
+class ALSCheckpoint:
+    """The newest checkpoint of one training: a file that is replaced whole.
+
+    ``fingerprint`` tells one training (data, configuration, seed, device) from another. A file of another
+    training, or one that cannot be read, costs the time to train again and is logged, not raised. ``file``
+    None keeps nothing.
+    """
+
+    file: Path | None
+    fingerprint: str
+    saved: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, config: ModelConfig, options: TrainingOptions, matrix: sparse.csr_array) -> Self:
+        """Return the checkpoint of a training in the folder that ``options`` names."""
+        if options.checkpoints is None:
+            return cls(None, "")
+        digest = hashlib.sha256(f"{config.model_dump_json()} {options.seed} {options.device}".encode())
+        for part in (matrix.indptr, matrix.indices, matrix.data):
+            digest.update(np.ascontiguousarray(part).data)
+        return cls(options.checkpoints / "als" / "checkpoint.npz", digest.hexdigest())
+
+    def save(self, epoch: int, vectors: npt.NDArray[np.float32]) -> None:
+        """Keep the item vectors after ``epoch`` rounds, if the last checkpoint is a minute old."""
+        if self.file is None or time.monotonic() - self.saved < SECONDS:
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.file.with_suffix(".partial")
+        with partial.open("wb") as stream:
+            np.savez(stream, vectors=vectors, epoch=epoch, fingerprint=self.fingerprint, allow_pickle=False)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(self.file)
+        self.saved = time.monotonic()
+
+    def load(self) -> tuple[int, npt.NDArray[np.float32]] | None:
+        """Return the rounds done and the item vectors after them; None without any."""
+        if self.file is None or not self.file.exists():
+            return None
+        try:
+            with self.file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+                if str(stored["fingerprint"]) == self.fingerprint:
+                    return int(stored["epoch"]), stored["vectors"]
+            LOGGER.warning("the checkpoint in %s is of another training: starting afresh", self.file)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            LOGGER.warning("cannot read the checkpoint %s (%s): starting afresh", self.file, error)
+        return None
