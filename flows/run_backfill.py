@@ -31,11 +31,14 @@ from flows.backfill_dates import (
 )
 from flows.limit_runs import only_run_of
 from flows.read_parameters import Models
+from flows.show_artifacts import artifacts_of, flow_shown
 from flows.show_progress import logged
 from tasks.errors import EXPECTED
+from tasks.night_markdown import markdown
 from tasks.progress import Report
 
 T = TypeVar("T")
+LOG = logging.getLogger("nightshelf")
 DONE: ContextVar[list[Outcome] | None] = ContextVar("done", default=None)
 """Where what became of the dates is put for a caller in this process."""
 
@@ -80,14 +83,15 @@ def backfill(
     if dry_run:
         _show_plan(planned, seconds, warned, reason)
         return planned
-    outcomes = run_backfill(
-        configuration,
-        planned,
-        continue_on_error=continue_on_error,
-        step=as_task,
-        around=partial(_alone, configuration.store.path),
-        report=REPORT.get() or logged(log),
-    )
+    with flow_shown(configuration.store.path, REPORT.get() or logged(LOG)) as report:
+        outcomes = run_backfill(
+            configuration,
+            planned,
+            continue_on_error=continue_on_error,
+            step=as_task,
+            around=partial(_alone, configuration.store.path),
+            report=report,
+        )
     _show_outcomes(outcomes, reason)
     kept = DONE.get()
     if kept is not None:
@@ -100,7 +104,8 @@ def _alone(store: Path, name: str, work: Callable[[], T]) -> T:
     """Run one date as a Prefect task, if no other run of it is going on; the name ends with the date."""
 
     def alone() -> T:
-        with only_run_of(store, date.fromisoformat(name[-10:])):
+        as_of = date.fromisoformat(name[-10:])
+        with only_run_of(store, as_of), artifacts_of(store, as_of):
             return work()
 
     return as_task(name, alone)
@@ -132,9 +137,9 @@ def _is_news(record: logging.LogRecord) -> bool:
 def _show_plan(planned: list[Planned], seconds: float | None, warned: tuple[str, ...], reason: str) -> None:
     """Put the plan and the estimate where the person who filled the form finds them."""
     took = "unknown, no published run is on disk" if seconds is None else f"{seconds:.0f} s"
-    lines = [*([f"**Reason:** {_cell(reason)}"] if reason else []), f"**Estimate:** {took}"]
-    lines += [f"**Warning:** {_cell(warning)}" for warning in warned]
-    rows = "\n".join(f"| {one.as_of} | {one.action} | {_cell(one.reason)} |" for one in planned)
+    lines = [*([f"**Reason:** {markdown(reason)}"] if reason else []), f"**Estimate:** {took}"]
+    lines += [f"**Warning:** {markdown(warning)}" for warning in warned]
+    rows = "\n".join(f"| {one.as_of} | {one.action} | {markdown(one.reason)} |" for one in planned)
     text = "\n\n".join([*lines, "| date | action | reason |\n| --- | --- | --- |\n" + rows])
     create_markdown_artifact(text, key="backfill-plan", description="What the backfill would do")
 
@@ -149,13 +154,9 @@ def _show_outcomes(outcomes: list[Outcome], reason: str) -> None:
             "duration": "" if one.seconds is None else f"{one.seconds:.1f} s",
             "rows": "" if one.rows is None else one.rows,
             "release": one.release_id or "",
-            "message": one.headline,
+            "message": markdown(one.headline),
         }
         for one in outcomes
     ]
-    about = "What became of each date" + (f". Reason: {reason}" if reason else "")
+    about = "What became of each date" + (f". Reason: {markdown(reason)}" if reason else "")
     create_table_artifact(rows, key="backfill", description=about)
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())

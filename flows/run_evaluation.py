@@ -5,20 +5,22 @@ from __future__ import annotations
 import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
 
 # isort: split
+import logging
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
-from prefect.artifacts import create_table_artifact
-from prefect.logging import get_run_logger
 from prefect.states import Failed
 
 from flows.read_parameters import YESTERDAY, AsOf, Models, day_of
 from flows.run_stations import evaluate_only
+from flows.show_artifacts import name_run, run_shown
 from flows.show_progress import logged
 from tasks.configuration import load
 from tasks.errors import EXPECTED
 from tasks.run_record import measured_metrics
+
+LOG = logging.getLogger("nightshelf")
 
 
 def _run_name() -> str:
@@ -40,9 +42,9 @@ def evaluate(*, as_of: AsOf = YESTERDAY, models: Models = (), config: str = "nig
     try:
         configuration = load(Path(config), overrides)
         day = day_of(as_of, configuration)
-        record = evaluate_only(configuration, day, report=logged(get_run_logger()))
+        name_run(configuration, day, "evaluate")
+        with run_shown(configuration, day, logged(LOG)) as report:
+            record = evaluate_only(configuration, day, report=report)
     except EXPECTED as error:
         return Failed(message=str(error))
-    rows = measured_metrics(record)
-    create_table_artifact(rows, key="evaluation", description=f"Models measured for {day}")
-    return rows
+    return measured_metrics(record)

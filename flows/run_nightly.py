@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 from prefect import flow, runtime, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.logging import get_run_logger
 from prefect.states import Failed
 
 from flows.limit_runs import only_run_of
 from flows.read_parameters import YESTERDAY, AsOf, Overrides, day_of, lines_of, overrides_of
 from flows.retry_station import ATTEMPTS, JITTER, WAITS
 from flows.run_stations import run_night
+from flows.show_artifacts import name_run, run_shown
 from flows.show_progress import logged
 from tasks.configuration import load
 from tasks.errors import EXPECTED, TransientError, can_pass
@@ -29,6 +29,7 @@ from tasks.progress import Report
 from tasks.run_record import RunRecord
 
 T = TypeVar("T")
+LOG = logging.getLogger("nightshelf")
 REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
 """Where progress is shown; without it, in the flow run's log."""
 
@@ -97,12 +98,16 @@ def nightly(
     try:
         configuration = load(Path(config), overrides_of(overrides))
         day = day_of(as_of, configuration)
-        with only_run_of(configuration.store.path, day, wait=resume or retried):
+        name_run(configuration, day, "nightly")
+        with (
+            only_run_of(configuration.store.path, day, wait=resume or retried),
+            run_shown(configuration, day, REPORT.get() or logged(LOG)) as report,
+        ):
             record = run_night(
                 configuration,
                 day,
                 step=as_task,
-                report=REPORT.get() or logged(get_run_logger()),
+                report=report,
                 replace_changed=replace_changed,
                 rebuild=rebuild,
                 resume="yes" if resume else "where possible" if retried else "no",

@@ -123,6 +123,19 @@ def last_night(store: Store, as_of: date) -> RunRecord | None:
     return None
 
 
+def record_since(store: Store, as_of: date, moment: datetime) -> RunRecord | None:
+    """Return the record of a date's run that began or went on at a moment or later, None if none did."""
+    found = []
+    for path in store.runs.glob(f"{as_of}/*/run.json"):
+        try:
+            found.append(RunRecord.model_validate(read_json(path)))
+        except (StoreError, ValueError):  # damaged: `status` says so
+            continue
+    began = {max([run.started_at, *run.resumed_at]): run for run in found}
+    late = [text for text in began if datetime.fromisoformat(text) >= moment.replace(microsecond=0)]
+    return began[max(late)] if late else None
+
+
 def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:
     """Return the metrics of all models that a run measured, in the order in which it did.
 
