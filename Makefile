@@ -33,8 +33,9 @@ format: $(DEV)
 lock: $(DEV)  ## pin every dependency anew, the transitive ones too
 	$(COMPILE) --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --extra docker --extra kubernetes --constraint requirements.lock --output-file requirements-workers.lock pyproject.toml
 	# a local label (+cpu) says where a wheel came from, not which version it is
-	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements-dev.lock
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements-dev.lock requirements-workers.lock
 
 benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.topn

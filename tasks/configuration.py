@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import os
-import re
 import tomllib
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from models import registry
 from sql.layout import Section, Source
+from tasks.environment import from_environment
 from tasks.errors import ConfigurationError
 from tasks.sections import (
     Catalogue,
@@ -158,28 +157,6 @@ def _listed(names: Any) -> str:
     return ", ".join(sorted(map(str, names))) or "none"
 
 
-def _expanded(content: Any) -> Any:
-    """Return the content with ${NAME} and ${NAME:-default} replaced from the environment.
-
-    A relative path that comes from the environment is relative to the working directory, where it was set.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name, default = match.group(1), match.group(2)
-        found = os.environ.get(name)
-        if found is None and default is None:
-            raise ConfigurationError(f"${{{name}}} is not set in the environment, and has no default")
-        return default if not found else found if "://" in found else str(Path(found).absolute())
-
-    if isinstance(content, dict):
-        return {key: _expanded(one) for key, one in content.items()}
-    if isinstance(content, list):
-        return [_expanded(one) for one in content]
-    if isinstance(content, str):
-        return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}", value, content)
-    return content
-
-
 def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the content with relative paths made absolute from `folder`; addresses (s3://...) are kept."""
 
@@ -190,7 +167,7 @@ def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             return path
         return str(folder / Path(path).expanduser())
 
-    content = _expanded(content)
+    content = from_environment(content)
     for section in ("source", "items", "users", "store"):
         if isinstance(content.get(section), dict) and "path" in content[section]:
             content[section] = content[section] | {"path": anchored(content[section]["path"])}

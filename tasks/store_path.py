@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+from tasks.environment import from_environment
 from tasks.errors import ConfigurationError
 
 DEFAULT_FOLDER = "nightshelf-store"
@@ -33,6 +34,7 @@ def store_path(config: Path) -> Path:
     path = section.get("path", DEFAULT_FOLDER)
     if not isinstance(path, str):
         raise ConfigurationError(f"{config}: store.path: expected a folder, got {path!r}")
+    path = from_environment(path, is_path=True)
     if not path or "://" in path:
         return Path(path)
     return config.resolve().parent / Path(path).expanduser()
