@@ -1,4 +1,4 @@
-"""The images, the compose file and the pools of containers: they agree with the deployments, and nothing runs as root."""
+"""Images, compose file and pools of containers: they agree with the deployments, and nothing runs as root."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: one for name, one in SERVICES.items() if one["image"].startswith("nightshelf:")}
 DEPLOYMENTS = yaml.safe_load((HOME / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
 POOLS = {one["work_pool"]["name"] for one in DEPLOYMENTS}
-TEMPLATES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (HOME / "pools").glob("*.json")}
+TEMPLATES = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (HOME / "pools").glob("*.json")
+}
 MANIFESTS = list(yaml.safe_load_all((HOME / "kubernetes.yaml").read_text(encoding="utf-8")))
 TEXTS = [HOME / "Dockerfile", HOME / "compose.yaml", HOME / ".env.example", HOME / "kubernetes.yaml",
          HOME / "production.toml", *sorted((HOME / "pools").glob("*.json"))]  # fmt: skip
@@ -64,7 +66,7 @@ def test_an_image_ends_with_a_user_that_is_not_root(target: str) -> None:
     lines = stages()[target]
     assert lines[-1] == f"USER {USER}"
     assert lines[0] == f"FROM application AS {target}"
-    assert any(f"--uid {USER.split(':')[0]} " in line for line in stages()["system"])
+    assert any(f"--uid {USER.partition(':')[0]} " in line for line in stages()["system"])
 
 
 def test_an_image_says_which_base_and_torch_it_is_made_of() -> None:
@@ -79,7 +81,9 @@ def test_what_the_image_copies_is_let_through_and_nothing_secret_is() -> None:
     let = [rule[1:] for rule in rules if rule.startswith("!")]
     assert rules[rules.index("*") :][1].startswith("!"), "everything is left out first"
     assert all((ROOT / name).exists() for name in let)
-    copied = re.findall(r"^COPY (\S+\.lock) ", (HOME / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    copied = re.findall(
+        r"^COPY (\S+\.lock) ", (HOME / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert set(copied) == {"requirements.lock", "requirements-workers.lock"} <= set(let)
     assert {"flows", "tasks", "models", "sql", "deployments", "pyproject.toml"} <= set(let)
     assert rules.index("deployments/.env") > rules.index("!deployments")
@@ -98,8 +102,10 @@ def test_workers_of_containers_have_the_packages_of_the_other_images_and_two_mor
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_no_file_holds_a_secret(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    for name, value in re.findall(r"(?im)^\W*(\w*(?:password|auth_string|token|api_key)\w*)\W*[:=] *(.*)$", text):
-        reference = re.fullmatch(r"(\$\{\w+:\?[^}]*\}|)\s*(#.*)?", value.strip())
+    for name, value in re.findall(
+        r"(?im)^\W*(\w*(?:password|auth_string|token|api_key)\w*)\W*[:=] *(.*)$", text
+    ):
+        reference = re.fullmatch(r"(true,?|false,?|\$\{\w+:\?[^}]*\}|)\s*(#.*)?", value.strip())
         assert reference, f"{path.name}: {name} has a value: {value!r}"
     assert not re.search(r"://[^/\s:$]+:[^@\s$]+@", text), "a password in an address"
     assert "BEGIN" not in text
@@ -144,12 +150,18 @@ def test_services_wait_for_what_they_need() -> None:
 
 def test_every_pool_of_the_deployments_is_made_and_has_a_worker() -> None:
     made = set(re.findall(r"work-pool create (\S+) ", " ".join(SERVICES["deploy"]["command"])))
-    served = {one["command"][one["command"].index("--pool") + 1] for one in OURS.values() if "--pool" in one["command"]}
+    served = {
+        one["command"][one["command"].index("--pool") + 1]
+        for one in OURS.values()
+        if "--pool" in one["command"]
+    }
     assert made == served == {"nightshelf", "nightshelf-gpu"}
     assert made >= POOLS
     training = {name: one["profiles"] for name, one in SERVICES.items() if "profiles" in one}
     assert training == {"training-worker": ["cpu"], "gpu-worker": ["gpu"]}
-    assert {tuple(SERVICES[name]["command"]) for name in training} == {tuple(SERVICES["gpu-worker"]["command"])}
+    assert {tuple(SERVICES[name]["command"]) for name in training} == {
+        tuple(SERVICES["gpu-worker"]["command"])
+    }
     assert "--prefect-file deployments/prefect.yaml --all" in SERVICES["deploy"]["command"][-1]
 
 
@@ -255,14 +267,20 @@ def test_production_is_the_spark_engine_on_the_shared_store(monkeypatch: pytest.
 def test_an_installed_package_has_every_file_of_deployments() -> None:
     told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = told["tool"]["setuptools"]["package-data"]["deployments"]
-    files = [path.relative_to(HOME).as_posix() for path in HOME.rglob("*.*") if path.suffix in {".toml", ".yaml", ".json"}]
+    files = [
+        path.relative_to(HOME).as_posix()
+        for path in HOME.rglob("*.*")
+        if path.suffix in {".toml", ".yaml", ".json"}
+    ]
     assert len(files) >= 10
     assert [name for name in files if not any(fnmatch(name, pattern) for pattern in patterns)] == []
 
 
 @pytest.mark.prefect
 @pytest.mark.parametrize("kind", ["docker", "kubernetes"])
-def test_a_server_takes_the_pools_of_containers_and_the_same_deployments(prefect_server: str, kind: str) -> None:
+def test_a_server_takes_the_pools_of_containers_and_the_same_deployments(
+    prefect_server: str, kind: str
+) -> None:
     from prefect.client.orchestration import get_client
 
     def prefect(*words: str) -> str:
@@ -276,7 +294,16 @@ def test_a_server_takes_the_pools_of_containers_and_the_same_deployments(prefect
 
     names = {f"{kind}-test": kind, f"{kind}-test-gpu": f"{kind}-gpu"}
     for name, template in names.items():
-        prefect("work-pool", "create", name, "--type", kind, "--overwrite", "--base-job-template", f"deployments/pools/{template}.json")
+        prefect(
+            "work-pool",
+            "create",
+            name,
+            "--type",
+            kind,
+            "--overwrite",
+            "--base-job-template",
+            f"deployments/pools/{template}.json",
+        )
     with get_client(sync_client=True) as client:
         for name, template in names.items():
             pool = client.read_work_pool(name)
