@@ -20,6 +20,7 @@ from tasks.progress import Report, silent
 from tasks.published import releases
 from tasks.run_record import RECORDS, RunRecord, today
 from tasks.store import Store, read_json
+from tasks.training import Trainer
 
 LOG = logging.getLogger("nightshelf")
 MODES = ("missing", "failed", "all")
@@ -124,6 +125,7 @@ def run_backfill(
     around: Step = directly,
     report: Report = silent,
     lock_wait: float = LOCK_WAIT,
+    trainer: Trainer | None = None,
 ) -> list[Outcome]:
     """Run the planned dates one after another; return what became of each, in the order of the plan.
 
@@ -139,7 +141,7 @@ def run_backfill(
             outcomes.append(Outcome(as_of, action, LEFT, message="stopped after a date that failed"))
         else:
             report(f"backfill {as_of}", done, len(to_run(planned)))
-            night = partial(run_night, roomy, as_of, step=step, report=report)
+            night = partial(run_night, roomy, as_of, step=step, report=report, trainer=trainer)
             patient = partial(_when_free, night, lock_wait, report)
             outcomes.append(_attempted(as_of, partial(around, f"backfill {as_of}", patient)))
             done += 1

@@ -31,6 +31,7 @@ from flows.backfill_dates import (
 )
 from flows.limit_runs import only_run_of
 from flows.read_parameters import Models
+from flows.route_training import routed
 from flows.show_artifacts import artifacts_of, flow_shown
 from flows.show_progress import logged
 from tasks.errors import EXPECTED
@@ -91,6 +92,7 @@ def backfill(
             step=as_task,
             around=partial(_alone, configuration.store.path),
             report=report,
+            trainer=routed(configuration),
         )
     _show_outcomes(outcomes, reason)
     kept = DONE.get()

@@ -13,6 +13,7 @@ from prefect import flow, runtime
 from prefect.states import Failed
 
 from flows.read_parameters import YESTERDAY, AsOf, Models, day_of
+from flows.route_training import routed
 from flows.run_stations import evaluate_only
 from flows.show_artifacts import name_run, run_shown
 from flows.show_progress import logged
@@ -44,7 +45,7 @@ def evaluate(*, as_of: AsOf = YESTERDAY, models: Models = (), config: str = "nig
         day = day_of(as_of, configuration)
         name_run(configuration, day, "evaluate")
         with run_shown(configuration, day, logged(LOG)) as report:
-            record = evaluate_only(configuration, day, report=report)
+            record = evaluate_only(configuration, day, report=report, trainer=routed(configuration))
     except EXPECTED as error:
         return Failed(message=str(error))
     return measured_metrics(record)

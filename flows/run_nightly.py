@@ -20,6 +20,7 @@ from prefect.states import Failed
 from flows.limit_runs import only_run_of
 from flows.read_parameters import YESTERDAY, AsOf, Overrides, day_of, lines_of, overrides_of
 from flows.retry_station import ATTEMPTS, JITTER, WAITS
+from flows.route_training import routed
 from flows.run_stations import run_night
 from flows.show_artifacts import name_run, run_shown
 from flows.show_progress import logged
@@ -110,6 +111,7 @@ def nightly(
                 report=report,
                 replace_changed=replace_changed,
                 rebuild=rebuild,
+                trainer=routed(configuration),
                 resume="yes" if resume else "where possible" if retried else "no",
             )
     except EXPECTED as error:

@@ -93,13 +93,15 @@ def run_night(
     return night.record
 
 
-def evaluate_only(configuration: Configuration, as_of: date, *, report: Report = silent) -> RunRecord:
+def evaluate_only(
+    configuration: Configuration, as_of: date, *, report: Report = silent, trainer: Trainer | None = None
+) -> RunRecord:
     """Take in new logs and measure the configured models on the last events; publish nothing.
 
     Raises what `run_night` raises.
     """
     begin = partial(new_run, as_of=as_of, purpose="evaluation")
-    with _started(configuration, as_of, report, begin) as night:
+    with _started(configuration, as_of, report, begin, trainer) as night:
         _measured(night, directly)
         night.record.state = "measured"
     return night.record

@@ -5,23 +5,27 @@ from __future__ import annotations
 import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
 
 # isort: split
+import logging
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from prefect import flow, runtime
-from prefect.logging import get_run_logger
 from prefect.states import Failed
 from pydantic import Field
 
 from flows.retry_station import tried
 from flows.run_nightly import REPORT, as_task
+from flows.show_artifacts import flow_shown
 from flows.show_progress import logged
 from tasks.errors import EXPECTED, UserError
 from tasks.model_artefacts import TrainedModel
+from tasks.progress import Report
 from tasks.store import Store
 from tasks.training import train_in_child
 from tasks.training_request import Training, read_request
+
+LOG = logging.getLogger("nightshelf")
 
 
 def _run_name() -> str:
@@ -49,17 +53,23 @@ def train_models(
         model: The model to train.
         phase: past: without the last events, to be measured. served: on everything up to the date.
     """
-    report = REPORT.get() or logged(get_run_logger())
     try:
         training = checked(store, as_of, run_id, model, phase)
-        warnings: list[str] = []
-
-        def train() -> TrainedModel:
-            return train_in_child(training, report, warnings=warnings)
-
-        return as_task(f"train {model}", tried(f"train {model}", train, warnings.append)).name
+        with flow_shown(training.store.root, REPORT.get() or logged(LOG)) as report:
+            trained = _trained(training, report)
     except EXPECTED as error:
         return Failed(message=str(error))
+    return f"{model} trained on {trained.device} in {trained.seconds:.0f} s"
+
+
+def _trained(training: Training, report: Report) -> TrainedModel:
+    """Train as a task, which is tried again after a kill; its warnings go with the model."""
+    name, warnings = f"train {training.model}", list[str]()
+
+    def train() -> TrainedModel:
+        return train_in_child(training, report, warnings=warnings)
+
+    return as_task(name, tried(name, train, warnings.append))
 
 
 def checked(store: str, as_of: date, run_id: str, model: str, phase: Literal["past", "served"]) -> Training:

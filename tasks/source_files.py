@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import socket
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import fsspec
 from fsspec.core import url_to_fs
 
 from sql.layout import Source
-from tasks.errors import InputError
+from tasks.errors import InputError, SourceUnreachableError
 
 SUFFIXES = (".csv", ".tsv", ".dat", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 PARTS = {
@@ -23,6 +24,16 @@ PARTS = {
     "%M": r"\d{2}",
     "%S": r"\d{2}",
     "%j": r"\d{3}",
+}
+CONNECTION = (ConnectionError, TimeoutError, socket.gaierror)
+CONNECTION_NAMES = {  # of the libraries behind fsspec, which are loaded only for the addresses they serve
+    "ClientConnectionError",  # aiohttp
+    "ClientPayloadError",
+    "HTTPClientError",  # botocore
+    "EndpointConnectionError",
+    "TransportError",  # google.auth
+    "ServiceRequestError",  # azure
+    "ServiceResponseError",
 }
 
 
@@ -79,9 +90,11 @@ def find_one(path: str, section: str) -> SourceFile:
         if not filesystem.isfile(place):
             raise InputError(f"[{section}] path = {redacted(path)}: no such file")
         size = int(filesystem.info(place).get("size") or 0)
-    except (ValueError, ImportError, OSError) as error:
-        said = redacted(str(error))
-        raise InputError(f"[{section}] path = {redacted(path)}: cannot be read: {said}") from None
+    except InputError:
+        raise
+    except Exception as error:  # of whatever library serves the address
+        said = redacted(str(error)) or type(error).__name__
+        raise _refused(error, f"[{section}] path = {redacted(path)}: cannot be read: {said}") from None
     return SourceFile(path, size, "", None)
 
 
@@ -95,8 +108,8 @@ def fetch(file: SourceFile, folder: Path) -> Path:
     try:
         filesystem.get_file(path, str(target))
     except Exception as error:
-        said = redacted(str(error))
-        raise InputError(f"{redacted(file.address)}: cannot be downloaded: {said}") from None
+        said = redacted(str(error)) or type(error).__name__
+        raise _refused(error, f"{redacted(file.address)}: cannot be downloaded: {said}") from None
     return target
 
 
@@ -111,6 +124,26 @@ def redacted(address: str) -> str:
 
 def _hashed(query: re.Match[str]) -> str:
     return "#" + hashlib.sha256(query.group(1).encode()).hexdigest()[:12]
+
+
+def _refused(error: BaseException, message: str) -> InputError:
+    """Return the error for what a library said: of a connection that may be there again, or of the input."""
+    return SourceUnreachableError(message) if _is_connection(error) else InputError(message)
+
+
+def _is_connection(error: BaseException | None) -> bool:
+    """Tell whether an error, or what caused it, is of the connection, or of a server in trouble."""
+    while error is not None:
+        if (
+            isinstance(error, CONNECTION)
+            or {kind.__name__ for kind in type(error).__mro__} & CONNECTION_NAMES
+        ):
+            return True
+        status = getattr(error, "status", None)
+        if isinstance(status, int) and (status in (408, 429) or status >= 500):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _shown(source: Source) -> str:
@@ -136,7 +169,7 @@ def _find_under(path: str, source: Source) -> list[SourceFile]:
         raise
     except Exception as error:  # of whatever library serves the address
         said = redacted(str(error)) or type(error).__name__
-        raise InputError(f"[source] path = {redacted(path)}: cannot be read: {said}") from None
+        raise _refused(error, f"[source] path = {redacted(path)}: cannot be read: {said}") from None
     local = "file" in _protocols(filesystem)
     files = []
     for name, info in infos.items():

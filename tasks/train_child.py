@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from tasks.model_artefacts import TrainedModel, checkpoints_of, fit, shown_by
 from tasks.training_request import TrainingRequest, read_request, run_of
 
 Say = Callable[[dict[str, Any]], None]
-CODES = {"trained": 0, "refused": 2, "device": 3, "memory": 4, "store": 5}
-"""The exit code of every way to end; any other is a defect, or a signal."""
+CODES = {"trained": 0, "defect": 1, "refused": 2, "device": 3, "memory": 4, "store": 5}
+"""The exit code of every way to end but by a signal."""
 LOCK_WAIT = 60.0  # seconds for another process that trains the same to end
 CUDA_WORDS = ("cuda", "cublas", "cudnn", "cusolver", "cusparse", "nccl", "nvrtc", "nvidia driver")
 CUDA_ERRORS = {"AcceleratorError", "OutOfMemoryError"}  # of torch, whatever they say
@@ -57,7 +58,8 @@ def _attempted(file: Path, on_cpu: bool, say: Say) -> dict[str, Any]:
             return {"ended": "device", "message": _first_line(error)}
         if isinstance(error, MemoryError) or "DefaultCPUAllocator" in str(error):
             return {"ended": "memory", "message": _first_line(error)}
-        raise
+        traceback.print_exc()
+        return {"ended": "defect", "message": f"{type(error).__name__}: {_first_line(error)}"}
     facts = {"device": trained.device, "seconds": trained.seconds, "report": dict(trained.report)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {"ended": "trained", "peak_memory": peak, **facts}

@@ -176,6 +176,5 @@ def _error(model: str, code: int, ended: dict[str, Any], said: Path) -> Exceptio
         return TrainingKilledError(
             f"model {model}: the training was killed by signal {-code}{guess}; its log is {said}"
         )
-    lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    last = f": {lines[-1]}" if lines else ""
-    return TrainingError(f"model {model}: the training ended with exit code {code}{last}; its log is {said}")
+    why = message or f"exit code {code}"
+    return TrainingError(f"model {model}: the training ended by a defect, {why}; its log is {said}")

@@ -27,6 +27,7 @@ PREFECTS_OWN = (
     "flows.flip_release",
     "flows.limit_runs",
     "flows.train_models",
+    "flows.route_training",
 )  # the flows and what only they use: imported where Prefect is wanted
 
 

@@ -26,7 +26,7 @@ from tasks.run_record import RunRecord
 MODULES = ["great_expectations", "models.topn", "models.factors.als_kernel", "tasks.gate_suite"]
 MODULES += ["tasks.recommendations", "tasks.similar_items", "tasks.release", "tasks.model_metrics"]
 ROOT = Path(__file__).resolve().parents[2]
-VAE = {"epochs": 6, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
+VAE = {"epochs": 120, "patience": 120, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
 DEEP = {
     "train.models": ["mult_vae"],
     "train.serve": "mult_vae",
