@@ -28,6 +28,9 @@ PREFECTS_OWN = (
     "flows.limit_runs",
     "flows.train_models",
     "flows.route_training",
+    "flows.show_artifacts",
+    "flows.show_logs",
+    "flows.show_training",
 )  # the flows and what only they use: imported where Prefect is wanted
 
 
