@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypedDict
 
 import typer
 
-from flows import check_machine, manage_releases, order_backfill, read_tables
+from flows import check_machine, manage_releases, order_backfill, order_stack, read_tables
 from flows import print_tables as out
 
 app = typer.Typer(
@@ -255,7 +255,7 @@ def _print_run(record: Any, as_json: bool) -> None:
         print_run(record)
 
 
-for commands in (read_tables, manage_releases, check_machine, order_backfill):
+for commands in (read_tables, manage_releases, check_machine, order_backfill, order_stack):
     commands.register(app)
 
 

@@ -31,6 +31,8 @@ PREFECTS_OWN = (
     "flows.show_artifacts",
     "flows.show_logs",
     "flows.show_training",
+    "flows.create_automations",
+    "flows.prepare_server",
 )  # the flows and what only they use: imported where Prefect is wanted
 
 
