@@ -243,7 +243,7 @@ def artifact(flow_run_id: uuid.UUID) -> Any:
         found = client.read_artifacts(
             artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
         )
-        return next(one for one in found if one.key), client.read_flow_run(flow_run_id)
+        return next(one for one in found if one.task_run_id is None), client.read_flow_run(flow_run_id)
 
 
 @pytest.mark.prefect
