@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,28 @@ def test_a_date_has_one_run_and_others_have_theirs(prefect_server: str, tmp_path
     assert not held & limits().keys()
     with only_run_of(here, FIRST):
         pass
+
+
+def test_of_two_at_once_one_gets_the_date_every_time(prefect_server: str, tmp_path: Path) -> None:
+    from flows.limit_runs import only_run_of
+
+    start, done = threading.Barrier(2), threading.Barrier(2)
+
+    def tried() -> bool:
+        start.wait(PATIENCE)
+        try:
+            with only_run_of(tmp_path, FIRST):
+                done.wait(PATIENCE)  # it is held until the other was refused
+                return True
+        except StoreLockedError:
+            done.wait(PATIENCE)
+            return False
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            contexts = [contextvars.copy_context() for _ in range(2)]  # threads that ask the same server
+            tries = [pool.submit(context.run, tried) for context in contexts]
+            assert sorted(one.result(PATIENCE) for one in tries) == [False, True]
 
 
 def test_a_run_that_goes_on_keeps_its_limit_and_a_killed_one_loses_it(
