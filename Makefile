@@ -40,6 +40,7 @@ lock: $(DEV)  ## pin every dependency anew, the transitive ones too
 benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.topn
 	$(BIN)/python -m benchmarks.ingest
+	$(BIN)/python -m benchmarks.metrics
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
