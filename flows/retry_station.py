@@ -26,7 +26,7 @@ def directly(name: str, station: Callable[[], T]) -> T:
 
     tries = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
-        wait=lambda state: WAITS[state.attempt_number - 1] * (1 + JITTER * random.random()),  # noqa: S311
+        wait=lambda state: waited(state.attempt_number) * (1 + JITTER * random.random()),  # noqa: S311
         retry=retry_if_exception(can_pass),
         reraise=True,
     )
@@ -35,6 +35,11 @@ def directly(name: str, station: Callable[[], T]) -> T:
     except TransientError as error:
         error.spent = True
         raise
+
+
+def waited(attempt: int) -> float:
+    """Return the seconds to wait after an attempt, counted from 1; tenacity asks after the last one too."""
+    return WAITS[min(attempt, len(WAITS)) - 1]
 
 
 def tried(name: str, station: Callable[[], T], warn: Callable[[str], None]) -> Callable[[], T]:

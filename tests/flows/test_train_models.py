@@ -1,0 +1,115 @@
+"""The flow `train-models` and tries of tasks, on a real Prefect server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from night_world import FIRST, Night, shop, write_logs
+
+from flows.run_stations import run_night
+from tasks.errors import TrainingError, TrainingKilledError
+
+pytestmark = pytest.mark.prefect
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    folder = tmp_path_factory.mktemp("trained")
+    night = shop(folder, write_logs(folder / "logs", days=1))
+    run_night(night.configured(evaluation__enabled=False, train__models=["als"]), FIRST)
+    return night
+
+
+def test_it_trains_what_a_run_asked_for_and_is_named_for_it(prefect_server: str, trained: Night) -> None:
+    from prefect.client.orchestration import get_client
+
+    from flows.train_models import train_models
+
+    (record,) = trained.records()
+    models = trained.store.model(FIRST, record.run_id, "als").parent
+    before = (models / "als" / "arrays.npz").read_bytes()
+    (models / "als.trained.json").unlink()
+    given: dict[str, Any] = {"store": str(trained.store.root), "as_of": FIRST, "run_id": record.run_id}
+    state = train_models(**given, model="als", return_state=True)
+    assert state.is_completed(), state.message
+    assert (models / "als.trained.json").is_file()
+    assert (models / "als" / "arrays.npz").read_bytes() == before
+    with get_client(sync_client=True) as client:
+        assert client.read_flow_run(state.state_details.flow_run_id).name == f"train als {FIRST}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"run_id": "20200101T000000Z"}, "there is no run 20200101T000000Z"),
+        ({"run_id": "../../etc"}, "expected a run id"),
+        ({"model": "mult_vae"}, "no training was asked for"),
+        ({"model": "../als"}, "expected a model name"),
+        ({"phase": "past"}, "no training was asked for"),
+    ],
+)
+def test_it_refuses_what_no_run_asked_for(
+    prefect_server: str, trained: Night, change: dict[str, str], message: str
+) -> None:
+    from flows.train_models import train_models
+
+    run_id = trained.records()[0].run_id
+    given: dict[str, Any] = {
+        "store": str(trained.store.root),
+        "as_of": FIRST,
+        "run_id": run_id,
+        "model": "als",
+    }
+    state = train_models(**given | change, return_state=True)
+    assert state.is_failed()
+    assert message in state.message
+
+
+def test_a_task_is_tried_again_only_where_the_cause_may_pass(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect import flow
+
+    from flows import run_nightly
+
+    monkeypatch.setattr(run_nightly, "WAITS", [0.0, 0.0])
+    calls: list[str] = []
+
+    def station() -> str:
+        calls.append("killed")
+        if len(calls) < 3:
+            raise TrainingKilledError("killed by signal 9")
+        return "done"
+
+    def refusing() -> str:
+        calls.append("refused")
+        raise TrainingError("refused")
+
+    @flow
+    def tried() -> str:
+        return run_nightly.as_task("train als", station)
+
+    @flow
+    def refused() -> str:
+        return run_nightly.as_task("train als", refusing)
+
+    assert tried() == "done"
+    assert calls == ["killed"] * 3
+    with pytest.raises(TrainingError, match="refused"):
+        refused()
+    assert calls[3:] == ["refused"]
+
+
+def test_a_deployment_that_is_not_there_is_a_mistake_with_a_message(
+    prefect_server: str, trained: Night, tmp_path: Path
+) -> None:
+    from flows.run_nightly import nightly
+
+    fresh = shop(tmp_path / "shop", trained.logs)
+    overrides = ["train.deployment=train-models/nowhere", "evaluation.enabled=false"]
+    state = nightly(str(fresh.config), str(FIRST), overrides, return_state=True)
+    assert state.is_failed()
+    assert "knows no deployment 'train-models/nowhere'" in state.message
+    assert fresh.pointed() is None
