@@ -39,6 +39,7 @@ lock: $(DEV)  ## pin every dependency anew, the transitive ones too
 
 benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.topn
+	$(BIN)/python -m benchmarks.als
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.metrics
 

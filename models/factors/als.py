@@ -30,7 +30,11 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class ALSConfig(ModelConfig):
-    """Configuration of alternating least squares; defaults chosen on held-out events of three data sets."""
+    """Configuration of alternating least squares.
+
+    The default regularization stands between what was chosen where the hidden events are a random share of
+    the past (MovieLens-1M: 0.009) and where they are its future (0.03 with unobserved_weight 1, 64 factors).
+    """
 
     factors: int = Field(default=128, ge=1, le=4096, description="length of the user and item vectors")
     iterations: int = Field(default=12, ge=1, description="rounds of users given items, items given users")
@@ -41,7 +45,7 @@ class ALSConfig(ModelConfig):
         default=0.3, gt=0, description="confidence of every pair that was not observed"
     )
     regularization: float = Field(
-        default=0.009, gt=0, description="penalty on the vectors, times the total confidence of their row"
+        default=0.02, gt=0, description="penalty on the vectors, times the total confidence of their row"
     )
     regularization_exponent: float = Field(
         default=1.0, ge=0, le=2, description="power of that total confidence; 0: the same penalty for all"

@@ -29,14 +29,22 @@ class ItemKNNConfig(ModelConfig):
     shrink: float = Field(
         default=100.0, ge=0, description="added to the cosine's denominator: doubts rare items"
     )
+    normalisation: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="power of the sum of an item's similarities that divides its scores",
+    )
 
 
 class ItemKNN(Model[ItemKNNConfig]):
     """An item is recommended to users of the items it resembles.
 
-    score(u, i) = sum of weight(u, j) * s(i, j) over the items j of u's history among i's nearest neighbours;
-    s(i, j) = <w_i, w_j> / (|w_i| |w_j| + shrink), w_i the weighted column of item i over users: Sarwar et al.
-    2001 with the shrink term and the weights of Ferrari Dacrema et al. 2021 (see
+    score(u, i) = sum of weight(u, j) * s(i, j) over the items j of u's history among i's nearest neighbours,
+    divided by (the sum of s(i, j) over all of these neighbours)^normalisation: at 0 what resembles much wins
+    (Cremonesi, Koren, Turrin 2010, NNCosNgbr), at 1 the score is a weighted mean (Sarwar et al. 2001);
+    s(i, j) = <w_i, w_j> / (|w_i| |w_j| + shrink), w_i the weighted column of item i over users, with
+    the shrink term and the weights of Ferrari Dacrema et al. 2021 (see
     models.neighbours.weighting). Ties between neighbours go to the smaller item index. A score of 0 means no
     neighbour in the history: never recommended.
     """
@@ -75,7 +83,9 @@ class ItemKNN(Model[ItemKNNConfig]):
         self._neighbours, self._similarities = items, similarities
         filled = items >= 0
         target = np.repeat(np.arange(len(items), dtype=np.int32), filled.sum(axis=1))
-        parts = (similarities[filled], (items[filled], target))
+        sums = similarities.sum(axis=1, dtype=np.float64, keepdims=True)
+        divisors = np.where(sums > 0, sums, 1.0) ** self.config.normalisation
+        parts = ((similarities / divisors).astype(np.float32)[filled], (items[filled], target))
         self._matrix = sparse.coo_array(
             parts, shape=(self.n_items, self.n_items)
         ).tocsr()  # [history, target]

@@ -19,7 +19,9 @@ WORLD = Dataset(matrix([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 
 
 def knn(**settings: object) -> ItemKNN:
-    return ItemKNN(ItemKNNConfig(**{"weighting": "none", "shrink": 0, "neighbours": 2} | settings)).fit(WORLD)
+    return ItemKNN(
+        ItemKNNConfig(**{"weighting": "none", "shrink": 0, "neighbours": 2, "normalisation": 0} | settings)
+    ).fit(WORLD)
 
 
 def test_cosines_worked_by_hand() -> None:
@@ -31,6 +33,14 @@ def test_cosines_worked_by_hand() -> None:
 def test_shrink_is_added_to_the_denominator() -> None:
     found = knn(shrink=3).similar_items(np.array([0]), 2)
     np.testing.assert_allclose(found.scores, [[2 / (2 + 3), 1 / (2 + 3)]], rtol=1e-6)
+
+
+def test_scores_are_divided_by_a_power_of_the_sum_of_similarities() -> None:
+    model = knn(normalisation=0.5)  # item 0 has neighbours at 1 and 0.5, item 2 at 0.5 and 0.5
+    history = Histories(matrix([[0, 2, 0, 0]]))
+    expected = [[2 / 1.5**0.5, 0, 1 / 1**0.5, 0]]
+    np.testing.assert_allclose(model.scores(history), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.similar_items(np.array([0]), 2).scores, [[1, 0.5]], rtol=1e-6)
 
 
 def test_only_the_nearest_neighbours_are_kept_with_ties_by_item() -> None:
@@ -47,17 +57,20 @@ def test_a_score_sums_the_history_over_the_neighbours_of_the_item() -> None:
 
 
 @pytest.mark.parametrize("weighting", ["none", "tfidf", "bm25"])
-@pytest.mark.parametrize("threads", [1, 3])
-def test_equals_the_dense_computation(weighting: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("threads", "power"), [(1, 0.0), (3, 0.4)])
+def test_equals_the_dense_computation(
+    weighting: str, threads: int, power: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("models.neighbours.item_knn.block_users", lambda _: 16)  # several blocks
     world = random_world()
-    config = ItemKNNConfig(neighbours=7, weighting=weighting, shrink=2.5)
+    config = ItemKNNConfig(neighbours=7, weighting=weighting, shrink=2.5, normalisation=power)
     model = ItemKNN(config).fit(world, TrainingOptions(threads=threads))
     columns = weighted(world.matrix, weighting).toarray().astype(np.float64)
     norms = np.sqrt((columns**2).sum(axis=0))
     similar = columns.T @ columns / (np.outer(norms, norms) + 2.5)
     np.fill_diagonal(similar, 0)
     near = np.where(similar >= -np.sort(-similar, axis=1)[:, [6]], similar, 0)
+    near /= np.maximum(near.sum(axis=1, keepdims=True), 1e-9) ** power
     np.testing.assert_allclose(model.scores(world.histories), world.matrix @ near.T, rtol=1e-4, atol=1e-5)
 
 
