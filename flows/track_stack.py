@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -20,6 +19,7 @@ from tasks.files import read_json, write_json_atomically
 
 HOST = "127.0.0.1"  # nobody else's business; another address would need TLS in front of it
 MARK = "NIGHTSHELF_STACK"  # in the environment of every process of a stack, and of those that they start
+RUN = "PREFECT__FLOW_RUN_ID"  # in the environment of a run's processes, set by Prefect
 GRACE = 20.0  # seconds that a process has to end by itself
 TAIL = 12  # lines of a log that an error shows
 
@@ -139,14 +139,11 @@ def spawn(
 
 
 def end(stack: Stack) -> list[str]:
-    """End the processes of a stack, the server last, as runs tell it how they end; return whose they were."""
+    """End the processes of a stack: runs, then workers, then the server, which they tell how they ended."""
     parts = [(part.name, process) for part in stack.parts if (process := part.process())]
-    server = {process.pid for name, process in parts if name == "server"}
-    known = {process.pid for _, process in parts}
-    family = {*server, *(child.pid for pid in server for child in _children(pid))}
-    runs = [process for process in _marked(stack.token) if process.pid not in known | family]
-    _end([process for _, process in parts if process.pid not in server] + runs)
-    _end([process for _, process in parts if process.pid in server])
+    _end(list(_marked(stack.token, RUN)))
+    _end([process for name, process in parts if name != "server"])
+    _end([process for name, process in parts if name == "server"])
     _end(list(_marked(stack.token)))
     return [name for name, _ in parts]
 
@@ -162,18 +159,12 @@ def _end(processes: list[psutil.Process]) -> None:
         _, processes = psutil.wait_procs(processes, timeout=GRACE)
 
 
-def _marked(token: str) -> Iterator[psutil.Process]:
-    """Yield the processes that have a stack's mark in their environment, but not this one."""
+def _marked(token: str, name: str = "") -> Iterator[psutil.Process]:
+    """Yield the processes with a stack's mark, and this name too, in their environment; but not this one."""
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == token:
+            given = process.environ() if process.pid != os.getpid() else {}
+            if given.get(MARK) == token and (not name or name in given):
                 yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
-
-
-def _children(pid: int) -> list[Any]:
-    try:
-        return list(psutil.Process(pid).children(recursive=True))
-    except psutil.NoSuchProcess:
-        return []

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
-from night_world import FIRST, Night, shop, write_logs
-from stack_world import Up, call, free_port, stack_up
+from night_world import FIRST, SECOND, Night, shop, write_logs
+from stack_world import Up, call, free_port, stack_up, until
 
 from flows.track_stack import Part, stack_folder
 
@@ -170,7 +172,11 @@ def test_a_process_that_got_the_number_of_another_is_not_ours() -> None:
     assert Part(name="x", pid=me.pid, created=me.create_time() - 1).process() is None
 
 
-def test_down_ends_its_processes_alone_and_keeps_the_history(up: Up) -> None:
+def test_down_ends_its_processes_alone_and_keeps_the_history(up: Up, night: Night) -> None:
+    endless = ["models.als={iterations=1000000}", "evaluation.enabled=false"]
+    run_id = up.server.begin("nightly", as_of=str(SECOND), overrides=endless)
+    until(lambda: up.server.run(run_id)["state_type"] == "RUNNING", "the run")
+    until(lambda: [one for one in night.records() if one.as_of == SECOND], "the night")
     processes = family(up)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         done = up.call("down")
@@ -179,7 +185,10 @@ def test_down_ends_its_processes_alone_and_keeps_the_history(up: Up) -> None:
         assert [process for process in processes if process.is_running()] == []
         assert other.poll() is None
         other.communicate(b"\n")
-    assert (up.folder / "prefect.db").stat().st_size > 0
+    with closing(sqlite3.connect(up.folder / "prefect.db")) as history:
+        known = dict(history.execute("SELECT id, state_name FROM flow_run").fetchall())
+    assert known[run_id] == "Crashed"
+    assert night.records()[-1].state in {"running", "failed"}  # `run --resume` goes on with either
     again = up.call("down")
     assert (again.returncode, again.stdout) == (0, f"nothing was up for {up.config}\n")
     missing = up.call("up", "--status")
