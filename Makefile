@@ -6,13 +6,16 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links
 
-.PHONY: demo test check lint types contracts format lock clean benchmarks
+.PHONY: demo test torture check lint types contracts format lock clean benchmarks
 
 demo: $(READY)  ## run a night on generated logs and show every table
 	$(BIN)/nightshelf demo
 
 test: $(DEV)  ## run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+torture: $(DEV)  ## run the long versions of tests: faults by the dozen, many processes at once
+	$(BIN)/python -m pytest -m torture -n 2 --dist loadfile
 
 check: lint types contracts test  ## everything that must hold before a change lands
 

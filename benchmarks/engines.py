@@ -53,7 +53,7 @@ def run(config: Path, as_of: date, engine_name: str, folder: Path) -> Outcome:
     """Take in, build and rank with one engine."""
     configuration = load(config, {"engine.name": engine_name, "store.path": str(folder / "store")})
     store, dataset, outcome = Store(folder / "store").create(), folder / "dataset", Outcome()
-    with outcome.timed("start"), open_engine(configuration, store) as engine:
+    with outcome.timed("start"), open_engine(configuration, store.runs) as engine:
         with outcome.timed("ingest"):
             ingest(configuration, store, engine, as_of)
         ledger = Ledger.read(store)

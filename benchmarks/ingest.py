@@ -214,7 +214,7 @@ def ingest(given: argparse.Namespace) -> None:
     )
     began = time.perf_counter()
     store = Store(target).create()
-    with open_engine(configuration, store) as engine:
+    with open_engine(configuration, store.runs) as engine:
         done = take_in(configuration, store, engine, AS_OF)
         first = time.perf_counter() - began
         make_events(configuration, Ledger.read(store), engine, AS_OF)

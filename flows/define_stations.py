@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import date, timedelta
-from importlib.metadata import version
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from tasks.configuration import Configuration
-from tasks.dataset import blocked, build_dataset, id_types, make_events, read
-from tasks.engines import Engine, threads_of
+from tasks.dataset import build_dataset, id_types, make_events, read
+from tasks.engines import Engine
 from tasks.ingest_ledger import Ledger
 from tasks.interactions import ingest
 from tasks.popular_items import popular_items
 from tasks.progress import Report, silent
-from tasks.published import Release
-from tasks.run_record import RunRecord, measured_metrics
-from tasks.store import Store, release_id_of
+from tasks.run_record import RunRecord
+from tasks.store import LOCK_WAIT, Store, release_id_of
 from tasks.table_writer import TableWriter
 from tasks.training import Trainer, train_in_child
 
@@ -72,6 +71,14 @@ class Night:
         """Return the folder of a model trained on everything."""
         return self.store.model(self.as_of, self.record.run_id, name)
 
+    def ledger(self) -> Ledger:
+        """Return the ingests that count tonight: what is committed later by another run is not among them."""
+        return Ledger.read(self.store).up_to(self.record.station("interactions").facts["last_ingest"])
+
+    def writing(self, purpose: str) -> AbstractContextManager[None]:
+        """Hold the store's lock, waiting for another writer."""
+        return self.store.lock(f"run for {self.as_of}: {purpose}", LOCK_WAIT, self.report)
+
 
 def last_ingest(store: Store) -> str | None:
     """Return the id of the ingest that was committed last, None where nothing was taken in."""
@@ -80,19 +87,21 @@ def last_ingest(store: Store) -> str | None:
 
 
 def interactions_station(night: Night, engine: Engine) -> Result:
-    """Take in new logs up to the date."""
-    done = ingest(
-        night.configuration,
-        night.store,
-        engine,
-        night.as_of,
-        replace_changed=night.record.replace_changed,
-        rebuild=night.record.rebuild,
-        since=night.record.ingests_before,
-        report=night.report,
-    )
+    """Take in new logs up to the date, while nobody else does."""
+    with night.writing("taking in logs"):
+        done = ingest(
+            night.configuration,
+            night.store,
+            engine,
+            night.as_of,
+            replace_changed=night.record.replace_changed,
+            rebuild=night.record.rebuild,
+            since=night.record.ingests_before,
+            report=night.report,
+        )
+        last = last_ingest(night.store)
     facts = {
-        "last_ingest": last_ingest(night.store),
+        "last_ingest": last,
         "files_taken": done.taken,
         "files_known": done.known,
         "arrived": done.counts.model_dump(),
@@ -105,14 +114,14 @@ def interactions_station(night: Night, engine: Engine) -> Result:
 
 def validation_station(night: Night, engine: Engine) -> Result:
     """Let the gate judge the interactions; its checks are written before it may refuse."""
-    from tasks.validation_results import Check, GateClosedError, arrived_for, quarantine_examples, validate
+    from tasks.validation_results import Check, GateClosedError, quarantine_examples, validate
 
     def write(checks: list[Check]) -> None:
         with TableWriter(night.staging, "validation_results", id_types(night.configuration)) as writer:
             names = writer.schema.names
             writer.write({name: [getattr(check, name) for check in checks] for name in names})
 
-    ledger = Ledger.read(night.store)
+    ledger = night.ledger()
     make_events(night.configuration, ledger, engine, night.as_of)
     docs = night.store.data_docs(night.as_of, night.record.run_id)
     shutil.rmtree(docs, ignore_errors=True)  # the pages of a try that was killed
@@ -120,10 +129,10 @@ def validation_station(night: Night, engine: Engine) -> Result:
         checks = validate(
             night.configuration,
             engine,
-            ledger.counts(),
+            ledger.known_on(night.as_of),
             night.as_of,
             docs,
-            arrived=arrived_for(ledger, night.as_of),
+            arrived=ledger.about(night.as_of),
             examples=lambda: quarantine_examples(ledger, engine),
         )
     except GateClosedError as veto:
@@ -137,7 +146,7 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     """Build users, items, the matrix and the sequences."""
     from tasks.recommendations import require_enough
 
-    make_events(night.configuration, Ledger.read(night.store), engine, night.as_of)
+    make_events(night.configuration, night.ledger(), engine, night.as_of)
     summary = build_dataset(night.configuration, engine, night.dataset, night.folder)
     available = read(night.dataset, "items", ["available"])["available"].to_numpy()
     require_enough(night.configuration.top_n.n, available)  # before anything is trained
@@ -161,7 +170,7 @@ def holdout_station(night: Night, engine: Engine) -> Result:
     from tasks.model_metrics import cut_of
 
     cut = cut_of(night.dataset, night.configuration.evaluation.holdout_share)
-    make_events(night.configuration, Ledger.read(night.store), engine, night.as_of, until=cut)
+    make_events(night.configuration, night.ledger(), engine, night.as_of, until=cut)
     summary = build_dataset(night.configuration, engine, night.past, night.folder)
     return Result(summary.pairs, {"cut": cut, "users": summary.users, "items": summary.items})
 
@@ -181,89 +190,3 @@ def similar_station(night: Night) -> Result:
 
     serve = night.model(night.configuration.train.serve)
     return Result(similar_items(night.configuration, night.dataset, serve, night.staging, night.report), {})
-
-
-def release_station(night: Night) -> Result:
-    """Write the metrics, complete the release, audit it, publish it, and let go of the oldest."""
-    from tasks import release
-
-    release_id, settings = night.release_id, night.configuration
-    if night.store.release(release_id).is_dir():  # a try that was killed had come as far as the rename
-        checks, published = None, release.finish(night.store, release_id)
-    else:
-        checks, published = audited_release(night)
-    night.record.release_id = published.release_id
-    removed = release.retain(night.store, settings.store.keep_releases)
-    release.clean(night.store, keep_runs=[night.record.run_id])
-    return Result(None, {"active": published.active, "checks": checks, "removed": removed})
-
-
-def audited_release(night: Night) -> tuple[int, Release]:
-    """Write the metrics, complete the release, audit and publish it; return the number of checks, and it."""
-    from tasks import release
-
-    metrics = write_metrics(night)
-    settings, ids = night.configuration, id_types(night.configuration)
-    limits: dict[str, Any] = {"memory_limit": "1GB", "threads": threads_of(settings)}
-    staged = release.stage(
-        night.store,
-        night.as_of,
-        night.record.run_id,
-        items=night.dataset / "items",
-        ids=ids,
-        facts=manifest_facts(night, metrics),
-        expires_after=timedelta(hours=settings.store.expires_after_hours),
-        **limits,
-    )
-    audited = release.audit(staged.folder, expected(night, limits))
-    return audited.checks, release.publish(night.store, staged, audited)
-
-
-def expected(night: Night, limits: dict[str, Any]) -> Any:
-    """Return what the release is audited against; `limits` are the audit's memory and threads."""
-    from tasks.release import Expectations
-    from tasks.similar_items import rows_of_each
-
-    settings, ids = night.configuration, id_types(night.configuration)
-    available = read(night.dataset, "items", ["available"])["available"].to_numpy()
-    return Expectations(
-        users=night.dataset / "users",
-        items=night.dataset / "items",
-        entries=night.dataset / "entries",
-        n=settings.top_n.n,
-        ids=ids,
-        similar=rows_of_each(settings, available),
-        repeats=settings.top_n.repeats,
-        shortage_repeats=settings.top_n.shortage == "repeat",
-        blocked=blocked(settings, ids.item).to_pylist(),
-        **limits,
-    )
-
-
-def write_metrics(night: Night) -> list[dict[str, Any]]:
-    """Write the metrics of all measured models; return them too."""
-    metrics = measured_metrics(night.record)
-    with TableWriter(night.staging, "model_metrics", id_types(night.configuration)) as writer:
-        ordered = sorted(metrics, key=lambda row: (row["model"], row["split"], row["metric"], row["k"]))
-        writer.write({name: [row[name] for row in ordered] for name in writer.schema.names})
-    return metrics
-
-
-def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the release's manifest says beside its files."""
-    record, ledger = night.record, Ledger.read(night.store)
-    return {
-        "code_version": version("nightshelf"),
-        "configuration": night.configuration.model_dump(mode="json"),
-        "inputs": ledger.facts()["files"],
-        "row_accounting": {
-            "total": ledger.counts().model_dump(),
-            "arrived": record.station("interactions").facts["arrived"],
-        },
-        "model_metrics": metrics,
-        "warnings": record.warnings,
-        "devices": {s.name.split()[1]: s.facts["device"] for s in record.stations if "device" in s.facts},
-        "stations": [station.model_dump(exclude={"facts"}) for station in record.stations],
-        "engine": night.configuration.engine.name,
-        "dataset": record.station("dataset").facts,
-    }

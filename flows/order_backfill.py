@@ -14,7 +14,8 @@ from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from flows.backfill_dates import Outcome, Planned
+    from flows.backfill_dates import Outcome
+    from flows.plan_backfill import Planned
 
 DAY = ["%Y-%m-%d"]
 COLUMNS = ("date", "action", "state", "seconds", "rows", "release", "message")
@@ -33,7 +34,7 @@ def backfill(
         bool, typer.Option("--continue-on-error/--stop-on-error", help="Go on after a date that failed.")
     ] = True,
     max_parallel: Annotated[
-        int, typer.Option(min=1, max=8, help="Dates at once at most; a store's one writer takes one by one.")
+        int, typer.Option(min=1, max=8, help="Dates at once at most; they share memory and threads.")
     ] = 1,
     model: Annotated[
         list[str] | None, typer.Option(help="A model to train; those configured if left out.")
@@ -45,7 +46,7 @@ def backfill(
 ) -> None:
     """Publish releases of past dates; without --run, show which dates, why, and how long it may take."""
     with out.user_errors():
-        from flows.backfill_dates import configured, estimate, plan, warnings
+        from flows.plan_backfill import configured, estimate, plan, warnings
 
         first, last = start.date(), end.date()
         configuration = configured(config, model)
@@ -61,7 +62,7 @@ def backfill(
             options |= {"continue_on_error": continue_on_error, "models": model, "reason": reason}
             outcomes, failed = _by_prefect(config, first, last, options)
         else:
-            outcomes, failed = _directly(configuration, planned, continue_on_error)
+            outcomes, failed = _directly(configuration, planned, continue_on_error, max_parallel)
         _print_outcomes(outcomes, as_json)
         if failed:
             out.fail(failed)
@@ -73,13 +74,19 @@ def register(app: typer.Typer) -> None:
 
 
 def _directly(
-    configuration: Any, planned: Sequence[Planned], continue_on_error: bool
+    configuration: Any, planned: Sequence[Planned], continue_on_error: bool, max_parallel: int
 ) -> tuple[list[Outcome], str]:
     from flows.backfill_dates import failures, run_backfill
     from flows.show_progress import shown
 
     with shown() as report:
-        outcomes = run_backfill(configuration, planned, continue_on_error=continue_on_error, report=report)
+        outcomes = run_backfill(
+            configuration,
+            planned,
+            continue_on_error=continue_on_error,
+            max_parallel=max_parallel,
+            report=report,
+        )
     return outcomes, failures(outcomes)
 
 
@@ -97,7 +104,7 @@ def _by_prefect(config: Any, first: Any, last: Any, options: dict[str, Any]) -> 
 def _print_plan(
     planned: Sequence[Planned], seconds: float | None, warned: Sequence[str], as_json: bool
 ) -> None:
-    from flows.backfill_dates import to_run
+    from flows.plan_backfill import to_run
 
     runs = len(to_run(planned))
     if as_json:

@@ -19,17 +19,9 @@ from prefect.logging import get_run_logger
 from prefect.states import Failed
 from pydantic import Field
 
-from flows.backfill_dates import (
-    Outcome,
-    Planned,
-    configured,
-    estimate,
-    failures,
-    plan,
-    run_backfill,
-    warnings,
-)
+from flows.backfill_dates import Outcome, failures, run_backfill
 from flows.limit_runs import only_run_of
+from flows.plan_backfill import Planned, configured, estimate, plan, warnings
 from flows.read_parameters import Models
 from flows.route_training import routed
 from flows.show_artifacts import artifacts_of, flow_shown
@@ -65,7 +57,7 @@ def backfill(
         end: The last date; not in the future.
         mode: missing: dates without a release. failed: those of them whose last run failed. all: every date.
         dry_run: Only show the plan and the estimate, and change nothing.
-        max_parallel: Dates at once at most. A store has one writer, so its dates run one by one all the same.
+        max_parallel: Dates at once at most, each in a process of its own; they share memory and threads.
         newest_first: Begin with the last date.
         continue_on_error: Go on with the other dates after one that failed; the run ends Failed all the same.
         models: Train these models only; those configured if none is chosen.
@@ -89,6 +81,7 @@ def backfill(
             configuration,
             planned,
             continue_on_error=continue_on_error,
+            max_parallel=max_parallel,
             step=as_task,
             around=partial(_alone, configuration.store.path),
             report=report,

@@ -18,16 +18,16 @@ from flows.define_stations import (
     interactions_station,
     popular_station,
     recommendations_station,
-    release_station,
     similar_station,
     validation_station,
 )
+from flows.release_night import release_station
 from flows.resume_run import Resume, begin_night
 from flows.retry_station import directly, tried
 from flows.train_stations import measure_station, train_station
 from tasks.configuration import Configuration
 from tasks.engines import open_engine, sweep_scratch
-from tasks.errors import OF_ONE_MODEL, StoreError, TrainingError
+from tasks.errors import OF_ONE_MODEL, StoreError, StoreLockedError, TrainingError
 from tasks.files import writing
 from tasks.ingest_ledger import now
 from tasks.interactions import Ingest, ingest
@@ -35,7 +35,7 @@ from tasks.log_lines import named
 from tasks.progress import Report, silent
 from tasks.prometheus_file import write_metrics
 from tasks.run_record import RunRecord, Station, bury, measured, new_run, prune
-from tasks.store import Store
+from tasks.store import LOCK_WAIT, Store
 from tasks.training import Trainer, train_in_child
 
 T = TypeVar("T")
@@ -116,23 +116,22 @@ def ingest_only(
     rebuild: bool = False,
 ) -> Ingest:
     """Take in new logs up to a date; train and publish nothing. Raises what `run_night` raises."""
-    with _locked(configuration, f"ingest up to {as_of}") as store:
+    store = _writable(configuration)
+    with store.lock(f"ingest up to {as_of}", LOCK_WAIT, report):
+        sweep_scratch(store.runs)
+        bury(store)
         take_in = partial(ingest, configuration, store, as_of=as_of, report=report)
-        with open_engine(configuration, store) as engine:
+        with open_engine(configuration, store.runs) as engine:
             return _guarded(
                 store, partial(take_in, engine=engine, replace_changed=replace_changed, rebuild=rebuild)
             )
 
 
-@contextmanager
-def _locked(configuration: Configuration, purpose: str) -> Iterator[Store]:
-    """Give the store, writable and locked, without what dead processes left in it."""
+def _writable(configuration: Configuration) -> Store:
+    """Return the store, there and writable; StoreError if it is not, or its disk is full."""
     store = Store(configuration.store.path).create()
     store.require_free(FREE_BYTES)
-    with store.lock(purpose):
-        sweep_scratch(store)
-        bury(store)
-        yield store
+    return store
 
 
 @contextmanager
@@ -143,11 +142,19 @@ def _started(
     begin: Callable[[Store], RunRecord],
     trainer: Trainer | None = None,
 ) -> Iterator[Night]:
-    """Give a night that holds the store's lock; its record says how it ended."""
+    """Give a night that holds its date's lock; its record says how it ended.
+
+    Nights of other dates may be at work meanwhile: the store's own lock is held only to write what is shared.
+    """
     if trainer is None and configuration.train.deployment:
         LOG.info("[train] deployment is for nights run by Prefect: this one trains in its own processes")
-    with _locked(configuration, f"run for {as_of}") as store:
-        night = Night(configuration, store, as_of, begin(store), report, trainer or train_in_child)
+    store = _writable(configuration)
+    with store.date_lock(as_of, f"run for {as_of}"):
+        with store.lock(f"run for {as_of}: beginning", LOCK_WAIT, report):
+            sweep_scratch(store.runs)
+            bury(store, as_of)
+            night = Night(configuration, store, as_of, begin(store), report, trainer or train_in_child)
+            sweep_scratch(night.folder)
         with named(run_id=night.record.run_id, as_of=str(as_of)):
             try:
                 yield night
@@ -157,8 +164,17 @@ def _started(
                 _failed(night, error)
                 raise
             finally:
-                prune(store, configuration.store.keep_runs)
+                _let_go(night)
                 write_metrics(store)
+
+
+def _let_go(night: Night) -> None:
+    """Remove old runs, unless another writes now: the next run does it then."""
+    try:
+        with night.store.lock(f"run for {night.as_of}: removing old runs"):
+            prune(night.store, night.configuration.store.keep_runs, night.as_of)
+    except StoreLockedError as busy:
+        LOG.info("old runs stay until the next one: %s", busy)
 
 
 def _failed(night: Night, error: BaseException) -> None:
@@ -247,9 +263,8 @@ def _measured(night: Night, step: Step) -> None:
 
 def _with_engine(night: Night, step: Step, enabled: bool) -> None:
     """Run the stations that need the SQL engine."""
-    with open_engine(night.configuration, night.store) as engine:
-        take_in = partial(interactions_station, night, engine)
-        _run(night, step, "interactions", take_in)
+    with open_engine(night.configuration, night.folder) as engine:
+        _run(night, step, "interactions", partial(interactions_station, night, engine))
         _run(night, step, "validation_results", partial(validation_station, night, engine))
         _run(night, step, "dataset", partial(dataset_station, night, engine))
         _run(night, step, "popular_items", partial(popular_station, night, engine))

@@ -76,8 +76,15 @@ class Configuration(Section):
         return self
 
     def fingerprint(self) -> str:
-        """Return a hash of everything that decides what a night makes; [store] is not part of it."""
-        facts = self.model_dump(mode="json", exclude={"store"})
+        """Return a hash of everything that decides what a night makes.
+
+        [store] is not part of it, nor are the resources: lists do not depend on memory, threads or a cluster.
+        """
+        resources: dict[str, Any] = {
+            "engine": {"memory", "threads", "batch", "spark_master", "spark_settings"},
+            "top_n": {"memory"},
+        }
+        facts = self.model_dump(mode="json", exclude={"store": True, **resources})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def source_fingerprint(self) -> str:

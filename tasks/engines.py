@@ -12,7 +12,6 @@ from pathlib import Path
 from sql.engine import Engine
 from tasks.configuration import Configuration, bytes_of
 from tasks.files import writing
-from tasks.store import Store
 
 __all__ = ["Engine", "open_engine", "sweep_scratch", "threads_of"]
 
@@ -26,8 +25,8 @@ def threads_of(configuration: Configuration) -> int:
 
 
 @contextmanager
-def open_engine(configuration: Configuration, store: Store) -> Iterator[Engine]:
-    """Give the configured engine with scratch space in the store; it is closed and swept afterwards.
+def open_engine(configuration: Configuration, folder: Path) -> Iterator[Engine]:
+    """Give the configured engine with scratch space in a folder; it is closed and swept afterwards.
 
     Raises
     ------
@@ -35,7 +34,7 @@ def open_engine(configuration: Configuration, store: Store) -> Iterator[Engine]:
         If the Spark engine is asked for and there is no Java that it can use.
     """
     settings = configuration.engine
-    scratch = store.runs / f"{SCRATCH}{secrets.token_hex(4)}"
+    scratch = folder / f"{SCRATCH}{secrets.token_hex(4)}"
     memory = int(bytes_of(settings.memory) * SHARE)
     threads = threads_of(configuration)
     engine: Engine
@@ -56,10 +55,10 @@ def open_engine(configuration: Configuration, store: Store) -> Iterator[Engine]:
         shutil.rmtree(scratch, ignore_errors=True)  # of an engine that did not start, too
 
 
-def sweep_scratch(store: Store) -> list[Path]:
-    """Remove the scratch space of engines whose process died; the caller holds the store's lock."""
-    left = sorted(store.runs.glob(f"{SCRATCH}*"))
-    with writing(store.runs):
-        for folder in left:
-            shutil.rmtree(folder)
+def sweep_scratch(folder: Path) -> list[Path]:
+    """Remove the scratch space of engines whose process died; the caller has a lock on who works there."""
+    left = sorted(folder.glob(f"{SCRATCH}*"))
+    with writing(folder):
+        for scratch in left:
+            shutil.rmtree(scratch)
     return left

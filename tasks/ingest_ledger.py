@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -45,7 +45,7 @@ class Counts(BaseModel):
 
 
 class TakenFile(BaseModel):
-    """A file that was taken in."""
+    """A file that was taken in; `first_day` and `last_day` are what its name says it is about."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -55,6 +55,20 @@ class TakenFile(BaseModel):
     size: int
     stamp: str
     counts: Counts
+    first_day: date | None = None
+    last_day: date | None = None
+
+    def known_on(self, as_of: date) -> bool:
+        """Tell whether what the file is about had begun by the end of a date, as far as its name says."""
+        return self.first_day is None or self.first_day <= as_of
+
+    def covers(self, as_of: date) -> bool:
+        """Tell whether the file's name says that it is about this date."""
+        return (
+            self.first_day is not None
+            and self.last_day is not None
+            and (self.first_day <= as_of <= self.last_day)
+        )
 
 
 class IngestManifest(BaseModel):
@@ -89,6 +103,14 @@ class Ledger:
             return cls(store, [IngestManifest.model_validate(read_json(path)) for path in paths])
         except ValueError as error:
             raise StoreError(f"{store.ingests}: an ingest manifest is damaged: {error}") from None
+
+    def up_to(self, ingest_id: str | None) -> Ledger:
+        """Return the ledger as it was once this ingest was committed; before the first, if it is None.
+
+        What others commit meanwhile only adds to it: see `tasks.interactions` on replaced files.
+        """
+        manifests = [one for one in self.manifests if ingest_id is not None and one.ingest_id <= ingest_id]
+        return Ledger(self.store, manifests)
 
     def commit(self, manifest: IngestManifest) -> None:
         """Add a manifest, atomically; from now on its rows are interactions."""
@@ -145,15 +167,29 @@ class Ledger:
 
     def counts(self) -> Counts:
         """Return the accounting of all files whose rows count."""
-        total = Counts()
-        for file in self.files():
-            total.add(file.counts)
-        return total
+        return total(self.files())
+
+    def known_on(self, as_of: date) -> Counts:
+        """Return the accounting of the files up to a date: those dated later are other nights' to judge."""
+        return total(file for file in self.files() if file.known_on(as_of))
+
+    def about(self, as_of: date) -> Counts:
+        """Return the accounting of the files about a date; where names tell none, of those it took in."""
+        taken_for = {f.file_id for m in self.manifests if m.as_of == as_of for f in m.files}
+        return total(f for f in self.files() if (f.covers(as_of) if f.first_day else f.file_id in taken_for))
 
     def facts(self) -> dict[str, Any]:
         """Return what a release's manifest says about its input."""
         keep = {"file_id", "address", "sha256", "size", "counts"}
         return {"files": [file.model_dump(mode="json", include=keep) for file in self.files()]}
+
+
+def total(files: Iterable[TakenFile]) -> Counts:
+    """Return the accounting of some files together."""
+    counts = Counts()
+    for file in files:
+        counts.add(file.counts)
+    return counts
 
 
 def now() -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 from sql.engine import Engine, EngineError
@@ -20,9 +20,9 @@ from sql.judged import (
 from sql.landing import Landing, SourceError
 from tasks.arrivals import Arrival, arrivals, batches
 from tasks.configuration import Configuration, bytes_of
-from tasks.errors import ConfigurationError, InputError
+from tasks.errors import ConfigurationError, InputError, StoreLockedError
 from tasks.files import sync_all, writing
-from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile, now
+from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile, now, total
 from tasks.progress import Report, silent
 from tasks.source_files import last_day
 from tasks.store import Store
@@ -70,6 +70,10 @@ def ingest(
     InputError
         If a file cannot be read, or changed since it was taken in and `replace_changed` is false, or the
         [source] section changed since. Files before it may have been taken in by then; they stay.
+    StoreLockedError
+        If files are to be replaced while runs for other dates read them.
+
+    The caller holds the store's lock.
     """
     ledger = Ledger.read(store)
     if not rebuild:
@@ -89,6 +93,8 @@ def ingest(
             rebuild=rebuild,
             report=report,
         )
+        if any(arrival.replaces for arrival in taken):
+            _alone(store, as_of)
         done = 0
         for batch in batches(taken, bytes_of(configuration.engine.batch)):
             report(f"ingest: {len(batch)} files from {batch[0].raw.name}", done, len(taken))
@@ -115,19 +121,26 @@ def sweep(store: Store, ledger: Ledger) -> int:
     return len(orphans)
 
 
+def _alone(store: Store, as_of: date) -> None:
+    """Require that no run for another date reads the interactions that are about to be replaced.
+
+    Runs read what was committed when they took their own logs in; adding to it does not touch them.
+    """
+    others = [f"{day} by {who}" for day, who in store.dates_at_work().items() if day != as_of]
+    if others:
+        raise StoreLockedError(f"files that are to be replaced are read by runs for {', '.join(others)}")
+
+
 def _told(ledger: Ledger, as_of: date, before: int) -> Ingest:
     """Tell what the ingests after the first `before` took in for a date and was not replaced since."""
     gone = ledger.replaced()
     living = [manifest.ingest_id for manifest in ledger.living()]
     new = [one for one in ledger.manifests[before:] if one.as_of == as_of and one.ingest_id in living]
     files = [file for manifest in new for file in manifest.files if file.file_id not in gone]
-    counts = Counts()
-    for file in files:
-        counts.add(file.counts)
     return Ingest(
         taken=len(files),
         known=len(Ledger(ledger.store, ledger.manifests[:before]).files()),
-        counts=counts,
+        counts=total(files),
         total=ledger.counts(),
         repeated_before_rules=sum(manifest.repeated_before_rules for manifest in new),
         days=tuple(sorted({day for manifest in new for day in manifest.parts})),
@@ -166,7 +179,7 @@ def _take_in(
     mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
     landing = engine.land([arrival.raw for arrival in batch], source, mapped)
     last_days = {arrival.raw.file_id: last_day(arrival.found, source.file_date) for arrival in batch}
-    repeated = judge(landing, source, engine, judged, last_days)
+    repeated = judge(landing, source, engine, judged, {file: _graced(day) for file, day in last_days.items()})
     stored = ledger.parts_by_day(tuple(accepted_days(judged)), replaces)
     drop_delivered_again(source, engine, judged, stored, [*ledger.replaced(), *replaces])
     counts = _account(batch, landing, engine, judged)
@@ -181,7 +194,10 @@ def _take_in(
             created_at=now(),
             fingerprint=configuration.source_fingerprint(),
             engine=engine.name,
-            files=[_taken(arrival, counts[arrival.raw.file_id]) for arrival in batch],
+            files=[
+                _taken(arrival, counts[arrival.raw.file_id], last_days[arrival.raw.file_id])
+                for arrival in batch
+            ],
             parts=parts,
             quarantine=quarantine,
             replaces=replaces,
@@ -192,7 +208,12 @@ def _take_in(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _taken(arrival: Arrival, counts: Counts) -> TakenFile:
+def _graced(day: date | None) -> date | None:
+    """Return the last day that a file can know of: a day later than its name says, as clocks differ."""
+    return None if day is None else day + timedelta(days=1)
+
+
+def _taken(arrival: Arrival, counts: Counts, last: date | None) -> TakenFile:
     return TakenFile(
         file_id=arrival.raw.file_id,
         address=arrival.raw.name,
@@ -200,6 +221,8 @@ def _taken(arrival: Arrival, counts: Counts) -> TakenFile:
         size=arrival.found.size,
         stamp=arrival.found.stamp,
         counts=counts,
+        first_day=arrival.found.day,
+        last_day=last,
     )
 
 

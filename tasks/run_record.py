@@ -186,31 +186,34 @@ def resident(process: psutil.Process) -> int:
     return total
 
 
-def bury(store: Store) -> list[RunRecord]:
+def bury(store: Store, mine: date | None = None) -> list[RunRecord]:
     """Mark the runs that a dead process left `running` as `interrupted`; return them.
 
-    The caller holds the store's lock, so that no other run is alive, and has not begun its own.
+    A run is alive as long as its date's lock is held. The caller holds the store's lock; and that of the
+    date `mine`, if any, of which it has not begun its own run.
     """
-    dead = []
+    dead, alive = [], {*store.dates_at_work()} - {mine}
     for path in sorted(store.runs.glob(RECORDS)):
         try:
             record = RunRecord.model_validate(read_json(path))
         except (StoreError, ValueError):  # damaged: `status` says so, and `prune` lets go of it in time
             continue
-        if record.state == "running":
+        if record.state == "running" and record.as_of not in alive:
             record.state, record.message = "interrupted", "the process ended before the run did"
             record.save(store)
             dead.append(record)
     return dead
 
 
-def prune(store: Store, keep: int) -> list[Path]:
+def prune(store: Store, keep: int, mine: date | None = None) -> list[Path]:
     """Remove the folders of runs beyond the last `keep`, whatever became of them; return what was removed.
 
-    The caller holds the store's lock.
+    Those of dates that are at work stay, except of the caller's own date `mine`. The caller holds the store's
+    lock.
     """
+    alive = {str(as_of) for as_of in store.dates_at_work() if as_of != mine}
     folders = sorted(store.runs.glob("????-??-??/[!.]*"), key=lambda folder: (folder.name, str(folder)))
-    removed = folders[: -keep or None]
+    removed = [folder for folder in folders[: -keep or None] if folder.parent.name not in alive]
     with writing(store.runs):
         for folder in removed:
             shutil.rmtree(folder)

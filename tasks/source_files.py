@@ -70,17 +70,13 @@ def find(source: Source, as_of: date) -> list[SourceFile]:
 
 
 def last_day(file: SourceFile, pattern: str | None) -> date | None:
-    """Return the last day that a file can know of: the day after the period in its name; None without one.
-
-    The day of grace is for clocks and time zones that differ.
-    """
+    """Return the last day of the period in a file's name: the day, month or year; None without one."""
     if file.day is None or pattern is None:
         return None
-    end = file.day
-    if not {"%d", "%j"} & set(re.findall("%.", pattern)):  # a month, or a year
-        months = 1 if "%m" in pattern else 12
-        end = (file.day.replace(day=1) + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
-    return end + timedelta(days=1)
+    if {"%d", "%j"} & set(re.findall("%.", pattern)):
+        return file.day
+    months = 1 if "%m" in pattern else 12
+    return (file.day.replace(day=1) + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
 
 
 def find_one(path: str, section: str) -> SourceFile:

@@ -16,6 +16,7 @@ from typing import Final
 
 from tasks.errors import StoreError, StoreLockedError
 from tasks.files import read_json, readable, sha256_of, sync, write_json_atomically, writing
+from tasks.progress import Report, silent
 
 __all__ = [
     "Store",
@@ -32,6 +33,10 @@ __all__ = [
     "writing",
 ]
 
+LOCK_WAIT: Final = 3600.0  # seconds that a night waits for another writer, which may be taking in a long log
+_AT_ONCE: Final = (
+    0.2  # seconds; a lock that was only looked at, or whose file was just removed, is free by then
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _RELEASE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})-([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
 
@@ -120,7 +125,7 @@ class Store:
                 folder.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".{secrets.token_hex(6)}.tmp"
             probe.write_bytes(b"writable")
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # a run that tidies up meanwhile may have taken it for a leftover
         return self
 
     def require_free(self, needed: int) -> None:
@@ -133,28 +138,56 @@ class Store:
             )
 
     @contextmanager
-    def lock(self, purpose: str, wait: float = 0.0) -> Iterator[None]:
+    def lock(self, purpose: str, wait: float = 0.0, report: Report = silent) -> Iterator[None]:
         """Hold the store's one writer lock; after `wait` seconds StoreLockedError says who holds it.
 
-        The lock is the operating system's, so a dead process holds none; the file beside it only informs.
+        It is held to take logs in, to publish and to remove; not while a night computes. The lock is the
+        operating system's, so a dead process holds none; the file beside it only informs.
         """
-        from filelock import FileLock, Timeout
-
-        holder = self._inside(".lock.holder.json")
-        with writing(self.root):
-            lock = FileLock(self._inside(".lock"), timeout=wait, is_singleton=False)
-            try:
-                lock.acquire()
-            except Timeout:
-                raise StoreLockedError(f"the store {self.root} is locked by {_held_by(holder)}") from None
-        try:
-            since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-            facts = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose, "since": since}
-            write_json_atomically(holder, facts)
+        name = f"the store {self.root}"
+        with _held(self._inside(".lock"), self._holder(), name, purpose, wait=wait, report=report):
             yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
+
+    @contextmanager
+    def date_lock(self, as_of: dt.date | str, purpose: str) -> Iterator[None]:
+        """Hold the lock of one date, as a run for it does from beginning to end, so that no other begins.
+
+        StoreLockedError at once, with who holds it, if another does.
+        """
+        lock = self._date_lock(as_of)
+        with writing(self.root):
+            lock.parent.mkdir(exist_ok=True)
+        name = f"the date {as_of} of the store {self.root}"
+        with _held(lock, self._holder(as_of), name, purpose):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)  # while it is held: who opened it meanwhile finds it gone
+
+    def dates_at_work(self) -> dict[dt.date, str]:
+        """Return the dates that a process runs now, with who it is; in another process or in this one."""
+        found = {}
+        for path in sorted(self._inside(".locks").glob("*.lock")):
+            as_of = checked_date(path.stem)
+            try:
+                with _held(path, None, str(as_of), ""):
+                    path.unlink(missing_ok=True)  # of a process that died
+            except StoreLockedError:
+                found[as_of] = _held_by(self._holder(as_of))
+        return found
+
+    def _date_lock(self, as_of: dt.date | str) -> Path:
+        return self._inside(".locks", f"{checked_date(as_of)}.lock")
+
+    def _holder(self, as_of: dt.date | str | None = None) -> Path:
+        """Return the file that says who holds a date's lock, or the writer's."""
+        if as_of is None:
+            return self._inside(".lock.holder.json")
+        return self._inside(".locks", f"{checked_date(as_of)}.holder.json")
+
+    def holders(self) -> list[Path]:
+        """Return the files that say who holds a lock; a process that died may have left its own."""
+        return [self._holder(), *sorted(self._inside(".locks").glob("*.holder.json"))]
 
 
 def checked_name(kind: str, name: str) -> str:
@@ -192,6 +225,41 @@ def split_release_id(release_id: str) -> tuple[dt.date, str]:
     if match is None or not release_id.isascii():
         raise StoreError(f"expected a release id <YYYY-MM-DD>-<run id>, got {release_id!r}")
     return checked_date(match[1]), match[2]
+
+
+@contextmanager
+def _held(
+    path: Path, holder: Path | None, name: str, purpose: str, *, wait: float = 0.0, report: Report = silent
+) -> Iterator[None]:
+    """Hold an operating system's lock and say so in `holder`; StoreLockedError when another holds it."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path, is_singleton=False)
+
+    def taken() -> StoreLockedError:
+        return StoreLockedError(f"{name} is locked by {_held_by(holder) if holder else 'another process'}")
+
+    with writing(path):
+        try:
+            lock.acquire(timeout=_AT_ONCE)
+        except Timeout:
+            if not wait:
+                raise taken() from None
+            report(f"waiting: {taken()}", 0, 0)
+            try:
+                lock.acquire(timeout=wait)
+            except Timeout:
+                raise taken() from None
+    try:
+        if holder is not None:
+            since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+            facts = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose, "since": since}
+            write_json_atomically(holder, facts)
+        yield
+    finally:
+        if holder is not None:
+            holder.unlink(missing_ok=True)
+        lock.release()
 
 
 def _held_by(holder: Path) -> str:

@@ -69,11 +69,16 @@ def release_rows(store: Store) -> list[dict[str, Any]]:
 
 
 def lock_holder(store: Store) -> str | None:
-    """Return who says to hold the store's lock, None if nobody or a process that is gone.
+    """Return who says to hold the store's lock or those of dates, None if nobody or processes that are gone.
 
-    The lock itself is not touched: trying it would make a run that starts meanwhile fail.
+    The locks themselves are not touched.
     """
-    path = store.root / ".lock.holder.json"
+    holders = dict.fromkeys(filter(None, map(_living, store.holders())))
+    return "; ".join(holders) or None
+
+
+def _living(path: Path) -> str | None:
+    """Return who a file says to hold a lock, None if that process is gone."""
     if not path.exists():
         return None
     try:

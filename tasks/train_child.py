@@ -6,22 +6,19 @@ to standard error. It ends itself when its standard input closes: whoever starte
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import resource
 import sys
 import threading
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tasks.child_process import Say, Told, end_with_parent, speaker
 from tasks.errors import StoreError, UserError
 from tasks.model_artefacts import TrainedModel, checkpoints_of, fit, shown_by
 from tasks.training_request import TrainingRequest, read_request, run_of
 
-Say = Callable[[dict[str, Any]], None]
 CODES = {"trained": 0, "defect": 1, "refused": 2, "device": 3, "memory": 4, "store": 5}
 """The exit code of every way to end but by a signal."""
 LOCK_WAIT = 60.0  # seconds for another process that trains the same to end
@@ -31,10 +28,10 @@ CUDA_ERRORS = {"AcceleratorError", "OutOfMemoryError"}  # of torch, whatever the
 
 def main(arguments: list[str]) -> int:
     """Train what the request asks for; return the exit code."""
-    say = _speaker()
-    logging.getLogger().addHandler(_Told(say))
+    say = speaker()
+    logging.getLogger().addHandler(Told(say))
     logging.getLogger().setLevel(logging.INFO)
-    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+    threading.Thread(target=end_with_parent, name="parent-watch", daemon=True).start()
     ended = _attempted(Path(arguments[0]), arguments[1:] == ["cpu"], say)
     say(ended)
     return CODES[ended["ended"]]
@@ -93,39 +90,6 @@ def is_cuda_failure(error: BaseException) -> bool:
 
 def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0] or type(error).__name__
-
-
-def _speaker() -> Say:
-    """Return what writes one object a line to what was standard output; that now leads to standard error."""
-    sys.stdout.flush()
-    lines, lock = os.fdopen(os.dup(1), "w", encoding="utf-8"), threading.Lock()
-    os.dup2(2, 1)
-
-    def say(content: dict[str, Any]) -> None:
-        with lock:
-            lines.write(json.dumps(content) + "\n")
-            lines.flush()
-
-    return say
-
-
-class _Told(logging.Handler):
-    """Passes log records on to the parent."""
-
-    def __init__(self, say: Say) -> None:
-        super().__init__()
-        self.say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Tell one record."""
-        self.say({"log": [record.levelno, record.getMessage()]})
-
-
-def _end_with_parent() -> None:
-    """Wait until nobody holds the other end of standard input, then end at once."""
-    while os.read(0, 1024):
-        continue
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,14 @@ and gets lines of JSON; arrays never pass between them.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from tasks.child_process import listen, running
 from tasks.errors import StoreError, TrainingError, TrainingKilledError
 from tasks.files import read_json, write_json_atomically, writing
 from tasks.model_artefacts import TrainedModel
@@ -25,7 +22,6 @@ from tasks.training_request import Training, read_request
 
 LOG = logging.getLogger("nightshelf")
 CHILD: Final = (sys.executable, "-P", "-m", "tasks.train_child")
-GRACE_SECONDS: Final = 5.0  # for a child to end by itself before it is killed
 
 
 class Trainer(Protocol):
@@ -111,53 +107,12 @@ def _run(command: Sequence[str], training: Training, report: Report) -> dict[str
     said = training.file.with_name(f"{training.model}.log")
     with writing(said):
         log = said.open("wb")
-    ended: dict[str, Any] = {}
-    with log, _child(command, log) as child:
-        assert child.stdout is not None  # noqa: S101 - it is a pipe
-        for line in child.stdout:
-            told = json.loads(line)
-            if "progress" in told:
-                report(*told["progress"])
-            elif "log" in told:
-                LOG.log(*told["log"][:1], "%s: %s", training.model, told["log"][1])
-            else:
-                ended = told
-        code = child.wait()
+    with log, running(command, log) as child:
+        ended = listen(child, report, training.model)
+    code = child.returncode
     if ended.get("ended") == "trained" and code == 0:
         return ended
     raise _error(training.model, code, ended, said)
-
-
-@contextmanager
-def _child(command: Sequence[str], log: Any) -> Iterator[subprocess.Popen[str]]:
-    """Give a running child that does not outlive the block, nor, as its input closes, this process."""
-    here = [str(Path.cwd()) if path == "" else path for path in sys.path]
-    child = subprocess.Popen(  # noqa: S603 - our own program
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        encoding="utf-8",
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(here)},  # it finds modules as this process does
-        start_new_session=True,  # Ctrl-C is for the parent, which ends the child
-    )
-    with child:  # closes its pipes
-        try:
-            yield child
-        finally:
-            _end(child)
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """End a child that still runs: asked first, killed where that does not help."""
-    if child.poll() is None:
-        child.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_SECONDS)
-    if child.poll() is None:
-        child.kill()
-        child.wait()
 
 
 def _error(model: str, code: int, ended: dict[str, Any], said: Path) -> Exception:

@@ -58,10 +58,10 @@ def validate(
 ) -> list[Check]:
     """Judge the engine's relation `events` and return every check, sorted by check and column.
 
-    `counts` is the accounting of all rows whose events count; `arrived` that of the files taken in for
-    `as_of` itself (`arrived_for`), since a bad night is a small share of a long history and would pass
-    unseen. `data_docs` is a folder for the pages about this run, which hold figures only. `examples`
-    gives file:line of one row, by row rule (`quarantine_examples`); called only where it is needed.
+    `counts` is the accounting of all rows up to then (`Ledger.known_on`); `arrived` that of the files about
+    `as_of` itself (`Ledger.about`): a bad night is a small share of a long history and would pass unseen.
+    `data_docs` is a folder for the pages about this run, which hold figures only. `examples` gives file:line
+    of one row, by row rule (`quarantine_examples`); called only where it is needed.
 
     Raises
     ------
@@ -85,16 +85,6 @@ def validate(
         )
         raise GateClosedError("\n".join([f"{head} (see {index})", *lines]), checks, index)
     return checks
-
-
-def arrived_for(ledger: Ledger, as_of: date) -> Counts:
-    """Return the accounting of the files that were taken in by a run for `as_of`."""
-    of_the_date = {f.file_id for m in ledger.manifests if m.as_of == as_of for f in m.files}
-    total = Counts()
-    for file in ledger.files():
-        if file.file_id in of_the_date:
-            total.add(file.counts)
-    return total
 
 
 def quarantine_examples(ledger: Ledger, engine: Engine) -> dict[str, str]:

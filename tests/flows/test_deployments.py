@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from flows.backfill_dates import MODES
+from flows.plan_backfill import MODES
 from models import registry
 
 ROOT = Path(__file__).resolve().parents[2]

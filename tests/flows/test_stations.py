@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from night_world import FIRST, SECOND, TABLES, THIRD, Night, shop, write_logs
 
 from flows.retry_station import directly
 from flows.run_stations import evaluate_only, ingest_only, run_night
-from tasks.errors import InputError, StoreError, ValidationFailedError
+from tasks.errors import InputError, StoreLockedError, ValidationFailedError
 from tasks.ingest_ledger import Ledger
 from tasks.release import rollback
 from tasks.run_record import new_run
@@ -209,12 +210,62 @@ def test_ctrl_c_is_recorded_and_releases_the_store(night: Night) -> None:
         assert night.scratch() == []
 
 
-def test_a_second_run_is_refused_and_told_who_holds_the_store(night: Night) -> None:
-    with unchanged(night), night.store.lock("run for 1999-12-31"):
-        for second in (run_night, evaluate_only, ingest_only):
-            with pytest.raises(StoreError, match=rf"pid {os.getpid()} .*run for 1999-12-31"):
+def test_a_second_run_for_a_date_is_refused_and_told_who_runs_it(night: Night) -> None:
+    with unchanged(night), night.store.date_lock(THIRD, "run for that day"):
+        for second in (run_night, evaluate_only):
+            wanted = rf"the date {THIRD} of the store .* is locked by pid {os.getpid()} .*run for that day"
+            with pytest.raises(StoreLockedError, match=wanted):
                 second(night.configured(), THIRD)
     assert len(night.records()) == 2
+
+
+def test_a_night_waits_for_another_writer_and_says_for_whom(night: Night) -> None:
+    told: list[str] = []
+    held = ExitStack()
+    held.enter_context(night.store.lock("taking in a long log"))
+
+    def report(doing: str, done: float, of: float) -> None:
+        if doing.startswith("waiting: "):
+            told.append(doing)
+            held.close()
+
+    assert run_night(night.configured(), THIRD, report=report).state == "published"
+    assert len(told) == 1
+    assert f"pid {os.getpid()} on " in told[0]
+    assert "(taking in a long log)" in told[0]
+
+
+def test_a_night_does_not_see_what_another_takes_in_meanwhile(night: Night, tmp_path: Path) -> None:
+    alone, ran = night.copy(tmp_path / "alone"), run_night(night.configured(), SECOND)
+    wanted = night.hashes(str(ran.release_id))
+
+    def meanwhile(name: str, station: Any) -> Any:
+        if name == "validation_results":
+            assert ingest_only(alone.configured(), THIRD + timedelta(days=1)).taken == 2
+        return station()
+
+    record = run_night(alone.configured(), SECOND, step=meanwhile)
+    assert alone.hashes(str(record.release_id)) == wanted
+
+
+def test_files_are_not_replaced_under_a_run_that_reads_them(night: Night) -> None:
+    with night.store.date_lock(SECOND, "run for the second"):
+        with pytest.raises(StoreLockedError, match=rf"read by runs for {SECOND} by pid {os.getpid()} "):
+            ingest_only(night.configured(), THIRD, rebuild=True)
+        assert ingest_only(night.configured(), THIRD).taken == 1
+    assert ingest_only(night.configured(), THIRD, rebuild=True).taken == 3
+
+
+def test_what_others_at_work_hold_is_neither_buried_nor_removed(night: Night) -> None:
+    alive = new_run(night.store, FIRST)
+    scratch = night.store.run(FIRST, alive.run_id) / ".engine-0badcafe"
+    scratch.mkdir()
+    with night.store.date_lock(FIRST, "run for the first"):
+        evaluate_only(night.configured(store__keep_runs=1), THIRD)
+        assert scratch.is_dir()
+        assert alive.run_id in {one.run_id for one in night.records() if one.state == "running"}
+    evaluate_only(night.configured(store__keep_runs=1), THIRD)
+    assert not scratch.exists()
 
 
 def test_readers_can_go_back_a_night_and_the_next_night_goes_on(night: Night) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import StoreError
+from tasks.errors import StoreError, StoreLockedError
 from tasks.store import (
     Store,
     is_release_id,
@@ -25,6 +25,7 @@ from tasks.store import (
     write_json_atomically,
     writing,
 )
+from tasks.store_status import lock_holder
 
 HOSTILE = st.one_of(
     st.text(),
@@ -176,6 +177,25 @@ def test_a_stale_holder_file_is_not_believed(store: Store) -> None:
             holder.write_text(text)
             with pytest.raises(StoreError, match="locked by another process"), store.lock("second"):
                 pass
+
+
+def test_a_date_is_locked_apart_from_the_store_and_from_other_dates(store: Store) -> None:
+    with store.lock("writer"), store.date_lock("2026-01-02", "night"), store.date_lock("2026-01-03", "other"):
+        message = (
+            rf"the date 2026-01-02 of the store .* is locked by pid {os.getpid()} on .* \(night\) since 20"
+        )
+        with pytest.raises(StoreLockedError, match=message), store.date_lock("2026-01-02", "second"):
+            pass
+        at_work = store.dates_at_work()
+        assert [str(day) for day in at_work] == ["2026-01-02", "2026-01-03"]
+        assert "(night)" in at_work[dt.date(2026, 1, 2)]
+        assert lock_holder(store) is not None
+        assert [word in str(lock_holder(store)) for word in ("writer", "night", "other")] == [True] * 3
+    (store.root / ".locks" / "2026-01-04.lock").touch()  # of a process that died
+    assert store.dates_at_work() == {}
+    assert not list((store.root / ".locks").iterdir())
+    with pytest.raises(StoreError, match="expected a date"), store.date_lock("../x", "escape"):
+        pass
 
 
 def test_the_lock_excludes_this_process_too_and_waits_when_asked(store: Store) -> None:

@@ -15,15 +15,15 @@ from tasks.source_files import SourceFile, last_day
 @pytest.mark.parametrize(
     ("pattern", "day", "expected"),
     [
-        ("%Y-%m-%d", date(2026, 2, 28), date(2026, 3, 1)),
-        ("%Y%j", date(2026, 12, 31), date(2027, 1, 1)),
-        ("%Y-%m", date(2026, 2, 1), date(2026, 3, 1)),  # the whole month, and a day of grace
-        ("%Y-%m", date(2028, 12, 1), date(2029, 1, 1)),
-        ("%Y", date(2026, 1, 1), date(2027, 1, 1)),
+        ("%Y-%m-%d", date(2026, 2, 28), date(2026, 2, 28)),
+        ("%Y%j", date(2026, 12, 31), date(2026, 12, 31)),
+        ("%Y-%m", date(2026, 2, 1), date(2026, 2, 28)),
+        ("%Y-%m", date(2028, 12, 1), date(2028, 12, 31)),
+        ("%Y", date(2026, 1, 1), date(2026, 12, 31)),
         (None, None, None),
     ],
 )
-def test_a_file_knows_of_its_period_and_a_day_more(
+def test_a_file_is_about_the_period_in_its_name(
     pattern: str | None, day: date | None, expected: date | None
 ) -> None:
     assert last_day(SourceFile("logs/x.csv", 1, "", day), pattern) == expected

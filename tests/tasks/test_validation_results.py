@@ -21,7 +21,7 @@ from tasks.interactions import ingest
 from tasks.profile import make_profile
 from tasks.store import Store
 from tasks.tables import IdTypes, table
-from tasks.validation_results import Check, GateClosedError, arrived_for, quarantine_examples, validate
+from tasks.validation_results import Check, GateClosedError, quarantine_examples, validate
 
 AS_OF = date(2026, 3, 9)  # a Monday
 SECRET = "secret-user-"  # noqa: S105 - what must not get out
@@ -397,7 +397,7 @@ def judged(tmp_path, settings, ledger, engine) -> tuple[dict[str, str], str]:
             ledger.counts(),
             AS_OF,
             tmp_path / "docs",
-            arrived=arrived_for(ledger, AS_OF),
+            arrived=ledger.about(AS_OF),
             examples=lambda: quarantine_examples(ledger, engine),
         )
     return quarantine_examples(ledger, engine), str(caught.value)
@@ -405,7 +405,7 @@ def judged(tmp_path, settings, ledger, engine) -> tuple[dict[str, str], str]:
 
 def test_logs_taken_in_are_judged_with_the_night_and_an_example(tmp_path, duckdb_engine):
     settings, ledger = two_nights(tmp_path, duckdb_engine)
-    arrived = arrived_for(ledger, AS_OF)
+    arrived = ledger.about(AS_OF)
     assert (arrived.read, arrived.accepted, arrived.quarantined) == (5, 2, 3)
     examples, message = judged(tmp_path, settings, ledger, duckdb_engine)
     newest = str(tmp_path / "logs" / "2026-03-09.csv")

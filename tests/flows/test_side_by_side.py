@@ -1,0 +1,109 @@
+"""Nights at the same time: dates of one backfill side by side with faults, and two runs of one date."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from night_world import FIRST, SECOND, Night, shop, write_logs
+
+import flows.run_date
+from flows.backfill_dates import Outcome, run_backfill
+from flows.plan_backfill import plan
+from tasks.configuration import Configuration
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def quick(night: Night) -> Configuration:
+    """Return a configuration of nights that train ALS alone, and measure nothing."""
+    return night.configured(
+        engine__threads=2, train__models=["als"], train__serve="als", evaluation__enabled=False
+    )
+
+
+def repeated(night: Night, last: date) -> list[list[Outcome]]:
+    """Run the backfill, two dates at once, again and again until nothing is left to do; return each try."""
+    tries = []
+    while any(one.action == "run" for one in plan(quick(night), FIRST, last)):
+        tries.append(run_backfill(quick(night), plan(quick(night), FIRST, last), max_parallel=2))
+        assert len(tries) < 20
+    return tries
+
+
+@pytest.mark.parametrize("days", [4, pytest.param(30, marks=pytest.mark.torture)])
+def test_a_parallel_backfill_with_faults_ends_equal_to_a_clean_one(
+    days: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs, last = write_logs(tmp_path / "logs", days=days), FIRST + timedelta(days=days - 1)
+    clean, night = shop(tmp_path / "clean", logs), shop(tmp_path / "shop", logs)
+    outcomes = run_backfill(quick(clean), plan(quick(clean), FIRST, last))
+    assert {one.state for one in outcomes} == {"published"}
+    faults = tmp_path / "faults"
+    faults.mkdir()
+    monkeypatch.setenv("FAULTS", str(faults))
+    faulty = (sys.executable, "-P", str(ROOT / "tests" / "flows" / "faulty_date.py"))
+    monkeypatch.setattr(flows.run_date, "COMMAND", faulty)
+    tries = repeated(night, last)
+    failed = [one for attempt in tries for one in attempt if one.state == "failed"]
+    assert len(failed) == len(list(faults.iterdir())) > days / 4
+    assert {"killed by signal" in one.message for one in failed} == {True, False}
+    ours, theirs = ({name[:10]: name for name in one.published()} for one in (night, clean))
+    assert ours.keys() == theirs.keys()
+    for day, release_id in ours.items():
+        assert night.hashes(release_id) == clean.hashes(theirs[day]), day
+    assert str(night.pointed()).startswith(str(last))
+    assert night.scratch() == []
+    assert night.store.dates_at_work() == {}
+
+
+def test_dates_at_once_share_memory_and_threads_and_give_the_same_tables(tmp_path: Path) -> None:
+    logs = write_logs(tmp_path / "logs", days=3)
+    night, alone = shop(tmp_path / "shop", logs), shop(tmp_path / "alone", logs)
+    told: list[str] = []
+    outcomes = run_backfill(
+        quick(night),
+        plan(quick(night), FIRST, SECOND, newest_first=True),
+        max_parallel=2,
+        report=lambda doing, done, of: told.append(doing),
+    )
+    assert [(one.as_of, one.state) for one in outcomes] == [(SECOND, "published"), (FIRST, "published")]
+    assert {f"backfill {FIRST}", f"backfill {SECOND}", "dataset"} <= set(told)
+    release = night.store.release(str(night.pointed()))
+    engine = json.loads((release / "manifest.json").read_text())["configuration"]["engine"]
+    assert (engine["memory"], engine["threads"]) == ("512MiB", 1)
+    with duckdb.connect() as con:
+        users = con.sql(f"SELECT count(*), count(DISTINCT user_id) FROM '{release}/recommendations.parquet'")
+        rows, people = users.fetchall()[0]
+    assert rows == 6 * people > 0
+    run_backfill(quick(alone), plan(quick(alone), FIRST, SECOND))
+    assert night.hashes(release.name) == alone.hashes(str(alone.pointed()))
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.torture)])
+def test_of_two_runs_of_a_date_one_publishes_and_the_other_says_who_does(times: int, tmp_path: Path) -> None:
+    night = shop(tmp_path / "shop", write_logs(tmp_path / "logs", days=1))
+    overrides = {
+        "train.models": ["popularity"],
+        "train.serve": "popularity",
+        "evaluation.enabled": False,
+        "store.keep_releases": 50,
+    }
+    command = [sys.executable, str(ROOT / "tests" / "flows" / "two_runs.py"), str(night.config)]
+    command += [str(FIRST), str(times), json.dumps(overrides)]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [[0, 7]] * times, done.stderr
+    refusals = [line for line in done.stderr.splitlines() if "is locked by" in line]
+    assert len(refusals) == times
+    assert all(f"the date {FIRST} of the store {night.store.root} is locked by" in one for one in refusals)
+    assert len(night.published()) == times
+    assert len({json.dumps(night.hashes(name)) for name in night.published()}) == 1
