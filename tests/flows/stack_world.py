@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
@@ -51,6 +52,19 @@ def until(found: Callable[[], Any], what: str) -> Any:
     return result
 
 
+def answered(request: urllib.request.Request) -> list[Any]:
+    """Return the one answer, nothing while the server's database is busy: 503 asks to try again."""
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            text = answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 503:
+                return []
+            raise
+    return [json.loads(text) if text else None]
+
+
 @dataclass
 class Server:
     """The API of a Prefect server, with the password and the token against forged requests."""
@@ -71,9 +85,7 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         headers = self.headers | {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/api/{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
+        return until(lambda: answered(request), f"an answer to {path}")[0]
 
     def deployment(self, name: str) -> Any:
         return self.ask(f"deployments/name/{name}/{name}")
