@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.configuration import Configuration
-from tasks.dataset import build_dataset, id_types, make_events, read
+from tasks.dataset import build_dataset, id_types, make_events
+from tasks.dataset_files import read
 from tasks.engines import Engine
 from tasks.ingest_ledger import Ledger
 from tasks.interactions import ingest

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from flows.define_stations import Night, Result
-from tasks.dataset import blocked, id_types, read
+from tasks.dataset import blocked, id_types
+from tasks.dataset_files import read
 from tasks.engines import threads_of
 from tasks.run_record import measured_metrics
 from tasks.table_writer import TableWriter

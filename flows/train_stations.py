@@ -21,7 +21,7 @@ def measure_station(night: Night, name: str) -> Result:
 
 def train_station(night: Night, name: str) -> Result:
     """Train one model on everything up to the date."""
-    from tasks.dataset import rows
+    from tasks.dataset_files import rows
 
     trained = train_model(night, name, "served")
     return Result(rows(night.dataset, "users"), {"device": trained.device, "seconds": trained.seconds})

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import jinja2
 import pyarrow as pa
 
 if TYPE_CHECKING:
@@ -83,6 +82,8 @@ def render(stem: str, values: Mapping[str, object] | None = None) -> str:
     Only identifiers and expressions that were validated may be given; values are bound through
     `Engine.table`. An undefined name in the template is an error.
     """
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         undefined=jinja2.StrictUndefined,

@@ -10,14 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from sql.engine import Engine, render
 from sql.layout import EVENT_COLUMNS
 from sql.predicate import portable
 from tasks.catalogue import CatalogueRows, make_catalogues
 from tasks.configuration import Configuration
+from tasks.dataset_files import parts_of, read, rows
 from tasks.errors import InputError
 from tasks.ingest_ledger import Ledger
 from tasks.tables import IdTypes
@@ -159,19 +158,3 @@ def blocked(configuration: Configuration, id_type: pa.DataType) -> pa.Array:
         return pa.array([kind(item) for item in items], id_type)
     except (ValueError, OverflowError) as error:
         raise InputError(f"top_n.blocked_items: expected ids of type {id_type}: {error}") from None
-
-
-def parts_of(folder: Path, name: str) -> list[Path]:
-    """Return the Parquet files of one part of a dataset, in the order of their rows."""
-    return sorted((folder / name).glob("*.parquet"))
-
-
-def rows(folder: Path, name: str) -> int:
-    """Return the number of rows of one part of a dataset, from the files' footers."""
-    return sum(pq.read_metadata(path).num_rows for path in parts_of(folder, name))
-
-
-def read(folder: Path, name: str, columns: list[str] | None = None) -> pa.Table:
-    """Return one part of a dataset, its files in the order of their names."""
-    paths = sorted(str(path) for path in parts_of(folder, name))
-    return ds.dataset(paths, format="parquet").to_table(columns=columns)

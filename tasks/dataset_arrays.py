@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.dataset import read, rows
+from tasks.dataset_files import read, rows
 
 if TYPE_CHECKING:
     from models.dataset import Dataset, Histories, Sequences

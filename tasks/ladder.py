@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.configuration import Configuration
-from tasks.dataset import read, rows
+from tasks.dataset_files import read, rows
 
 if TYPE_CHECKING:
     from models.ladder import Rankings

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.configuration import Configuration
 from tasks.dataset_arrays import load_dataset
 from tasks.errors import TrainingError
 from tasks.files import writing
@@ -15,6 +14,7 @@ from tasks.progress import Report, silent
 
 if TYPE_CHECKING:
     from models.options import Progress, TrainingOptions
+    from tasks.configuration import Configuration
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.configuration import Configuration
-from tasks.dataset import read
 from tasks.dataset_arrays import load_histories, load_seen, micros
+from tasks.dataset_files import read
 from tasks.errors import InputError
 
 Longs = npt.NDArray[np.int64]

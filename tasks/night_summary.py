@@ -163,7 +163,7 @@ def sample_rows(store: Store, record: RunRecord) -> list[Row]:
 
 def sampled_users(dataset: Path) -> list[tuple[str, Any, int]]:
     """Return kind, id and number of events of a heavy, a middle and a light user; fewer if few are there."""
-    from tasks.dataset import read
+    from tasks.dataset_files import read
 
     users = read(dataset, "users", ["user_id", "events"])
     events = users["events"].to_numpy()

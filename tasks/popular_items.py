@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from sql.engine import Engine, render
 from tasks.configuration import Configuration
-from tasks.dataset import end_of, id_types, parts_of
+from tasks.dataset import end_of, id_types
+from tasks.dataset_files import parts_of
 from tasks.tables import POPULAR_ITEMS
 
 PARTS = ("users", "items", "sequences", "user_attributes", "item_attributes")

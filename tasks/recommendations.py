@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.configuration import Configuration, bytes_of
-from tasks.dataset import id_types, read
+from tasks.dataset import id_types
 from tasks.dataset_arrays import load_histories, load_seen
+from tasks.dataset_files import read
 from tasks.errors import InputError
 from tasks.ladder import Ladder, make_ladder
 from tasks.progress import Report, silent

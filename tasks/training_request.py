@@ -6,14 +6,16 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tasks.configuration import Configuration
 from tasks.errors import StoreError, UserError
 from tasks.files import read_json, write_json_atomically
 from tasks.store import Store, checked_name
+
+if TYPE_CHECKING:  # as a training child needs no configuration: half a second of imports
+    from tasks.configuration import Configuration
 
 Phase = Literal["past", "served"]
 """past: without the last events, to be measured; served: on everything up to the date."""

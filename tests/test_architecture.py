@@ -128,7 +128,20 @@ def test_the_command_line_loads_nothing_heavy_at_its_start() -> None:
     assert loaded_by(["flows.command_line"]) <= {"typer"}
 
 
+def test_a_training_loads_nothing_heavy_before_its_model() -> None:
+    assert loaded_by(["tasks.train_child", "models.artefact", "models.popularity"]) == set()
+
+
 def test_only_the_flows_themselves_load_prefect() -> None:
     names = [module for module in modules("flows") if module not in PREFECTS_OWN]
     assert not loaded_by(names) & {"prefect", "torch", "great_expectations", "pyspark", "implicit"}
-    assert all("prefect" in loaded_by([flow]) for flow in PREFECTS_OWN)
+    without = (
+        "import sys, importlib\n"
+        "sys.modules['prefect'] = None  # an import of it fails, which is quicker than to load it for each\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: importlib.import_module(name)\n"
+        "    except ModuleNotFoundError as error: assert error.name.startswith('prefect'), error; continue\n"
+        "    sys.exit(f'{name} does not load prefect')"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", without, *PREFECTS_OWN], check=True, env=environment)

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.configuration import Configuration
-from tasks.dataset import build_dataset, make_events, read
+from tasks.dataset import build_dataset, make_events
+from tasks.dataset_files import read
 from tasks.ingest_ledger import Ledger
 from tasks.interactions import ingest
 from tasks.model_artefacts import train
