@@ -25,6 +25,7 @@ from flows.plan_backfill import Planned, configured, estimate, plan, warnings
 from flows.read_parameters import Models
 from flows.route_training import routed
 from flows.show_artifacts import artifacts_of, flow_shown
+from flows.show_logs import failures_unsaid
 from flows.show_progress import logged
 from tasks.errors import EXPECTED
 from tasks.night_markdown import markdown
@@ -112,8 +113,7 @@ def backfill_with_prefect(
     """Run the flow in this process; return what became of the dates, and why it failed or nothing."""
     done: list[Outcome] = []
     tokens = REPORT.set(report), DONE.set(done)
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_is_news)
+    failures_unsaid()
     try:
         state: Any = backfill(
             start=start, end=end, dry_run=False, config=str(config), **options, return_state=True
@@ -122,11 +122,6 @@ def backfill_with_prefect(
         REPORT.reset(tokens[0])
         DONE.reset(tokens[1])
     return done, "" if state.is_completed() else state.message or "the flow run failed"
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether a line of Prefect's log says more than the command prints itself."""
-    return not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))
 
 
 def _show_plan(planned: list[Planned], seconds: float | None, warned: tuple[str, ...], reason: str) -> None:

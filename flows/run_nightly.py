@@ -23,6 +23,7 @@ from flows.retry_station import ATTEMPTS, JITTER, WAITS
 from flows.route_training import routed
 from flows.run_stations import run_night
 from flows.show_artifacts import name_run, run_shown
+from flows.show_logs import failures_unsaid
 from flows.show_progress import logged
 from tasks.configuration import load
 from tasks.errors import EXPECTED, TransientError, can_pass
@@ -124,8 +125,7 @@ def run_with_prefect(
 ) -> tuple[RunRecord | None, str]:
     """Run the flow in this process; return the record, or None and why it failed."""
     token = REPORT.set(report)
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_is_news)
+    failures_unsaid()
     try:
         state: State[RunRecord] = nightly(  # type: ignore[assignment]
             str(config), str(as_of), lines_of(overrides or {}), **options, return_state=True
@@ -135,8 +135,3 @@ def run_with_prefect(
     if state.is_completed():
         return state.result(), ""
     return None, state.message or "the flow run failed"
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether a line of Prefect's log says more than the message that the command ends with."""
-    return not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))

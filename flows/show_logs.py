@@ -34,6 +34,16 @@ class FlowRunLines(APILogHandler):
         return super().format(record) + (f" [{', '.join(facts)}]" if facts else "")
 
 
+def failures_unsaid() -> None:
+    """Leave out Prefect's lines about a failure, for a command that ends with the message itself."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))
+
+
 @contextmanager
 def lines_shown() -> Iterator[None]:
     """Send our lines to the log of the flow run in whose flow this is called, until it is left.
