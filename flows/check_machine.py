@@ -57,7 +57,7 @@ def _checks(config: Path, asked_for: bool, store: Path | None) -> Iterator[Check
     yield machine.python_check()
     yield from machine.package_checks()
     yield machine.java_check(needed=configuration is not None and configuration.engine.name == "spark")
-    yield from machine.gpu_checks(needed=configuration is not None and configuration.train.device == "cuda")
+    yield from machine.gpu_checks(configuration is not None and configuration.train.device == "cuda")
     yield machine.memory_check(bytes_of(configuration.engine.memory) if configuration else None)
     yield machine.cores_check()
     yield machine.time_zone_check()

@@ -1,8 +1,9 @@
-"""What a Prefect server needs before its deployments: the work pools and the automations; run by `up`.
+"""What a Prefect server needs before its deployments: the work pools and the automations.
 
     python -m flows.prepare_server
 
-The server is the one of PREFECT_API_URL; the webhook that messages are posted to is NIGHTSHELF_WEBHOOK_URL.
+`nightshelf up` and the compose file run it. The server is the one of PREFECT_API_URL; the webhook that
+messages are posted to is NIGHTSHELF_WEBHOOK_URL.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def load_histories(folder: Path) -> Histories:
 
     entries = read(folder, "entries", ["user_index", "item_index", "weight"])
     items = _trained(folder, "items")
-    counts = pc.and_(pc.greater(entries["weight"], 0), pa.array(items[entries["item_index"].to_numpy()]))
+    counts = pc.and_(pc.greater(entries["weight"], 0), pa.array(items[array_of(entries["item_index"])]))
     everybody = np.ones(rows(folder, "users"), dtype=np.bool_)
     return Histories(_matrix(entries.filter(counts), shape_of(folder)), _sequences(folder, everybody, items))
 
@@ -57,12 +57,21 @@ def shape_of(folder: Path) -> tuple[int, int]:
 
 def micros(timestamps: pa.ChunkedArray) -> Longs:
     """Return timestamps, with or without a zone, as int64 microseconds since 1970 UTC."""
-    return np.asarray(timestamps.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(), dtype=np.int64)
+    return np.asarray(array_of(timestamps.cast(pa.timestamp("us")).cast(pa.int64())), dtype=np.int64)
+
+
+def array_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Return a column of numbers without nulls as an array that must not be written into.
+
+    `to_numpy` gives the same, but imports pandas first.
+    """
+    return np.from_dlpack(column.combine_chunks())
 
 
 def _trained(folder: Path, kind: str) -> npt.NDArray[np.bool_]:
     """Return which users (items) are trained on."""
-    return np.asarray(read(folder, kind, ["trained"])["trained"].to_numpy(), dtype=np.bool_)
+    trained = read(folder, kind, ["trained"])["trained"]
+    return array_of(trained.cast(pa.uint8())).astype(np.bool_)
 
 
 def _sequences(folder: Path, users: npt.NDArray[np.bool_], items: npt.NDArray[np.bool_]) -> Sequences:
@@ -70,7 +79,7 @@ def _sequences(folder: Path, users: npt.NDArray[np.bool_], items: npt.NDArray[np
     from models.dataset import Sequences
 
     events = read(folder, "sequences", ["user_index", "item_index", "timestamp"])
-    user, item = events["user_index"].to_numpy(), events["item_index"].to_numpy()
+    user, item = array_of(events["user_index"]), array_of(events["item_index"])
     kept = users[user] & items[item]
     return Sequences(_indptr(user[kept], len(users)), item[kept], micros(events["timestamp"])[kept])
 
@@ -79,10 +88,10 @@ def _matrix(entries: pa.Table, shape: tuple[int, int]) -> Any:
     """Return sorted (user_index, item_index, weight) rows as CSR, without sorting them again."""
     from scipy import sparse
 
-    columns = entries["item_index"].to_numpy()
+    columns = array_of(entries["item_index"])
     index = np.int32 if len(columns) < 2**31 else np.int64
-    indptr = _indptr(entries["user_index"].to_numpy(), shape[0]).astype(index)
-    data = np.array(entries["weight"].to_numpy(), dtype=np.float32)
+    indptr = _indptr(array_of(entries["user_index"]), shape[0]).astype(index)
+    data = np.array(array_of(entries["weight"]), dtype=np.float32)
     return sparse.csr_array((data, columns.astype(index), indptr), shape=shape)
 
 

@@ -109,9 +109,11 @@ def java_check(needed: bool = False) -> Check:
     return Check("Java", state, "none" if found is None else f"version {found}", f"{advice} or set JAVA_HOME")
 
 
-def gpu_checks(needed: bool = False) -> Iterator[Check]:
-    """Check whether torch finds a GPU; without `needed` its absence is no problem."""
-    state: State = PROBLEM if needed else MISSING
+def gpu_checks(asked_for: bool = False) -> Iterator[Check]:
+    """Check whether torch finds a GPU; its absence is never a problem, as the CPU trains then."""
+    trains = "models train on the CPU" + (
+        ', with a warning in the manifest, as [train] device is "cuda"' if asked_for else ""
+    )
     driver = shutil.which("nvidia-smi") is not None
     try:
         import torch
@@ -123,9 +125,9 @@ def gpu_checks(needed: bool = False) -> Iterator[Check]:
         yield Check("GPU (torch)", OK, f"{device.name}, {readable(device.total_memory)}")
     elif torch.version.cuda is None and driver:
         advice = "there is a GPU driver, but torch is a build for CPUs: install its CUDA build"
-        yield Check("GPU (torch)", state, f"torch {torch.__version__} cannot use it", advice)
+        yield Check("GPU (torch)", MISSING, f"torch {torch.__version__} cannot use it", f"{advice}; {trains}")
     else:
-        yield Check("GPU (torch)", state, f"none for torch {torch.__version__}", "models train on the CPU")
+        yield Check("GPU (torch)", MISSING, f"none for torch {torch.__version__}", trains)
 
 
 def memory_check(budget: int | None = None) -> Check:

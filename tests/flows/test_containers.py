@@ -149,27 +149,40 @@ def test_services_wait_for_what_they_need() -> None:
 
 
 def test_every_pool_of_the_deployments_is_made_and_has_a_worker() -> None:
-    made = set(re.findall(r"work-pool create (\S+) ", " ".join(SERVICES["deploy"]["command"])))
+    from flows.prepare_server import POOLS as MADE
+
     served = {
         one["command"][one["command"].index("--pool") + 1]
         for one in OURS.values()
         if "--pool" in one["command"]
     }
-    assert made == served == {"nightshelf", "nightshelf-gpu"}
-    assert made >= POOLS
+    assert MADE.keys() == served == POOLS == {"nightshelf", "nightshelf-gpu"}
     training = {name: one["profiles"] for name, one in SERVICES.items() if "profiles" in one}
     assert training == {"training-worker": ["cpu"], "gpu-worker": ["gpu"]}
     assert {tuple(SERVICES[name]["command"]) for name in training} == {
         tuple(SERVICES["gpu-worker"]["command"])
     }
-    assert "--prefect-file deployments/prefect.yaml --all" in SERVICES["deploy"]["command"][-1]
+
+
+def test_dead_runs_are_noticed_and_told_of() -> None:
+    from flows.create_automations import HEARTBEAT
+    from flows.prepare_server import WEBHOOK
+
+    assert SERVICES["deploy"]["environment"][WEBHOOK] == f"${{{WEBHOOK}:-}}"  # a secret that no other needs
+    assert [name for name, one in SERVICES.items() if WEBHOOK in one.get("environment", {})] == ["deploy"]
+    beats = {
+        name: one["environment"].get("PREFECT_RUNNER_HEARTBEAT_FREQUENCY")
+        for name, one in OURS.items()
+        if "worker" in name
+    }
+    assert set(beats.values()) == {str(HEARTBEAT)}
 
 
 def test_workers_share_the_store_and_read_logs_and_configuration() -> None:
     workers = [one for name, one in SERVICES.items() if "worker" in name]
     places = {tuple(volume.rsplit(":", 2)[-2:]) for one in workers for volume in one["volumes"]}
     (workdir,) = [line.split()[1] for line in stages()["application"] if line.startswith("WORKDIR")]
-    config = {one["parameters"]["config"] for one in DEPLOYMENTS}
+    config = {one["parameters"]["config"] for one in DEPLOYMENTS if one["name"] != "train-models"}
     assert config == {"nightshelf.toml"}
     assert places == {("store", "/store"), ("/logs", "ro"), (f"{workdir}/nightshelf.toml", "ro")}
     assert all(one["volumes"][0] == "store:/store" for one in workers)

@@ -17,6 +17,7 @@ import yaml
 
 from flows.plan_backfill import MODES
 from models import registry
+from tasks.configuration import load
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = "deployments/prefect.yaml"
@@ -40,17 +41,6 @@ def flow_of(name: str) -> Any:
     path, _, flow = DEPLOYMENTS[name]["entrypoint"].partition(":")
     assert (ROOT / path).is_file()
     return getattr(import_module(path.removesuffix(".py").replace("/", ".")), flow)
-
-
-def prefect(*words: str, server: str) -> str:
-    """Run Prefect's own command line from the root; return what it printed."""
-    given = os.environ | {"PREFECT_API_URL": server, "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "prefect", *words]
-    done = subprocess.run(
-        command, cwd=ROOT, env=given, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -102,15 +92,31 @@ def test_the_form_offers_the_modes_there_are() -> None:
     assert get_args(get_type_hints(flow_of("backfill").fn)["mode"]) == MODES
 
 
+def test_production_trains_by_a_deployment_that_there_is() -> None:
+    asked = load(ROOT / "deployments" / "production.toml").train.deployment
+    assert asked in {f"{flow_of(name).name}/{name}" for name in DEPLOYMENTS}
+    assert POOLS[str(asked).rpartition("/")[2]] == "nightshelf-gpu"
+
+
 @pytest.mark.prefect
-def test_a_server_takes_every_deployment(prefect_server: str) -> None:
+def test_a_server_takes_every_deployment_as_the_compose_file_gives_them(prefect_server: str) -> None:
     from prefect.client.orchestration import get_client
 
-    for pool in sorted(set(POOLS.values())):
-        prefect("work-pool", "create", pool, "--type", "process", server=prefect_server)
-    shown = prefect("--no-prompt", "deploy", "--prefect-file", FILE, "--all", server=prefect_server)
-    assert len(re.findall("successfully created", shown)) == len(DEPLOYMENTS), shown
+    compose = yaml.safe_load((ROOT / "deployments" / "compose.yaml").read_text(encoding="utf-8"))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    given = os.environ | {"PREFECT_API_URL": prefect_server, "COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        compose["services"]["deploy"]["command"], cwd=ROOT, env=given | {"PATH": path}, capture_output=True,
+        text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall("successfully created", done.stdout)) == len(DEPLOYMENTS), done.stdout
     with get_client(sync_client=True) as client:
+        assert {name: client.read_work_pool(name).type for name in set(POOLS.values())} == dict.fromkeys(
+            POOLS.values(), "process"
+        )
+        automations = {one.name for one in client.read_automations()}
+        assert {f"nightshelf: {kind} runs" for kind in ("dead", "failed", "crashed", "late")} <= automations
         for name, told in DEPLOYMENTS.items():
             found = client.read_deployment_by_name(f"{name}/{name}")
             assert found.entrypoint == told["entrypoint"]

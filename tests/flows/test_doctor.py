@@ -114,12 +114,17 @@ def test_java_is_optional_unless_spark_is_configured(
         assert machine.java_check(needed=True).state == "problem"
 
 
-def test_a_gpu_is_optional_unless_it_is_configured() -> None:
-    states = {check.name: check.state for check in machine.gpu_checks()}
-    assert list(states) == ["GPU (torch)"]
-    assert set(states.values()) <= {"ok", "missing"}
-    needed = [check.state for check in machine.gpu_checks(needed=True)]
-    assert needed[0] == ("ok" if states["GPU (torch)"] == "ok" else "problem")
+def test_a_gpu_is_optional_and_its_absence_is_told_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (plain,), (asked,) = machine.gpu_checks(), machine.gpu_checks(asked_for=True)
+    assert (plain.name, plain.state) == (asked.name, asked.state) == ("GPU (torch)", "missing")
+    assert "train on the CPU" in plain.advice
+    assert "with a warning in the manifest" not in plain.advice
+    assert "with a warning in the manifest" in asked.advice
 
 
 # ---- the configuration and what it names

@@ -54,6 +54,12 @@ torch.cuda.current_device = lambda: 0
 from tasks.train_child import main
 sys.exit(main(sys.argv[1:]))
 """
+LEAN = """
+import sys
+from tasks.train_child import main
+code = main(sys.argv[1:])
+sys.exit(code or sorted({"pandas", "sqlglot", "great_expectations", "torch"} & set(sys.modules)) or 0)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +126,12 @@ def test_a_child_trains_the_same_model_to_the_last_byte(asked, undisturbed, mode
     if model == "mult_vae":
         assert [done for _, done, _ in seen] == list(range(1, EPOCHS + 1))
         assert seen[0][0].startswith("mult_vae: loss ")
+
+
+def test_a_training_loads_only_what_its_model_needs(asked, undisturbed) -> None:
+    training = asked("als")
+    train_in_child(training, command=[sys.executable, "-c", LEAN])
+    assert arrays(training) == undisturbed("als")
 
 
 def test_a_training_killed_in_an_epoch_goes_on_from_its_checkpoint(asked, undisturbed) -> None:
