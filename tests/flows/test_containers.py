@@ -171,7 +171,7 @@ def test_dead_runs_are_noticed_and_told_of() -> None:
     assert SERVICES["deploy"]["environment"][WEBHOOK] == f"${{{WEBHOOK}:-}}"  # a secret that no other needs
     assert [name for name, one in SERVICES.items() if WEBHOOK in one.get("environment", {})] == ["deploy"]
     beats = {
-        name: one["environment"].get("PREFECT_RUNNER_HEARTBEAT_FREQUENCY")
+        name: one["environment"].get("PREFECT_FLOWS_HEARTBEAT_FREQUENCY")
         for name, one in OURS.items()
         if "worker" in name
     }
