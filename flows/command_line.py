@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypedDict
 
 import typer
 
-from flows import check_machine, manage_releases, order_backfill, order_stack, read_tables
+from flows import check_machine, manage_releases, order_backfill, order_evaluation, order_stack, read_tables
 from flows import print_tables as out
 
 app = typer.Typer(
@@ -98,37 +98,6 @@ def ingest(
             out.print_json(_ingest_facts(done))
         else:
             print_accounting(done, [rule.name for rule in configuration.source.exclude])
-
-
-@app.command()
-def evaluate(
-    *,
-    config: Config = DEFAULT,
-    as_of: AsOf = None,
-    engine: EngineName = None,
-    store: StorePath = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="A model to measure; all configured if left out.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Measure models on the last events up to a date; publish nothing."""
-    with out.user_errors():
-        from flows.print_run import print_metrics
-        from flows.run_stations import evaluate_only
-        from flows.show_progress import shown
-        from tasks.run_record import measured_metrics
-
-        overrides: dict[str, Any] = {"evaluation.enabled": True}
-        if model:
-            overrides |= {"train.models": model, "train.serve": model[0]}
-        configuration = _load(config, _overrides(engine, store) | overrides)
-        with shown() as report:
-            record = evaluate_only(configuration, _day(as_of) or _yesterday(configuration), report=report)
-        if as_json:
-            out.print_json(measured_metrics(record))
-        else:
-            print_metrics(record)
 
 
 @app.command()
@@ -255,7 +224,7 @@ def _print_run(record: Any, as_json: bool) -> None:
         print_run(record)
 
 
-for commands in (read_tables, manage_releases, check_machine, order_backfill, order_stack):
+for commands in (read_tables, manage_releases, check_machine, order_backfill, order_stack, order_evaluation):
     commands.register(app)
 
 

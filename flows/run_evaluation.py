@@ -19,6 +19,7 @@ from flows.show_artifacts import name_run, run_shown
 from flows.show_progress import logged
 from tasks.configuration import load
 from tasks.errors import EXPECTED
+from tasks.evaluation import to_measure
 from tasks.run_record import measured_metrics
 
 LOG = logging.getLogger("nightshelf")
@@ -30,18 +31,15 @@ def _run_name() -> str:
 
 @flow(name="evaluate", flow_run_name=_run_name, persist_result=False)
 def evaluate(*, as_of: AsOf = YESTERDAY, models: Models = (), config: str = "nightshelf.toml") -> Any:
-    """Take in new logs, measure models on the last events up to a date, and publish nothing.
+    """Take in new logs, measure models and the reference models on the last events; publish nothing.
 
     Args:
         as_of: The last date whose events count, such as 2026-11-20, or: yesterday, as the source has it.
-        models: Measure these models only; those configured if none is chosen.
+        models: Measure these models; those configured if none is chosen.
         config: Path of the configuration file.
     """
-    overrides: dict[str, Any] = {"evaluation.enabled": True}
-    if models:
-        overrides |= {"train.models": list(dict.fromkeys(models)), "train.serve": models[0]}
     try:
-        configuration = load(Path(config), overrides)
+        configuration = to_measure(load(Path(config)), models)
         day = day_of(as_of, configuration)
         name_run(configuration, day, "evaluate")
         with run_shown(configuration, day, logged(LOG)) as report:

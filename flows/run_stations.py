@@ -41,13 +41,8 @@ from tasks.training import Trainer, train_in_child
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
 FREE_BYTES = 512 * 2**20  # below this a run is not even started
-DISK = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EROFS,
-    errno.EIO,
-)  # the machine's fault, not the program's
+# The machine's fault, not the program's:
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class Step(Protocol):
@@ -94,17 +89,43 @@ def run_night(
 
 
 def evaluate_only(
-    configuration: Configuration, as_of: date, *, report: Report = silent, trainer: Trainer | None = None
+    configuration: Configuration,
+    as_of: date,
+    *,
+    report: Report = silent,
+    trainer: Trainer | None = None,
+    then: Callable[[Night], None] | None = None,
 ) -> RunRecord:
-    """Take in new logs and measure the configured models on the last events; publish nothing.
+    """Take in new logs and measure the configured models on the last events, then do `then`; publish nothing.
 
     Raises what `run_night` raises.
     """
-    begin = partial(new_run, as_of=as_of, purpose="evaluation")
-    with _started(configuration, as_of, report, begin, trainer) as night:
+
+    def work(night: Night) -> RunRecord:
         _measured(night, directly)
+        if then is not None:
+            then(night)
+        return night.record
+
+    return dataset_only(configuration, as_of, work, "evaluation", report=report, trainer=trainer)
+
+
+def dataset_only(
+    configuration: Configuration,
+    as_of: date,
+    work: Callable[[Night], T],
+    purpose: str,
+    *,
+    report: Report = silent,
+    trainer: Trainer | None = None,
+) -> T:
+    """Take in new logs, build the dataset (and its past, where evaluation is on) and do `work` with it."""
+    begin = partial(new_run, as_of=as_of, purpose=purpose)
+    with _started(configuration, as_of, report, begin, trainer) as night:
+        _with_engine(night, directly, configuration.evaluation.enabled)
+        done = work(night)
         night.record.state = "measured"
-    return night.record
+    return done
 
 
 def ingest_only(

@@ -22,6 +22,7 @@ from scipy import sparse
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.options import Progress, TrainingOptions
+from models.search_space import Space
 from models.topn import BLOCK_BYTES, TopN, block_users, top_n, top_n_factors
 
 __all__ = [
@@ -80,11 +81,13 @@ class Model(ABC, Generic[C]):
     ``evidence_only`` is for models where a score of 0 or less means "nothing speaks for this item": such
     items are never recommended and the list is padded. Unless ``serves_cold_items``, an item without a single
     training weight is never recommended either: its score would be an accident of the initial values.
+    ``space`` says which fields of the configuration are worth searching, and where.
     ``report`` holds what the training had to say (seconds, losses, device).
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
+    space: ClassVar[Space] = {}
     evidence_only: ClassVar[bool] = False
     serves_cold_items: ClassVar[bool] = False
 

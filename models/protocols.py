@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models import beyond_accuracy as beyond
 from models.base import Model
-from models.bootstrap import Bootstrap
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
 from models.held_out_users import hold_out_users
-from models.metrics import Values, judge
+from models.measured import Figure, Measured, judged
 from models.options import TrainingOptions
 from models.sampled import Ties, sampled_values
 from models.split import (
@@ -35,51 +32,24 @@ from models.split import (
     train_sequences,
 )
 
+__all__ = [
+    "Factory",
+    "Figure",
+    "Measured",
+    "Part",
+    "Weigh",
+    "backtest",
+    "held_out_users",
+    "ncf",
+    "on_split",
+    "temporal",
+]
+
 Factory = Callable[[], Model[Any]]
 Part = Literal["test", "validation"]
+Weigh = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 Ints = npt.NDArray[np.integer]
 BLOCK_USERS = 512  # users whose scores of all items are held at a time
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A metric over all measured users, with the interval of its mean; None where it has none."""
-
-    metric: str
-    k: int
-    value: float
-    low: float | None
-    high: float | None
-    users: int
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What a protocol found out about one model.
-
-    ``users`` int64: the tested users' indices; ``values`` by (metric, k) float64 (n_users,), NaN where
-    nothing can be said of a user: what comparisons and segments need; ``overall`` by (metric, k): figures of
-    all lists together; ``counts``: what the split did with users, items and pairs; ``items`` int32 (n_users,
-    N): the lists, None for a sampled protocol; ``seconds``: training and ranking; ``report``: what the
-    training had to say.
-    """
-
-    users: npt.NDArray[np.int64]
-    values: dict[tuple[str, int], Values]
-    overall: dict[tuple[str, int], float]
-    counts: dict[str, int]
-    items: npt.NDArray[np.int32] | None
-    seconds: float
-    report: dict[str, Any] = field(default_factory=dict)
-
-    def table(self, bootstrap: Bootstrap | None = None) -> list[Figure]:
-        """Return the figures, per-user metrics first, each with its interval by resampling users."""
-        found = (bootstrap or Bootstrap()).intervals(self.values)
-        rows = [Figure(name, k, one.value, one.low, one.high, one.users) for (name, k), one in found.items()]
-        whole = [
-            Figure(name, k, value, None, None, len(self.users)) for (name, k), value in self.overall.items()
-        ]
-        return rows + whole
 
 
 def ncf(
@@ -119,6 +89,9 @@ def ncf(
         overall={},
         counts={"users": len(candidates), "negatives": negatives.shape[1], "cold_positives": untrained},
         items=None,
+        relevant=None,
+        history=np.diff(train.indptr).astype(np.int64),
+        popularity=np.bincount(train.indices, minlength=train.shape[1]),
         seconds=time.perf_counter() - started,
         report=model.report,
     )
@@ -203,11 +176,18 @@ def on_split(
     factory: Factory,
     *,
     ks: Collection[int] = (10,),
+    weigh: Weigh | None = None,
     options: TrainingOptions | None = None,
 ) -> Measured:
-    """Train on a split's training events, each of weight 1, and measure its warm users on its warm pairs."""
+    """Train on a split's training events and measure its warm users on its warm pairs.
+
+    The weight of a pair is its number of events, or what ``weigh`` makes of these numbers.
+    """
     past = train_sequences(sequences, split)
-    dataset = Dataset(event_matrix(past, n_items), past)
+    matrix = event_matrix(past, n_items)
+    if weigh is not None:
+        matrix.data = weigh(matrix.data)
+    dataset = Dataset(matrix, past)
     users = split.warm_users
     if not len(users):
         raise ModelError(f"expected users with a past and something known to find, got none: {split.counts}")
@@ -233,19 +213,20 @@ def _measure(
     started = time.perf_counter()
     model = factory().fit(dataset, options)
     top = model.recommend(histories, max(ks), exclude=histories.matrix, threads=options.threads)
-    seconds = time.perf_counter() - started
-    popularity = np.bincount(dataset.matrix.indices, minlength=dataset.n_items)
-    trained_users = int((np.diff(dataset.matrix.indptr) > 0).sum())
-    values = judge(top.items, relevant, ks, threads=options.threads).values()
-    overall = {}
-    head = beyond.head_items(popularity)
-    for k in sorted(set(ks)):
-        values["novelty", k] = beyond.novelty(top.items, k, popularity, trained_users)
-        values["mean_popularity", k] = beyond.mean_popularity(top.items, k, popularity)
-        values["head_share", k] = beyond.head_share(top.items, k, head)
-        overall["coverage", k] = beyond.coverage(top.items, k, model.trained_items)
-        overall["gini", k] = beyond.gini(top.items, k, model.trained_items)
-    return Measured(users, values, overall, counts, top.items, seconds, model.report)
+    return judged(
+        top.items,
+        relevant,
+        users=users,
+        history=np.diff(histories.matrix.indptr).astype(np.int64),
+        popularity=np.bincount(dataset.matrix.indices, minlength=dataset.n_items),
+        trained_users=int((np.diff(dataset.matrix.indptr) > 0).sum()),
+        catalogue=model.trained_items,
+        ks=ks,
+        counts=counts,
+        seconds=time.perf_counter() - started,
+        report=model.report,
+        threads=options.threads,
+    )
 
 
 def _events_of(sequences: Sequences, matrix: sparse.csr_array) -> Sequences:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from models.base import Model, ModelConfig, TrainingOptions
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.search_space import Range, Space
 
 DAY = 86_400 * 10**6  # microseconds
 
@@ -44,6 +45,7 @@ class RecentPopularity(Model[RecentPopularityConfig]):
 
     name = "recent_popularity"
     Config = RecentPopularityConfig
+    space: ClassVar[Space] = {"half_life_days": Range(0.5, 1000.0, log=True)}
     evidence_only = True
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:  # noqa: ARG002

@@ -132,6 +132,17 @@ def cut_of_last(sequences: Sequences, share: float) -> int:
     return int(ordered[-max(1, round(share * len(ordered)))])
 
 
+def cuts_of_last(sequences: Sequences, share: float, windows: int) -> list[int]:
+    """Return where ``windows`` parts of about equally many events begin, together the last ``share`` of all.
+
+    In microseconds, ascending. Fewer where parts begin at the same moment.
+    """
+    if windows < 1:
+        raise ModelError(f"expected 1 window or more, got {windows}")
+    shares = [share * (windows - number) / windows for number in range(windows)]
+    return sorted({cut_of_last(sequences, part) for part in shares})
+
+
 def split_with_validation(
     sequences: Sequences, n_items: int, share: float, validation_share: float
 ) -> tuple[Split, Split]:

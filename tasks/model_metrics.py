@@ -18,6 +18,7 @@ from tasks.errors import InputError
 
 Longs = npt.NDArray[np.int64]
 SPLIT = "temporal"
+LATEST = 2**63 - 1  # microseconds: later than every event
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,17 @@ class Holdout:
     cold_items: int
     repeats: int
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of the events after the cut, by name."""
+        return {
+            "warm_users": len(self.users),
+            "test_pairs": int(self.relevant.nnz),
+            "cold_users": self.cold_users,
+            "cold_items": self.cold_items,
+            "repeated_pairs": self.repeats,
+        }
+
 
 def cut_of(dataset: Path, share: float) -> int:
     """Return the moment, in microseconds, from which about the last `share` of the events happened."""
@@ -47,12 +59,18 @@ def cut_of(dataset: Path, share: float) -> int:
     return cut
 
 
-def make_holdout(configuration: Configuration, full: Path, past: Path, cut: int) -> Holdout:
-    """Return what happened from `cut` on, in the indices of the dataset `past` that was built up to it."""
+def make_holdout(
+    configuration: Configuration, full: Path, past: Path, cut: int, stop: int | None = None
+) -> Holdout:
+    """Return what happened from `cut` on, in the indices of the dataset `past` that was built up to it.
+
+    Until before `stop`, in microseconds, if that is given.
+    """
     events = read(full, "sequences", ["user_index", "item_index", "timestamp"])
-    after = events.filter(pa.array(micros(events["timestamp"]) >= cut))
-    users = _translated(full, past, "user")[after["user_index"].to_numpy()]
-    items = _translated(full, past, "item")[after["item_index"].to_numpy()]
+    times = micros(events["timestamp"])
+    after = events.filter(pa.array((times >= cut) & (times < (LATEST if stop is None else stop))))
+    users = translated(full, past, "user")[after["user_index"].to_numpy()]
+    items = translated(full, past, "item")[after["item_index"].to_numpy()]
     seen = load_seen(past)
     pairs = _pairs(users, items, seen.shape)
     repeats = pairs.multiply(seen).tocsr()
@@ -120,7 +138,7 @@ def measure(
     return rows
 
 
-def _translated(full: Path, past: Path, kind: str) -> Longs:
+def translated(full: Path, past: Path, kind: str) -> Longs:
     """Return the index in `past` of each user (item) of `full`, -1 for those that it does not know."""
     old = read(past, f"{kind}s", [f"{kind}_id"])[f"{kind}_id"]
     new = read(full, f"{kind}s", [f"{kind}_id"])[f"{kind}_id"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from models.factors.least_squares import (
     solving,
 )
 from models.options import workers
+from models.search_space import Range, Space
 from models.similarity import similar_vectors
 from models.topn import TopN
 
@@ -73,6 +74,12 @@ class ALS(Model[ALSConfig]):
 
     name = "als"
     Config = ALSConfig
+    space: ClassVar[Space] = {
+        "factors": Range(16, 192, log=True),
+        "iterations": Range(4, 16),
+        "regularization": Range(1e-3, 0.3, log=True),
+        "unobserved_weight": Range(0.05, 2.0, log=True),
+    }
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         matrix = dataset.matrix

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from models.base import Model, ModelConfig, TrainingOptions
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.weighting import weighted
+from models.search_space import Choice, Range, Space
 from models.topn import TopN, block_users, top_n
 
 FloatArray = npt.NDArray[np.float32]
@@ -51,6 +52,12 @@ class ItemKNN(Model[ItemKNNConfig]):
 
     name = "item_knn"
     Config = ItemKNNConfig
+    space: ClassVar[Space] = {
+        "neighbours": Range(10, 800, log=True),
+        "weighting": Choice(("bm25", "tfidf", "none")),
+        "shrink": Range(1.0, 2000.0, log=True),
+        "normalisation": Range(0.0, 1.0),
+    }
     evidence_only = True
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:

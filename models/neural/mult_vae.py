@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from models.neural.losses import annealed, divergence, negative_log_likelihood
 from models.neural.surroundings import choose_device, computing, generator
 from models.neural.trainer import Trainer, TrainerConfig
 from models.neural.validation import Hidden, validation_users
+from models.search_space import Choice, Range, Space
 from models.similarity import similar_vectors
 from models.topn import TopN
 
@@ -178,6 +179,14 @@ class MultVAE(Model[MultVAEConfig]):
 
     name = "mult_vae"
     Config = MultVAEConfig
+    space: ClassVar[Space] = {
+        "hidden": Choice((100, 200, 400, 600)),
+        "latent": Choice((16, 32, 64, 128, 200)),
+        "learning_rate": Range(1e-3, 1e-2, log=True),
+        "dropout": Range(0.2, 0.8),
+        "beta": Range(0.05, 3.0, log=True),
+        "epochs": Range(10, 60),
+    }
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         device = choose_device(options)

@@ -92,17 +92,6 @@ def test_ingest_prints_what_arrived(night: Night, tmp_path: Path) -> None:
     assert document["total"] == Ledger.read(Store(tmp_path / "other")).counts().model_dump()
 
 
-def test_evaluate_measures_the_models_named(night: Night, tmp_path: Path) -> None:
-    words = ["--config", str(night.config), "--as-of", str(SECOND), "--store", str(tmp_path / "other")]
-    shown = called("evaluate", *words, "--model", "item_knn", "--model", "popularity").stdout
-    assert "item_knn" in shown
-    assert "als" not in shown
-    rows = json.loads(called("evaluate", *words, "--model", "popularity", "--json").stdout)
-    assert {row["model"] for row in rows} == {"popularity"}
-    assert all(row["value"] >= 0 for row in rows)
-    assert not list((tmp_path / "other" / "releases").glob("*"))
-
-
 def test_yesterday_is_the_default_date(night: Night, tmp_path: Path) -> None:
     words = ["ingest", "--config", str(night.config), "--store", str(tmp_path / "other")]
     assert "4 files taken in" in called(*words).stdout

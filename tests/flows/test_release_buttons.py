@@ -91,7 +91,7 @@ def test_evaluate_measures_the_chosen_models_and_publishes_nothing(prefect_serve
     state = evaluate(as_of=str(SECOND), models=["item_knn", "popularity"], **asked)
     assert state.is_completed(), state.message
     rows = json.loads(json.dumps(state.result()))
-    assert {row["model"] for row in rows} == {"item_knn", "popularity"}
+    assert {row["model"] for row in rows} == {"item_knn", "popularity", "random", "recent_popularity"}
     assert all(row["value"] >= 0 for row in rows)
     assert night.published() == before
     nonsense = evaluate(as_of="2026-02-31", **asked)
