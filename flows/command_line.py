@@ -11,7 +11,15 @@ from typing import Annotated, Any, TypedDict
 
 import typer
 
-from flows import check_machine, manage_releases, order_backfill, order_evaluation, order_stack, read_tables
+from flows import (
+    check_machine,
+    manage_releases,
+    order_backfill,
+    order_evaluation,
+    order_stack,
+    order_tuning,
+    read_tables,
+)
 from flows import print_tables as out
 
 app = typer.Typer(
@@ -224,7 +232,15 @@ def _print_run(record: Any, as_json: bool) -> None:
         print_run(record)
 
 
-for commands in (read_tables, manage_releases, check_machine, order_backfill, order_stack, order_evaluation):
+for commands in (
+    read_tables,
+    manage_releases,
+    check_machine,
+    order_backfill,
+    order_stack,
+    order_evaluation,
+    order_tuning,
+):
     commands.register(app)
 
 

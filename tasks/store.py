@@ -104,6 +104,10 @@ class Store:
         """Return the folder of a run's validation report."""
         return self._inside_run(as_of, run_id, "data_docs")
 
+    def tuning(self, study: str) -> Path:
+        """Return the folder of one search for settings."""
+        return self._inside("tuning", checked_name("study", study))
+
     def release(self, release_id: str) -> Path:
         """Return the folder of one release."""
         return self._inside("releases", "{}-{}".format(*split_release_id(release_id)))

@@ -19,7 +19,19 @@ SHORT = [*FILES, *sorted((ROOT / "benchmarks").rglob("*.py"))]
 LONGEST = 300  # lines
 VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
-HEAVY = {"torch", "great_expectations", "pyspark", "prefect", "implicit", "numba", "faiss", "pandas", "typer"}
+HEAVY = {
+    "torch",
+    "great_expectations",
+    "pyspark",
+    "prefect",
+    "implicit",
+    "numba",
+    "faiss",
+    "pandas",
+    "typer",
+    "optuna",
+    "matplotlib",
+}
 PREFECTS_OWN = (
     "flows.run_nightly",
     "flows.run_backfill",

@@ -1,0 +1,120 @@
+"""The command `tune`: on a store's logs, without its holdout, and going on where it stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from night_world import SECOND, Night, shop, write_logs
+from typer.testing import CliRunner
+
+from flows.command_line import app
+from tasks.configuration import load
+from tasks.store import read_json
+
+
+def tuned(night: Night, *words: str) -> dict[str, Any]:
+    given = [
+        "tune",
+        "item_knn",
+        "--config",
+        str(night.config),
+        "--as-of",
+        str(SECOND),
+        "--windows",
+        "2",
+        "--json",
+    ]
+    result = CliRunner().invoke(app, [*given, *words])
+    assert result.exit_code == 0, (result.output, result.exception)
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    folder = tmp_path_factory.mktemp("tuned")
+    return shop(folder, write_logs(folder / "logs", days=2))
+
+
+@pytest.fixture(scope="module")
+def found(night: Night) -> dict[str, Any]:
+    return tuned(night, "--trials", "4")
+
+
+def test_the_search_goes_on_without_taking_in_anything_again(night: Night, found: dict[str, Any]) -> None:
+    runs = len(night.records())
+    snippet = night.folder / "tuned.toml"
+    more = tuned(night, "--trials", "6", "--write", str(snippet))
+    assert sum(more["trials"].values()) == 6
+    assert more["study"] == found["study"]
+    assert more["configured_score"] == found["configured_score"]
+    assert len(night.records()) == runs
+    (night.folder / "with.toml").write_text(night.config.read_text() + snippet.read_text())
+    assert load(night.folder / "with.toml").models["item_knn"] == more["best"]
+
+
+def test_what_the_holdout_holds_changes_nothing(night: Night, found: dict[str, Any], tmp_path: Path) -> None:
+    facts = read_json(Path(found["study"]) / "windows.json")
+    assert facts["cuts"] == sorted(facts["cuts"])
+    assert facts["cuts"][-1] < facts["until"]
+    other = shop(tmp_path, reversed_after(night.logs, tmp_path / "logs", facts["until"]))
+    again = tuned(other, "--trials", "4")
+    assert read_json(Path(again["study"]) / "windows.json") == facts
+    for key in ("best", "best_score", "configured_score", "difference", "users", "trials"):
+        assert again[key] == found[key], key
+
+
+def reversed_after(logs: Path, folder: Path, until: int) -> Path:
+    """Copy logs with the items of the events from a moment on in reverse order: other pairs, same moments."""
+    from datetime import UTC, datetime
+
+    folder.mkdir(parents=True)
+    changed = 0
+    for path in sorted(logs.iterdir()):
+        if not path.name.startswith("events-"):
+            (folder / path.name).write_bytes(path.read_bytes())
+            continue
+        with path.open(newline="") as file:
+            header, *rows = list(csv.reader(file))
+        place = {name: number for number, name in enumerate(header)}
+
+        def late(row: list[str], at: int = place["event_time"], whole: int = len(header)) -> bool:
+            if len(row) != whole:
+                return False
+            try:
+                moment = datetime.fromisoformat(row[at])
+            except ValueError:
+                return False
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return moment.timestamp() * 1e6 >= until
+
+        chosen = [row for row in rows if late(row)]
+        items = [row[place["item_id"]] for row in chosen][::-1]
+        for row, item in zip(chosen, items, strict=True):
+            changed += row[place["item_id"]] != item
+            row[place["item_id"]] = item
+        with (folder / path.name).open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    assert changed > 10
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["popularity"], "popularity has nothing to tune; expected one of als"),
+        (["asl"], "unknown model 'asl'"),
+    ],
+)
+def test_what_cannot_be_tuned_is_named_before_anything_is_taken_in(
+    night: Night, tmp_path: Path, words: list[str], message: str
+) -> None:
+    given = ["tune", *words, "--config", str(night.config), "--store", str(tmp_path / "new")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not (tmp_path / "new").exists()
