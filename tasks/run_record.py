@@ -39,8 +39,8 @@ class Station(BaseModel):
 class RunRecord(BaseModel):
     """run.json in a run's folder, replaced after every station.
 
-    `purpose` is night, evaluation or tuning. `configuration` is the configuration's fingerprint, empty in records
-    that are older than it; so is `finished_at`, and in those of a run that goes on or was killed.
+    `purpose` is night, evaluation or tuning. `configuration` is the configuration's fingerprint, empty in
+    records that are older than it; so is `finished_at`, and in those of a run that goes on or was killed.
     `ingests_before` counts the ingests that were committed when the run began.
     """
 
