@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -24,6 +25,7 @@ AsOf = Annotated[
     typer.Option("--as-of", formats=["%Y-%m-%d"], help="The last date of the data; yesterday if left out."),
 ]
 Metric = Literal["ndcg", "recall", "recall_min", "precision", "map", "mrr", "hit_rate"]
+ProtocolName = Literal["ncf", "vae", "time"]
 Minutes = Annotated[
     float | None, typer.Option(min=0, help="Time for this call; the same command goes on later.")
 ]
@@ -41,23 +43,40 @@ def tune(
     metric: Annotated[Metric, typer.Option(help="What is to be large.")] = "ndcg",
     k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search; models keep theirs.")] = 7,
+    protocol: Annotated[
+        ProtocolName | None, typer.Option(help="The validation part of a published protocol, not the logs.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder with the files of the protocol.")] = None,
+    study: Annotated[Path, typer.Option(help="Where the study of a protocol is kept.")] = Path("tuning"),
     write: Annotated[
         Path | None, typer.Option(help="A file for the snippet, beside the study's own.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search a model's settings on windows before the holdout, which is never read; it can go on later."""
+    if (protocol is None) != (data is None):
+        raise typer.BadParameter("--protocol and --data FOLDER belong together")
     with out.user_errors():
         from flows.show_progress import shown
         from tasks.tuning import Search
 
-        configuration, day = _configured(config, store, as_of)
-        settings = configuration.models.get(model, {})
-        wanted = Search(model, settings, trials, seed, minutes)
-        choices = {"seed": seed, "windows": windows, "metric": metric, "k": k}
-        with shown() as report:
-            found, study = _searched(configuration, day, wanted, choices, report)
-        _tell(found, study, wanted, f"{metric}@{k}", write=write, as_json=as_json)
+        wanted = Search(model, {}, trials, seed, minutes)
+        if protocol is not None and data is not None:
+            from tasks.published_protocols import validation_window
+            from tasks.tuning import check_tunable
+
+            check_tunable(model)
+            place = study / f"{protocol}-{model}-{metric}-{k}-{seed}"
+            with shown() as report:
+                window = validation_window(protocol, data, metric, k)
+                found = _searched_alone(wanted, [window], place, report)
+        else:
+            configuration, day = _configured(config, store, as_of)
+            wanted = replace(wanted, configured=configuration.models.get(model, {}))
+            choices = {"seed": seed, "windows": windows, "metric": metric, "k": k}
+            with shown() as report:
+                found, place = _searched(configuration, day, wanted, choices, report)
+        _tell(found, place, wanted, f"{metric}@{k}", write=write, as_json=as_json)
 
 
 def _configured(config: Path, store: Path | None, as_of: datetime | None) -> tuple[Configuration, date]:
@@ -86,6 +105,14 @@ def _searched(
             _build(configuration, as_of, study, int(choices["windows"]), report)
         windows = own.windows_of(configuration, study, str(choices["metric"]), int(choices["k"]))
         return search(wanted, windows, study, report), study
+
+
+def _searched_alone(wanted: Search, windows: list[Any], study: Path, report: Report) -> Found:
+    """Do the trials that are left of a study outside of a store."""
+    from tasks.tuning import search
+
+    with _alone(study):
+        return search(wanted, windows, study, report)
 
 
 def _build(configuration: Configuration, as_of: date, study: Path, count: int, report: Report) -> None:

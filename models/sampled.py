@@ -7,10 +7,12 @@ and order models otherwise than full ranking does (Krichene and Rendle 2020). Ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from models.errors import ModelError
 
@@ -41,6 +43,36 @@ def sampled_values(
                 before = np.concatenate(([0.0], np.cumsum(gains)))
                 found[name, k] = (before[better + equal + 1] - before[better]) / (equal + 1)
     return found
+
+
+def hide_one(
+    train: sparse.csr_array, negatives: int, seed: int
+) -> tuple[sparse.csr_array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Hide one random item of every user, and draw ``negatives`` others that the user does not have.
+
+    The same question as a protocol's, from its training part alone: what settings are chosen on. Returns the
+    rest csr (n_users, n_items), the hidden items (n_users,) and the negatives (n_users, negatives).
+    """
+    lengths = np.diff(train.indptr)
+    fewest = train.shape[1] - int(lengths.max(initial=0))
+    if not lengths.all() or fewest < negatives:
+        raise ModelError(
+            f"expected an item of every user and {negatives} others, got {int((lengths == 0).sum())} users "
+            f"without any and {fewest} others at least"
+        )
+    draw = np.random.default_rng(seed)
+    places = train.indptr[:-1] + draw.integers(0, lengths)
+    hidden = train.indices[places].astype(np.int64)
+    everything = np.arange(train.shape[1])
+    drawn = np.empty((len(lengths), negatives), dtype=np.int64)
+    for user, (start, end) in enumerate(pairwise(train.indptr)):
+        others = np.delete(everything, train.indices[start:end])
+        drawn[user] = draw.choice(others, negatives, replace=False)
+    kept = np.ones(train.nnz, dtype=np.bool_)
+    kept[places] = False
+    indptr = train.indptr - np.arange(len(train.indptr))  # one less of every user
+    rest = sparse.csr_array((train.data[kept], train.indices[kept], indptr), shape=train.shape)
+    return rest, hidden, drawn
 
 
 def _hit(n: int) -> Values:

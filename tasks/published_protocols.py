@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from models.measured import Measured
     from models.options import TrainingOptions
     from models.protocols import Factory, Part
+    from tasks.tuning import Values, Window
 
     Protocol = Callable[[Factory, int, Part], Measured]
     """What a model is worth: its factory, the seed, the part of the data that is asked for."""
@@ -85,9 +86,32 @@ def protocol_of(name: str, data: Path, ks: Sequence[int], options: TrainingOptio
     return _vae(ratings, cuts, options) if name == "vae" else _time(ratings, cuts, options)
 
 
+def validation_window(name: str, data: Path, metric: str, k: int) -> Window:
+    """Return what measures settings on the validation part of a protocol, by seed 1; never on its test."""
+    from models.options import Progress, TrainingOptions
+
+    listening: list[Callable[[Progress], None]] = []
+
+    def told(step: Progress) -> None:
+        listening[-1](step)
+
+    protocol = protocol_of(name, data, [k], TrainingOptions(progress=told))
+
+    def window(factory: Factory, progress: Callable[[Progress], None]) -> Values:
+        listening[:] = [progress]
+        values = protocol(factory, 1, "validation").values
+        if (metric, k) not in values:
+            raise InputError(
+                f"--metric: expected one of {', '.join(one for one, _ in values)}, got {metric!r}"
+            )
+        return values[metric, k]
+
+    return window
+
+
 def _ncf(data: Path, ks: list[int], options: TrainingOptions) -> Protocol:
-    from models.errors import ModelError
     from models.protocols import ncf
+    from models.sampled import hide_one
 
     folder = data / "ncf" if (data / "ncf").is_dir() else data
     try:
@@ -96,16 +120,18 @@ def _ncf(data: Path, ks: list[int], options: TrainingOptions) -> Protocol:
         raise InputError(f"{error}; {_expected('ncf')}") from None
 
     def measured(factory: Factory, seed: int, part: Part) -> Measured:
-        if part != "test":
-            raise ModelError("expected a protocol with a validation part, got ncf, whose files have none")
-        negatives = files.negatives
+        train, positives, negatives = files.train, files.positives, files.negatives
+        sequences = files.sequences
+        if part == "validation":  # the files have none: one more item of every user is hidden
+            train, positives, negatives = hide_one(train, negatives.shape[1], seed)
+            sequences = None  # they would tell which
         return ncf(
-            files.train,
-            files.positives,
+            train,
+            positives,
             negatives,
             factory,
             ks=ks,
-            sequences=files.sequences,
+            sequences=sequences,
             options=_seeded(options, seed),
         )
 

@@ -103,6 +103,44 @@ def reversed_after(logs: Path, folder: Path, until: int) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("protocol", ["ncf", "vae", "time"])
+def test_a_protocol_is_tuned_on_its_validation_alone(tmp_path: Path, protocol: str) -> None:
+    def found(folder: Path) -> dict[str, Any]:
+        words = ["--protocol", protocol, "--data", str(folder), "--study", str(folder), "--k", "3"]
+        result = CliRunner().invoke(app, ["tune", "item_knn", *words, "--trials", "3", "--json"])
+        assert result.exit_code == 0, (result.output, result.exception)
+        return {key: value for key, value in json.loads(result.stdout).items() if key != "study"}
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    files_of(one, last=5)
+    files_of(other, last=6)
+    first, second = found(one), found(other)
+    assert first["users"] > 0
+    if protocol == "vae":  # its test are other users, who are in every line of the file
+        assert first["trials"] == second["trials"]
+    else:
+        assert first == second
+
+
+def files_of(folder: Path, last: int) -> None:
+    """Write files of all protocols; `last` decides what everybody did at the very end, in the test."""
+    folder.mkdir()
+    rows, train, test, negative = [], [], [], []
+    for user in range(40):
+        items = [(user % 2) * 3 + (user + step) % 9 for step in range(8)]
+        for step, item in enumerate(items):
+            rows.append(f"{user},{item},4,{1000 + step * 60 + user}")
+            train.append(f"{user}\t{item}\t4")
+        rows.append(f"{user},{(user + last) % 12},4,{9000 + user}")
+        asked = 12 + (user + last) % 3
+        test.append(f"{user}\t{asked}\t4")
+        negative.append(f"({user},{asked})\t" + "\t".join(str(15 + one) for one in range(4)))
+    (folder / "ratings.csv").write_text("user_id,item_id,rating,timestamp\n" + "\n".join(rows) + "\n")
+    (folder / "x.train.rating").write_text("\n".join(train) + "\n")
+    (folder / "x.test.rating").write_text("\n".join(test) + "\n")
+    (folder / "x.test.negative").write_text("\n".join(negative) + "\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
