@@ -14,6 +14,7 @@ import typer
 from flows import (
     check_machine,
     manage_releases,
+    open_report,
     order_backfill,
     order_evaluation,
     order_stack,
@@ -235,6 +236,7 @@ def _print_run(record: Any, as_json: bool) -> None:
 for commands in (
     read_tables,
     manage_releases,
+    open_report,
     check_machine,
     order_backfill,
     order_stack,

@@ -22,6 +22,7 @@ from flows.define_stations import (
     validation_station,
 )
 from flows.release_night import release_station
+from flows.report_night import report_night
 from flows.resume_run import Resume, begin_night
 from flows.retry_station import directly, tried
 from flows.train_stations import measure_station, train_station
@@ -183,7 +184,11 @@ def _started(
                 night.record.save(store)
             except BaseException as error:
                 _failed(night, error)
+                if isinstance(error, Exception):  # one who interrupts does not wait for it
+                    report_night(night)
                 raise
+            else:
+                report_night(night)
             finally:
                 _let_go(night)
                 write_metrics(store)

@@ -22,6 +22,7 @@ from tasks.sections import (
     EvaluationSection,
     GateSection,
     PopularSection,
+    ReportSection,
     StoreSection,
     TopNSection,
     TrainSection,
@@ -46,6 +47,7 @@ class Configuration(Section):
     popular: PopularSection = PopularSection()
     train: TrainSection = TrainSection()
     evaluation: EvaluationSection = EvaluationSection()
+    report: ReportSection = ReportSection()
     models: dict[str, dict[str, Any]] = Field({}, description="Settings of models, by name.")
 
     @model_validator(mode="after")
@@ -78,13 +80,14 @@ class Configuration(Section):
     def fingerprint(self) -> str:
         """Return a hash of everything that decides what a night makes.
 
-        [store] is not part of it, nor are the resources: lists do not depend on memory, threads or a cluster.
+        [store] and [report] are not part of it, nor are the resources: lists do not depend on memory, threads
+        or a cluster.
         """
         resources: dict[str, Any] = {
             "engine": {"memory", "threads", "batch", "spark_master", "spark_settings"},
             "top_n": {"memory"},
         }
-        facts = self.model_dump(mode="json", exclude={"store": True, **resources})
+        facts = self.model_dump(mode="json", exclude={"store": True, "report": True, **resources})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def source_fingerprint(self) -> str:

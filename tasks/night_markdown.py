@@ -9,6 +9,7 @@ import jinja2
 
 from tasks import night_summary as summary
 from tasks.redaction import redacted
+from tasks.report_path import report_of
 from tasks.run_record import RunRecord
 from tasks.store import Store
 
@@ -35,6 +36,9 @@ PAGE: Final = """\
 | resumed | {{ moment }} |
 {% endfor %}
 | store | {{ store }} |
+{% if report %}
+| report | {{ report }} |
+{% endif %}
 | compared with | {{ before or "no earlier release" }} |
 
 {% if record.warnings %}
@@ -110,6 +114,7 @@ def night_page(store: Store, record: RunRecord) -> str:
         readers=summary.readers(record),
         store=store.root,
         before=before.release_id if before else None,
+        report=report_of(store, record),
         tables=tables.items(),
         numbers={"this run", "all so far", "rows", "seconds", "peak memory"},
         raw=_Raw,

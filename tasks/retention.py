@@ -13,13 +13,13 @@ from typing import Final
 from tasks.errors import StoreError
 from tasks.files import sync, writing
 from tasks.published import previous, releases
-from tasks.store import Store
+from tasks.store import Store, is_release_id
 
 _TRASH: Final = ".trash-"
 
 
 def retain(store: Store, keep: int) -> list[str]:
-    """Remove the releases beyond the `keep` last published and return their ids.
+    """Remove the releases beyond the `keep` last published, with their reports, and return their ids.
 
     The active release and the one a rollback leads to are always kept. The caller holds the store's lock.
     """
@@ -30,6 +30,10 @@ def retain(store: Store, keep: int) -> list[str]:
     removed = [release for release in last if not release.active and release.release_id not in safe]
     for release in removed:
         discard(release.folder)
+    with writing(store.root):
+        for report in store.reports.glob("*.html"):
+            if is_release_id(report.stem) and not store.release(report.stem).exists():
+                report.unlink()
     return [release.release_id for release in removed]
 
 

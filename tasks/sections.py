@@ -199,3 +199,15 @@ class EvaluationSection(Section):
     holdout_share: float = Field(0.2, gt=0, lt=1, description="Last share of the events, held out.")
     max_users: int = Field(10_000, ge=1, description="Users measured, at most; a seeded sample.")
     ks: tuple[int, ...] = Field((10, 20), min_length=1, description="Lengths of list that are measured.")
+
+
+class ReportSection(Section):
+    """[report]: the page that every run writes about itself."""
+
+    enabled: bool = Field(True, description="Whether a run writes its report, one HTML page.")
+    sample_users: int = Field(
+        3,
+        ge=0,
+        le=50,
+        description="Users whose id, history and list it shows; 0 keeps single users out of it.",
+    )

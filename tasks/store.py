@@ -76,6 +76,11 @@ class Store:
         return self._inside("releases")
 
     @property
+    def reports(self) -> Path:
+        """Reports about releases, each kept as long as its release."""
+        return self._inside("reports")
+
+    @property
     def pointer(self) -> Path:
         """current.json, which names the active release."""
         return self._inside("current.json")
@@ -107,6 +112,14 @@ class Store:
     def tuning(self, study: str) -> Path:
         """Return the folder of one search for settings."""
         return self._inside("tuning", checked_name("study", study))
+
+    def run_report(self, as_of: dt.date | str, run_id: str) -> Path:
+        """Return the page about a run."""
+        return self._inside_run(as_of, run_id, "report.html")
+
+    def report(self, release_id: str) -> Path:
+        """Return the page about a release, which outlives its run."""
+        return self._inside("reports", "{}-{}.html".format(*split_release_id(release_id)))
 
     def release(self, release_id: str) -> Path:
         """Return the folder of one release."""

@@ -58,6 +58,8 @@ fallback_segment = "country"
 models = ["als", "popularity"]
 [evaluation]
 ks = [5]
+[report]
+enabled = false
 [models.als]
 factors = 8
 iterations = 3

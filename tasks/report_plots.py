@@ -1,0 +1,206 @@
+"""The plots of a report: SVG to stand inside a page, whose colours are the page's own variables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+INK: Final = "#000001"  # these stand for variables of the page, which differ by light and dark
+MUTED: Final = "#000002"
+GRID: Final = "#000003"
+PAPER: Final = "#000004"
+STYLES: Final = 8  # of lines: a colour, a dash and a marker each; more models share them
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "p")
+DASHES: Final = ("-", "-", "-", "-", "--", ":", "-.", "--")
+SIZE: Final = (5.4, 3.5)  # inches: 389 x 252 units of the drawing
+SETTINGS: Final[dict[Any, Any]] = {
+    "svg.fonttype": "none",  # text stays text: in the page's font, to be searched and read aloud
+    "font.family": "sans-serif",
+    "font.size": 10.5,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+}
+_XML: Final = re.compile(
+    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|\s+xmlns(?::\w+)?=\"[^\"]*\"|<!--.*?-->", re.DOTALL
+)
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One model's figures: `x` any length, `y` as long; `low` and `high` the ends of the intervals, or none.
+
+    `style` is 0 for the served model and up to STYLES - 1 for others.
+    """
+
+    name: str
+    style: int
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float | None] = ()
+    high: Sequence[float | None] = ()
+
+
+def colour(style: int) -> str:
+    """Return the colour that stands for the page's variable of a style."""
+    return f"#00001{style}"
+
+
+def swatch(style: int) -> str:
+    """Return the SVG of a piece of a model's line, for the legend: it is drawn as the lines are."""
+    dash = {"-": "", "--": "6 3", ":": "2 3", "-.": "7 3 2 3"}[DASHES[style]]
+    shape = {
+        "o": '<circle cx="20" cy="7" r="4"/>',
+        "s": '<path d="M16 3h8v8h-8z"/>',
+        "^": '<path d="M20 2l5 9h-10z"/>',
+        "D": '<path d="M20 2l5 5-5 5-5-5z"/>',
+        "v": '<path d="M20 12l5-9h-10z"/>',
+        "P": '<path d="M18.5 2h3v3.500h3.500v3h-3.500v3.500h-3v-3.500h-3.500v-3h3.500z"/>',
+        "X": '<path d="M16 2.500l4 3 4-3 1 1.500-3 3 3 3-1 1.500-4-3-4 3-1-1.500 3-3-3-3z"/>',
+        "p": '<path d="M20 2l5 3.700-2 5.800h-6l-2-5.800z"/>',
+    }[MARKERS[style]]
+    tone = f"var(--model-{style})"
+    return (
+        f'<svg viewBox="0 0 40 14" aria-hidden="true" style="fill: {tone}; stroke: {tone}"><path d="M0 7h40" '
+        f'stroke-width="2" stroke-dasharray="{dash}"/><g stroke="none">{shape}</g></svg>'
+    )
+
+
+def plot(name: str, draw: Callable[[Any], None], size: tuple[float, float] = SIZE) -> str:
+    """Return what `draw` puts on an axis as an SVG element, the same bytes for the same figures.
+
+    `name` (letters) begins every id in it, so that several can stand in one page.
+    """
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context({**SETTINGS, "svg.hashsalt": name}):
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure.subplots())
+        text = StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return _inlined(name, text.getvalue())
+
+
+def lines(axis: Any, drawn: Sequence[Line], x_label: str, y_label: str) -> None:
+    """Draw a line a model, with its intervals as a band, or as a bar where there is one point."""
+    for line in reversed(drawn):
+        look: dict[str, Any] = {
+            "color": colour(line.style),
+            "marker": MARKERS[line.style],
+            "zorder": 10 - line.style,
+        }
+        axis.plot(line.x, line.y, linestyle=DASHES[line.style], **look)
+        if line.low and None not in (*line.low, *line.high):
+            band = {"color": colour(line.style), "zorder": 2, "linewidth": 0}
+            if len(line.x) > 1:
+                axis.fill_between(line.x, line.low, line.high, alpha=0.13, **band)
+            else:
+                axis.vlines(line.x, line.low, line.high, color=colour(line.style), linewidth=1.2)
+    axis.set(xlabel=x_label, ylabel=y_label)
+    axis.set_ylim(bottom=min([0.0, *(value for line in drawn for value in line.y)]))
+
+
+def by_k(axis: Any, drawn: Sequence[Line], label: str) -> None:
+    """Draw a metric by the length of the list, which is evenly spaced: k doubles more often than it grows."""
+    ks = sorted({int(k) for line in drawn for k in line.x})
+    places = {k: place for place, k in enumerate(ks)}
+    moved = [Line(o.name, o.style, [places[int(k)] for k in o.x], o.y, o.low, o.high) for o in drawn]
+    lines(axis, moved, "k, items of the list that are judged", label)
+    axis.set_xticks(range(len(ks)), [str(k) for k in ks])
+    axis.set_xlim(-0.4, len(ks) - 0.6)
+    axis.grid(visible=False, axis="x")
+
+
+def nights(axis: Any, drawn: Sequence[Line], dates: Sequence[str], label: str) -> None:
+    """Draw a metric by night; `x` of the lines are places in `dates`, of which some are written out."""
+    lines(axis, drawn, "night", label)
+    step = -(-len(dates) // 6)
+    shown = range((len(dates) - 1) % step, len(dates), step)  # the last always
+    axis.set_xticks(list(shown), [dates[at] for at in shown])
+    axis.set_xlim(-0.4, len(dates) - 0.6)
+    axis.grid(visible=False, axis="x")
+
+
+def trade_off(axis: Any, drawn: Sequence[Line], x_label: str, y_label: str) -> None:
+    """Draw a point a model with its interval; `x` and `y` of a line are one figure each."""
+    for line in drawn:
+        look: dict[str, Any] = {"color": colour(line.style), "marker": MARKERS[line.style], "markersize": 8}
+        if line.low and None not in (*line.low, *line.high):
+            ends = [[line.y[0] - line.low[0]], [line.high[0] - line.y[0]]]  # type: ignore[operator]
+            axis.errorbar(line.x, line.y, ends, fmt="none", ecolor=colour(line.style), elinewidth=1.2)
+        axis.plot(line.x, line.y, linestyle="none", **look)
+    axis.set(xlabel=x_label, ylabel=y_label)
+    axis.set_xlim(-0.03, 1.03)
+    axis.set_ylim(bottom=0, top=1.12 * axis.get_ylim()[1])
+    axis.xaxis.set_major_formatter(_percent)
+
+
+def concentration(axis: Any, curves: Mapping[str, Floats]) -> None:
+    """Draw which share falls to the most frequent items; a curve is the shares' cumulated sum, by item."""
+    styles = (("-", MUTED), ("-", colour(0)))
+    for (name, curve), (dash, tone) in zip(curves.items(), styles, strict=False):
+        at = np.unique(np.geomspace(1, len(curve), 160).astype(int))  # few points, whatever the catalogue
+        axis.plot(at, curve[at - 1], dash, color=tone, label=name)
+    axis.set_xscale("log")
+    axis.set(xlabel="the most frequent so many items", ylabel="share of all")
+    axis.set_ylim(0, 1.03)
+    axis.yaxis.set_major_formatter(_percent)
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axis.xaxis.set_minor_formatter("")
+    axis.legend(frameon=False, loc="lower right", labelcolor=INK)
+
+
+def kept_items(axis: Any, shares: Sequence[float]) -> None:
+    """Draw the share of users by the number of items they keep: `shares[j]` keep j."""
+    places = np.arange(len(shares))
+    bars = axis.bar(places, shares, width=0.72, color=colour(0), linewidth=0)
+    for bar, share in zip(bars, shares, strict=True):
+        text = f"{share:.0%}" if share >= 0.005 else "<1%" if share else "0"
+        axis.annotate(text, (bar.get_x() + bar.get_width() / 2, bar.get_height()), (0, 3), ha="center",
+                      textcoords="offset points", fontsize=9, color=INK if share else MUTED)  # fmt: skip
+    axis.set(xlabel=f"items kept of the first {len(shares) - 1}, in any place", ylabel="users")
+    axis.set_xticks(places)
+    axis.set_ylim(0, 1.14 * max(shares))
+    axis.yaxis.set_major_formatter(_percent)
+    axis.grid(visible=False, axis="x")
+
+
+def _percent(value: float, _: Any = None) -> str:
+    return f"{value:.0%}"
+
+
+def _inlined(name: str, svg: str) -> str:
+    """Return the SVG without what a page does not need, its ids made its own, its colours variables."""
+    text = _XML.sub("", svg).replace("xlink:href", "href").strip()
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"(url\(#|href=\"#)", rf"\1{name}-", text)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text))
+    for tone, variable in ((INK, "ink"), (MUTED, "muted"), (GRID, "grid"), (PAPER, "paper")):
+        text = text.replace(tone, f"var(--{variable})")
+    for style in range(STYLES):
+        text = text.replace(colour(style), f"var(--model-{style})")
+    return text
