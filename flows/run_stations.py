@@ -21,21 +21,21 @@ from flows.define_stations import (
     similar_station,
     validation_station,
 )
+from flows.end_night import failed, let_go, report_night
 from flows.release_night import release_station
-from flows.report_night import report_night
 from flows.resume_run import Resume, begin_night
 from flows.retry_station import directly, tried
 from flows.train_stations import measure_station, train_station
 from tasks.configuration import Configuration
 from tasks.engines import open_engine, sweep_scratch
-from tasks.errors import OF_ONE_MODEL, StoreError, StoreLockedError, TrainingError
+from tasks.errors import OF_ONE_MODEL, TrainingError
 from tasks.files import writing
 from tasks.ingest_ledger import now
 from tasks.interactions import Ingest, ingest
 from tasks.log_lines import named
 from tasks.progress import Report, silent
 from tasks.prometheus_file import write_metrics
-from tasks.run_record import RunRecord, Station, bury, measured, new_run, prune
+from tasks.run_record import RunRecord, Station, bury, measured, new_run
 from tasks.store import LOCK_WAIT, Store
 from tasks.training import Trainer, train_in_child
 
@@ -183,34 +183,13 @@ def _started(
                 night.record.finished_at = now().isoformat()
                 night.record.save(store)
             except BaseException as error:
-                _failed(night, error)
-                if isinstance(error, Exception):  # one who interrupts does not wait for it
-                    report_night(night)
+                failed(night, error)
                 raise
             else:
                 report_night(night)
             finally:
-                _let_go(night)
+                let_go(night)
                 write_metrics(store)
-
-
-def _let_go(night: Night) -> None:
-    """Remove old runs, unless another writes now: the next run does it then."""
-    try:
-        with night.store.lock(f"run for {night.as_of}: removing old runs"):
-            prune(night.store, night.configuration.store.keep_runs, night.as_of)
-    except StoreLockedError as busy:
-        LOG.info("old runs stay until the next one: %s", busy)
-
-
-def _failed(night: Night, error: BaseException) -> None:
-    """Record how a night failed; where even that cannot be written, the error itself still goes on."""
-    night.record.state, night.record.message = "failed", str(error) or type(error).__name__
-    night.record.finished_at = now().isoformat()
-    try:
-        night.record.save(night.store)
-    except StoreError as second:
-        LOG.warning("the record of the run still says `running`: %s", second)
 
 
 def _run(night: Night, step: Step, name: str, station: Callable[[], Result]) -> None:
