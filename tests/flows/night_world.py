@@ -18,6 +18,12 @@ from tasks.store import Store, read_json
 FIRST = date(2026, 3, 2)
 SECOND = FIRST + timedelta(days=1)
 THIRD = FIRST + timedelta(days=2)
+QUICK: dict[str, Any] = {
+    "train__models": ["popularity"],
+    "train__serve": "popularity",
+    "evaluation__enabled": False,
+}
+"""For tests to which it is all one what is trained: each training is a process, of half a second or more."""
 TABLES = ("recommendations", "similar_items", "popular_items", "model_metrics", "validation_results")
 
 TEXT = """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from night_world import FIRST, SECOND, Night, shop, write_logs
+from night_world import FIRST, QUICK, SECOND, Night, shop, write_logs
 
 import flows.run_date
 from flows.backfill_dates import Outcome, run_backfill
@@ -22,10 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def quick(night: Night) -> Configuration:
-    """Return a configuration of nights that train ALS alone, and measure nothing."""
-    return night.configured(
-        engine__threads=2, train__models=["als"], train__serve="als", evaluation__enabled=False
-    )
+    """Return a configuration of nights that train little, and measure nothing."""
+    return night.configured(engine__threads=2, **QUICK)
 
 
 def repeated(night: Night, last: date) -> list[list[Outcome]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from night_world import FIRST, SECOND, TABLES, THIRD, Night, shop, write_logs
+from night_world import FIRST, QUICK, SECOND, TABLES, THIRD, Night, shop, write_logs
 
 from flows.retry_station import directly
 from flows.run_stations import evaluate_only, ingest_only, run_night
@@ -35,6 +35,7 @@ STATIONS = [
     "similar_items",
     "release",
 ]
+FEW: dict[str, Any] = {"train__models": ["popularity"], "train__serve": "popularity"}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +154,7 @@ def test_one_run_from_nothing_gives_the_same_lists_as_night_after_night(
 
 
 def test_a_backfill_publishes_and_leaves_readers_where_they_are(night: Night) -> None:
-    run_night(night.configured(), THIRD)
+    run_night(night.configured(**QUICK), THIRD)
     pointed = night.pointed()
     late = run_night(night.configured(), FIRST)
     assert night.pointed() == pointed
@@ -189,7 +190,7 @@ def test_a_station_that_raises_leaves_yesterday_and_says_why(night: Night, stati
     assert (record.state, record.message, record.release_id) == ("failed", "a defect", None)
     assert [done.name for done in record.stations] == STATIONS[: STATIONS.index(station)]
     assert night.scratch() == []
-    assert run_night(night.configured(), THIRD).release_id == night.pointed()
+    assert run_night(night.configured(**QUICK), THIRD).release_id == night.pointed()
 
 
 def test_a_library_cannot_end_the_night_in_silence(night: Night) -> None:
@@ -229,14 +230,14 @@ def test_a_night_waits_for_another_writer_and_says_for_whom(night: Night) -> Non
             told.append(doing)
             held.close()
 
-    assert run_night(night.configured(), THIRD, report=report).state == "published"
+    assert run_night(night.configured(**QUICK), THIRD, report=report).state == "published"
     assert len(told) == 1
     assert f"pid {os.getpid()} on " in told[0]
     assert "(taking in a long log)" in told[0]
 
 
 def test_a_night_does_not_see_what_another_takes_in_meanwhile(night: Night, tmp_path: Path) -> None:
-    alone, ran = night.copy(tmp_path / "alone"), run_night(night.configured(), SECOND)
+    alone, ran = night.copy(tmp_path / "alone"), run_night(night.configured(**QUICK), SECOND)
     wanted = night.hashes(str(ran.release_id))
 
     def meanwhile(name: str, station: Any) -> Any:
@@ -244,7 +245,7 @@ def test_a_night_does_not_see_what_another_takes_in_meanwhile(night: Night, tmp_
             assert ingest_only(alone.configured(), THIRD + timedelta(days=1)).taken == 2
         return station()
 
-    record = run_night(alone.configured(), SECOND, step=meanwhile)
+    record = run_night(alone.configured(**QUICK), SECOND, step=meanwhile)
     assert alone.hashes(str(record.release_id)) == wanted
 
 
@@ -261,17 +262,17 @@ def test_what_others_at_work_hold_is_neither_buried_nor_removed(night: Night) ->
     scratch = night.store.run(FIRST, alive.run_id) / ".engine-0badcafe"
     scratch.mkdir()
     with night.store.date_lock(FIRST, "run for the first"):
-        evaluate_only(night.configured(store__keep_runs=1), THIRD)
+        evaluate_only(night.configured(store__keep_runs=1, **FEW), THIRD)
         assert scratch.is_dir()
         assert alive.run_id in {one.run_id for one in night.records() if one.state == "running"}
-    evaluate_only(night.configured(store__keep_runs=1), THIRD)
+    evaluate_only(night.configured(store__keep_runs=1, **FEW), THIRD)
     assert not scratch.exists()
 
 
 def test_readers_can_go_back_a_night_and_the_next_night_goes_on(night: Night) -> None:
     yesterday = next(name for name in night.published() if name.startswith(str(FIRST)))
     assert rollback(night.store).release_id == night.pointed() == yesterday
-    assert run_night(night.configured(), THIRD).release_id == night.pointed()
+    assert run_night(night.configured(**QUICK), THIRD).release_id == night.pointed()
     assert rollback(night.store).release_id == yesterday
 
 
@@ -289,7 +290,7 @@ def test_the_last_runs_are_kept_whatever_became_of_them(night: Night) -> None:
     dead = new_run(night.store, FIRST)  # a process that died left it running, and its engine's scratch
     left = night.store.runs / ".engine-0badcafe"
     (left / "spill").mkdir(parents=True)
-    evaluate_only(night.configured(store__keep_runs=3), SECOND)
+    evaluate_only(night.configured(store__keep_runs=3, **FEW), SECOND)
     states = {record.run_id: record.state for record in night.records()}
     assert len(states) == 3
     assert states[dead.run_id] == "interrupted"
@@ -306,7 +307,7 @@ def test_a_damaged_record_of_an_old_run_stops_nothing(night: Night) -> None:
     old.mkdir()
     (old / "run.json").write_text("{")
     ingest_only(night.configured(), THIRD)
-    evaluate_only(night.configured(store__keep_runs=1), THIRD)
+    evaluate_only(night.configured(store__keep_runs=1, **FEW), THIRD)
     assert not old.exists()
 
 
