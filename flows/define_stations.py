@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from tasks.champion import Measured
 from tasks.configuration import Configuration
 from tasks.dataset import build_dataset, id_types, make_events
 from tasks.dataset_files import read
@@ -19,9 +20,11 @@ from tasks.interactions import ingest
 from tasks.popular_items import popular_items
 from tasks.progress import Report, silent
 from tasks.run_record import RunRecord
+from tasks.serving import BEST, Serving, served_models
 from tasks.store import LOCK_WAIT, Store, release_id_of
 from tasks.table_writer import TableWriter
 from tasks.training import Trainer, train_in_child
+from tasks.training_request import FOLDERS
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,21 @@ class Night:
     def model(self, name: str) -> Path:
         """Return the folder of a model trained on everything."""
         return self.store.model(self.as_of, self.record.run_id, name)
+
+    @property
+    def serving(self) -> Serving:
+        """Who is served by which model; with `best` only once that is chosen."""
+        best = self.configuration.train.serve == BEST
+        chosen = self.record.station("served_model").facts["model"] if best else None
+        return served_models(self.configuration, chosen)
+
+    @property
+    def measured(self) -> Measured | None:
+        """What was measured without the last events, None where nothing was."""
+        if not self.record.finished("holdout"):
+            return None
+        cut = int(self.record.station("holdout").facts["cut"])
+        return Measured(self.past, self.folder / FOLDERS["past"][1], cut)
 
     def ledger(self) -> Ledger:
         """Return the ingests that count tonight: what is committed later by another run is not among them."""
@@ -180,8 +198,11 @@ def recommendations_station(night: Night) -> Result:
     """Write N recommendations for every user."""
     from tasks.recommendations import recommendations
 
-    serve = night.model(night.configuration.train.serve)
-    filled = recommendations(night.configuration, night.dataset, serve, night.staging, night.report)
+    serving = night.serving
+    artefacts = {name: night.model(name) for name in serving.names}
+    filled = recommendations(
+        night.configuration, night.dataset, artefacts, night.staging, night.report, serving
+    )
     return Result(filled.rows, {"users": filled.users, "by_source": filled.by_source})
 
 
@@ -189,5 +210,5 @@ def similar_station(night: Night) -> Result:
     """Write similar items for every item."""
     from tasks.similar_items import similar_items
 
-    serve = night.model(night.configuration.train.serve)
+    serve = night.model(night.serving.default)
     return Result(similar_items(night.configuration, night.dataset, serve, night.staging, night.report), {})

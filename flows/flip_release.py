@@ -14,24 +14,35 @@ from prefect.logging import get_run_logger
 from prefect.states import Failed
 from pydantic import Field
 
+from flows.force_release import publish_refused
 from flows.point_readers import point_readers
 from flows.read_parameters import Reason
+from tasks.configuration import load
 from tasks.errors import EXPECTED
+from tasks.night_markdown import markdown
+from tasks.night_summary import readers
 from tasks.store import Store
 from tasks.store_path import store_path
 
 
 @flow(name="publish", flow_run_name="publish {release_id}", persist_result=False)
 def publish(
-    *, release_id: Annotated[str, Field(min_length=1)], reason: Reason, config: str = "nightshelf.toml"
+    *,
+    release_id: Annotated[str, Field(min_length=1)],
+    reason: Reason,
+    force: bool = False,
+    config: str = "nightshelf.toml",
 ) -> Any:
-    """Make an existing release the current one, after its files were checked; nothing is made or deleted.
+    """Make an existing release the current one, after its files were checked; or one that was refused.
 
     Args:
         release_id: The release, such as 2026-11-20-20261121T023000Z; `nightshelf releases` lists them.
         reason: Why; kept with the run and its artifact.
+        force: Publish a night that its quality gate refused; its manifest says who did, when and why.
         config: Path of the configuration file, which names the store.
     """
+    if force:
+        return _force(config, release_id.strip(), reason)
     return _flip(config, release_id.strip(), "publish", reason)
 
 
@@ -45,6 +56,26 @@ def rollback(*, reason: Reason, release_id: str = "", config: str = "nightshelf.
         config: Path of the configuration file, which names the store.
     """
     return _flip(config, release_id.strip() or None, "rollback", reason)
+
+
+def _force(config: str, release_id: str, reason: str) -> Any:
+    """Publish a refused night; return its id and the override, or the state Failed with what is wrong."""
+    try:
+        record = publish_refused(load(Path(config)), release_id, reason)
+    except EXPECTED as error:
+        return Failed(message=str(error))
+    facts = record.override
+    get_run_logger().warning("%s published by force: %s", record.release_id, facts["reason"])
+    lines = [
+        f"`{record.release_id}` was published although its quality gate had refused it.",
+        f"**Reason:** {markdown(facts['reason'])}",
+        f"**Overridden:** {', '.join(map(markdown, facts['checks']))}",
+        readers(record),
+    ]
+    create_markdown_artifact(
+        "\n\n".join(lines), key="current-release", description="Which release is current"
+    )
+    return {"to": record.release_id, "override": facts}
 
 
 def _flip(config: str, to: str | None, purpose: str, reason: str) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption, StoreOption, find_store
+
+if TYPE_CHECKING:
+    from tasks.store import Store
 
 STALE_CODE = 3  # of `status`: readers have nothing fresh
 COLUMNS = ("release_id", "as_of", "published_at", "rows", "size", "active", "problem")
@@ -77,11 +81,68 @@ def rollback(
             out.print_line(f"to undo: nightshelf rollback --to {before}")
 
 
+def publish(
+    *,
+    release: Annotated[str, typer.Argument(help="The id of a release, or of a night that was refused.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish a night that its quality gate refused.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the manifest.")] = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    store: StoreOption = None,
+) -> None:
+    """Lead readers to a release; with --force to a night that was refused, which needs a --reason."""
+    with out.user_errors():
+        where = find_store(config, store)
+        if force and not where.release(release).is_dir():
+            facts = _forced(config, store, release, reason)
+        else:
+            facts = _pointed(where, release)
+        if as_json:
+            out.print_json(facts)
+        elif facts["active"]:
+            out.print_line(f"readers moved from {facts['from']} to {facts['to']}")
+        else:
+            out.print_line(f"{facts['to']} is published, not active: readers stay with a later date")
+
+
+def _forced(config: Path, store: Path | None, release: str, reason: str) -> dict[str, Any]:
+    """Publish a refused night; return what became of it."""
+    from flows.force_release import publish_refused
+    from tasks.configuration import load
+    from tasks.published import read_pointer
+
+    configuration = load(config, {"store.path": str(store.absolute())} if store else None)
+    before = read_pointer(find_store(config, store))
+    record = publish_refused(configuration, release, reason)
+    return {
+        "from": before.release_id if before else None,
+        "to": record.release_id,
+        "active": record.station("release").facts["active"],
+        "override": record.override,
+    }
+
+
+def _pointed(store: Store, release: str) -> dict[str, Any]:
+    """Lead readers to a release that exists; a refused night is not one."""
+    from flows.force_release import refused_run
+    from flows.point_readers import point_readers
+    from tasks.errors import UserError
+
+    if not store.release(release).is_dir():
+        refused_run(store, release)
+        raise UserError(f'{release} was refused by its quality gate: --force --reason "..." publishes it')
+    before, after = point_readers(store, release, "publish")
+    return {"from": before, "to": after.release_id, "active": True, "override": {}}
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
     app.command("status")(status)
     app.command("releases")(releases)
     app.command("rollback")(rollback)
+    app.command("publish")(publish)
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:

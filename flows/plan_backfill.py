@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from tasks.configuration import Configuration, bytes_of, load
+from tasks.configuration import Configuration, bytes_of, load, only_models
 from tasks.engines import threads_of
 from tasks.errors import StoreError, UserError
 from tasks.published import releases
@@ -38,8 +38,7 @@ def configured(config: Path, models: Sequence[str] | None = None) -> Configurati
     configuration = load(config)
     if not models:
         return configuration
-    serve = configuration.train.serve if configuration.train.serve in models else models[0]
-    return load(config, {"train.models": list(dict.fromkeys(models)), "train.serve": serve})
+    return load(config, only_models(models, configuration.train.serve))
 
 
 def plan(

@@ -40,6 +40,13 @@ def print_run(record: RunRecord) -> None:
     total = Counts.model_validate(facts["total"])
     _print_counts(total, "All rows taken in so far", facts["exclude_rules"])
     print_metrics(record)
+    if record.quality:
+        names = ("check", "observed", "bound", "passed")
+        rows = [
+            tuple({True: "yes", False: "NO"}.get(row[name], row[name]) for name in names)
+            for row in record.quality
+        ]
+        out.print_table(names, rows, "Quality, beside the release before")
     for warning in record.warnings:
         out.print_line(f"warning: {warning}", style="yellow")
     if record.release_id:

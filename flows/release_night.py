@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from flows.define_stations import Night, Result
+from tasks.champion import forget_champions, keep_champion
 from tasks.dataset import blocked, id_types
 from tasks.dataset_files import read
 from tasks.engines import threads_of
@@ -29,12 +30,20 @@ def release_station(night: Night) -> Result:
         if audited is None:
             published = release.finish(night.store, release_id)
         else:
+            keep_for_comparison(night)
             published = release.publish(night.store, staged, audited)
         night.record.release_id = published.release_id
         removed = release.retain(night.store, settings.store.keep_releases)
+        forget_champions(night.store)
         release.clean(night.store, keep_runs=[night.record.run_id])
     checks = None if audited is None else audited.checks
     return Result(None, {"active": published.active, "checks": checks, "removed": removed})
+
+
+def keep_for_comparison(night: Night) -> None:
+    """Keep the models as they were measured, so that the next night can be compared with them."""
+    if night.measured is not None:
+        keep_champion(night.store, night.release_id, night.configuration, night.measured, night.serving)
 
 
 def audited_release(night: Night) -> tuple[Staging, Audit]:
@@ -104,4 +113,7 @@ def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any
         "stations": [station.model_dump(exclude={"facts"}) for station in record.stations],
         "engine": night.configuration.engine.name,
         "dataset": record.station("dataset").facts,
+        "served": night.serving.facts(),
+        "quality": record.quality,
+        "override": record.override,
     }

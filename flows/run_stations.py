@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date
 from functools import partial
 from typing import Protocol, TypeVar
@@ -21,7 +20,8 @@ from flows.define_stations import (
     similar_station,
     validation_station,
 )
-from flows.end_night import failed, let_go, report_night
+from flows.judge_night import quality_station, served_model_station
+from flows.open_night import started, writable
 from flows.release_night import release_station
 from flows.resume_run import Resume, begin_night
 from flows.retry_station import directly, tried
@@ -30,18 +30,16 @@ from tasks.configuration import Configuration
 from tasks.engines import open_engine, sweep_scratch
 from tasks.errors import OF_ONE_MODEL, TrainingError
 from tasks.files import writing
-from tasks.ingest_ledger import now
 from tasks.interactions import Ingest, ingest
 from tasks.log_lines import named
 from tasks.progress import Report, silent
-from tasks.prometheus_file import write_metrics
 from tasks.run_record import RunRecord, Station, bury, measured, new_run
+from tasks.serving import BEST
 from tasks.store import LOCK_WAIT, Store
-from tasks.training import Trainer, train_in_child
+from tasks.training import Trainer
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
-FREE_BYTES = 512 * 2**20  # below this a run is not even started
 # The machine's fault, not the program's:
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
@@ -78,13 +76,17 @@ def run_night(
     """
     again = {"replace_changed": replace_changed, "rebuild": rebuild}
     begin = partial(begin_night, configuration, as_of, resume, again)
-    with _started(configuration, as_of, report, begin, trainer) as night:
+    with started(configuration, as_of, report, begin, trainer) as night:
         _measured(night, step)
-        for name in _trained(configuration):
+        if configuration.train.serve == BEST:
+            run_station(night, step, "served_model", partial(served_model_station, night))
+        for name in _trained(night):
             _run_alone(night, step, "train", name, partial(train_station, night, name))
-        _run(night, step, "recommendations", partial(recommendations_station, night))
-        _run(night, step, "similar_items", partial(similar_station, night))
-        _run(night, step, "release", partial(release_station, night))
+        run_station(night, step, "recommendations", partial(recommendations_station, night))
+        run_station(night, step, "similar_items", partial(similar_station, night))
+        if configuration.quality.enabled:
+            run_station(night, step, "quality", partial(quality_station, night))
+        run_station(night, step, "release", partial(release_station, night))
         night.record.state = "published"
     return night.record
 
@@ -122,7 +124,7 @@ def dataset_only(
 ) -> T:
     """Take in new logs, build the dataset (and its past, where evaluation is on) and do `work` with it."""
     begin = partial(new_run, as_of=as_of, purpose=purpose)
-    with _started(configuration, as_of, report, begin, trainer) as night:
+    with started(configuration, as_of, report, begin, trainer) as night:
         _with_engine(night, directly, configuration.evaluation.enabled)
         done = work(night)
         night.record.state = "measured"
@@ -138,7 +140,7 @@ def ingest_only(
     rebuild: bool = False,
 ) -> Ingest:
     """Take in new logs up to a date; train and publish nothing. Raises what `run_night` raises."""
-    store = _writable(configuration)
+    store = writable(configuration)
     with store.lock(f"ingest up to {as_of}", LOCK_WAIT, report):
         sweep_scratch(store.runs)
         bury(store)
@@ -149,50 +151,7 @@ def ingest_only(
             )
 
 
-def _writable(configuration: Configuration) -> Store:
-    """Return the store, there and writable; StoreError if it is not, or its disk is full."""
-    store = Store(configuration.store.path).create()
-    store.require_free(FREE_BYTES)
-    return store
-
-
-@contextmanager
-def _started(
-    configuration: Configuration,
-    as_of: date,
-    report: Report,
-    begin: Callable[[Store], RunRecord],
-    trainer: Trainer | None = None,
-) -> Iterator[Night]:
-    """Give a night that holds its date's lock; its record says how it ended.
-
-    Nights of other dates may be at work meanwhile: the store's own lock is held only to write what is shared.
-    """
-    if trainer is None and configuration.train.deployment:
-        LOG.info("[train] deployment is for nights run by Prefect: this one trains in its own processes")
-    store = _writable(configuration)
-    with store.date_lock(as_of, f"run for {as_of}"):
-        with store.lock(f"run for {as_of}: beginning", LOCK_WAIT, report):
-            sweep_scratch(store.runs)
-            bury(store, as_of)
-            night = Night(configuration, store, as_of, begin(store), report, trainer or train_in_child)
-            sweep_scratch(night.folder)
-        with named(run_id=night.record.run_id, as_of=str(as_of)):
-            try:
-                yield night
-                night.record.finished_at = now().isoformat()
-                night.record.save(store)
-            except BaseException as error:
-                failed(night, error)
-                raise
-            else:
-                report_night(night)
-            finally:
-                let_go(night)
-                write_metrics(store)
-
-
-def _run(night: Night, step: Step, name: str, station: Callable[[], Result]) -> None:
+def run_station(night: Night, step: Step, name: str, station: Callable[[], Result]) -> None:
     """Run one station and record what it gave and cost; not if it is finished, in a run that goes on."""
     if night.record.finished(name):
         return
@@ -238,17 +197,24 @@ def _run_alone(night: Night, step: Step, doing: str, model: str, station: Callab
     if _failed_alone(night, model):
         return
     try:
-        _run(night, step, name, station)
+        run_station(night, step, name, station)
     except OF_ONE_MODEL as error:
         if settings.on_failure == "stop":
             raise
-        if model == settings.serve:
+        if model in _indispensable(night):
             raise TrainingError(f"the served model {model} failed, nothing is published: {error}") from error
         night.record.warn(f"{name} failed, the night went on without it: {error}")
         LOG.warning("%s", night.record.warnings[-1])
         facts = {"failed": str(error)}
         night.record.stations.append(Station(name=name, seconds=0.0, peak_memory=0, facts=facts))
         night.record.save(night.store)
+
+
+def _indispensable(night: Night) -> tuple[str, ...]:
+    """Return the models without which there is no night; while `best` is not chosen, any may be left out."""
+    if night.configuration.train.serve == BEST and not night.record.finished("served_model"):
+        return tuple(night.configuration.train.serve_by_segment.models.values())
+    return night.serving.names
 
 
 def _failed_alone(night: Night, model: str) -> bool:
@@ -269,16 +235,17 @@ def _measured(night: Night, step: Step) -> None:
 def _with_engine(night: Night, step: Step, enabled: bool) -> None:
     """Run the stations that need the SQL engine."""
     with open_engine(night.configuration, night.folder) as engine:
-        _run(night, step, "interactions", partial(interactions_station, night, engine))
-        _run(night, step, "validation_results", partial(validation_station, night, engine))
-        _run(night, step, "dataset", partial(dataset_station, night, engine))
-        _run(night, step, "popular_items", partial(popular_station, night, engine))
+        run_station(night, step, "interactions", partial(interactions_station, night, engine))
+        run_station(night, step, "validation_results", partial(validation_station, night, engine))
+        run_station(night, step, "dataset", partial(dataset_station, night, engine))
+        run_station(night, step, "popular_items", partial(popular_station, night, engine))
         if enabled:
-            _run(night, step, "holdout", partial(holdout_station, night, engine))
+            run_station(night, step, "holdout", partial(holdout_station, night, engine))
 
 
-def _trained(configuration: Configuration) -> tuple[str, ...]:
+def _trained(night: Night) -> tuple[str, ...]:
     """Return the models that are trained on everything."""
+    configuration = night.configuration
     if configuration.evaluation.enabled and configuration.train.refit == "served":
-        return (configuration.train.serve,)
+        return night.serving.names
     return configuration.train.models

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +23,7 @@ from tasks.sections import (
     EvaluationSection,
     GateSection,
     PopularSection,
+    QualitySection,
     ReportSection,
     StoreSection,
     TopNSection,
@@ -48,6 +50,7 @@ class Configuration(Section):
     train: TrainSection = TrainSection()
     evaluation: EvaluationSection = EvaluationSection()
     report: ReportSection = ReportSection()
+    quality: QualitySection = QualitySection()
     models: dict[str, dict[str, Any]] = Field({}, description="Settings of models, by name.")
 
     @model_validator(mode="after")
@@ -67,6 +70,7 @@ class Configuration(Section):
                 f"popular.fallback_segment: expected an attribute of users, got {fallback!r}; "
                 f"known: {_listed(self.users.attributes)}"
             )
+        self._check_served()
         for kind, catalogue in (("items", self.items), ("users", self.users)):
             if catalogue.path is None:
                 for column in (*catalogue.attributes.values(), *filter(None, [catalogue.title])):
@@ -77,13 +81,27 @@ class Configuration(Section):
                         )
         return self
 
+    def _check_served(self) -> None:
+        by = self.train.serve_by_segment.by
+        wanted = [("quality.segments", name) for name in self.quality.segments]
+        if by != "activity":
+            wanted.append(("train.serve_by_segment.by", by))
+        for key, name in wanted:
+            if name not in self.users.attributes:
+                known = _listed(self.users.attributes)
+                raise ValueError(f"{key}: expected an attribute of users, got {name!r}; known: {known}")
+        if self.train.serve == "best" and not self.evaluation.enabled:
+            raise ValueError('train.serve = "best" needs evaluation.enabled = true, to measure them')
+
     def fingerprint(self) -> str:
         """Return a hash of everything that decides what a night makes.
 
         [store] and [report] are not part of it, nor are the resources: lists do not depend on memory, threads
         or a cluster.
+        Nor are the bounds of [quality], so that a refused night can be resumed with others.
         """
         resources: dict[str, Any] = {
+            "quality": set(QualitySection.model_fields) - {"metric", "k", "min_users"},
             "engine": {"memory", "threads", "batch", "spark_master", "spark_settings"},
             "top_n": {"memory"},
         }
@@ -117,6 +135,15 @@ def load(path: Path, overrides: dict[str, Any] | None = None) -> Configuration:
         section, _, name = key.partition(".")
         content.setdefault(section, {})[name] = value
     return _validated(_anchored(content, path.resolve().parent), path)
+
+
+def only_models(models: Sequence[str], serve: str | None = None) -> dict[str, Any]:
+    """Return the overrides of a configuration that has these models alone; the first serves, or `serve`."""
+    return {
+        "train.models": list(dict.fromkeys(models)),
+        "train.serve": serve if serve in models or serve == "best" else models[0],
+        "train.serve_by_segment": {},
+    }
 
 
 def _validated(content: dict[str, Any], path: Path) -> Configuration:

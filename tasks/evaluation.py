@@ -94,7 +94,7 @@ def to_measure(
     """
     wanted = with_floors(models or configuration.train.models)
     settings = {**configuration.models, **settings_of(wanted, configuration.models, changes or {})}
-    train = configuration.train.model_dump() | {"models": wanted, "serve": wanted[0]}
+    train = configuration.train.model_dump() | {"models": wanted, "serve": wanted[0], "serve_by_segment": {}}
     evaluation = configuration.evaluation.model_dump() | {"enabled": True}
     evaluation |= {"ks": tuple(sorted(set(ks)))} if ks else {}
     return configuration.model_copy(

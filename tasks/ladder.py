@@ -46,7 +46,7 @@ def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArra
     if settings.fallback_segment is not None:
         values = [value for segment, value, _ in ranked if segment == settings.fallback_segment]
         lists += [ranked[settings.fallback_segment, value, settings.fallback_window] for value in values]
-        steps.append(_places(settings.fallback_segment, dataset, values))
+        steps.append(places(settings.fallback_segment, dataset, values))
         names.append(f"popular_{settings.fallback_segment}")
     everybody = {
         "popular_all_time" if window == 0 else f"popular_{window}_days": ranked.get(
@@ -81,7 +81,7 @@ def _ranked(table: pa.Table) -> dict[Key, Ints]:
     return lists
 
 
-def _places(segment: str, dataset: Path, values: list[str]) -> Ints:
+def places(segment: str, dataset: Path, values: list[str]) -> Ints:
     """Return the place of each user's segment value among `values`, -1 for none; the smallest of several."""
     table = read(dataset, "user_attributes")
     table = table.filter(pc.equal(table["name"], segment)).group_by("id").aggregate([("value", "min")])

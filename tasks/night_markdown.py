@@ -19,7 +19,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_\[\]|~@]|:(?=/)|(?<=\bwww)\.|^[#+-]|(?<=^\
 PAGE: Final = """\
 # {{ title }}: {{ record.state }}
 
-{% for line in (record.message or "").splitlines() %}
+{% for line in message %}
 **{{ line }}**
 
 {% endfor %}
@@ -97,6 +97,7 @@ def night_page(store: Store, record: RunRecord) -> str:
     before = summary.release_before(store, record)
     metrics = summary.metric_rows(record, summary.metrics_of(before))
     tables = {
+        "Quality": summary.quality_rows(record),
         "Rows": summary.accounting_rows(record),
         "Main metrics": summary.main_metrics(metrics),
         "Stations": summary.station_rows(record),
@@ -111,6 +112,9 @@ def night_page(store: Store, record: RunRecord) -> str:
     return environment.from_string(PAGE).render(
         title=f"{record.purpose.capitalize()} {record.as_of}",
         record=record,
+        message=record.message.splitlines()[
+            : 1 if tables["Quality"] and not record.finished("release") else None
+        ],
         readers=summary.readers(record),
         store=store.root,
         before=before.release_id if before else None,

@@ -74,6 +74,20 @@ def check_rows(store: Store, record: RunRecord) -> list[Row]:
     return sorted(rows, key=lambda row: row["result"] != "✗ failed")  # stable: else by check and column
 
 
+def quality_rows(record: RunRecord) -> list[Row]:
+    """Return every check of the quality gate, those that failed first; none where it did not come so far."""
+    rows = [
+        {
+            "check": row["check"],
+            "observed": row["observed"],
+            "bound": row["bound"],
+            "result": "✓ passed" if row["passed"] else "✗ failed",
+        }
+        for row in record.quality
+    ]
+    return sorted(rows, key=lambda row: row["result"] != "✗ failed")
+
+
 def data_docs(store: Store, record: RunRecord) -> Path | None:
     """Return the first of the pages about the gate, None where the run did not write them."""
     index = store.data_docs(record.as_of, record.run_id) / "index.html"

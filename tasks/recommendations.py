@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,12 @@ from tasks.dataset_files import read
 from tasks.errors import InputError
 from tasks.ladder import Ladder, make_ladder
 from tasks.progress import Report, silent
+from tasks.served_lists import ServedLists
+from tasks.serving import Serving
 from tasks.table_writer import TableWriter
 from tasks.tables import SEEN_BEFORE
 
 if TYPE_CHECKING:
-    from models.dataset import Histories
     from models.topn import TopN
 
 Ints = npt.NDArray[np.int32]
@@ -48,27 +49,33 @@ class Block:
     reasons: Ints
 
 
-def recommendations(
-    configuration: Configuration, dataset: Path, artefact: Path, staging: Path, report: Report = silent
+def recommendations(  # noqa: PLR0917
+    configuration: Configuration,
+    dataset: Path,
+    artefact: Path | Mapping[str, Path],
+    staging: Path,
+    report: Report = silent,
+    serving: Serving | None = None,
 ) -> Filled:
-    """Write the table recommendations for the model in `artefact` into `staging`.
+    """Write the table recommendations into `staging`, for the model in `artefact`.
+
+    Or for several: then `artefact` has one for each name of `serving`, which says whom each serves.
 
     Raises
     ------
     InputError
         If N is larger than the catalogue, or a list stays short where shortage = "fail".
     """
-    from models.artefact import load
-
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
     require_enough(configuration.top_n.n, allowed)
     users = read(dataset, "users", ["user_id"])["user_id"].combine_chunks()
-    model, ladder = load(artefact), make_ladder(configuration, dataset, allowed)
-    sources = pa.array([model.name, *ladder.names, SEEN_BEFORE])
+    served = ServedLists.of(artefact, serving, dataset, load_histories(dataset))
+    ladder = make_ladder(configuration, dataset, allowed)
+    sources = pa.array([*(model.name for model in served.models), *ladder.names, SEEN_BEFORE])
     counts = np.zeros(len(sources), dtype=np.int64)
     with TableWriter(staging, "recommendations", id_types(configuration)) as writer:
-        for block in _blocks(configuration, dataset, model, ladder, allowed):
+        for block in _blocks(configuration, dataset, served, ladder, allowed):
             for columns in _columns(block, users, items["item_id"], sources):
                 writer.write(columns)
             counts += np.bincount(block.origin.ravel(), minlength=len(sources))
@@ -87,16 +94,18 @@ def require_enough(n: int, allowed: npt.NDArray[np.bool_]) -> None:
 
 
 def _blocks(
-    configuration: Configuration, dataset: Path, model: Any, ladder: Ladder, allowed: npt.NDArray[np.bool_]
+    configuration: Configuration,
+    dataset: Path,
+    served: ServedLists,
+    ladder: Ladder,
+    allowed: npt.NDArray[np.bool_],
 ) -> Iterator[Block]:
     """Yield full lists, block after block, in the order of the users."""
     from models.ladder import fill
 
-    settings, histories = configuration.top_n, load_histories(dataset)
+    settings = configuration.top_n
     exclude = None if settings.repeats else load_seen(dataset)
-    explain = _Explained.of(model, histories)
-    for start, top in model.iter_recommend(
-        histories,
+    for start, top in served.blocks(
         settings.n,
         exclude=exclude,
         allowed=allowed,
@@ -113,28 +122,10 @@ def _blocks(
                 "they have seen nearly everything that may be recommended. Lower top_n.n, or set "
                 'top_n.shortage = "repeat" or top_n.repeats = true'
             )
-        yield Block(start, full, origin, explain.reasons(np.where(origin == 0, full.items, -1), own))
-
-
-@dataclass(frozen=True)
-class _Explained:
-    """Reasons, where a model has vectors of items to compare."""
-
-    histories: Histories
-    vectors: npt.NDArray[np.float32] | None
-
-    @classmethod
-    def of(cls, model: Any, histories: Histories) -> _Explained:
-        from models.base import Factorised
-
-        return cls(histories, model.item_vectors() if isinstance(model, Factorised) else None)
-
-    def reasons(self, items: Ints, users: slice) -> Ints:
-        from models.reasons import reasons
-
-        if self.vectors is None:
-            return np.full(items.shape, -1, dtype=np.int32)
-        return reasons(items.astype(np.int32), self.histories.matrix[users], self.vectors)
+        reasons = served.reasons(np.where(origin == 0, full.items, -1), own)
+        last = len(served.models) - 1  # the models' names come before the ladder's
+        source = np.where(origin == 0, served.which[own, None], origin + last).astype(np.int8)
+        yield Block(start, full, source, reasons)
 
 
 def _columns(

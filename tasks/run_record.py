@@ -41,7 +41,8 @@ class RunRecord(BaseModel):
 
     `purpose` is night, evaluation or tuning. `configuration` is the configuration's fingerprint, empty in
     records that are older than it; so is `finished_at`, and in those of a run that goes on or was killed.
-    `ingests_before` counts the ingests that were committed when the run began.
+    `ingests_before` counts the ingests that were committed when the run began. `quality` are the rows of
+    tasks.quality.rows_of; `override` says who published the run although they failed, when and why.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -61,6 +62,8 @@ class RunRecord(BaseModel):
     rebuild: bool = False
     ingests_before: int | None = None
     resumed_at: list[str] = []
+    quality: list[dict[str, Any]] = []
+    override: dict[str, Any] = {}
 
     def finished(self, name: str) -> bool:
         """Tell whether a station is finished."""

@@ -150,13 +150,34 @@ class PopularSection(Section):
         return self
 
 
+class ServeBySegmentSection(Section):
+    """[train.serve_by_segment]: users who are served by another model than [train] serve."""
+
+    by: str = Field("activity", description="An attribute of users, or activity: new, light or heavy.")
+    models: dict[str, str] = Field(
+        {}, description='The model of a value, such as new = "popularity"; serve is for all others.'
+    )
+
+    @model_validator(mode="after")
+    def _known(self) -> ServeBySegmentSection:
+        strange = sorted(set(self.models) - {"new", "light", "heavy"})
+        if self.by == "activity" and strange:
+            raise ValueError(f"models: expected new, light or heavy by activity, got {strange[0]!r}")
+        return self
+
+
 class TrainSection(Section):
     """[train]: which models, which one serves, and where they run."""
 
     models: tuple[str, ...] = Field(
         ("als", "mult_vae", "item_knn", "popularity"), min_length=1, description="The models of a night."
     )
-    serve: str = Field("als", description="The model whose lists are published.")
+    serve: str = Field(
+        "als",
+        description="The model whose lists are published; best: that of the night before, unless another is "
+        "significantly better by [quality] metric.",
+    )
+    serve_by_segment: ServeBySegmentSection = ServeBySegmentSection()
     refit: Literal["served", "all"] = Field(
         "served", description="Models trained on everything, after all were measured without the last events."
     )
@@ -183,12 +204,15 @@ class TrainSection(Section):
 
     @model_validator(mode="after")
     def _known(self) -> TrainSection:
-        for name in (*self.models, self.serve):
+        own = () if self.serve == "best" else (self.serve,)
+        for name in (*self.models, *own, *self.serve_by_segment.models.values()):
             if name not in registry.known():
                 known = ", ".join(registry.known())
                 raise ValueError(f"unknown model {name!r}; known: {known}")
-        if self.serve not in self.models:
-            raise ValueError(f"serve: expected one of models {self.models}, got {self.serve!r}")
+        for where, names in (("serve", own), ("serve_by_segment", self.serve_by_segment.models.values())):
+            for name in names:
+                if name not in self.models:
+                    raise ValueError(f"{where}: expected one of models {self.models}, got {name!r}")
         return self
 
 
@@ -210,4 +234,42 @@ class ReportSection(Section):
         ge=0,
         le=50,
         description="Users whose id, history and list it shows; 0 keeps single users out of it.",
+    )
+
+
+class QualitySection(Section):
+    """[quality]: what a night's lists must be, beside last night's, before readers get them."""
+
+    enabled: bool = Field(True, description="Whether a night that is worse than the last is kept back.")
+    metric: Literal["ndcg", "recall", "recall_min", "precision", "hit_rate", "mrr", "map"] = Field(
+        "ndcg", description="The metric by which models are compared on the holdout."
+    )
+    k: int = Field(10, ge=1, description="Length of list that is compared; top_n.n where that is shorter.")
+    min_users: int = Field(
+        30, ge=2, description="Fewest users of a comparison; with fewer it is not judged and passes."
+    )
+    max_loss: float = Field(
+        0.1, ge=0, le=1, description="Refused: accuracy that is surely lower by more than this share."
+    )
+    min_coverage: float = Field(0, ge=0, le=1, description="Least share of the catalogue in the lists.")
+    max_gini: float = Field(1, ge=0, le=1, description="Most uneven showing of items: 0 alike, 1 one item.")
+    max_head_share: float = Field(
+        1, ge=0, le=1, description="Largest share of places taken by the most popular fifth of the items."
+    )
+    min_novelty: float = Field(0, ge=0, description="Least mean self-information of what is listed, bits.")
+    min_coverage_ratio: float = Field(0.5, ge=0, description="Least coverage over that of the last release.")
+    min_evenness_ratio: float = Field(0.5, ge=0, description="Least 1 - Gini over that of the last release.")
+    max_head_share_rise: float = Field(0.2, ge=0, description="Largest rise of the head's share.")
+    min_novelty_ratio: float = Field(0.8, ge=0, description="Least novelty over that of the last release.")
+    rbo_p: float = Field(0.9, gt=0, lt=1, description="Persistence p of rank-biased overlap.")
+    min_rbo: float = Field(
+        0.1, ge=0, le=1, description="Least mean overlap with the last release, for each segment of users."
+    )
+    segments: tuple[str, ...] = Field(
+        (), description="Attributes of users whose overlap is judged by value, beside new, light and heavy."
+    )
+    mostly: float = Field(0.8, ge=0, le=1, description="A list with a larger share of new items is counted.")
+    max_mostly_changed: float = Field(0.8, ge=0, le=1, description="Largest share of users with such a list.")
+    max_entirely_changed: float = Field(
+        0.5, ge=0, le=1, description="Largest share of users whose lists have no item in common."
     )

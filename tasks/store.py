@@ -81,6 +81,11 @@ class Store:
         return self._inside("reports")
 
     @property
+    def champions(self) -> Path:
+        """What of each release the next night is compared with."""
+        return self._inside("champions")
+
+    @property
     def pointer(self) -> Path:
         """current.json, which names the active release."""
         return self._inside("current.json")

@@ -33,6 +33,7 @@ STATIONS = [
     "train als",
     "recommendations",
     "similar_items",
+    "quality",
     "release",
 ]
 FEW: dict[str, Any] = {"train__models": ["popularity"], "train__serve": "popularity"}

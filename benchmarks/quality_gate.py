@@ -1,0 +1,271 @@
+"""The quality gate against faults and against luck: ``python -m benchmarks.quality_gate --config FILE ...``.
+
+Runs the night of ``--before`` and that of ``--as-of``, then makes the latter again: with ``--seeds`` other
+seeds, honestly, and with the faults that the gate is for. Prints what was refused by which checks, and the
+range of every judged figure over the honest re-runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.define_stations import Night
+from flows.release_night import expected
+from flows.run_stations import run_night
+from tasks.champion import Measured, release_before
+from tasks.configuration import Configuration, load
+from tasks.dataset import id_types
+from tasks.dataset_arrays import load_histories, load_seen
+from tasks.dataset_files import parts_of, read
+from tasks.errors import UserError
+from tasks.model_artefacts import train
+from tasks.quality import QualityCheck, Tonight, quality_checks
+from tasks.recommendations import recommendations
+from tasks.release import Audit, audit
+from tasks.run_record import last_night
+from tasks.store import Store
+from tasks.table_writer import TableWriter
+
+Items = np.ndarray[Any, np.dtype[np.int32]]
+HEAD = 0.2  # the share of the items whose scores are boosted
+FEW = 30  # items that a collapsed catalogue has left
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A finished night to make again, its configuration, and a folder for what is made."""
+
+    night: Night
+    scratch: Path
+
+    @property
+    def configuration(self) -> Configuration:
+        """The night's own."""
+        return self.night.configuration
+
+    @property
+    def measured(self) -> Measured:
+        """What the night measured; UserError where it did not."""
+        if self.night.measured is None:
+            raise UserError("expected a night that measured its models")
+        return self.night.measured
+
+    @property
+    def tonight(self) -> Tonight:
+        """What the gate judged of the night."""
+        night = self.night
+        return Tonight(night.dataset, night.folder / "models", night.staging, night.serving, night.measured)
+
+    def judge(self, tonight: Tonight) -> list[QualityCheck]:
+        """Return the gate's checks of a night that was made again."""
+        before = release_before(self.night.store, self.night.as_of)
+        return quality_checks(self.configuration, self.night.store, tonight, before)
+
+    def trained(self, seed: int, past: Path | None = None, dataset: Path | None = None) -> Tonight:
+        """Train and list as the night does, with another seed, or on other data."""
+        measured, name = self.measured, self.night.serving.default
+        section = self.configuration.train.model_copy(update={"seed": seed})
+        configuration = self.configuration.model_copy(update={"train": section})
+        folder = self.scratch / f"seed-{seed}"
+        shutil.rmtree(folder, ignore_errors=True)
+        train(configuration, name, past or measured.past, folder / "past-models" / name)
+        trained = train(configuration, name, dataset or self.night.dataset, folder / "models" / name)
+        recommendations(configuration, self.night.dataset, trained.folder, folder / "staging")
+        return replace(
+            self.tonight,
+            models=folder / "models",
+            staging=folder / "staging",
+            measured=replace(measured, artefacts=folder / "past-models"),
+        )
+
+    def listed(self, name: str, items: Items) -> Tonight:
+        """Write lists of items, int32 (n_users, n), as the night's table."""
+        night, folder = self.night, self.scratch / name
+        users = read(night.dataset, "users", ["user_id"])["user_id"].combine_chunks()
+        ids = read(night.dataset, "items", ["item_id"])["item_id"].combine_chunks()
+        n = items.shape[1]
+        with TableWriter(folder, "recommendations", id_types(self.configuration)) as writer:
+            writer.write(
+                {
+                    "user_id": users.take(pa.array(np.repeat(np.arange(len(users)), n))),
+                    "rank": np.tile(np.arange(1, n + 1, dtype=np.int32), len(users)),
+                    "item_id": ids.take(pa.array(items.ravel())),
+                    "score": np.tile(np.arange(n, 0, -1, dtype=np.float32), len(users)),
+                    "source": ["fault"] * items.size,
+                    "reason_item_id": pa.nulls(items.size, ids.type),
+                }
+            )
+        return replace(self.tonight, staging=folder)
+
+
+def shuffled_labels(bench: Bench) -> list[QualityCheck]:
+    """Give every training pair another item, drawn among those of all pairs."""
+    past = _shuffled(bench.measured.past, bench.scratch / "shuffled-past")
+    return bench.judge(
+        bench.trained(10_001, past, _shuffled(bench.night.dataset, bench.scratch / "shuffled"))
+    )
+
+
+def shuffled_refit(bench: Bench) -> list[QualityCheck]:
+    """Shuffle for the training on everything alone: the measured models are good."""
+    return bench.judge(
+        bench.trained(10_002, None, _shuffled(bench.night.dataset, bench.scratch / "shuffled"))
+    )
+
+
+def popularity_boost(bench: Bench, share: float = HEAD) -> list[QualityCheck]:
+    """Multiply the scores of the most popular items by ten; `share` of the catalogue."""
+    popularity = read(bench.night.dataset, "items", ["users"])["users"].to_numpy()
+    head = np.argsort(-popularity, kind="stable")[: max(1, round(share * len(popularity)))]
+    boost = np.ones(len(popularity), np.float32)
+    boost[head] = 10
+    return bench.judge(bench.listed("boosted", _lists(bench, boost)))
+
+
+def coverage_collapse(bench: Bench) -> list[QualityCheck]:
+    """Leave only a few items to recommend, of the middle of the popularity."""
+    popularity = read(bench.night.dataset, "items", ["users"])["users"].to_numpy()
+    order = np.argsort(-popularity, kind="stable")
+    boost = np.zeros(len(popularity), np.float32)
+    boost[order[len(order) // 10 :][: bench.configuration.top_n.n + FEW]] = 1
+    return bench.judge(bench.listed("collapsed", _lists(bench, boost)))
+
+
+QUALITY_FAULTS: dict[str, Callable[[Bench], list[QualityCheck]]] = {
+    "shuffled labels": shuffled_labels,
+    "tenfold popularity boost": popularity_boost,
+    "coverage collapse": coverage_collapse,
+}
+TABLE_FAULTS = ("one duplicate", "one seen item", "one missing user", "one NaN")
+
+
+def damaged(bench: Bench, fault: str) -> Audit:
+    """Return the audit of the night's release with one fault in its recommendations."""
+    night, folder = bench.night, bench.scratch / fault.replace(" ", "-")
+    release = night.store.release(night.release_id)
+    shutil.copytree(release, folder, dirs_exist_ok=True)
+    path = folder / "recommendations.parquet"
+    seen = load_seen(night.dataset)
+    item = read(night.dataset, "items", ["item_id"])["item_id"][int(seen.indices[0])]
+    table = _damaged(pq.read_table(path), fault, item)
+    path.unlink()
+    pq.write_table(table, path)
+    return audit(folder, expected(night, {"memory_limit": "1GB", "threads": 1}))
+
+
+def _damaged(table: pa.Table, fault: str, seen: pa.Scalar) -> pa.Table:
+    """Return a table of recommendations with one fault; `seen` is an item that its first user has had."""
+    if fault == "one missing user":
+        return table.filter(pa.compute.not_equal(table["user_id"], table["user_id"][0]))
+    if fault == "one NaN":
+        return _with(table, "score", 0, float("nan"))
+    if fault == "one duplicate":
+        return _with(table, "item_id", 1, table["item_id"][0].as_py())
+    return _with(table, "item_id", 0, seen.as_py())
+
+
+def finished_night(configuration: Configuration, before: date, as_of: date, scratch: Path) -> Bench:
+    """Run two nights, unless the store has them; return the second."""
+    store = Store(configuration.store.path)
+    for day in (before, as_of):
+        record = last_night(store, day) if store.runs.is_dir() else None
+        if record is None or record.state != "published":
+            record = run_night(configuration, day)
+    night = Night(configuration, store, as_of, record)
+    if not night.staging.is_dir():  # it was renamed into the releases
+        night.staging.mkdir()
+        shutil.copy(store.release(night.release_id) / "recommendations.parquet", night.staging)
+    return Bench(night, scratch)
+
+
+def _shuffled(dataset: Path, folder: Path) -> Path:
+    """Copy a dataset, the items of its entries and events in another order."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(dataset, folder)
+    rng = np.random.default_rng(3)
+    for part, keys in (("entries", ["user_index", "item_index"]), ("sequences", ["user_index", "timestamp"])):
+        table = read(folder, part)
+        items = pa.array(rng.permutation(table["item_index"].to_numpy()), table["item_index"].type)
+        table = table.set_column(table.column_names.index("item_index"), "item_index", items)
+        if part == "entries":
+            pairs = table.group_by(keys, use_threads=False).aggregate([("weight", "max"), ("trained", "max")])
+            table = pairs.rename_columns([*keys, "weight", "trained"]).select(table.column_names)
+        for path in parts_of(folder, part):
+            path.unlink()
+        ordered = [(key, "ascending") for key in keys]
+        pq.write_table(table.sort_by(ordered), folder / part / "part-0.parquet")
+    return folder
+
+
+def _lists(bench: Bench, boost: np.ndarray[Any, np.dtype[np.float32]]) -> Items:
+    """Return lists by the night's model, its scores (from 0 up) times `boost`; 0 only where none is left."""
+    from models.artefact import load as load_model
+    from models.topn import top_n
+
+    night = bench.night
+    histories = load_histories(night.dataset)
+    scores = load_model(night.model(night.serving.default)).scores(histories)
+    scores = np.maximum(scores - scores.min(axis=1, keepdims=True), 1e-6) * boost
+    n, seen = bench.configuration.top_n.n, load_seen(night.dataset)
+    return np.asarray(top_n(scores.astype(np.float32), n, exclude=seen).items)
+
+
+def _with(table: pa.Table, column: str, row: int, value: Any) -> pa.Table:
+    values = table[column].to_pylist()
+    values[row] = value
+    at = table.column_names.index(column)
+    return table.set_column(at, table.schema.field(column), pa.array(values, table.schema.field(column).type))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--store", type=Path, required=True, help="a store of its own for the two nights")
+    parser.add_argument("--before", type=date.fromisoformat, required=True)
+    parser.add_argument("--as-of", type=date.fromisoformat, required=True)
+    parser.add_argument("--model", default="als")
+    parser.add_argument("--set", default="{}", help="further keys of the configuration, as JSON")
+    parser.add_argument("--seeds", type=int, default=20)
+    given = parser.parse_args()
+    overrides = {"store.path": str(given.store.resolve()), "train.models": [given.model]}
+    overrides |= {"train.serve": given.model} | json.loads(given.set)
+    configuration = load(given.config, overrides)
+    bench = finished_night(configuration, given.before, given.as_of, given.store / "bench")
+    caught = {name: fault(bench) for name, fault in QUALITY_FAULTS.items()}
+    caught["shuffled labels in the last training alone"] = shuffled_refit(bench)
+    caught["boost of the most popular hundredth alone"] = popularity_boost(bench, 0.01)
+    for name, checks in caught.items():
+        failed = [f"{one.check}: {one.observed}" for one in checks if not one.passed]
+        print(f"{name}: {'refused' if failed else 'PASSED'}: {'; '.join(failed)}", flush=True)
+    for name in TABLE_FAULTS:
+        found = damaged(bench, name)
+        print(f"{name}: {'refused' if found.failures else 'PASSED'}: {'; '.join(map(str, found.failures))}")
+    refused, values = 0, dict[str, list[float]]()
+    for seed in range(1, given.seeds + 1):
+        checks = bench.judge(bench.trained(seed))
+        failed = [f"{one.check}: {one.observed}" for one in checks if not one.passed]
+        refused += bool(failed)
+        print(f"seed {seed}: {'refused: ' + '; '.join(failed) if failed else 'passed'}: {checks[0].observed}")
+        for one in checks:
+            if one.value is not None:
+                values.setdefault(one.check, []).append(one.value)
+    print(f"{refused} of {given.seeds} honest re-runs refused")
+    for check, found_values in values.items():
+        print(f"{check}: {min(found_values):.4f} to {max(found_values):.4f}")
+
+
+if __name__ == "__main__":
+    main()

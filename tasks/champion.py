@@ -1,0 +1,149 @@
+"""What is kept of a published night, so that the next one can be measured against it on the same events.
+
+`<store>/champions/<release_id>/` has the served models as they were trained without the last events, the ids
+of their items, and champion.json: the cut, who is served by what, the rules by which events counted. It goes
+when its release goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.configuration import Configuration
+from tasks.dataset_files import read
+from tasks.errors import StoreError
+from tasks.files import read_json, write_json_atomically, writing
+from tasks.published import Release, read_pointer, releases
+from tasks.serving import Serving
+from tasks.store import Store, is_release_id
+
+FACTS: Final = "champion.json"
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The models of a release as they were measured: folders by name, item ids by index, their cut.
+
+    `cut`: events from then on were not trained on, in microseconds since 1970 UTC.
+    """
+
+    release_id: str
+    cut: int
+    serving: Serving
+    models: Mapping[str, Path]
+    item_ids: pa.Array
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a night measured: the dataset up to `cut`, and the folder of the models trained on it, by name."""
+
+    past: Path
+    artefacts: Path
+    cut: int
+
+
+class NoChampionError(StoreError):
+    """There is nothing that a night could be compared with; the message says why."""
+
+
+def rules_of(configuration: Configuration) -> str:
+    """Return a hash of what decides which events there are and which of them count."""
+    facts = [configuration.source_fingerprint(), configuration.dataset.positive]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def release_before(store: Store, as_of: date) -> Release | None:
+    """Return the release that a night of a date is compared with, None where there is none.
+
+    The last that readers had of those of earlier dates; where readers never had one, that of the latest date.
+    So a night that is run again meets the same release as the first time, and one that was rolled back from
+    is passed over.
+    """
+    pointer = read_pointer(store)
+    active = [*pointer.history, pointer.release_id] if pointer else []
+    whole = {one.release_id: one for one in releases(store) if not one.problem and one.as_of < as_of}
+    for release_id in reversed(active):
+        if release_id in whole:
+            return whole[release_id]
+    return max(whole.values(), key=lambda one: (one.as_of, one.sequence), default=None)
+
+
+def champion_folder(store: Store, release_id: str) -> Path:
+    """Return where a release's champion is kept; StoreError for what is no id."""
+    return store.champions / store.release(release_id).name
+
+
+def keep_champion(
+    store: Store, release_id: str, configuration: Configuration, measured: Measured, serving: Serving
+) -> Path:
+    """Copy what the next night needs of this one; return the folder. The caller holds the store's lock."""
+    folder = champion_folder(store, release_id)
+    with writing(store.champions):
+        store.champions.mkdir(exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name in serving.names:
+            shutil.copytree(measured.artefacts / name, folder / "models" / name)
+        pq.write_table(
+            read(measured.past, "items", ["item_id"]), folder / "items.parquet", compression="zstd"
+        )
+    facts = {
+        "format": FORMAT,
+        "cut": measured.cut,
+        "rules": rules_of(configuration),
+        "serving": serving.facts(),
+    }
+    write_json_atomically(folder / FACTS, facts)  # last: without it the folder does not count
+    return folder
+
+
+def read_champion(store: Store, configuration: Configuration, before: Release | None) -> Champion:
+    """Return what was kept of the release `before`.
+
+    Raises
+    ------
+    NoChampionError
+        If there is none, it kept nothing, or it was made by other rules, so that figures would not compare.
+    """
+    if before is None:
+        raise NoChampionError("no release of an earlier date")
+    folder = champion_folder(store, before.release_id)
+    if not (folder / FACTS).is_file():
+        raise NoChampionError(f"{before.release_id} kept no measured model")
+    facts = read_json(folder / FACTS)
+    if facts.get("format") != FORMAT:
+        raise NoChampionError(f"{before.release_id} was kept by another version")
+    if facts["rules"] != rules_of(configuration):
+        raise NoChampionError(f"[source] or dataset.positive changed since {before.release_id}")
+    serving = Serving(**facts["serving"])
+    items = pq.read_table(folder / "items.parquet", columns=["item_id"])["item_id"].combine_chunks()
+    models = {name: folder / "models" / name for name in serving.names}
+    return Champion(before.release_id, int(facts["cut"]), serving, models, items)
+
+
+def champion_model(store: Store, before: Release | None) -> str | None:
+    """Return the model of everybody in the release `before`, None where that is not known."""
+    facts = champion_folder(store, before.release_id) / FACTS if before else None
+    return str(read_json(facts)["serving"]["default"]) if facts and facts.is_file() else None
+
+
+def forget_champions(store: Store) -> list[str]:
+    """Remove what was kept of releases that are gone; return their ids. The caller holds the store's lock."""
+    folders = store.champions.glob("*") if store.champions.is_dir() else []
+    gone = [one for one in folders if not (is_release_id(one.name) and store.release(one.name).is_dir())]
+    with writing(store.champions):
+        for folder in gone:
+            shutil.rmtree(folder)
+    return [folder.name for folder in gone]
