@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.machine import Check
 
 STYLES = {"ok": "", "missing": "yellow", "problem": "bold red"}
-FREE_BYTES = 512 * 2**20  # as flows/run_stations.py asks for before a run
+FREE_BYTES = 512 * 2**20  # as flows/open_night.py asks for before a run
 
 
 def doctor(

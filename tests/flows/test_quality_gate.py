@@ -183,3 +183,29 @@ def test_a_night_is_compared_with_an_earlier_date_however_often_it_runs(night: N
     assert before is None
     kept = {folder.name for folder in night.store.champions.iterdir()}
     assert kept == set(night.published())
+
+
+def test_best_and_segments_are_served_named_and_compared_with(judged: Night, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    night = shop(tmp_path / "shop", judged.logs)
+    served = {"train__models": ["random", "popularity"], "train__serve": "best"}
+    served |= {"train__serve_by_segment": {"models": {"new": "popularity"}}, "quality__min_users": 10}
+    first = run_night(night.configured(**served), FIRST)
+    chosen = first.station("served_model").facts
+    assert chosen["model"] == "popularity"
+    assert chosen["why"].startswith("the best ndcg@6")
+    second = run_night(
+        night.configured(
+            **served
+            | {"train__serve": "random", "quality__max_loss": 1, "quality__min_novelty_ratio": 0}
+            | {"quality__min_rbo": 0, "quality__max_entirely_changed": 1, "quality__max_mostly_changed": 1}
+        ),
+        SECOND,
+    )
+    against = second.quality[0]
+    assert against["check"] == f"accuracy ndcg@6 against {first.release_id}"
+    assert against["value"] < 0
+    table = pq.read_table(night.store.release(str(second.release_id)) / "recommendations.parquet")
+    assert {"random", "popularity"} <= set(table["source"].to_pylist())
+    assert {one.name for one in second.stations} >= {"train random", "train popularity"}

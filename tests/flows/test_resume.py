@@ -62,6 +62,7 @@ KILLS = [
     Kill("train als", "subprocess.Popen", "tasks.train_child"),
     Kill("recommendations", "os.rename", "/recommendations.parquet"),
     Kill("similar_items", "before"),
+    Kill("quality", "after"),
     Kill("release", "os.rename", "/manifest.json"),  # beside it lies the database
     Kill("release", "os.rename", "/releases/"),  # audited, flushed and read-only
     Kill("release", "open", ".current.json."),  # renamed, but readers are not led to it
