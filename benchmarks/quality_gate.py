@@ -38,7 +38,7 @@ from tasks.store import Store
 from tasks.table_writer import TableWriter
 
 Items = np.ndarray[Any, np.dtype[np.int32]]
-HEAD = 0.2  # the share of the items whose scores are boosted
+HEAD = 0.05  # the share of the items whose scores are boosted
 FEW = 30  # items that a collapsed catalogue has left
 
 
