@@ -121,6 +121,11 @@ def list_checks(
     ours, theirs = Lists(ours.users, ours.items[:, :k]), Lists(theirs.users, theirs.items[:, :k])
     tonight, last = breadth(ours, catalogue), breadth(theirs, catalogue)
     yield from _alone(settings, tonight)
+    both = int(pc.sum(pc.is_in(ours.users, theirs.users)).as_py() or 0)
+    if both < settings.min_users:  # of so few, other lists say little
+        said = f"{both} users in both, fewer than {settings.min_users}"
+        yield not_judged("lists beside the last release's", said)
+        return
     yield from _beside(settings, tonight, last)
     yield from _churn(settings, dataset, ours, theirs)
 
@@ -166,10 +171,6 @@ def _churn(settings: QualitySection, dataset: Path, ours: Lists, theirs: Lists) 
 
     at = np.asarray(pc.fill_null(pc.index_in(ours.users, theirs.users), -1).to_numpy())
     both = np.flatnonzero(at >= 0)
-    if len(both) < settings.min_users:
-        said = f"{len(both)} users in both, fewer than {settings.min_users}"
-        yield not_judged("overlap with the last lists", said)
-        return
     shared = agreements(ours.items[both], theirs.items[at[both]])
     overlaps, changed = rank_biased_overlap(shared, settings.rbo_p), 1 - shared[:, -1] / shared.shape[1]
     k, users = shared.shape[1], ours.users.take(pa.array(both))
