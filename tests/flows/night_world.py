@@ -22,6 +22,7 @@ QUICK: dict[str, Any] = {
     "train__models": ["popularity"],
     "train__serve": "popularity",
     "evaluation__enabled": False,
+    "quality__enabled": False,  # it would refuse a switch from ALS
 }
 """For tests to which it is all one what is trained: each training is a process, of half a second or more."""
 TABLES = ("recommendations", "similar_items", "popular_items", "model_metrics", "validation_results")
