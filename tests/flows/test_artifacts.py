@@ -120,7 +120,7 @@ def test_the_page_tells_the_release_the_rows_and_the_metrics(shown: Shown) -> No
     arrived = record.station("interactions").facts["arrived"]
     assert f"| read |  | {arrived['read']:,} | {total['read']:,} |" in page
     for station in record.stations:
-        assert re.search(rf"^\| {station.name} \| .* MiB \|".replace("_", r"\\_"), page, re.MULTILINE)
+        assert re.search(rf"^\| {station.name} \| .* [MG]iB \|".replace("_", r"\\_"), page, re.MULTILINE)
     assert "unaccounted for |  | 0 | 0 |" in page
     assert re.search(r"^\| als \| 0\.\d{4} (=|[↑↓] [+-]0\.\d{4}) \|", page, re.MULTILINE)
 
@@ -210,7 +210,7 @@ def test_every_date_of_a_backfill_is_shown(shown: Shown) -> None:
         start=THIRD,
         end=THIRD,
         dry_run=False,
-        models=["popularity"],
+        models=["als"],
         config=str(night.config),
         return_state=True,
     )
