@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,17 +22,14 @@ class PopularityConfig(ModelConfig):
     )
 
 
-class Popularity(Model[PopularityConfig]):
-    """An item's score is the number of its users, or the sum of their weights (summed in float64)."""
+C = TypeVar("C", bound=ModelConfig)
 
-    name = "popularity"
-    Config = PopularityConfig
+
+class SameForAll(Model[C]):
+    """A model with one ranking for every user; ``_fit`` sets ``_popularity``, float32 (n_items,)."""
+
     evidence_only = True
-
-    def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:  # noqa: ARG002
-        matrix = dataset.matrix
-        weights = matrix.data.astype(np.float64) if self.config.count == "weight" else None
-        self._popularity = np.bincount(matrix.indices, weights, minlength=self.n_items).astype(np.float32)
+    _popularity: npt.NDArray[np.float32]
 
     def _scores(self, histories: Histories) -> npt.NDArray[np.float32]:
         return np.repeat(self._popularity[None], len(histories), axis=0)  # (n_users, n_items)
@@ -44,3 +41,15 @@ class Popularity(Model[PopularityConfig]):
         self._popularity = arrays["popularity"]
         if self._popularity.shape != (self.n_items,):
             raise ModelError(f"expected popularity ({self.n_items},), got {self._popularity.shape}")
+
+
+class Popularity(SameForAll[PopularityConfig]):
+    """An item's score is the number of its users, or the sum of their weights (summed in float64)."""
+
+    name = "popularity"
+    Config = PopularityConfig
+
+    def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:  # noqa: ARG002
+        matrix = dataset.matrix
+        weights = matrix.data.astype(np.float64) if self.config.count == "weight" else None
+        self._popularity = np.bincount(matrix.indices, weights, minlength=self.n_items).astype(np.float32)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
-from models.base import Model, ModelConfig, TrainingOptions
-from models.dataset import Dataset, Histories
+from models.base import ModelConfig, TrainingOptions
+from models.dataset import Dataset
 from models.errors import ModelError
+from models.popularity import SameForAll
 from models.search_space import Range, Space
 
 DAY = 86_400 * 10**6  # microseconds
@@ -35,7 +35,7 @@ class RecentPopularityConfig(ModelConfig):
         return self
 
 
-class RecentPopularity(Model[RecentPopularityConfig]):
+class RecentPopularity(SameForAll[RecentPopularityConfig]):
     """An item's score is the sum over its users of 2^(-age / half-life), the age of their last event with it.
 
     Ages are counted from the latest event of the training data, and only pairs with a training weight count.
@@ -46,7 +46,6 @@ class RecentPopularity(Model[RecentPopularityConfig]):
     name = "recent_popularity"
     Config = RecentPopularityConfig
     space: ClassVar[Space] = {"half_life_days": Range(0.5, 1000.0, log=True)}
-    evidence_only = True
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:  # noqa: ARG002
         sequences, matrix = dataset.sequences, dataset.matrix
@@ -68,14 +67,3 @@ class RecentPopularity(Model[RecentPopularityConfig]):
         if window is not None:
             gains[age > window] = 0
         self._popularity = np.bincount(pairs % self.n_items, gains, self.n_items).astype(np.float32)
-
-    def _scores(self, histories: Histories) -> npt.NDArray[np.float32]:
-        return np.repeat(self._popularity[None], len(histories), axis=0)  # (n_users, n_items)
-
-    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"popularity": self._popularity}
-
-    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        self._popularity = arrays["popularity"]
-        if self._popularity.shape != (self.n_items,):
-            raise ModelError(f"expected popularity ({self.n_items},), got {self._popularity.shape}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tasks"))
 from release_world import FACTS, World
 
 from tasks.release import publish
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +52,18 @@ def prefect_server() -> Iterator[str]:
 
     with prefect_test_harness(server_startup_timeout=240):
         yield str(get_current_settings().api.url)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Give a real browser; without one its tests are skipped."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        there = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+        own = playwright.chromium.executable_path
+        if there is None and not Path(own).exists():
+            pytest.skip("no browser: install chromium, or run `playwright install chromium`")
+        browser = playwright.chromium.launch(executable_path=there or own, args=["--no-sandbox"])
+        yield browser
+        browser.close()

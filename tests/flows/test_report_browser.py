@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ from tasks.errors import UserError
 from tasks.night_markdown import night_page
 from tasks.report_path import find_report, report_of
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REPORTED = TEXT.replace('["als", "popularity"]', '["popularity", "random"]\nserve = "popularity"')
 REPORTED = REPORTED.replace("enabled = false", "enabled = true").replace("ks = [5]", "ks = [5, 10]")
 COMMAND = [sys.executable, "-c", "from flows.command_line import main; main()", "report"]
@@ -92,21 +90,6 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     with pytest.raises(UserError):
         run_night(night.configured(gate__min_events=1_000_000), THIRD)
     return night
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Give a real browser; without one its tests are skipped."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        there = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-        own = playwright.chromium.executable_path
-        if there is None and not Path(own).exists():
-            pytest.skip("no browser: install chromium, or run `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=there or own, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=[("light", 1280), ("dark", 390)], ids=["light, wide", "dark, narrow"])

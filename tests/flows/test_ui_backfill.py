@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,6 @@ from stack_world import Up, stack_up, until
 
 pytestmark = pytest.mark.prefect
 FOURTH = FIRST + dt.timedelta(days=3)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHOSEN = {'models = ["als", "popularity"]': 'models = ["popularity"]\nserve = "popularity"'}
 """Little to train: the tests are about who starts the run, and what becomes of it."""
 
@@ -37,21 +35,6 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 def up(night: Night) -> Iterator[Up]:
     with stack_up(night.config) as up:
         yield up
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Give a real browser; without one its tests are skipped."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        there = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-        own = playwright.chromium.executable_path
-        if there is None and not Path(own).exists():
-            pytest.skip("no browser: install chromium, or run `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=there or own, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_a_model_without_a_space_is_refused(tmp_path: Path) -> None:
 def test_every_end_of_a_space_is_a_setting_that_its_model_takes(model: str) -> None:
     for name, kind in registry.model_class(model).space.items():
         for value in kind.values if isinstance(kind, Choice) else (kind.low, kind.high):
-            registry.config(model, {name: value})
+            assert getattr(registry.config(model, {name: value}), name) == value
 
 
 CONFIGURATION = """
