@@ -41,7 +41,7 @@ def night(done: Night, tmp_path: Path) -> Night:
 def small(night: Night) -> Configuration:
     """Return a configuration that trains nothing but popularity and measures nothing."""
     popularity: dict[str, Any] = {"train__models": ["popularity"], "train__serve": "popularity"}
-    return night.configured(evaluation__enabled=False, **popularity)
+    return night.configured(evaluation__enabled=False, quality__enabled=False, **popularity)
 
 
 def families(night: Night) -> dict[str, Any]:

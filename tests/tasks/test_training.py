@@ -109,6 +109,11 @@ def arrays(training: Training) -> bytes:
     return (training.file.with_name(training.model) / "arrays.npz").read_bytes()
 
 
+def trainings() -> list[psutil.Process]:
+    """Return our children that train, and no server or Java of the tests beside these."""
+    return [child for child in psutil.Process().children() if "tasks.train_child" in child.cmdline()]
+
+
 def is_gone(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -139,7 +144,7 @@ def test_a_training_killed_in_an_epoch_goes_on_from_its_checkpoint(asked, undist
 
     def killing(doing: str, done: float, of: float) -> None:
         if done == 4:
-            for child in psutil.Process().children():
+            for child in trainings():
                 child.send_signal(signal.SIGKILL)
 
     training = asked("mult_vae")
@@ -179,7 +184,7 @@ def test_an_interrupted_parent_ends_its_child(asked) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train_in_child(training, interrupt)
-    assert psutil.Process().children() == []
+    assert trainings() == []
 
 
 def test_a_refusal_is_the_models_own_message_and_no_second_try_helps(asked) -> None:
