@@ -228,7 +228,7 @@ def _measured(night: Night, step: Step) -> None:
     enabled = night.configuration.evaluation.enabled
     if not night.record.finished("holdout" if enabled else "popular_items"):
         _with_engine(night, step, enabled)
-    for name in night.configuration.train.models if enabled else ():
+    for name in night.configuration.in_training_order if enabled else ():
         _run_alone(night, step, "measure", name, partial(measure_station, night, name))
 
 
@@ -248,4 +248,4 @@ def _trained(night: Night) -> tuple[str, ...]:
     configuration = night.configuration
     if configuration.evaluation.enabled and configuration.train.refit == "served":
         return night.serving.names
-    return configuration.train.models
+    return configuration.in_training_order

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, final, runtime_checkable
 
 import numpy as np
@@ -26,6 +26,7 @@ from models.search_space import Space
 from models.topn import BLOCK_BYTES, TopN, block_users, top_n, top_n_factors
 
 __all__ = [
+    "Composite",
     "Factorised",
     "HasSimilarItems",
     "Model",
@@ -43,6 +44,25 @@ class ModelConfig(BaseModel):
     """Configuration of a model: the only home of its defaults; every field says what it is."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the models that this one is made of; most are made of none."""
+        return ()
+
+
+@runtime_checkable
+class Composite(Protocol):
+    """A model made of others, each of which may have been trained before."""
+
+    @property
+    def parts(self) -> Mapping[str, ModelConfig]:
+        """The configuration of each model that it is made of, by name."""
+        ...
+
+    def adopt(self, model: Model[Any]) -> None:
+        """Take one of these models, trained on the same data, so that the next fit does not train it."""
+        ...
 
 
 @runtime_checkable

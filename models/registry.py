@@ -13,6 +13,7 @@ from models.errors import ModelError
 
 _MODELS = {
     "als": "models.factors.als:ALS",
+    "blend": "models.hybrid.blend:Blend",
     "item_knn": "models.neighbours.item_knn:ItemKNN",
     "mult_vae": "models.neural.mult_vae:MultVAE",
     "popularity": "models.popularity:Popularity",

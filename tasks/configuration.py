@@ -93,6 +93,23 @@ class Configuration(Section):
         if self.train.serve == "best" and not self.evaluation.enabled:
             raise ValueError('train.serve = "best" needs evaluation.enabled = true, to measure them')
 
+    def settings_of(self, model: str) -> dict[str, Any]:
+        """Return a model's settings; for one that is made of others, with those of [models] for each."""
+        own, parts = self.models.get(model, {}), self.parts_of(model)
+        if not parts:
+            return own
+        inner = {part: self.models[part] for part in parts if part in self.models}
+        return own | {"settings": inner | own.get("settings", {})}
+
+    def parts_of(self, model: str) -> tuple[str, ...]:
+        """Return the names of the models that a model is made of; ModelError where it is not known."""
+        return registry.config(model, self.models.get(model, {})).parts
+
+    @property
+    def in_training_order(self) -> tuple[str, ...]:
+        """The models of [train]; those that are made of others come last, and take these as they are."""
+        return tuple(sorted(self.train.models, key=lambda name: bool(self.parts_of(name))))
+
     def fingerprint(self) -> str:
         """Return a hash of everything that decides what a night makes.
 
@@ -152,9 +169,9 @@ def _validated(content: dict[str, Any], path: Path) -> Configuration:
     except ValidationError as error:
         lines = [_explain(detail) for detail in error.errors(include_url=False)]
         raise ConfigurationError(f"{path}: " + f"\n{path}: ".join(lines)) from None
-    for name, settings in configuration.models.items():
+    for name in configuration.models:
         try:
-            registry.config(name, settings)
+            registry.config(name, configuration.settings_of(name))
         except ValueError as error:
             raise ConfigurationError(f"{path}: {error}") from None
     return configuration

@@ -71,7 +71,14 @@ def rows(model: type[BaseModel]) -> Iterator[str]:
         yield f"| {key} | {kind(field.annotation)} | {default} | {field.description or ''} |"
 
 
-NAMES = {Path: "path", str: "text", int: "whole number", float: "number", bool: "true or false"}
+NAMES: dict[Any, str] = {
+    Any: "values",
+    Path: "path",
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+}
 
 
 def kind(annotation: Any) -> str:

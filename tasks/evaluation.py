@@ -168,7 +168,7 @@ def of_arrays(
     done.warnings += [str(one.message) for one in caught]
     for number, name in enumerate(configuration.train.models):
         report(f"measuring: {name}", number, len(configuration.train.models))
-        factory = factory_of(name, configuration.models.get(name, {}))
+        factory = factory_of(name, configuration.settings_of(name))
         done.measured[name] = [measure(factory) for _, measure in parts]
     report("measuring: done", len(configuration.train.models), len(configuration.train.models))
     return done

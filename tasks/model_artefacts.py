@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,18 +55,34 @@ def train(
         progress=shown_by(report),
     )
     try:
-        return fit(name, configuration.models.get(name, {}), dataset, folder, options)
+        return fit(name, configuration.settings_of(name), dataset, folder, options)
     except ModelError as error:
         raise TrainingError(f"model {name} cannot be trained: {error}") from error
 
 
-def fit(
-    name: str, settings: Mapping[str, Any], dataset: Path, folder: Path, options: TrainingOptions
+def fit(  # noqa: PLR0917
+    name: str,
+    settings: Mapping[str, Any],
+    dataset: Path,
+    folder: Path,
+    options: TrainingOptions,
+    beside: Callable[[str], Path | None] = lambda _: None,
 ) -> TrainedModel:
-    """Train one model and save it; ModelError if it refuses."""
+    """Train one model and save it; ModelError if it refuses.
+
+    `beside` tells where a model of that name lies that was trained on the same dataset: one that is made of
+    others then takes it.
+    """
     from models import artefact, registry
+    from models.base import Composite
 
     model = registry.create(name, settings)
+    if isinstance(model, Composite):
+        for part, config in model.parts.items():
+            there = beside(part)
+            trained = artefact.load(there) if there else None
+            if trained is not None and trained.config == config:
+                model.adopt(trained)
     model.fit(load_dataset(dataset), options)
     with writing(folder):
         artefact.save(model, folder)

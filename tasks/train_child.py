@@ -11,13 +11,14 @@ import resource
 import sys
 import threading
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tasks.child_process import Say, Told, end_with_parent, speaker
 from tasks.errors import StoreError, UserError
 from tasks.model_artefacts import TrainedModel, checkpoints_of, fit, shown_by
-from tasks.training_request import TrainingRequest, read_request, run_of
+from tasks.training_request import TrainingRequest, facts_of, read_request, run_of
 
 CODES = {"trained": 0, "defect": 1, "refused": 2, "device": 3, "memory": 4, "store": 5}
 """The exit code of every way to end but by a signal."""
@@ -45,7 +46,7 @@ def _attempted(file: Path, on_cpu: bool, say: Say) -> dict[str, Any]:
         request = read_request(file)
         if on_cpu:
             request = request.model_copy(update={"device": "cpu"})
-        trained = _trained(request, run_of(file), say)
+        trained = _trained(request, file, say)
     except DeviceMissingError as error:
         return {"ended": "device", "message": str(error)}
     except (ModelError, UserError) as error:
@@ -62,12 +63,13 @@ def _attempted(file: Path, on_cpu: bool, say: Say) -> dict[str, Any]:
     return {"ended": "trained", "peak_memory": peak, **facts}
 
 
-def _trained(request: TrainingRequest, run: Path, say: Say) -> TrainedModel:
+def _trained(request: TrainingRequest, file: Path, say: Say) -> TrainedModel:
     """Train, alone: a process that trained the same before may not have ended yet."""
     from filelock import FileLock
 
     from models.options import TrainingOptions
 
+    run = run_of(file)
     folder = run / request.artefact
     options = TrainingOptions(
         device=request.device,
@@ -78,7 +80,19 @@ def _trained(request: TrainingRequest, run: Path, say: Say) -> TrainedModel:
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=LOCK_WAIT):
-        return fit(request.model, request.settings, run / request.dataset, folder, options)
+        own = partial(_beside, request, file)
+        return fit(request.model, request.settings, run / request.dataset, folder, options, own)
+
+
+def _beside(request: TrainingRequest, file: Path, part: str) -> Path | None:
+    """Return the folder of a model that this run has trained on the dataset of a request, if it has."""
+    other = file.with_name(f"{part}.request.json")
+    folder = run_of(file) / request.artefact.with_name(part)
+    if facts_of(other, folder) is None:
+        return None
+    theirs = read_request(other)
+    same = all(getattr(theirs, key) == getattr(request, key) for key in ("dataset", "stamp", "seed"))
+    return folder if same else None
 
 
 def is_cuda_failure(error: BaseException) -> bool:

@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 
 from tasks.child_process import listen, running
 from tasks.errors import StoreError, TrainingError, TrainingKilledError
-from tasks.files import read_json, write_json_atomically, writing
+from tasks.files import write_json_atomically, writing
 from tasks.model_artefacts import TrainedModel
 from tasks.progress import Report, silent
-from tasks.training_request import Training, read_request
+from tasks.training_request import Training, facts_of, read_request, result_of
 
 LOG = logging.getLogger("nightshelf")
 CHILD: Final = (sys.executable, "-P", "-m", "tasks.train_child")
@@ -69,18 +69,14 @@ def train_in_child(
         ended = _run([*command, str(training.file), "cpu"], training, report)
     keys = ("device", "seconds", "report", "peak_memory")
     facts = {"request": training.digest(), "warnings": told, **{key: ended[key] for key in keys}}
-    write_json_atomically(_result(training), facts)
+    write_json_atomically(result_of(training.file), facts)
     return _trained(training, facts)
 
 
 def finished(training: Training) -> TrainedModel | None:
     """Return the model of this very request if it was trained to its end, else None."""
-    path = _result(training)
-    if not path.is_file():
-        return None
-    facts = read_json(path)
-    whole = facts.get("request") == training.digest() and (_folder(training) / "artefact.json").is_file()
-    return _trained(training, facts) if whole else None
+    facts = facts_of(training.file, _folder(training))
+    return None if facts is None else _trained(training, facts)
 
 
 def _trained(training: Training, facts: dict[str, Any]) -> TrainedModel:
@@ -96,10 +92,6 @@ def _trained(training: Training, facts: dict[str, Any]) -> TrainedModel:
 
 def _folder(training: Training) -> Path:
     return training.file.with_name(training.model)
-
-
-def _result(training: Training) -> Path:
-    return training.file.with_name(f"{training.model}.trained.json")
 
 
 def _run(command: Sequence[str], training: Training, report: Report) -> dict[str, Any]:

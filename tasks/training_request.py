@@ -75,7 +75,7 @@ class Training:
 
     def digest(self) -> str:
         """Return what tells this request, of this dataset, from any other."""
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:16]
+        return digest_of(self.file)
 
 
 def write_request(training: Training, configuration: Configuration) -> TrainingRequest:
@@ -83,7 +83,7 @@ def write_request(training: Training, configuration: Configuration) -> TrainingR
     dataset, artefacts = FOLDERS[training.phase]
     request = TrainingRequest(
         model=training.model,
-        settings=configuration.models.get(training.model, {}),
+        settings=configuration.settings_of(training.model),
         dataset=Path(dataset),
         artefact=Path(artefacts, training.model),
         stamp=_stamp(training.run / dataset),
@@ -119,6 +119,25 @@ def read_request(file: Path) -> TrainingRequest:
         if not (run / path).resolve().is_relative_to(run):
             raise UserError(f"{file}: expected a path inside {run}, but {path} leads out of it")
     return request
+
+
+def digest_of(file: Path) -> str:
+    """Return a hash of a request."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def result_of(file: Path) -> Path:
+    """Return where the facts of a finished training are kept, beside its request."""
+    return file.with_name(file.name.replace(".request.json", ".trained.json"))
+
+
+def facts_of(file: Path, artefact: Path) -> dict[str, Any] | None:
+    """Return the facts of the training of this very request, if it came to its end, else None."""
+    if not (file.is_file() and result_of(file).is_file()):
+        return None
+    facts = read_json(result_of(file))
+    whole = facts.get("request") == digest_of(file) and (artefact / "artefact.json").is_file()
+    return facts if whole else None
 
 
 def run_of(file: Path) -> Path:

@@ -24,6 +24,7 @@ from models.topn import TopN, top_n
 
 FAST: dict[str, dict[str, Any]] = {
     "als": {"factors": 8, "iterations": 5},
+    "blend": {"settings": {"als": {"factors": 8, "iterations": 5}, "item_knn": {"shrink": 1.0}}},
     "item_knn": {"shrink": 1.0, "neighbours": 30},
     "mult_vae": {},
 }
