@@ -19,6 +19,7 @@ from tasks.configuration import Configuration
 from tasks.files import readable, write_text_atomically, writing
 from tasks.list_churn import Churn, list_churn
 from tasks.night_markdown import plain
+from tasks.quality import table_lines
 from tasks.redaction import redacted
 from tasks.release_database import connection
 from tasks.report_plots import STYLES, swatch
@@ -100,6 +101,8 @@ def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dic
     changes = summary.metric_rows(record, summary.metrics_of(before))
     metrics = [row | change for row, change in zip(measured_metrics(record), changes, strict=True)]
     served, checks = _served(record, configuration), summary.check_rows(store, record)
+    quality = summary.quality_rows(record)
+    refused = [row for row in quality if row["result"] != PASSED]
     style = figures.styles(dict.fromkeys(row["model"] for row in metrics), served)
     lists = _lists(store, record)
     found: dict[str, Any] = {
@@ -107,7 +110,10 @@ def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dic
         "store": store.root,
         "release_before": before.release_id if before else None,
         "readers": summary.readers(record),
-        "state": _state(record, checks),
+        "state": _state(record, [*checks, *quality]),
+        "message": _beside_the_table(record),
+        "quality": quality,
+        "refused": refused,
         "accounting": summary.accounting_rows(record),
         "checks": checks,
         "failed": [row for row in checks if row["result"] != PASSED],
@@ -202,6 +208,12 @@ def _state(record: RunRecord, checks: Sequence[Row]) -> str:
     """Return what became of the run, in a word; a run that failed at a closed gate was refused."""
     closed = any(row["result"] != PASSED for row in checks)
     return "refused" if record.state == "failed" and closed else record.state
+
+
+def _beside_the_table(record: RunRecord) -> list[str]:
+    """Return the lines of a run's message without the table of quality checks, which the page has itself."""
+    table = table_lines(record.quality)
+    return [line for line in record.message.splitlines() if line not in table]
 
 
 def _lists(store: Store, record: RunRecord) -> Path | None:

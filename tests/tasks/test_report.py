@@ -17,6 +17,7 @@ from release_world import ITEMS, SEEN, USERS, World
 
 from tasks.configuration import Configuration
 from tasks.list_churn import Churn, list_churn
+from tasks.quality import table_lines
 from tasks.report import report_page, write_report
 from tasks.report_path import find_report
 from tasks.report_plots import Line, lines, plot
@@ -274,6 +275,46 @@ def test_a_closed_gate_is_told_with_what_failed(world: World) -> None:
     assert (
         found == [["plain", "plain", "✗ failed", "plain", "plain", "7"]] * 2
     )  # on top, and among all checks
+
+
+def judged(*passed: bool) -> list[dict[str, Any]]:
+    """Return rows of the quality gate, numbered."""
+    return [
+        {
+            "check": f"check {n}",
+            "observed": f"0.{n}",
+            "bound": "at least 0.5",
+            "passed": good,
+            "value": n / 10,
+        }
+        for n, good in enumerate(passed)
+    ]
+
+
+def test_a_night_that_is_not_good_enough_is_told_in_one_table_and_not_twice(world: World) -> None:
+    rows = judged(True, False, True)
+    said = "\n".join(["1 of 3 quality checks failed", *table_lines(rows)])
+    record = the_run(state="failed", message=said, release_id=None, quality=rows)
+    html = report_page(world.store, record, configuration(world))
+    page = Page(html)
+    assert "refused" in page.text
+    assert "<p>1 of 3 quality checks failed</p>" in html
+    bad = ["check 1", "0.1", "at least 0.5", "✗ failed"]
+    assert page.rows.count(bad) == 2  # on top, and among all checks
+    assert page.rows.count(["check 0", "0.0", "at least 0.5", "✓ passed"]) == 1
+    assert html.count("check 1") == 2
+    assert "2 of 3 passed" in page.text
+
+
+def test_a_night_published_by_force_says_by_whom_why_and_what_had_failed(world: World) -> None:
+    by = {"user": "ada", "host": "desk", "at": "2026-01-03T09:00:00+00:00", "reason": f"new shelf {EVIL}"}
+    record = the_run(quality=judged(False), override=by | {"checks": ["check 0"]})
+    html = report_page(world.store, record, configuration(world))
+    page = Page(html)
+    assert "Published by force" in page.text
+    assert "ada on desk, 2026-01-03 09:00:00: new shelf <script>" in page.text
+    assert "<script>" not in html
+    assert ["check 0", "0.0", "at least 0.5", "✗ failed"] in page.rows
 
 
 def test_a_run_that_came_nowhere_has_a_report_all_the_same(tmp_path: Path) -> None:
