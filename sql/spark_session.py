@@ -66,10 +66,12 @@ def start_spark(
     """
     require_java()
     from pyspark import SparkConf, SparkContext
+    from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
 
-    # Spark's own logger prints each failed query with its Java stack, beside the error that is raised
-    logging.getLogger("SQLQueryContextLogger").disabled = True
+    # Spark's own logger prints each failed query with its Java stack, beside the error that is raised. It must
+    # be of Spark's class, and is not `disabled`: whoever sets up logging after us may enable it again
+    PySparkLogger.getLogger("SQLQueryContextLogger").addFilter(_nothing)
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -87,6 +89,11 @@ def start_spark(
             raise EngineError(
                 f"Spark does not start: {str(error).splitlines()[0]}\n{said}".strip()
             ) from error
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    """Let no line of a logger through."""
+    return False
 
 
 def _properties(folder: Path, memory_bytes: int, threads: int, local: bool) -> dict[str, str]:

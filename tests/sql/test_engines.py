@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging.config
 import subprocess
 import sys
 
@@ -92,6 +93,14 @@ def test_a_query_that_fails_is_an_error_of_one_line(engine, query, message):
     with pytest.raises(EngineError, match=message) as failed:
         engine.fetch(query)
     assert "\n" not in str(failed.value)
+
+
+@pytest.mark.spark
+def test_spark_prints_no_failed_query_even_where_others_set_up_logging_later(spark_engine, capfd):
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+    with pytest.raises(EngineError, match="nope"):
+        spark_engine.fetch("SELECT nope")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_missing_file_is_an_error(engine, tmp_path):
