@@ -89,7 +89,7 @@ def _flip(config: str, to: str | None, purpose: str, reason: str) -> Any:
     get_run_logger().info("readers moved from %s to %s: %s", before, after.release_id, reason)
     lines = [
         f"Readers moved from `{before}` to `{after.release_id}` (as of {after.as_of}).",
-        f"**Reason:** {' '.join(reason.split())}",
+        f"**Reason:** {markdown(reason)}",
         f"To undo: run `publish` with the release id `{before}`.",
     ]
     create_markdown_artifact(

@@ -39,8 +39,11 @@ class SameForAll(Model[C]):
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         self._popularity = arrays["popularity"]
-        if self._popularity.shape != (self.n_items,):
-            raise ModelError(f"expected popularity ({self.n_items},), got {self._popularity.shape}")
+        if self._popularity.shape != (self.n_items,) or self._popularity.dtype != np.float32:
+            raise ModelError(
+                f"expected popularity float32 ({self.n_items},), "
+                f"got {self._popularity.dtype} {self._popularity.shape}"
+            )
 
 
 class Popularity(SameForAll[PopularityConfig]):

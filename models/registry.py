@@ -30,7 +30,7 @@ def known() -> tuple[str, ...]:
 def model_class(name: str) -> type[Model[Any]]:
     """Return the class of a model; ModelError for a name that is not known."""
     if name not in _MODELS:
-        raise ModelError(f"unknown model '{name}' in [models]; known: {', '.join(known())}")
+        raise ModelError(f"unknown model {name[:100]!r} in [models]; known: {', '.join(known())}")
     module, _, attribute = _MODELS[name].partition(":")
     return cast("type[Model[Any]]", getattr(import_module(module), attribute))
 

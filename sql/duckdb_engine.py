@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from sql.engine import EngineError, literal
+from sql.engine import EngineError, itself, literal
 from sql.landed_file import collect, land_file
 from sql.landing import Landing, RawFile
 from sql.layout import Reading
@@ -110,7 +110,7 @@ class DuckDBEngine:
 
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
         """Make relation `name` a view over Parquet files."""
-        files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        files = ", ".join("'" + itself(path).replace("'", "''") + "'" for path in paths)
         self.view(
             name, f"SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
         )

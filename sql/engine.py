@@ -94,6 +94,11 @@ def render(stem: str, values: Mapping[str, object] | None = None) -> str:
     return environment.get_template(f"{stem}.sql").render(**(values or {}))
 
 
+def itself(path: Path) -> str:
+    """Return a path as a pattern of DuckDB that matches this path alone, whatever its name holds."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+
+
 def literal(text: str) -> str:
     """Return text as an SQL string expression that both engines read alike.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -45,7 +45,7 @@ IdType = Literal["string", "int64"]
 class Section(BaseModel):
     """A section of the configuration: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class Reading(Section):
@@ -105,7 +105,9 @@ class Columns(Section):
 class Rule(Section):
     """A named SQL predicate over the columns of an interaction."""
 
-    name: Annotated[str, Field(pattern=NAME.pattern, description="The rule's name, as it is reported.")]
+    name: Annotated[
+        str, Field(pattern=f"^(?:{NAME.pattern})$", description="The rule's name, as it is reported.")
+    ]
     where: Annotated[str, Field(min_length=1, description="Rows for which this holds break the rule.")]
 
 
@@ -139,6 +141,16 @@ class Source(Reading):
     def _some_path(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         if not value or not all(value if isinstance(value, tuple) else (value,)):
             raise ValueError("expected a file, folder, glob or address, got nothing")
+        return value
+
+    @field_validator("file_date")
+    @classmethod
+    def _known_pattern(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                datetime.strptime(datetime(2026, 11, 20).strftime(value), value)  # noqa: DTZ001, DTZ007
+        except (ValueError, re.error):  # re.error: a directive that is there twice
+            raise ValueError(f"expected a strptime pattern such as %Y-%m-%d, got {value!r:.100}") from None
         return value
 
     @field_validator("time_zone")

@@ -28,6 +28,13 @@ def portable(text: str, columns: Collection[str], engine: str, table: str | None
         AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic and a few text functions.
     """
     try:
+        return _portable(text, columns, engine, table)
+    except RecursionError:
+        raise EngineError(f"expected a predicate that is nested less deeply, got {text[:80]!r}...") from None
+
+
+def _portable(text: str, columns: Collection[str], engine: str, table: str | None) -> str:
+    try:
         tree = sqlglot.parse_one(text, read="duckdb")
     except SqlglotError as error:
         reason = str(error).splitlines()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -115,7 +116,7 @@ class SparkEngine:
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
         """Make relation `name` a view over Parquet files."""
         with _spark_errors():
-            frame = self._spark.read.parquet(*(str(path) for path in paths))
+            frame = self._spark.read.parquet(*map(_itself, paths))
             _cast(frame, "timestamp_ntz", "timestamp").createOrReplaceTempView(name)
 
     def table(self, name: str, rows: pa.Table) -> None:
@@ -202,6 +203,11 @@ class SparkEngine:
         # Java outlives the session, and would go on using the folder of this engine
         getattr(getattr(java.org.apache.spark.util, "Utils$"), "MODULE$").clearLocalRootDirs()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _itself(path: Path) -> str:
+    """Return a path as a pattern of Hadoop that matches this path alone, whatever its name holds."""
+    return re.sub(r"([\\*?{}\[\]])", r"\\\1", str(path))
 
 
 def _land_task(task: tuple[RawFile, Reading, tuple[str, ...], Path]) -> LandedFile | str:

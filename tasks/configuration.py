@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -31,6 +30,7 @@ from tasks.sections import (
     bytes_of,
 )
 from tasks.tables import GLOBAL_SEGMENT
+from tasks.toml_file import anchored, read_toml
 
 __all__ = ["Catalogue", "Configuration", "bytes_of", "load"]
 
@@ -141,17 +141,19 @@ def load(path: Path, overrides: dict[str, Any] | None = None) -> Configuration:
     ConfigurationError
         If the file is missing or no TOML, or a key or value is not as expected: all mistakes are listed.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot read the configuration: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: not valid TOML: {error}") from None
+    content = read_toml(path)
     for key, value in (overrides or {}).items():
         section, _, name = key.partition(".")
-        content.setdefault(section, {})[name] = value
-    return _validated(_anchored(content, path.resolve().parent), path)
+        table = content.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{path}: {section}: expected a section [{section}], got {table!r:.200}")
+        table[name] = value
+    try:
+        return _validated(_from_folder(content, path), path)
+    except RecursionError:
+        raise ConfigurationError(
+            f"{path}: expected no lists within lists within lists, got too many"
+        ) from None
 
 
 def only_models(models: Sequence[str], serve: str | None = None) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def _explain(detail: Any) -> str:
     place = [str(part) for part in detail["loc"]]
     if detail["type"] == "extra_forbidden":
         known = _known_keys(place[:-1])
-        near = difflib.get_close_matches(place[-1], known, 1)
+        near = difflib.get_close_matches(place[-1][:100], known, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         where = f" in [{'.'.join(place[:-1])}]" if place[:-1] else ""
         return f"unknown key {place[-1]!r}{where}{hint}; known: {_listed(known)}"
@@ -192,7 +194,7 @@ def _explain(detail: Any) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    return f"{where}: {message[0].lower()}{message[1:]}, got {detail['input']!r}"
+    return f"{where}: {message[0].lower()}{message[1:]}, got {detail['input']!r:.200}"
 
 
 def _known_keys(place: list[str]) -> list[str]:
@@ -211,20 +213,20 @@ def _listed(names: Any) -> str:
     return ", ".join(sorted(map(str, names))) or "none"
 
 
-def _anchored(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the content with relative paths made absolute from `folder`; addresses (s3://...) are kept."""
+def _from_folder(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the content of a file with its relative paths made absolute, from the file's folder."""
+    folder = path.resolve().parent
 
-    def anchored(path: Any) -> Any:
-        if isinstance(path, list):
-            return [anchored(one) for one in path]
-        if not isinstance(path, str) or "://" in path or not path:
-            return path
-        return str(folder / Path(path).expanduser())
+    def from_there(one: Any, where: str) -> Any:
+        if isinstance(one, list):
+            return [from_there(part, where) for part in one]
+        return anchored(one, folder, where) if isinstance(one, str) else one
 
     content = from_environment(content)
     for section in ("source", "items", "users", "store"):
         if isinstance(content.get(section), dict) and "path" in content[section]:
-            content[section] = content[section] | {"path": anchored(content[section]["path"])}
+            place = from_there(content[section]["path"], f"{path}: {section}.path")
+            content[section] = content[section] | {"path": place}
     content.setdefault("store", {})
     if isinstance(content["store"], dict):
         content["store"].setdefault("path", str(folder / "nightshelf-store"))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tasks.errors import ConfigurationError
 
-_REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
 
 
 def from_environment(content: Any, *, is_path: bool = False) -> Any:

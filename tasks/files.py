@@ -27,6 +27,8 @@ _REASONS: Final = {
     errno.ENOENT: "there is no such folder",
     errno.ENOTDIR: "a file stands where a folder is needed",
     errno.EEXIST: "a file stands where a folder is needed",
+    errno.ENAMETOOLONG: "a name in it is too long",
+    errno.ELOOP: "its links lead in a circle",
 }
 
 

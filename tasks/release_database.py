@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sql.engine import itself
 from tasks.errors import StoreError
 from tasks.files import writing
 from tasks.tables import TABLES, IdTypes, Table
@@ -82,7 +83,7 @@ def parquet(path: Path) -> str:
     The rows of a file are numbered (file_row_number).
     """
     parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    listed = ", ".join(_quoted("".join(f"[{c}]" if c in "*?[" else c for c in str(part))) for part in parts)
+    listed = ", ".join(_quoted(itself(part)) for part in parts)
     return f"read_parquet([{listed}], file_row_number = true)"
 
 

@@ -17,9 +17,9 @@ EngineName = Literal["duckdb", "spark"]
 
 def bytes_of(size: str) -> int:
     """Return the bytes of a size such as 512MiB; ValueError if it is none."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(MiB|GiB|TiB)", size)
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(MiB|GiB|TiB)", size)
     if match is None or float(match.group(1)) == 0:
-        raise ValueError(f"expected a size such as 512MiB or 4GiB, got {size!r}")
+        raise ValueError(f"expected a size such as 512MiB or 4GiB, got {size!r:.100}")
     return int(float(match.group(1)) * SIZES[match.group(2)])
 
 

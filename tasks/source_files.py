@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import stat
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -171,12 +172,24 @@ def _find_under(path: str, source: Source) -> list[SourceFile]:
     for name, info in infos.items():
         if info.get("type") == "directory":
             continue
+        if local:
+            _require_file(name)
         address = name if local else filesystem.unstrip_protocol(name)
         stamp = str(
             info.get("mtime") or info.get("ETag") or info.get("LastModified") or info.get("updated") or ""
         )
         files.append(SourceFile(address, int(info.get("size") or 0), stamp, _day(name, source.file_date)))
     return files
+
+
+def _require_file(name: str) -> None:
+    """Raise InputError unless a local path leads to a file: reading a pipe or a device may never end."""
+    try:
+        mode = Path(name).stat().st_mode
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{name}: expected a file, got a folder, pipe, socket or device")
 
 
 def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:

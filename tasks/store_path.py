@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from tasks.environment import from_environment
 from tasks.errors import ConfigurationError
+from tasks.toml_file import anchored, read_toml
 
 DEFAULT_FOLDER = "nightshelf-store"
 
@@ -22,12 +22,7 @@ def store_path(config: Path) -> Path:
     ConfigurationError
         If the file is missing or no TOML, or the path is no text.
     """
-    try:
-        content = tomllib.loads(config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{config}: cannot read the configuration: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{config}: not valid TOML: {error}") from None
+    content = read_toml(config)
     section = content.get("store", {})
     if not isinstance(section, dict):
         raise ConfigurationError(f"{config}: store: expected a section [store], got {section!r}")
@@ -35,6 +30,4 @@ def store_path(config: Path) -> Path:
     if not isinstance(path, str):
         raise ConfigurationError(f"{config}: store.path: expected a folder, got {path!r}")
     path = from_environment(path, is_path=True)
-    if not path or "://" in path:
-        return Path(path)
-    return config.resolve().parent / Path(path).expanduser()
+    return Path(anchored(path, config.resolve().parent, f"{config}: store.path"))

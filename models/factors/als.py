@@ -88,7 +88,8 @@ class ALS(Model[ALSConfig]):
         users = self._rows(matrix, known=self.trained_items)
         items = self._rows(by_item, known=np.diff(matrix.indptr) > 0)
         checkpoint = ALSCheckpoint.of(self.config, options, matrix)
-        done, vectors = checkpoint.load() or (0, self._initial(options.seed))
+        shape = (self.n_items, self.config.factors)
+        done, vectors = checkpoint.load(shape, self.config.iterations) or (0, self._initial(options.seed))
         solve = _solver(options)
         with solving():
             for epoch in range(done, self.config.iterations):

@@ -6,16 +6,17 @@ import hashlib
 import logging
 import os
 import time
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from models.array_file import kinds_of, read_arrays
 from models.base import ModelConfig
+from models.errors import ModelError
 from models.options import TrainingOptions
 
 LOGGER = logging.getLogger(__name__)
@@ -27,8 +28,8 @@ class ALSCheckpoint:
     """The newest checkpoint of one training: a file that is replaced whole.
 
     ``fingerprint`` tells one training (data, configuration, seed, device) from another. A file of another
-    training, or one that cannot be read, costs the time to train again and is logged, not raised. ``file``
-    None keeps nothing.
+    training, or one that is not what this class writes, costs the time to train again and is logged, not
+    raised. ``file`` None keeps nothing.
     """
 
     file: Path | None
@@ -52,21 +53,36 @@ class ALSCheckpoint:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         partial = self.file.with_suffix(".partial")
         with partial.open("wb") as stream:
-            np.savez(stream, vectors=vectors, epoch=epoch, fingerprint=self.fingerprint, allow_pickle=False)
+            np.savez(
+                stream,
+                vectors=vectors,
+                epoch=np.int64(epoch),
+                fingerprint=self.fingerprint,
+                allow_pickle=False,
+            )
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(self.file)
         self.saved = time.monotonic()
 
-    def load(self) -> tuple[int, npt.NDArray[np.float32]] | None:
-        """Return the rounds done and the item vectors after them; None without any."""
+    def load(self, shape: tuple[int, int], rounds: int) -> tuple[int, npt.NDArray[np.float32]] | None:
+        """Return the rounds done, of ``rounds``, and vectors (``shape``) after them; None without any."""
         if self.file is None or not self.file.exists():
             return None
+        like: dict[str, npt.NDArray[Any]] = {
+            "vectors": np.broadcast_to(np.float32(0), shape),
+            "epoch": np.array(0, dtype=np.int64),
+            "fingerprint": np.array(self.fingerprint),
+        }
         try:
-            with self.file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
-                if str(stored["fingerprint"]) == self.fingerprint:
-                    return int(stored["epoch"]), stored["vectors"]
+            with self.file.open("rb") as stream:
+                stored = read_arrays(stream, kinds_of(like), self.file)
+            epoch, vectors = int(stored["epoch"]), stored["vectors"]
+            if not (1 <= epoch <= rounds and np.isfinite(vectors).all()):
+                raise ModelError(f"expected finite vectors after 1 to {rounds} rounds, got round {epoch}")
+            if str(stored["fingerprint"]) == self.fingerprint:
+                return epoch, vectors
             LOGGER.warning("the checkpoint in %s is of another training: starting afresh", self.file)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ModelError) as error:
             LOGGER.warning("cannot read the checkpoint %s (%s): starting afresh", self.file, error)
         return None

@@ -121,6 +121,8 @@ class ItemKNN(Model[ItemKNNConfig]):
         shape = (self.n_items, self.config.neighbours)
         if items.shape != shape or similarities.shape != shape or items.dtype != np.int32:
             raise ModelError(f"expected neighbours int32 {shape}, got {items.dtype} {items.shape}")
+        if similarities.dtype != np.float32:
+            raise ModelError(f"expected similarities float32 {shape}, got {similarities.dtype}")
         if items.min() < -1 or items.max() >= self.n_items:
             raise ModelError(
                 f"expected neighbours from -1 to {self.n_items - 1}, got {items.min()}..{items.max()}"

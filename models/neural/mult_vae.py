@@ -94,8 +94,7 @@ class Network(torch.nn.Module):
 
     def __init__(self, n_items: int, hidden: int, latent: int, draw: torch.Generator) -> None:
         super().__init__()
-        shapes = {"input": (n_items, hidden), "code": (2 * latent, hidden), "back": (hidden, latent)}
-        for name, (rows, columns) in (shapes | {"output": (n_items, hidden)}).items():
+        for name, (rows, columns) in self.layers(n_items, hidden, latent).items():
             spread = INPUT_SPREAD if name == "input" else (2.0 / (rows + columns)) ** 0.5
             weight = torch.empty(rows, columns).normal_(0.0, spread, generator=draw)
             width = columns if name == "input" else rows
@@ -103,6 +102,12 @@ class Network(torch.nn.Module):
             self.register_parameter(
                 f"{name}_bias", Parameter(torch.empty(width).normal_(0.0, 0.001, generator=draw))
             )
+
+    @staticmethod
+    def layers(n_items: int, hidden: int, latent: int) -> dict[str, tuple[int, int]]:
+        """Return the shapes of the weights, in the order in which they are drawn."""
+        shapes = {"input": (n_items, hidden), "code": (2 * latent, hidden), "back": (hidden, latent)}
+        return shapes | {"output": (n_items, hidden)}
 
     def encode(self, bags: Bags) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and log variance (batch, latent) of the code of normalised rows."""
@@ -244,11 +249,16 @@ class MultVAE(Model[MultVAEConfig]):
         return {name: self._numpy(name) for name, _ in self._network.named_parameters()}
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        config = self.config
+        for name, shape in Network.layers(self.n_items, config.hidden, config.latent).items():
+            if arrays[name].shape != shape:  # before a network of the configured size is made
+                raise ModelError(f"expected {name} of shape {shape}, got {arrays[name].shape}")
         draw = torch.Generator().manual_seed(0)
-        self._network = Network(self.n_items, self.config.hidden, self.config.latent, draw).eval()
+        self._network = Network(self.n_items, config.hidden, config.latent, draw).eval()
         for name, parameter in self._network.named_parameters():
-            if arrays[name].shape != tuple(parameter.shape):
+            found = arrays[name]
+            if found.shape != tuple(parameter.shape) or found.dtype != np.float32:
                 raise ModelError(
-                    f"expected {name} of shape {tuple(parameter.shape)}, got {arrays[name].shape}"
+                    f"expected {name} float32 {tuple(parameter.shape)}, got {found.dtype} {found.shape}"
                 )
-            parameter.data = torch.from_numpy(np.array(arrays[name], dtype=np.float32))
+            parameter.data = torch.from_numpy(found)

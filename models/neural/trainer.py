@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
+import logging
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from models.base import ModelConfig, ModelError, TrainingOptions
-from models.neural.checkpoint import CheckpointFolder
+from models.neural.checkpoint import CheckpointFolder, require_like
 from models.neural.surroundings import generator
 
+LOGGER = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
 
 
@@ -217,11 +220,18 @@ class Trainer(Generic[Batch]):
         loaded = None if self.folder is None else self.folder.load()
         if loaded is None:
             return 0
-        arrays, state = loaded
+        arrays, told = loaded
         groups: dict[str, dict[str, torch.Tensor]] = {"module": {}, "best": {}, "optimizer": {}}
-        for name, array in arrays.items():
-            kind, _, rest = name.partition(".")
-            groups[kind][rest] = array
+        try:
+            for name, array in arrays.items():
+                kind, _, rest = name.partition(".")
+                groups[kind][rest] = array
+            require_like(groups, self.objective.module)
+            state = self._state(told)
+        except (ValueError, KeyError) as error:
+            why = " ".join(str(error).split())[:300]
+            LOGGER.warning("the checkpoint of %s cannot be used (%s): starting afresh", self.name, why)
+            return 0
         self.objective.module.load_state_dict(groups["module"])
         self.best = {name: weight.to(self.device) for name, weight in groups["best"].items()}
         moments: dict[int, dict[str, torch.Tensor]] = {}
@@ -229,5 +239,15 @@ class Trainer(Generic[Batch]):
             number, _, kind = name.partition(".")
             moments.setdefault(int(number), {})[kind] = moment
         self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
-        self.state = State(**state)
+        self.state = state
         return self.state.epoch
+
+    def _state(self, told: Any) -> State:
+        """Return a state from a checkpoint; ValueError where no training of this kind can have it."""
+        if not isinstance(told, dict) or {*told} != {field.name for field in fields(State)}:
+            raise ValueError("its state is of another kind")
+        state = TypeAdapter(State).validate_json(json.dumps(told), strict=True)
+        epochs = len(state.losses), self.config.epochs, state.best_epoch
+        if not 1 <= state.epoch == epochs[0] <= epochs[1] or not 0 <= epochs[2] <= state.epoch:
+            raise ValueError(f"epoch {state.epoch} with {epochs[0]} losses, of {epochs[1]}")
+        return state
