@@ -69,8 +69,8 @@ def start_spark(
     from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
 
-    # Spark's own logger prints each failed query with its Java stack, beside the error that is raised. It must
-    # be of Spark's class, and is not `disabled`: whoever sets up logging after us may enable it again
+    # Spark's own logger prints each failed query with its Java stack, beside the error that is raised. It
+    # must be of Spark's class, and is not `disabled`: whoever sets up logging after us may enable it again
     PySparkLogger.getLogger("SQLQueryContextLogger").addFilter(_nothing)
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
