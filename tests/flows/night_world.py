@@ -20,11 +20,13 @@ SECOND = FIRST + timedelta(days=1)
 THIRD = FIRST + timedelta(days=2)
 QUICK: dict[str, Any] = {
     "train__models": ["popularity"],
-    "train__serve": "popularity",
     "evaluation__enabled": False,
-    "quality__enabled": False,  # it would refuse a switch from ALS
+    "quality__enabled": False,
 }
 """For tests to which it is all one what is trained: each training is a process, of half a second or more."""
+MODELS = 'models = ["popularity", "recent_popularity"]\nserve = "popularity"'
+ALS = 'models = ["als", "popularity"]'
+"""A personal model, for the tests that need one: its process takes more than twice as long to begin."""
 TABLES = ("recommendations", "similar_items", "popular_items", "model_metrics", "validation_results")
 
 TEXT = """
@@ -62,7 +64,7 @@ segments = ["country", "category"]
 fallback_window = 7
 fallback_segment = "country"
 [train]
-models = ["als", "popularity"]
+{models}
 [evaluation]
 ks = [5]
 [report]
@@ -122,11 +124,11 @@ class Night:
         return sorted(self.store.runs.glob(".*")) + sorted(self.store.root.glob(".*.tmp"))
 
 
-def shop(folder: Path, logs: Path, text: str = TEXT) -> Night:
-    """Write a configuration into a folder."""
+def shop(folder: Path, logs: Path, text: str = TEXT, models: str = MODELS) -> Night:
+    """Write a configuration into a folder; `models` are lines of its section [train]."""
     folder.mkdir(parents=True, exist_ok=True)
     night = Night(folder, logs)
-    night.config.write_text(text.format(store=night.store.root, logs=logs), encoding="utf-8")
+    night.config.write_text(text.format(store=night.store.root, logs=logs, models=models), encoding="utf-8")
     return night
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from night_world import FIRST, SECOND, THIRD, Night, shop, write_logs
+from night_world import ALS, FIRST, SECOND, THIRD, Night, shop, write_logs
 
 from tasks.run_record import RunRecord
 
@@ -34,7 +34,7 @@ def shown(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Show
     from flows.run_nightly import nightly
 
     folder = tmp_path_factory.mktemp("shown")
-    night = shop(folder / "My Shop", write_logs(folder / "logs"))
+    night = shop(folder / "My Shop", write_logs(folder / "logs"), models=ALS)
     catalogue = night.logs / "items.csv"
     head, *lines = catalogue.read_text(encoding="utf-8").splitlines()
     at = head.split(",").index("title")

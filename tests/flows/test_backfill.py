@@ -140,10 +140,10 @@ def test_ranges_and_modes_that_mean_nothing_are_refused(third: Night) -> None:
 
 
 def test_models_can_be_chosen_for_a_backfill(third: Night) -> None:
-    assert configured(third.config).train.models == ("als", "popularity")
-    assert configured(third.config, ["popularity", "als"]).train.serve == "als"
-    chosen = configured(third.config, ["popularity", "popularity"]).train
-    assert (chosen.models, chosen.serve) == (("popularity",), "popularity")
+    assert configured(third.config).train.models == ("popularity", "recent_popularity")
+    assert configured(third.config, ["als", "popularity"]).train.serve == "popularity"
+    chosen = configured(third.config, ["als", "als"]).train
+    assert (chosen.models, chosen.serve) == (("als",), "als")
     with pytest.raises(ConfigurationError, match="unknown model 'asl'; known: als"):
         configured(third.config, ["asl"])
 

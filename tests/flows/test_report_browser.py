@@ -17,8 +17,8 @@ from tasks.errors import UserError
 from tasks.night_markdown import night_page
 from tasks.report_path import find_report, report_of
 
-REPORTED = TEXT.replace('["als", "popularity"]', '["popularity", "random"]\nserve = "popularity"')
-REPORTED = REPORTED.replace("enabled = false", "enabled = true").replace("ks = [5]", "ks = [5, 10]")
+MODELS = 'models = ["popularity", "random"]\nserve = "popularity"'
+REPORTED = TEXT.replace("enabled = false", "enabled = true").replace("ks = [5]", "ks = [5, 10]")
 COMMAND = [sys.executable, "-c", "from flows.command_line import main; main()", "report"]
 PLOTS = {"ndcg", "recall", "hitrate", "breadth", "nights", "popularity", "churn"}
 
@@ -84,7 +84,7 @@ CONTRASTS = """() => {
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """Return a shop after two nights and one that its gate refused, each with its report."""
     folder = tmp_path_factory.mktemp("shop")
-    night = shop(folder, write_logs(folder / "logs"), REPORTED)
+    night = shop(folder, write_logs(folder / "logs"), REPORTED, MODELS)
     for day in (FIRST, SECOND):
         run_night(night.configured(), day)
     with pytest.raises(UserError):
@@ -188,7 +188,7 @@ def test_the_command_prints_the_path_and_opens_it(night: Night, tmp_path: Path) 
 
 
 def test_an_evaluation_has_a_report_too(night: Night, tmp_path: Path) -> None:
-    other = shop(tmp_path / "other", night.logs, REPORTED)
+    other = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
     record = evaluate_only(other.configured(), SECOND)
     html = find_report(other.store).read_text(encoding="utf-8")
     assert f"Evaluation of {SECOND}: measured" in html
@@ -200,7 +200,7 @@ def test_an_evaluation_has_a_report_too(night: Night, tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_ends_no_night(
     night: Night, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other = shop(tmp_path / "other", night.logs, REPORTED)
+    other = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
     other.store.create()
     (other.store.root / "reports").write_text("in the way", encoding="utf-8")
     record = run_night(other.configured(evaluation__enabled=False), SECOND)
@@ -211,7 +211,7 @@ def test_a_report_that_cannot_be_written_ends_no_night(
 
 
 def test_without_reports_none_is_written(night: Night, tmp_path: Path) -> None:
-    other = shop(tmp_path / "other", night.logs, REPORTED)
+    other = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
     with pytest.raises(UserError, match="min_events"):
         run_night(other.configured(gate__min_events=1_000_000, report__enabled=False), SECOND)
     assert len(other.records()) == 1

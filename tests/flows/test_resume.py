@@ -23,7 +23,7 @@ from flows.retry_station import directly
 from flows.run_stations import evaluate_only, ingest_only, run_night
 from tasks.run_record import RunRecord
 
-MODULES = ["great_expectations", "models.topn", "models.factors.als_kernel", "tasks.gate_suite"]
+MODULES = ["great_expectations", "models.topn", "tasks.gate_suite"]
 MODULES += ["tasks.recommendations", "tasks.similar_items", "tasks.release", "tasks.model_metrics"]
 ROOT = Path(__file__).resolve().parents[2]
 VAE = {"epochs": 120, "patience": 120, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
@@ -57,9 +57,9 @@ KILLS = [
     Kill("dataset", "shutil.rmtree", "/dataset/sequences"),  # users, items and entries are written
     Kill("popular_items", "os.rename", "/popular_items.parquet"),
     Kill("holdout", "shutil.rmtree", "/past/entries"),
-    Kill("measure als", "os.rename", "als.trained.json"),
-    Kill("measure popularity", "after"),
-    Kill("train als", "subprocess.Popen", "tasks.train_child"),
+    Kill("measure popularity", "os.rename", "popularity.trained.json"),
+    Kill("measure recent_popularity", "after"),
+    Kill("train popularity", "subprocess.Popen", "tasks.train_child"),
     Kill("recommendations", "os.rename", "/recommendations.parquet"),
     Kill("similar_items", "before"),
     Kill("quality", "after"),
@@ -175,7 +175,7 @@ def test_every_station_is_killed_once() -> None:
 
 def test_a_night_killed_again_and_again_comes_to_its_end(undisturbed: Night, night: Night) -> None:
     fail(night, "dataset")
-    for station in ("dataset", "measure als", "release"):
+    for station in ("dataset", "measure popularity", "release"):
         with pytest.raises(ZeroDivisionError):
             run_night(night.configured(), SECOND, step=failing_at(station, ZeroDivisionError()), resume="yes")
     record, ran = resume(night)

@@ -15,7 +15,13 @@ from night_world import FIRST, Night, shop, write_logs
 pytestmark = pytest.mark.prefect
 
 STATIONS = ["interactions", "validation_results", "dataset", "popular_items"]
-STATIONS += ["measure als", "measure popularity", "train als", "recommendations", "similar_items"]
+STATIONS += [
+    "measure popularity",
+    "measure recent_popularity",
+    "train popularity",
+    "recommendations",
+    "similar_items",
+]
 STATIONS += ["quality", "release"]
 
 

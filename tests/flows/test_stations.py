@@ -28,15 +28,15 @@ STATIONS = [
     "dataset",
     "popular_items",
     "holdout",
-    "measure als",
     "measure popularity",
-    "train als",
+    "measure recent_popularity",
+    "train popularity",
     "recommendations",
     "similar_items",
     "quality",
     "release",
 ]
-FEW: dict[str, Any] = {"train__models": ["popularity"], "train__serve": "popularity"}
+FEW: dict[str, Any] = {"train__models": ["popularity"]}
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_a_closed_gate_stops_before_training_and_leaves_yesterday(night: Night) 
     assert night.scratch() == []
 
 
-@pytest.mark.parametrize("station", ["interactions", "popular_items", "train als", "similar_items"])
+@pytest.mark.parametrize("station", ["interactions", "popular_items", "train popularity", "similar_items"])
 def test_a_station_that_raises_leaves_yesterday_and_says_why(night: Night, station: str) -> None:
     with unchanged(night), pytest.raises(ZeroDivisionError):
         run_night(night.configured(), THIRD, step=failing_at(station, ZeroDivisionError("a defect")))
@@ -282,7 +282,7 @@ def test_evaluating_and_taking_in_publish_nothing(night: Night) -> None:
         record = evaluate_only(night.configured(), THIRD)
         done = ingest_only(night.configured(), THIRD)
     assert record.state == "measured"
-    assert [station.name for station in record.stations] == STATIONS[: STATIONS.index("train als")]
+    assert [station.name for station in record.stations] == STATIONS[: STATIONS.index("train popularity")]
     assert (done.taken, done.known) == (0, 3)
     assert done.total == Ledger.read(night.store).counts()
 

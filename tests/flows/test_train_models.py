@@ -18,7 +18,7 @@ pytestmark = pytest.mark.prefect
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Night:
     folder = tmp_path_factory.mktemp("trained")
     night = shop(folder, write_logs(folder / "logs", days=1))
-    run_night(night.configured(evaluation__enabled=False, train__models=["als"]), FIRST)
+    run_night(night.configured(evaluation__enabled=False, train__models=["als"], train__serve="als"), FIRST)
     return night
 
 

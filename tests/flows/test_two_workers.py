@@ -22,6 +22,7 @@ pytestmark = pytest.mark.prefect
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 240.0  # seconds; a limit, nothing is measured by it
 EPOCHS = 400
+TRAIN = 'models = ["mult_vae"]\nserve = "mult_vae"\ndeployment = "train-models/two-workers"'
 VAE = {"epochs": EPOCHS, "patience": EPOCHS, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
 
 
@@ -110,12 +111,8 @@ def test_a_training_killed_on_the_gpu_pool_goes_on_there_and_the_night_publishes
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
     from prefect.deployments import run_deployment
 
-    night = shop(tmp_path / "shop", write_logs(tmp_path / "logs", days=1))
-    text = night.config.read_text(encoding="utf-8").replace('["als", "popularity"]', '["mult_vae"]')
-    text = text.replace(
-        "[evaluation]", 'serve = "mult_vae"\ndeployment = "train-models/two-workers"\n[evaluation]'
-    )
-    text = text.replace("[evaluation]", "[evaluation]\nenabled = false")
+    night = shop(tmp_path / "shop", write_logs(tmp_path / "logs", days=1), models=TRAIN)
+    text = night.config.read_text(encoding="utf-8").replace("[evaluation]", "[evaluation]\nenabled = false")
     text += "[models.mult_vae]\n" + "".join(f"{key} = {value}\n" for key, value in VAE.items())
     night.config.write_text(text, encoding="utf-8")
     with worker(pools[0], prefect_server, tmp_path), worker(pools[1], prefect_server, tmp_path) as gpu:

@@ -13,22 +13,19 @@ from typing import Any
 import duckdb
 import psutil
 import pytest
-from night_world import FIRST, TEXT, THIRD, Night, shop, write_logs
+from night_world import FIRST, THIRD, Night, shop, write_logs
 from stack_world import Up, stack_up, until
 
 pytestmark = pytest.mark.prefect
 FOURTH = FIRST + dt.timedelta(days=3)
-CHOSEN = {'models = ["als", "popularity"]': 'models = ["popularity"]\nserve = "popularity"'}
+CHOSEN = 'models = ["popularity"]\nserve = "popularity"'
 """Little to train: the tests are about who starts the run, and what becomes of it."""
 
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     folder = tmp_path_factory.mktemp("shop")
-    text = TEXT
-    for old, new in CHOSEN.items():
-        text = text.replace(old, new)
-    return shop(folder, write_logs(folder / "logs"), text)
+    return shop(folder, write_logs(folder / "logs"), models=CHOSEN)
 
 
 @pytest.fixture(scope="module")
