@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Final
 
 from tasks.errors import StoreError, StoreLockedError
 from tasks.files import read_json, readable, sha256_of, sync, write_json_atomically, writing
+from tasks.locks import AT_ONCE, held, held_by
 from tasks.progress import Report, silent
 
 __all__ = [
@@ -34,9 +34,6 @@ __all__ = [
 ]
 
 LOCK_WAIT: Final = 3600.0  # seconds that a night waits for another writer, which may be taking in a long log
-_AT_ONCE: Final = (
-    0.2  # seconds; a lock that was only looked at, or whose file was just removed, is free by then
-)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _RELEASE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})-([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
 
@@ -167,7 +164,7 @@ class Store:
         operating system's, so a dead process holds none; the file beside it only informs.
         """
         name = f"the store {self.root}"
-        with _held(self._inside(".lock"), self._holder(), name, purpose, wait=wait, report=report):
+        with held(self._inside(".lock"), self._holder(), name, purpose, wait=wait, report=report):
             yield
 
     @contextmanager
@@ -180,7 +177,7 @@ class Store:
         with writing(self.root):
             lock.parent.mkdir(exist_ok=True)
         name = f"the date {as_of} of the store {self.root}"
-        with _held(lock, self._holder(as_of), name, purpose):
+        with held(lock, self._holder(as_of), name, purpose):
             try:
                 yield
             finally:
@@ -191,11 +188,12 @@ class Store:
         found = {}
         for path in sorted(self._inside(".locks").glob("*.lock")):
             as_of = checked_date(path.stem)
+            patience = 0.0 if self._holder(as_of).is_file() else AT_ONCE  # who runs a date says so there
             try:
-                with _held(path, None, str(as_of), ""):
+                with held(path, None, str(as_of), "", patience=patience):
                     path.unlink(missing_ok=True)  # of a process that died
             except StoreLockedError:
-                found[as_of] = _held_by(self._holder(as_of))
+                found[as_of] = held_by(self._holder(as_of))
         return found
 
     def _date_lock(self, as_of: dt.date | str) -> Path:
@@ -247,51 +245,3 @@ def split_release_id(release_id: str) -> tuple[dt.date, str]:
     if match is None or not release_id.isascii():
         raise StoreError(f"expected a release id <YYYY-MM-DD>-<run id>, got {release_id!r}")
     return checked_date(match[1]), match[2]
-
-
-@contextmanager
-def _held(
-    path: Path, holder: Path | None, name: str, purpose: str, *, wait: float = 0.0, report: Report = silent
-) -> Iterator[None]:
-    """Hold an operating system's lock and say so in `holder`; StoreLockedError when another holds it."""
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(path, is_singleton=False)
-
-    def taken() -> StoreLockedError:
-        return StoreLockedError(f"{name} is locked by {_held_by(holder) if holder else 'another process'}")
-
-    with writing(path):
-        try:
-            lock.acquire(timeout=_AT_ONCE)
-        except Timeout:
-            if not wait:
-                raise taken() from None
-            report(f"waiting: {taken()}", 0, 0)
-            try:
-                lock.acquire(timeout=wait)
-            except Timeout:
-                raise taken() from None
-    try:
-        if holder is not None:
-            since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-            facts = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose, "since": since}
-            write_json_atomically(holder, facts)
-        yield
-    finally:
-        if holder is not None:
-            holder.unlink(missing_ok=True)
-        lock.release()
-
-
-def _held_by(holder: Path) -> str:
-    try:
-        facts = read_json(holder)
-        pid, host = int(facts["pid"]), facts["host"]
-        if host == socket.gethostname():
-            os.kill(pid, 0)
-    except (StoreError, KeyError, TypeError, ValueError, ProcessLookupError):
-        return "another process"  # between taking the lock and naming itself, or a leftover of a dead one
-    except PermissionError:
-        pass  # alive, another user's
-    return f"pid {pid} on {host} ({facts.get('purpose')}) since {facts.get('since')}"
