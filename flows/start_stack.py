@@ -129,7 +129,7 @@ def _environment(folder: Path, stack: Stack, auth: str | None) -> dict[str, str]
     }
     if auth:
         told |= dict.fromkeys(AUTH, auth)
-    given.setdefault("PREFECT_RUNNER_HEARTBEAT_FREQUENCY", "180")  # else a killed run stays Running for ever
+    given.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "180")  # else a killed run stays Running for ever
     return given | told
 
 

@@ -13,8 +13,11 @@ from night_world import FIRST, SECOND, Night, shop, write_logs
 from flows.read_parameters import day_of, lines_of, overrides_of
 from flows.run_stations import run_night
 from tasks.errors import UserError
+from tasks.quality import QualityRefusedError
+from tasks.store import read_json
 
 pytestmark = pytest.mark.prefect
+LITTLE = 'models = ["popularity"]\nserve = "popularity"'
 ASKED: dict[str, Any] = {"reason": "a test", "return_state": True}
 
 
@@ -22,9 +25,9 @@ ASKED: dict[str, Any] = {"reason": "a test", "return_state": True}
 def two(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """Return a shop with the releases of two dates."""
     folder = tmp_path_factory.mktemp("two")
-    night = shop(folder, write_logs(folder / "logs", days=2))
+    night = shop(folder, write_logs(folder / "logs", days=2), models=LITTLE)
     for day in (FIRST, SECOND):
-        run_night(night.configured(train__models=["popularity"], train__serve="popularity"), day)
+        run_night(night.configured(), day)
     return night
 
 
@@ -45,6 +48,30 @@ def test_rollback_leads_readers_back_and_publish_leads_them_on(prefect_server: s
     on = publish(config=str(night.config), release_id=second, **ASKED)
     assert on.is_completed(), on.message
     assert night.pointed() == second
+
+
+def test_what_the_quality_gate_refused_is_published_by_force_with_a_reason(
+    prefect_server: str, night: Night
+) -> None:
+    from flows.flip_release import publish
+
+    before = night.pointed()
+    with pytest.raises(QualityRefusedError, match="quality checks failed"):
+        run_night(night.configured(quality__min_coverage=1.0), SECOND)
+    refused = f"{SECOND}-{night.records()[-1].run_id}"
+    forced: dict[str, Any] = {"config": str(night.config), "force": True, "return_state": True}
+    wrong = {"  ": "expected a reason", "no such night": "was not refused by the quality gate"}
+    for reason, said in wrong.items():
+        state = publish(release_id=refused if reason.isspace() else str(before), reason=reason, **forced)
+        assert state.is_failed()
+        assert said in state.message
+    assert night.pointed() == before
+    state = publish(release_id=refused, reason="a narrow season", **forced)
+    assert state.is_completed(), state.message
+    assert night.pointed() == refused
+    override = read_json(night.store.release(refused) / "manifest.json")["override"]
+    assert override == state.result()["override"]
+    assert (override["reason"], override["checks"]) == ("a narrow season", ["coverage"])
 
 
 def test_a_mistake_in_a_form_fails_the_run_and_moves_nobody(

@@ -20,7 +20,7 @@ from flows.run_stations import evaluate_only, ingest_only, run_night
 from tasks.errors import InputError, StoreLockedError, ValidationFailedError
 from tasks.ingest_ledger import Ledger
 from tasks.release import rollback
-from tasks.run_record import new_run
+from tasks.run_record import measured_metrics, new_run
 
 STATIONS = [
     "interactions",
@@ -116,6 +116,34 @@ def test_a_second_night_takes_in_only_the_new_day(nights: Night) -> None:
     assert (first["files_taken"], first["files_known"]) == (1, 0)
     assert (second["files_taken"], second["files_known"]) == (1, 1)
     assert second["total"]["read"] == first["total"]["read"] + second["arrived"]["read"]
+
+
+def test_what_exists_only_after_the_date_changes_no_table_and_no_metric(
+    nights: Night, tmp_path: Path
+) -> None:
+    """Two days more of logs, with users and items of their own, and a catalogue of such items."""
+    later = tmp_path / "logs"
+    shutil.copytree(nights.logs, later)
+    day = sorted(later.glob("events-*.csv"))[-1]
+    head, *lines = day.read_text(encoding="utf-8").splitlines()
+    user, item = (head.split(",").index(name) for name in ("user_id", "item_id"))
+    new = []
+    for number, fields in enumerate(line.split(",") for line in lines if line.count(",") == head.count(",")):
+        fields[user], fields[item] = f"later-user-{number % 50}", f"later-item-{number % 30}"
+        new.append(",".join(fields))
+    assert len(new) > 100
+    day.write_text("\n".join([head, *lines, *new]) + "\n", encoding="utf-8")
+    titles = (later / "items.csv").read_text(encoding="utf-8").splitlines()
+    place, one = titles[0].split(",").index("item_id"), titles[1].split(",")
+    with (later / "items.csv").open("a", encoding="utf-8") as catalogue:
+        for number in range(30):
+            one[place] = f"later-item-{number}"
+            catalogue.write(",".join(one) + "\n")
+    other = shop(tmp_path / "shop", later)
+    for date in (FIRST, SECOND):
+        run_night(other.configured(), date)
+    assert other.hashes(str(other.pointed())) == nights.hashes(str(nights.pointed()))
+    assert measured_metrics(other.records()[-1]) == measured_metrics(nights.records()[-1])
 
 
 def test_nothing_after_the_date_is_used(nights: Night) -> None:
