@@ -13,6 +13,7 @@ import typer
 
 from flows import (
     check_machine,
+    forget_user,
     manage_releases,
     open_report,
     order_backfill,
@@ -106,7 +107,7 @@ def ingest(
         if as_json:
             out.print_json(_ingest_facts(done))
         else:
-            print_accounting(done, [rule.name for rule in configuration.source.exclude])
+            print_accounting(done, configuration.source.excluding())
 
 
 @app.command()
@@ -242,6 +243,7 @@ for commands in (
     order_stack,
     order_evaluation,
     order_tuning,
+    forget_user,
 ):
     commands.register(app)
 

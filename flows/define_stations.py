@@ -126,7 +126,7 @@ def interactions_station(night: Night, engine: Engine) -> Result:
         "arrived": done.counts.model_dump(),
         "total": done.total.model_dump(),
         "repeated_before_rules": done.repeated_before_rules,
-        "exclude_rules": [rule.name for rule in night.configuration.source.exclude],
+        "exclude_rules": night.configuration.source.excluding(),
     }
     return Result(done.counts.read, facts)
 

@@ -27,6 +27,7 @@ from flows.route_training import routed
 from flows.show_artifacts import artifacts_of, flow_shown
 from flows.show_logs import failures_unsaid
 from flows.show_progress import logged
+from tasks.configuration import Configuration
 from tasks.errors import EXPECTED
 from tasks.night_markdown import markdown
 from tasks.progress import Report
@@ -84,7 +85,7 @@ def backfill(
             continue_on_error=continue_on_error,
             max_parallel=max_parallel,
             step=as_task,
-            around=partial(_alone, configuration.store.path),
+            around=partial(_alone, configuration),
             report=report,
             trainer=routed(configuration),
         )
@@ -96,12 +97,12 @@ def backfill(
     return Failed(message=failed) if failed else outcomes
 
 
-def _alone(store: Path, name: str, work: Callable[[], T]) -> T:
+def _alone(configuration: Configuration, name: str, work: Callable[[], T]) -> T:
     """Run one date as a Prefect task, if no other run of it is going on; the name ends with the date."""
 
     def alone() -> T:
         as_of = date.fromisoformat(name[-10:])
-        with only_run_of(store, as_of), artifacts_of(store, as_of):
+        with only_run_of(configuration.store.path, as_of), artifacts_of(configuration, as_of):
             return work()
 
     return as_task(name, alone)

@@ -38,7 +38,7 @@ def run_shown(configuration: Configuration, as_of: date, report: Report) -> Iter
     """
     with (
         flow_shown(configuration.store.path, report) as training,
-        artifacts_of(configuration.store.path, as_of),
+        artifacts_of(configuration, as_of),
     ):
         yield training
         training.fill(str(as_of))
@@ -52,15 +52,15 @@ def flow_shown(store: Path, report: Report) -> Iterator[Training]:
 
 
 @contextmanager
-def artifacts_of(path: Path, as_of: date) -> Iterator[None]:
+def artifacts_of(configuration: Configuration, as_of: date) -> Iterator[None]:
     """Make the artifacts of the date's run that was done inside, however it ended, as far as it came."""
-    store, began = Store(path), datetime.now(UTC)
+    store, began = Store(configuration.store.path), datetime.now(UTC)
     try:
         yield
     finally:
         record = record_since(store, as_of, began)
         if record is not None:
-            show_run(store, record)
+            show_run(store, record, configuration.report.sample_users)
 
 
 def name_run(configuration: Configuration, as_of: date, kind: str) -> None:
@@ -78,8 +78,11 @@ def name_run(configuration: Configuration, as_of: date, kind: str) -> None:
     attempt("the name of the flow run", name)
 
 
-def show_run(store: Store, record: RunRecord) -> None:
-    """Make the artifacts of a run: its page, and tables of rows, checks, metrics, stations and samples."""
+def show_run(store: Store, record: RunRecord, sample_users: int) -> None:
+    """Make the artifacts of a run: its page, and tables of rows, checks, metrics, stations and samples.
+
+    Of users none are shown where `sample_users` is 0, else up to three.
+    """
     about = f"{record.purpose} {record.as_of}, run {record.run_id}"
     key = key_of(record.purpose, store)
     attempt(
@@ -93,7 +96,7 @@ def show_run(store: Store, record: RunRecord) -> None:
             record, summary.metrics_of(summary.release_before(store, record))
         ),
         "stations": lambda: summary.station_rows(record),
-        "samples": lambda: summary.sample_rows(store, record),
+        "samples": lambda: summary.sample_rows(store, record, sample_users),
     }
     docs = summary.data_docs(store, record)
     more = {"checks": f". Pages about them: {markdown(docs.as_uri())}"} if docs else {}

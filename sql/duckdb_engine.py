@@ -44,6 +44,10 @@ class DuckDBDialect:
         """Return an expression: a 64-bit hash of the columns."""
         return f"hash({', '.join(columns)})"
 
+    def keyed_hash(self, text: str, inner_pad: str, outer_pad: str) -> str:
+        """Return an expression: HMAC-SHA256 of text in hexadecimal, by the key's two pads."""
+        return f"sha256({outer_pad} || unhex(sha256({inner_pad} || encode({text}))))"
+
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
         parsed = f"try_strptime({text}, {literal(pattern)})"

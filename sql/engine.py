@@ -33,6 +33,9 @@ class Dialect(Protocol):
     def hash_row(self, columns: Sequence[str]) -> str:
         """Return an expression: a 64-bit hash of the columns, equal for equal rows of one engine."""
 
+    def keyed_hash(self, text: str, inner_pad: str, outer_pad: str) -> str:
+        """Return an expression: HMAC-SHA256 of text in hexadecimal, by the key's two pads (binary)."""
+
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
 

@@ -39,6 +39,9 @@ WHERE unix_micros(i.timestamp) < {{ until_micros }}
 {% if since_micros %}
     AND unix_micros(i.timestamp) >= {{ since_micros }}
 {% endif %}
+{% if forgotten %}
+    AND i.user_id NOT IN (SELECT user_id FROM forgotten_users)
+{% endif %}
 {% if replaced %}
     AND i.file_id NOT IN ({{ replaced | join(", ") }})
 {% endif %}

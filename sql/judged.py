@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from sql.engine import Engine, literal, render
+from sql.forgotten import KeyedList, make_forgotten_users
 from sql.landing import Landing
 from sql.layout import Source
 from sql.predicate import portable
@@ -22,16 +23,24 @@ SQL_TYPES = {"string": "STRING", "int64": "BIGINT"}
 
 
 def judge(
-    landing: Landing, source: Source, engine: Engine, folder: Path, last_days: Mapping[int, date | None]
+    landing: Landing,
+    source: Source,
+    engine: Engine,
+    folder: Path,
+    last_days: Mapping[int, date | None],
+    *,
+    forgotten: KeyedList | None = None,
 ) -> int:
     """Write every landed row under outcome=.../day=...; return the exact repeats among all of them.
 
-    `last_days` are, by file_id, the last days that a file can know of, None where nobody knows.
+    `last_days` are, by file_id, the last days that a file can know of, None where nobody knows. The rows of
+    users in the list `forgotten` are excluded.
     """
     if not landing.relations:
         return 0
     raw = raw_rows(landing, source, engine.dialect)
     values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
+    values |= {"forgotten": bool(forgotten and forgotten.digests)}
     engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
     known = {
         "file_id": pa.array(last_days, pa.int32()),
@@ -42,6 +51,8 @@ def judge(
     engine.materialise("repeated_rows", render("repeated_rows", values))
     engine.view("typed_rows", render("typed_rows", values))
     engine.view("dated_rows", render("dated_rows", values))
+    if forgotten and forgotten.digests:
+        make_forgotten_users(engine, "typed_rows", forgotten)
     engine.write(render("judged_rows", values), folder, partition_by=("outcome", "day"))
     return int(engine.fetch("SELECT count(*) AS n FROM repeated_rows")["n"][0].as_py())
 

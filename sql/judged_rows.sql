@@ -1,4 +1,4 @@
--- What becomes of each row. In this order: it breaks a rule (quarantined), it is left out on purpose
+-- What becomes of each row. A forgotten user's is excluded, whatever else it is; else, in this order: it breaks a rule (quarantined), it is left out on purpose
 -- (excluded), it is an exact repeat of an earlier row (duplicate), or it is accepted.
 SELECT
     file_id,
@@ -31,6 +31,9 @@ FROM (
         d.*,
         r.line IS NOT NULL AS repeated,
         CASE
+{% if forgotten %}
+            WHEN g.user_id IS NOT NULL THEN NULL
+{% endif %}
             WHEN d.user_text IS NULL OR trim(d.user_text) = '' THEN 'user_missing'
             WHEN d.user_id IS NULL THEN 'user_unreadable'
             WHEN d.item_text IS NULL OR trim(d.item_text) = '' THEN 'item_missing'
@@ -53,8 +56,11 @@ FROM (
             WHEN {{ rule.where }} THEN '{{ rule.name }}'
 {% endfor %}
         END AS broken,
-        {% if exclude %}
+        {% if exclude or forgotten %}
         CASE
+{% if forgotten %}
+            WHEN g.user_id IS NOT NULL THEN 'forgotten'
+{% endif %}
 {% for rule in exclude %}
             WHEN {{ rule.where }} THEN '{{ rule.name }}'
 {% endfor %}
@@ -66,4 +72,7 @@ FROM (
     FROM dated_rows AS d
     LEFT JOIN repeated_rows AS r ON d.file_id = r.file_id AND d.line = r.line
     LEFT JOIN file_days AS f ON d.file_id = f.file_id
+{% if forgotten %}
+    LEFT JOIN forgotten_users AS g ON d.user_id = g.user_id
+{% endif %}
 ) AS judged

@@ -38,6 +38,9 @@ CANONICAL = (
 )
 """Column names of the interactions table; an attribute may not take one of them."""
 
+FORGOTTEN = "forgotten"
+"""The rule under which the rows of users who were forgotten are counted as excluded."""
+
 Format = Literal["auto", "csv", "jsonl", "parquet"]
 IdType = Literal["string", "int64"]
 
@@ -136,6 +139,10 @@ class Source(Reading):
     quarantine: tuple[Rule, ...] = Field((), description="Rows that break one of these are quarantined.")
     exclude: tuple[Rule, ...] = Field((), description="Rows left out on purpose, counted by rule.")
 
+    def excluding(self) -> list[str]:
+        """Return the names of the rules that exclude rows, the house's own among them."""
+        return [*(rule.name for rule in self.exclude), FORGOTTEN]
+
     @field_validator("path")
     @classmethod
     def _some_path(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -180,6 +187,8 @@ class Source(Reading):
         names = [rule.name for rule in (*self.quarantine, *self.exclude)]
         if len(set(names)) != len(names):
             raise ValueError(f"rule names must differ, got {names}")
+        if FORGOTTEN in names:
+            raise ValueError(f"expected a rule name other than {FORGOTTEN!r}, which `nightshelf forget` has")
         if self.event_weights and self.columns.event_type is None:
             raise ValueError("event_weights needs columns.event_type")
         return self

@@ -41,6 +41,11 @@ class SparkDialect:
         # only make candidates that are then compared in full.
         return f"xxhash64({', '.join(columns)})"
 
+    def keyed_hash(self, text: str, inner_pad: str, outer_pad: str) -> str:
+        """Return an expression: HMAC-SHA256 of text in hexadecimal, by the key's two pads."""
+        inner = f"sha2(concat({inner_pad}, CAST({text} AS BINARY)), 256)"
+        return f"sha2(concat({outer_pad}, unhex({inner})), 256)"
+
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression: text as TIMESTAMP by a strptime pattern, NULL where it does not fit."""
         like = f"regexp_like({text}, {literal(f'^{time_regex(pattern)}$')})"

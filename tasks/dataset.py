@@ -18,6 +18,7 @@ from tasks.catalogue import CatalogueRows, make_catalogues
 from tasks.configuration import Configuration
 from tasks.dataset_files import parts_of, read, rows
 from tasks.errors import InputError
+from tasks.forgotten import keep_out
 from tasks.ingest_ledger import Ledger
 from tasks.tables import IdTypes
 
@@ -65,6 +66,7 @@ def make_events(
     types, strengths = pa.array(list(weights), pa.string()), pa.array(list(weights.values()), pa.float64())
     engine.table("event_weights", pa.table({"event_type": types, "strength": strengths}))
     values = _event_values(configuration, engine, as_of, until)
+    values["forgotten"] = keep_out(engine, ledger.store, "interactions")
     engine.view("events", render("events", {**values, "replaced": sorted(ledger.replaced())}))
 
 
@@ -129,8 +131,12 @@ def build_dataset(
     engine.write(entries, folder / "entries", ["user_index", "item_index"])
     order = ["user_index", "timestamp", "position", "file_id", "line"]
     engine.write(render("sequences"), folder / "sequences", order)
-    for name in ("user_attributes", "item_attributes"):
-        engine.write(f"SELECT * FROM {name}", folder / name, ["name", "id", "value"])
+    order = ["name", "id", "value"]
+    known = (
+        "SELECT * FROM user_attributes WHERE id IN (SELECT user_id FROM users)"  # not all of a catalogue's
+    )
+    engine.write(known, folder / "user_attributes", order)
+    engine.write("SELECT * FROM item_attributes", folder / "item_attributes", order)
     return DatasetSummary(
         users=rows(folder, "users"),
         items=rows(folder, "items"),

@@ -53,11 +53,15 @@ def open_engine(configuration: Configuration, folder: Path) -> Iterator[Engine]:
             engine.close()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)  # of an engine that did not start, too
+        shutil.rmtree(folder / "catalogue", ignore_errors=True)
 
 
 def sweep_scratch(folder: Path) -> list[Path]:
-    """Remove the scratch space of engines whose process died; the caller has a lock on who works there."""
-    left = sorted(folder.glob(f"{SCRATCH}*"))
+    """Remove the scratch space of engines whose process died; the caller has a lock on who works there.
+
+    The catalogues that were read there go, too: all of their users are in them.
+    """
+    left = [*sorted(folder.glob(f"{SCRATCH}*")), *folder.glob("catalogue")]
     with writing(folder):
         for scratch in left:
             shutil.rmtree(scratch)

@@ -79,7 +79,7 @@ def expectations(
 
 def quarantine_rules(configuration: Configuration, counts: Counts) -> list[tuple[str, int]]:
     """Return the rules that sent rows to quarantine, with how many, most first."""
-    excluding = {rule.name for rule in configuration.source.exclude}
+    excluding = set(configuration.source.excluding())
     rules = [(rule, rows) for rule, rows in counts.rules.items() if rule not in excluding and rows]
     return sorted(rules, key=lambda rule: (-rule[1], rule[0]))
 

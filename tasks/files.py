@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import datetime as dt
 import errno
 import hashlib
@@ -79,6 +80,20 @@ def writing(path: Path) -> Iterator[None]:
             raise
         where = error.filename or path
         raise StoreError(f"cannot write {where}: {_REASONS[error.errno]}") from error
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two folders of one file system at once; False, and nothing done, where the system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    here = -100  # AT_FDCWD: both paths are looked up as they are
+    if renameat2(here, os.fsencode(one), here, os.fsencode(other), 2) == 0:  # RENAME_EXCHANGE
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # such as NFS
+        return False
+    raise OSError(code, os.strerror(code), str(other))
 
 
 def write_json_atomically(path: Path, content: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from tasks.arrivals import Arrival, arrivals, batches
 from tasks.configuration import Configuration, bytes_of
 from tasks.errors import ConfigurationError, InputError, StoreLockedError
 from tasks.files import sync_all, writing
+from tasks.forgotten import read_forgotten, screen_quarantine
 from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile, now, total
 from tasks.progress import Report, silent
 from tasks.source_files import last_day
@@ -179,12 +180,15 @@ def _take_in(
     mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
     landing = engine.land([arrival.raw for arrival in batch], source, mapped)
     last_days = {arrival.raw.file_id: last_day(arrival.found, source.file_date) for arrival in batch}
-    repeated = judge(landing, source, engine, judged, {file: _graced(day) for file, day in last_days.items()})
+    forgotten = read_forgotten(ledger.store).keyed()
+    graced = {file: _graced(day) for file, day in last_days.items()}
+    repeated = judge(landing, source, engine, judged, graced, forgotten=forgotten)
     stored = ledger.parts_by_day(tuple(accepted_days(judged)), replaces)
     drop_delivered_again(source, engine, judged, stored, [*ledger.replaced(), *replaces])
     counts = _account(batch, landing, engine, judged)
     names = {arrival.raw.file_id: arrival.raw.name for arrival in batch}
     write_quarantine(landing, source, engine, judged, scratch / "quarantine", names=names)
+    screen_quarantine(scratch / "quarantine", forgotten)
     ingest_id = ledger.next_ingest_id()
     parts, quarantine = _keep(ledger.store, judged, scratch / "quarantine", ingest_id)
     ledger.commit(

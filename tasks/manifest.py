@@ -66,6 +66,14 @@ def build_manifest(
     return {**own, **redacted(dict(facts))}
 
 
+def renewed_manifest(
+    folder: Path, manifest: Mapping[str, Any], content: Mapping[str, str], **facts: Any
+) -> dict[str, Any]:
+    """Return the manifest of a release whose files in `folder` were rewritten; `facts` are what is new."""
+    files = {name: _described(folder / name) for name in _RELEASE_FILES}
+    return {**manifest, **facts, "files": files, "database_content": dict(content)}
+
+
 def file_problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the files of a release: missing, changed, or strange; empty if whole."""
     expected = manifest.get("files")

@@ -158,17 +158,18 @@ def main_metrics(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
     return sorted(table, key=lambda row: row[shown[0]].partition(" ")[0], reverse=True)
 
 
-def sample_rows(store: Store, record: RunRecord) -> list[Row]:
+def sample_rows(store: Store, record: RunRecord, number: int = 3) -> list[Row]:
     """Return the first recommendations of a user with many events, one with a middle number, one with few.
 
-    Which users is settled by their number of events, then their id. None where nothing was published.
+    Of at most `number` of them; which users is settled by their number of events, then their id. None where
+    nothing was published.
     """
     from tasks.query import recommendations_of
 
     if record.release_id is None:
         return []
     rows: list[Row] = []
-    for kind, user, events in sampled_users(store.dataset(record.as_of, record.run_id)):
+    for kind, user, events in sampled_users(store.dataset(record.as_of, record.run_id))[:number]:
         found = recommendations_of(store, str(user), record.release_id).slice(0, SHOWN).to_pylist()
         history = f"{kind}, {events:,} event{'s' if events != 1 else ''}"
         rows += [{"user": str(user), "history": history} | _recommended(one) for one in found]

@@ -233,7 +233,7 @@ class ReportSection(Section):
         3,
         ge=0,
         le=50,
-        description="Users whose id, history and list it shows; 0 keeps single users out of it.",
+        description="Users whose id, history and list it shows; 0 keeps users out of it and of Prefect.",
     )
 
 

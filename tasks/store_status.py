@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.errors import StoreError
+from tasks.forgotten import unfinished
 from tasks.published import Release, current, read_pointer, releases
 from tasks.store import Store, read_json
 
@@ -45,6 +46,7 @@ def store_status(store: Store, now: dt.datetime | None = None) -> dict[str, Any]
     damaged = [release.release_id for release in found if release.problem]
     answer["releases"] = {"count": len(found), "damaged": damaged}
     answer["disk"] = disk_used(store)
+    answer["warnings"] = [*answer["warnings"], *filter(None, [unfinished(store)])]
     return answer
 
 

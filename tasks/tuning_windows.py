@@ -73,6 +73,9 @@ def build_windows(
         for number, cut in enumerate(cuts):
             make_events(configuration, ledger, engine, as_of, until=cut)
             build_dataset(configuration, engine, study / f"window-{number}", study / "scratch")
+        shutil.rmtree(
+            study / "scratch", ignore_errors=True
+        )  # it holds the catalogues, all their users among them
         shutil.copytree(past, study / "past")
         write_json_atomically(study / FACTS, {"cuts": cuts, "until": until})
 

@@ -20,10 +20,18 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["status"], ["query", "FROM items"], ["show", "user", "10"], ["releases"]]
+    "words",
+    [
+        ["--help"],
+        ["status"],
+        ["query", "FROM items"],
+        ["show", "user", "10"],
+        ["releases"],
+        ["forget", "--help"],
+    ],
 )
 def test_readers_load_nothing_heavy(root: Path, words: list[str]) -> None:
-    arguments = words if words == ["--help"] else [*words, "--store", str(root)]
+    arguments = words if "--help" in words else [*words, "--store", str(root)]
     code = (
         "import sys\nfrom flows.command_line import app\n"
         "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
