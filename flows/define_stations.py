@@ -20,7 +20,7 @@ from tasks.interactions import ingest
 from tasks.popular_items import popular_items
 from tasks.progress import Report, silent
 from tasks.run_record import RunRecord
-from tasks.serving import BEST, Serving, served_models
+from tasks.serving import EVERYBODY, Serving, served_models
 from tasks.store import LOCK_WAIT, Store, release_id_of
 from tasks.table_writer import TableWriter
 from tasks.training import Trainer, train_in_child
@@ -78,9 +78,11 @@ class Night:
     @property
     def serving(self) -> Serving:
         """Who is served by which model; with `best` only once that is chosen."""
-        best = self.configuration.train.serve == BEST
-        chosen = self.record.station("served_model").facts["model"] if best else None
-        return served_models(self.configuration, chosen)
+        if not self.configuration.train.chooses:
+            return served_models(self.configuration)
+        facts = self.record.station("served_model").facts
+        chosen = {value: one["model"] for value, one in facts["segments"].items()}
+        return served_models(self.configuration, {EVERYBODY: facts["model"], **chosen})
 
     @property
     def measured(self) -> Measured | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from flows.define_stations import Night, Result
 from tasks.champion import release_before
 from tasks.training_request import FOLDERS
@@ -9,15 +11,17 @@ from tasks.training_request import FOLDERS
 
 def served_model_station(night: Night) -> Result:
     """Choose the model that serves: the one that did, unless another is significantly better."""
-    from tasks.best_model import best_model
+    from tasks.best_model import best_models
+    from tasks.serving import EVERYBODY
 
     failed = {one.name.split()[1] for one in night.record.stations if "failed" in one.facts}
     names = [name for name in night.configuration.train.models if name not in failed]
     measured = night.measured
     assert measured is not None  # noqa: S101 - the configuration asks for the evaluation
     before = release_before(night.store, night.as_of)
-    choice = best_model(night.configuration, night.store, names, night.dataset, measured, before)
-    return Result(len(names), {"model": choice.model, "why": choice.why, "figures": choice.figures})
+    choices = best_models(night.configuration, night.store, names, night.dataset, measured, before)
+    found = {value: asdict(choice) for value, choice in choices.items()}
+    return Result(len(names), {**found.pop(EVERYBODY), "segments": found})
 
 
 def quality_station(night: Night) -> Result:

@@ -78,7 +78,7 @@ def run_night(
     begin = partial(begin_night, configuration, as_of, resume, again)
     with started(configuration, as_of, report, begin, trainer) as night:
         _measured(night, step)
-        if configuration.train.serve == BEST:
+        if configuration.train.chooses:
             run_station(night, step, "served_model", partial(served_model_station, night))
         for name in _trained(night):
             _run_alone(night, step, "train", name, partial(train_station, night, name))
@@ -212,8 +212,10 @@ def _run_alone(night: Night, step: Step, doing: str, model: str, station: Callab
 
 def _indispensable(night: Night) -> tuple[str, ...]:
     """Return the models without which there is no night; while `best` is not chosen, any may be left out."""
-    if night.configuration.train.serve == BEST and not night.record.finished("served_model"):
-        return tuple(night.configuration.train.serve_by_segment.models.values())
+    train = night.configuration.train
+    if train.chooses and not night.record.finished("served_model"):
+        named = (train.serve, *train.serve_by_segment.models.values())
+        return tuple(name for name in named if name != BEST)
     return night.serving.names
 
 

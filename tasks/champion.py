@@ -133,10 +133,10 @@ def read_champion(store: Store, configuration: Configuration, before: Release | 
     return Champion(before.release_id, int(facts["cut"]), serving, models, items)
 
 
-def champion_model(store: Store, before: Release | None) -> str | None:
-    """Return the model of everybody in the release `before`, None where that is not known."""
+def champion_serving(store: Store, before: Release | None) -> Serving | None:
+    """Return who was served by what in the release `before`, None where that is not known."""
     facts = champion_folder(store, before.release_id) / FACTS if before else None
-    return str(read_json(facts)["serving"]["default"]) if facts and facts.is_file() else None
+    return Serving(**read_json(facts)["serving"]) if facts and facts.is_file() else None
 
 
 def forget_champions(store: Store) -> list[str]:

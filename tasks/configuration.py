@@ -90,8 +90,8 @@ class Configuration(Section):
             if name not in self.users.attributes:
                 known = _listed(self.users.attributes)
                 raise ValueError(f"{key}: expected an attribute of users, got {name!r}; known: {known}")
-        if self.train.serve == "best" and not self.evaluation.enabled:
-            raise ValueError('train.serve = "best" needs evaluation.enabled = true, to measure them')
+        if self.train.chooses and not self.evaluation.enabled:
+            raise ValueError('to serve the "best" model needs evaluation.enabled = true, to measure them')
 
     def settings_of(self, model: str) -> dict[str, Any]:
         """Return a model's settings; for one that is made of others, with those of [models] for each."""

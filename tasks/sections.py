@@ -155,7 +155,7 @@ class ServeBySegmentSection(Section):
 
     by: str = Field("activity", description="An attribute of users, or activity: new, light or heavy.")
     models: dict[str, str] = Field(
-        {}, description='The model of a value, such as new = "popularity"; serve is for all others.'
+        {}, description='The model of a value, such as new = "popularity", or best; serve is for all others.'
     )
 
     @model_validator(mode="after")
@@ -202,14 +202,20 @@ class TrainSection(Section):
             )
         return value
 
+    @property
+    def chooses(self) -> bool:
+        """Whether a night measures which model serves, for everybody or for some segment."""
+        return "best" in (self.serve, *self.serve_by_segment.models.values())
+
     @model_validator(mode="after")
     def _known(self) -> TrainSection:
-        own = () if self.serve == "best" else (self.serve,)
-        for name in (*self.models, *own, *self.serve_by_segment.models.values()):
+        own = tuple(name for name in (self.serve,) if name != "best")
+        segments = tuple(name for name in self.serve_by_segment.models.values() if name != "best")
+        for name in (*self.models, *own, *segments):
             if name not in registry.known():
                 known = ", ".join(registry.known())
                 raise ValueError(f"unknown model {name!r}; known: {known}")
-        for where, names in (("serve", own), ("serve_by_segment", self.serve_by_segment.models.values())):
+        for where, names in (("serve", own), ("serve_by_segment", segments)):
             for name in names:
                 if name not in self.models:
                     raise ValueError(f"{where}: expected one of models {self.models}, got {name!r}")

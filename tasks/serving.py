@@ -16,6 +16,7 @@ from tasks.ladder import places
 Ints = npt.NDArray[np.int32]
 ACTIVITY: Final = "activity"  # the segment new, light or heavy, by the items of a user's history
 BEST: Final = "best"
+EVERYBODY: Final = ""  # beside the values of a segment: who has none of them
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Serving:
         at = segment_places(self.by, values, dataset, lengths)
         return np.where(at >= 0, own[at], 0).astype(np.int32)
 
+    def of(self, by: str, value: str) -> str:
+        """Return the model of the users with a value of a segment."""
+        return self.models.get(value, self.default) if by == self.by else self.default
+
     def facts(self) -> dict[str, Any]:
         """Return what `Serving(**facts)` is made from, for JSON."""
         return {"default": self.default, "by": self.by, "models": dict(self.models)}
@@ -64,7 +69,8 @@ def segment_places(
     return np.asarray(known[activity(lengths)])
 
 
-def served_models(configuration: Configuration, chosen: str | None = None) -> Serving:
-    """Return who is served by what; `chosen` is the model that `best` turned out to be."""
+def served_models(configuration: Configuration, chosen: Mapping[str, str] | None = None) -> Serving:
+    """Return who is served by what; `chosen` are the models that `best` turned out to be, by value."""
     train, segments = configuration.train, configuration.train.serve_by_segment
-    return Serving(chosen or train.serve, segments.by, dict(segments.models))
+    named = {EVERYBODY: train.serve, **segments.models} | dict(chosen or {})
+    return Serving(named.pop(EVERYBODY), segments.by, named)

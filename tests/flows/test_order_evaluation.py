@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from night_world import SECOND, Night, shop, write_logs
+from night_world import ALS, SECOND, Night, shop, write_logs
 from typer.testing import CliRunner
 
 from flows.command_line import app
@@ -25,7 +25,7 @@ def called(*words: str, code: int = 0) -> Result:
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     folder = tmp_path_factory.mktemp("evaluated")
-    return shop(folder, write_logs(folder / "logs"))
+    return shop(folder, write_logs(folder / "logs"), models=ALS)
 
 
 def test_the_last_events_measure_the_model_named_and_the_floors(night: Night) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_calls import call, document
-from night_world import FIRST, SECOND, THIRD, Night, shop
+from night_world import FIRST, MODELS, SECOND, THIRD, Night, shop
 
 from benchmarks.quality_gate import (
     QUALITY_FAULTS,
@@ -36,7 +36,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder = tmp_path_factory.mktemp("gate")
     write_demo_logs(folder / "logs", start=FIRST, days=3, users=400, items=150, events_per_day=3000, seed=5)
     night = shop(folder, folder / "logs")
-    configuration = night.configured(train__models=["als"], top_n__n=10, evaluation__ks=[10])
+    served = {"train__models": ["als"], "train__serve": "als"}
+    configuration = night.configured(**served, top_n__n=10, evaluation__ks=[10])
     return finished_night(configuration, FIRST, SECOND, folder / "bench")
 
 
@@ -137,7 +138,7 @@ def test_force_publishes_and_the_manifest_says_who_when_why_and_what(night: Nigh
 def test_the_command_asks_for_force_and_for_a_reason(night: Night) -> None:
     release_id, config = refused_id(night), {"NIGHTSHELF_CONFIG": str(night.config)}
     night.config.write_text(
-        night.config.read_text(encoding="utf-8").replace('models = ["als", "popularity"]', MODELS),
+        night.config.read_text(encoding="utf-8").replace(MODELS, LITTLE),
         encoding="utf-8",
     )
     refused = call("publish", release_id, "--config", str(night.config), code=1)
@@ -151,7 +152,7 @@ def test_the_command_asks_for_force_and_for_a_reason(night: Night) -> None:
     assert said == {"from": release_id, "to": back, "active": True, "override": {}}
 
 
-MODELS = 'models = ["popularity"]\nserve = "popularity"'
+LITTLE = 'models = ["popularity"]\nserve = "popularity"'
 
 
 def test_tables_that_are_broken_cannot_be_forced(night: Night) -> None:

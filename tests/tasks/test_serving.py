@@ -9,12 +9,12 @@ from dataset_world import AS_OF, Shop
 from pydantic import ValidationError
 
 from sql.duckdb_engine import DuckDBEngine
-from tasks.best_model import best_model
+from tasks.best_model import best_models
 from tasks.champion import Measured, keep_champion, release_before
 from tasks.errors import TrainingError
 from tasks.model_metrics import cut_of
 from tasks.recommendations import recommendations
-from tasks.serving import Serving, served_models
+from tasks.serving import EVERYBODY, Serving, served_models
 
 SECTIONS = {
     "users": {"attributes": {"land": "colour"}},
@@ -90,10 +90,10 @@ def test_an_attribute_chooses_too_and_the_source_says_so(built, tmp_path):
 def test_best_is_the_best_where_nothing_served_before(built):
     own, whole, measured = built
     names = ["random", "popularity", "item_knn"]
-    choice = best_model(whole.configuration, own.store, names, whole.folder, measured, None)
+    choice = best_models(whole.configuration, own.store, names, whole.folder, measured, None)[EVERYBODY]
     assert choice.model == "item_knn" == max(choice.figures, key=lambda name: choice.figures[name])
     with pytest.raises(TrainingError, match="no model could be measured"):
-        best_model(whole.configuration, own.store, [], whole.folder, measured, None)
+        best_models(whole.configuration, own.store, [], whole.folder, measured, None)
 
 
 @pytest.mark.parametrize(("served", "chosen"), [("random", "item_knn"), ("item_knn", "item_knn")])
@@ -108,11 +108,41 @@ def test_best_leaves_the_model_that_served_only_for_one_that_is_surely_better(
     before = Release("2026-03-09-a", AS_OF, tmp_path, active=True)
     keep_champion(store, before.release_id, whole.configuration, measured, Serving(served))
     names = ["random", "popularity", "item_knn"]
-    choice = best_model(whole.configuration, store, names, whole.folder, measured, before)
+    (choice,) = best_models(whole.configuration, store, names, whole.folder, measured, before).values()
     assert choice.model == chosen
-    twins = best_model(whole.configuration, store, [served], whole.folder, measured, before)
+    (twins,) = best_models(whole.configuration, store, [served], whole.folder, measured, before).values()
     assert twins.model == served
     assert release_before(store, AS_OF) is None
+
+
+def test_the_best_may_be_chosen_for_a_segment_alone(built, tmp_path):
+    from tasks.published import Release
+    from tasks.store import Store
+
+    own, whole, measured = built
+    segments = {"by": "land", "models": {"land0": "popularity", "land1": "best"}}
+    train = SECTIONS["train"] | {"serve": "random", "serve_by_segment": segments}
+    asked = own.configuration(train=train)
+    names = ["random", "popularity", "item_knn"]
+    choices = best_models(asked, own.store, names, whole.folder, measured, None)
+    assert {value: one.model for value, one in choices.items()} == {EVERYBODY: "random", "land1": "item_knn"}
+    assert choices[EVERYBODY].why == "as configured"
+    both = best_models(
+        own.configuration(train=train | {"serve": "best"}), own.store, names, whole.folder, measured, None
+    )
+    assert both["land1"].figures != both[EVERYBODY].figures  # of its own users alone
+    served = served_models(asked, {value: one.model for value, one in choices.items()})
+    assert served == Serving("random", "land", {"land0": "popularity", "land1": "item_knn"})
+    few = own.configuration(train=train, quality=SECTIONS["quality"] | {"min_users": 1000})
+    assert best_models(few, own.store, names, whole.folder, measured, None)["land1"].model == "random"
+    store = Store(tmp_path).create()
+    before = Release("2026-03-09-a", AS_OF, tmp_path, active=True)
+    keep_champion(
+        store, before.release_id, asked, measured, Serving("random", "land", {"land1": "popularity"})
+    )
+    kept = best_models(few, store, names, whole.folder, measured, before)["land1"]
+    assert (kept.model, kept.figures) == ("popularity", {})
+    assert "too few" in kept.why
 
 
 def test_what_cannot_serve_is_a_mistake_in_the_configuration(built):
@@ -128,5 +158,6 @@ def test_what_cannot_serve_is_a_mistake_in_the_configuration(built):
     for message, train in wrong.items():
         with pytest.raises(ValidationError, match=message):
             own.configuration(train=train)
-    with pytest.raises(ValidationError, match="needs evaluation"):
-        own.configuration(evaluation={"enabled": False})
+    for train in ({"serve": "best"}, {"serve": "random", "serve_by_segment": {"models": {"new": "best"}}}):
+        with pytest.raises(ValidationError, match="needs evaluation"):
+            own.configuration(train=SECTIONS["train"] | train, evaluation={"enabled": False})
