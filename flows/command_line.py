@@ -98,16 +98,19 @@ def ingest(
         from flows.print_run import print_accounting
         from flows.run_stations import ingest_only
         from flows.show_progress import shown
+        from tasks.late_events import late_events
+        from tasks.store import Store
 
         configuration = _load(config, _overrides(engine, store))
         day = _day(as_of) or _yesterday(configuration)
         again = Again(replace_changed=replace_changed, rebuild=rebuild)
         with shown() as report:
             done = ingest_only(configuration, day, report=report, **again)
+        late = late_events(Store(configuration.store.path), done.files, done.replaced, None)
         if as_json:
-            out.print_json(_ingest_facts(done))
+            out.print_json(_ingest_facts(done) | {"late": late.model_dump(mode="json")})
         else:
-            print_accounting(done, configuration.source.excluding())
+            print_accounting(done, configuration.source.excluding(), late)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from tasks.dataset_files import read
 from tasks.engines import Engine
 from tasks.ingest_ledger import Ledger
 from tasks.interactions import ingest
+from tasks.late_events import late_events
 from tasks.popular_items import popular_items
 from tasks.progress import Report, silent
 from tasks.run_record import RunRecord
@@ -121,6 +122,7 @@ def interactions_station(night: Night, engine: Engine) -> Result:
             report=night.report,
         )
         last = last_ingest(night.store)
+    making = night.as_of if night.record.purpose == "night" else None
     facts = {
         "last_ingest": last,
         "files_taken": done.taken,
@@ -129,6 +131,7 @@ def interactions_station(night: Night, engine: Engine) -> Result:
         "total": done.total.model_dump(),
         "repeated_before_rules": done.repeated_before_rules,
         "exclude_rules": night.configuration.source.excluding(),
+        "late": late_events(night.store, done.files, done.replaced, making).model_dump(mode="json"),
     }
     return Result(done.counts.read, facts)
 

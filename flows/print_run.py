@@ -15,6 +15,8 @@ from flows import print_tables as out
 from tasks.files import readable
 from tasks.ingest_ledger import Counts
 from tasks.interactions import Ingest
+from tasks.late_events import LateEvents
+from tasks.night_summary import late_events_of
 from tasks.run_record import RunRecord, measured_metrics
 
 SHOWN = ("ndcg@10", "recall@20", "hit_rate@10", "coverage@10")
@@ -39,6 +41,7 @@ def print_run(record: RunRecord) -> None:
     facts = record.station("interactions").facts
     total = Counts.model_validate(facts["total"])
     _print_counts(total, "All rows taken in so far", facts["exclude_rules"])
+    _print_late(late_events_of(record))
     print_metrics(record)
     if record.quality:
         names = ("check", "observed", "bound", "passed")
@@ -55,7 +58,7 @@ def print_run(record: RunRecord) -> None:
         out.print_line(f"Release {record.release_id} is {state}.", style="bold")
 
 
-def print_accounting(done: Ingest, exclude_rules: Collection[str]) -> None:
+def print_accounting(done: Ingest, exclude_rules: Collection[str], late: LateEvents) -> None:
     """Print what an ingest took in; `exclude_rules` are the rules that do not quarantine."""
     out.print_line(f"{done.taken} files taken in, {done.known} known before.")
     _print_counts(done.counts, "Rows of these files", exclude_rules)
@@ -63,6 +66,14 @@ def print_accounting(done: Ingest, exclude_rules: Collection[str]) -> None:
     if done.repeated_before_rules:
         repeats = f"{done.repeated_before_rules:,}"
         out.print_line(f"Exact repeats among all rows of these files, before any rule: {repeats}")
+    _print_late(late)
+
+
+def _print_late(late: LateEvents) -> None:
+    """Print which dates are to be run again for events that arrived late; nothing where none are."""
+    if late.dates:
+        for line in (str(late), *late.commands):
+            out.print_line(line, style="yellow")
 
 
 def print_metrics(record: RunRecord) -> None:

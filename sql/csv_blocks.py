@@ -83,14 +83,15 @@ def csv_blocks(stream: IO[bytes], first_line: int, form: CsvForm) -> Iterator[Cs
     a record again, so that one stray quote costs one row.
     """
     csv.field_size_limit(LONGEST_LINE)
-    while data := form.prepared(read_lines(stream, BLOCK)):
+    left = b""
+    while data := left + form.prepared(read_lines(stream, BLOCK)):
         lines = _odd_lines(data, first_line, form, stream, high=False)
         try:
             yield _rows(lines, form)
         except pa.ArrowInvalid:  # bytes that are not UTF-8: look at each line that is not ASCII
             lines = _odd_lines(lines.data, first_line, form, stream, high=True)
             yield _rows(lines, form)
-        first_line = lines.next_line
+        first_line, left = lines.next_line, lines.data[lines.end :]
 
 
 def _odd_lines(data: bytes, first_line: int, form: CsvForm, stream: IO[bytes], *, high: bool) -> OddLines:

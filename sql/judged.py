@@ -112,6 +112,16 @@ def outcomes(judged: Path, engine: Engine) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def file_days(judged: Path, engine: Engine) -> dict[int, dict[str, int]]:
+    """Return, by file, its accepted rows by day."""
+    found: dict[int, dict[str, int]] = {}
+    if paths := parts(judged, "accepted"):
+        engine.parquet("judged", paths)
+        for row in engine.fetch(render("file_days")).to_pylist():
+            found.setdefault(row["file_id"], {})[row["day"]] = row["n"]
+    return found
+
+
 def drop_delivered_again(
     source: Source, engine: Engine, judged: Path, stored: Mapping[str, Sequence[Path]], gone: Sequence[int]
 ) -> None:

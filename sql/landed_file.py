@@ -27,10 +27,13 @@ from sql.landing import (
     positional,
 )
 from sql.layout import Reading
-from sql.text_rows import Reject, as_text, json_batches, text_of
+from sql.parquet_rows import open_parquet, parquet_blocks
+from sql.text_rows import LONGEST_LINE, SHOWN, Reject, json_batches, text_of
 
 OTHER = "other"
 ROW_GROUP = 1 << 18  # rows
+MOST_COLUMNS = 1000
+HOPELESS = 100_000  # lines that are no rows, if they are more than those that are
 REJECTS = pa.schema(
     [
         pa.field("file_id", pa.int32()),
@@ -58,6 +61,7 @@ class _Writer:
 
     def __init__(self, file: RawFile, columns: tuple[str, ...], folder: Path) -> None:
         self.landed = LandedFile(file.file_id, columns)
+        self._name = file.name
         self._folder = folder
         self._rows: Any = None
         self._rejects: Any = None
@@ -78,7 +82,7 @@ class _Writer:
         self.landed.rows += len(lines)
 
     def reject(self, rejects: Sequence[Reject]) -> None:
-        """Write lines that are no rows."""
+        """Write lines that are no rows; SourceError once they say that the file is something else."""
         if not rejects:
             return
         if self._rejects is None:
@@ -88,6 +92,13 @@ class _Writer:
         numbers = [[self.landed.file_id] * len(rejects), [reject.line for reject in rejects]]
         self._rejects.write_table(pa.table([*numbers, *texts], schema=REJECTS))
         self.landed.rejected.update(texts[0])
+        lines, rows = sum(self.landed.rejected.values()), self.landed.rows
+        if lines > max(HOPELESS, rows):
+            rule = self.landed.rejected.most_common(1)[0][0]
+            raise SourceError(
+                f"{self._name}: {lines:,} of the first {lines + rows:,} lines are no rows, most by the rule "
+                f"{rule}: is it a log in the configured format?"
+            )
 
     def close(self) -> LandedFile:
         """Finish the files."""
@@ -103,8 +114,8 @@ def land_file(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Pa
     Raises
     ------
     SourceError
-        If the file is empty or cannot be read to its end, or its header lacks a mapped column or names
-        one twice.
+        If the file is empty or cannot be read to its end, its header lacks a mapped column or names one
+        twice, it holds much more than its size tells, or most of its first lines are no rows.
     """
     land = {"csv": _land_csv, "jsonl": _land_json, "parquet": _land_parquet}[file_format(file.name, reading)]
     try:
@@ -126,15 +137,18 @@ def check_columns(name: str, columns: Sequence[str], mapped: Sequence[str]) -> N
     count = Counter(columns)
     twice = [column for column in count if count[column] > 1]
     if twice:
-        raise SourceError(f"{name}: column {twice[0]!r} is there {count[twice[0]]} times; expected once")
+        raise SourceError(f"{name}: column {twice[0][:80]!r} is there {count[twice[0]]} times; expected once")
+    if len(columns) > MOST_COLUMNS:
+        raise SourceError(f"{name}: expected at most {MOST_COLUMNS:,} columns, got {len(columns):,}")
     for column in mapped:
         if column not in count:
-            raise SourceError(f"{name}: expected column {column!r}; known: {', '.join(columns)}")
+            known = ", ".join(columns)
+            raise SourceError(f"{name}: expected column {column!r}; known: {known[:SHOWN]}")
 
 
 def _land_csv(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
     encoding = line_encoding(reading.encoding)
-    with open_text(file, reading.encoding) as stream:
+    with open_text(file, reading) as stream:
         columns, first_line = reading.column_names, 1
         if reading.header:
             columns, first_line = _header(file, stream, reading.delimiter, encoding)
@@ -151,9 +165,9 @@ def _land_csv(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Pa
 
 def _header(file: RawFile, stream: IO[bytes], delimiter: str, encoding: str) -> tuple[tuple[str, ...], int]:
     """Return the column names of the first line that is not blank, and the number of the line after it."""
-    number = 0
-    while line := stream.readline():
-        number += 1
+    number = before = 0
+    while (line := stream.readline(LONGEST_LINE + 2)) and before <= LONGEST_LINE:
+        number, before = number + 1, before + len(line)
         text = text_of(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, encoding)
         if isinstance(text, tuple):
             raise SourceError(f"{file.name}: expected a header line, got {text[0]} in line {number}")
@@ -168,13 +182,16 @@ def _header(file: RawFile, stream: IO[bytes], delimiter: str, encoding: str) -> 
             name.strip() for name in next(csv.reader([text], delimiter=delimiter, strict=True))
         ), number + 1
     except csv.Error as error:
-        raise SourceError(f"{file.name}: expected a header line, got {text[:80]!r}: {error}") from None
+        lone = "\r" in text and "its lines end in CR alone; expected LF or CRLF"
+        raise SourceError(
+            f"{file.name}: expected a header line, got {text[:80]!r}: {lone or error}"
+        ) from None
 
 
 def _land_json(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
     writer = _Writer(file, (*mapped, OTHER), folder)
     seen = [False] * len(mapped)
-    with open_text(file, reading.encoding) as stream:
+    with open_text(file, reading) as stream:
         try:
             for lines, rows, rejects in json_batches(stream, line_encoding(reading.encoding), mapped):
                 columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
@@ -193,32 +210,22 @@ def _land_json(file: RawFile, reading: Reading, mapped: Sequence[str], folder: P
 
 
 def _land_parquet(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
-    del reading  # a Parquet file says itself what it is
+    limit = reading.max_expansion
     try:
-        source = pq.ParquetFile(file.path, page_checksum_verification=True)
+        source = open_parquet(file, limit)
         columns = tuple(source.schema_arrow.names)
         check_columns(file.name, columns, mapped)
         writer = _Writer(file, columns, folder)
         try:
-            for batch in source.iter_batches(batch_size=ROW_GROUP):
-                lines = np.arange(writer.landed.rows + 1, writer.landed.rows + batch.num_rows + 1)
-                writer.rows(lines, [_text_array(column) for column in batch.columns])
+            for block in parquet_blocks(file, source, limit):
+                writer.rows(block.lines, block.columns)
+                writer.reject(block.rejects)
         finally:
             writer.close()
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{file.name}: not a readable Parquet file: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError, RecursionError, UnicodeError, ValueError, OverflowError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{file.name}: not a readable Parquet file: {said}") from None
     return writer.landed
-
-
-def _text_array(column: Any) -> Any:
-    """Return a column as text; what is nested becomes JSON, what is no text hexadecimal."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_nested(column.type):
-        return pa.array([as_text(value) for value in column.to_pylist()], pa.string())
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
-    return column.cast(pa.string())
 
 
 def collect(files: Sequence[LandedFile], make_view: Callable[[str, Sequence[Path]], object]) -> Landing:

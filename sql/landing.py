@@ -24,6 +24,10 @@ FORMATS = {
 }
 
 
+FREE = 1 << 25  # bytes that any file may hold, however small it is
+GZIP = b"\x1f\x8b"
+
+
 class SourceError(EngineError):
     """A file of the source cannot be read as configured; the message names it."""
 
@@ -79,11 +83,54 @@ def _plain(name: str) -> str:
     return (name.partition("#")[0] if "://" in name else name).lower()
 
 
-def open_text(file: RawFile, encoding: str) -> IO[bytes]:
-    """Open a file of text as bytes of `line_encoding(encoding)`, decompressed if its name ends in .gz."""
-    compressed = _plain(file.name).endswith(".gz")
-    stream: Any = gzip.open(file.path, "rb") if compressed else file.path.open("rb")  # noqa: SIM115
-    return stream if is_ascii_based(encoding) else io.BufferedReader(_Recoded(stream, encoding))
+def open_text(file: RawFile, reading: Reading) -> IO[bytes]:
+    """Open a file of text as bytes of `line_encoding`, decompressed if its name ends in .gz.
+
+    What comes out of a .gz is refused with a SourceError as soon as it is out of all proportion.
+    """
+    stream: Any = file.path.open("rb")
+    if _plain(file.name).endswith(".gz"):
+        stream = io.BufferedReader(_Inflated(file.name, stream, reading.max_expansion), 1 << 16)
+    elif stream.peek(2).startswith(GZIP):
+        stream.close()
+        raise SourceError(f"{file.name}: is compressed by gzip; expected a name that ends in .gz")
+    if is_ascii_based(reading.encoding):
+        return stream  # type: ignore[no-any-return]
+    return io.BufferedReader(_Recoded(stream, reading.encoding))
+
+
+def require_proportion(name: str, held: int, size: int, limit: int) -> None:
+    """Raise SourceError if a file of `size` bytes holds more than FREE and `limit` times as many bytes."""
+    if held > max(FREE, size * limit):
+        raise SourceError(
+            f"{name}: {size:,} bytes of it hold more than {held:,}, over {limit} times as many; "
+            "if that is no bomb, raise max_expansion"
+        )
+
+
+class _Inflated(io.RawIOBase):
+    """The content of a .gz, as long as it is in proportion to what was read of the file."""
+
+    def __init__(self, name: str, stream: IO[bytes], limit: int) -> None:
+        super().__init__()
+        self._name, self._stream, self._limit = name, stream, limit
+        self._content = gzip.GzipFile(fileobj=stream)
+        self._held = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        """Fill a buffer; returns the bytes that were filled in, 0 at the end."""
+        count = self._content.readinto(target)
+        self._held += count
+        require_proportion(self._name, self._held, self._stream.tell(), self._limit)
+        return count
+
+    def close(self) -> None:
+        self._content.close()
+        self._stream.close()
+        super().close()
 
 
 class _Recoded(io.RawIOBase):

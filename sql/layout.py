@@ -60,6 +60,11 @@ class Reading(Section):
     header: bool = Field(True, description="Whether a CSV file's first line names its columns.")
     column_names: tuple[str, ...] = Field((), description="Column names of CSV files without a header.")
     null_values: tuple[str, ...] = Field(("",), description="Texts that mean 'no value'.")
+    max_expansion: int = Field(
+        200,
+        ge=1,
+        description="A file that holds more than 32 MiB, and this many times its size, is refused as a bomb.",
+    )
 
     @field_validator("delimiter")
     @classmethod

@@ -10,6 +10,8 @@ from typing import IO, Any
 LONGEST_LINE = 1 << 20  # bytes; a longer one is quarantined without being held in memory
 BATCH = 1 << 16  # rows
 SHOWN = 2000  # characters of a line that is quarantined
+CHUNK = 1 << 18  # bytes read at once
+MOST_LINES = 1 << 17  # of a block: what is kept of each line counts, not only its bytes
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,17 @@ class Reject:
 
 
 def read_lines(stream: IO[bytes], size: int) -> bytes:
-    r"""Return about `size` bytes of whole lines, ended by \n; of a line that is too long, its beginning."""
-    data = stream.read(size)
+    r"""Return about `size` bytes of whole lines, ended by \n; of a line that is too long, its beginning.
+
+    Of very short lines there are fewer bytes: about MOST_LINES lines, and never more than that and CHUNK.
+    """
+    pieces: list[bytes] = []
+    missing, lines = size, 0
+    while missing > 0 and lines < MOST_LINES and (piece := stream.read(min(missing, CHUNK))):
+        pieces.append(piece)
+        missing -= len(piece)
+        lines += piece.count(b"\n")
+    data = b"".join(pieces)
     while data and not data.endswith(b"\n"):
         rest = stream.readline(LONGEST_LINE + 1)
         if len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
@@ -65,6 +76,8 @@ def json_batches(
         rejects: list[Reject] = []
         for raw in data.split(b"\n")[:-1]:
             number += 1
+            if not raw:
+                continue
             row = _json_row(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, encoding, mapped)
             if isinstance(row, list):
                 lines.append(number)
@@ -82,12 +95,17 @@ def _json_row(line: bytes, encoding: str, mapped: Sequence[str]) -> list[str | N
         return None
     try:
         found = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+        if not isinstance(found, dict):
+            return "malformed_json", text[:SHOWN]
+        values = [as_text(found.pop(column, None)) for column in mapped]
+        values.append(json.dumps(found, sort_keys=True, ensure_ascii=False) if found else None)
+        joined = "".join(value for value in values if value)
+        joined.encode()
+    except UnicodeEncodeError:  # an escape such as \ud800, which is half a character
+        return "bad_encoding", text[:SHOWN]
     except (ValueError, RecursionError):
         return "malformed_json", text[:SHOWN]
-    if not isinstance(found, dict):
-        return "malformed_json", text[:SHOWN]
-    values = [as_text(found.pop(column, None)) for column in mapped]
-    return [*values, json.dumps(found, sort_keys=True, ensure_ascii=False) if found else None]
+    return ("nul_byte", text[:SHOWN]) if "\0" in joined else values
 
 
 def as_text(value: Any) -> str | None:

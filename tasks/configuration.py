@@ -121,13 +121,14 @@ class Configuration(Section):
             "quality": set(QualitySection.model_fields) - {"metric", "k", "min_users"},
             "engine": {"memory", "threads", "batch", "spark_master", "spark_settings"},
             "top_n": {"memory"},
+            **{key: {"max_expansion"} for key in ("source", "items", "users")},
         }
         facts = self.model_dump(mode="json", exclude={"store": True, "report": True, **resources})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def source_fingerprint(self) -> str:
         """Return a hash of what decides which rows are accepted, and how; the path is not part of it."""
-        facts = self.source.model_dump(mode="json", exclude={"path"})
+        facts = self.source.model_dump(mode="json", exclude={"path", "max_expansion"})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 

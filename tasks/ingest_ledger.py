@@ -45,7 +45,10 @@ class Counts(BaseModel):
 
 
 class TakenFile(BaseModel):
-    """A file that was taken in; `first_day` and `last_day` are what its name says it is about."""
+    """A file that was taken in; `first_day` and `last_day` are what its name says it is about.
+
+    `days` counts its accepted rows by day; it is empty in manifests that are older than it.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -57,6 +60,7 @@ class TakenFile(BaseModel):
     counts: Counts
     first_day: date | None = None
     last_day: date | None = None
+    days: dict[str, int] = {}
 
     def known_on(self, as_of: date) -> bool:
         """Tell whether what the file is about had begun by the end of a date, as far as its name says."""

@@ -12,6 +12,7 @@ from sql.engine import Engine, EngineError
 from sql.judged import (
     accepted_days,
     drop_delivered_again,
+    file_days,
     judge,
     outcomes,
     template_values,
@@ -38,7 +39,10 @@ COUNT_OF = {
 
 @dataclass(frozen=True)
 class Ingest:
-    """What an ingest did: files taken in now and before, the accounting of each, dates touched."""
+    """What an ingest did: files taken in now and before, the accounting of each, dates touched.
+
+    `files` are those taken in now, `replaced` those that count no longer because of them.
+    """
 
     taken: int
     known: int
@@ -46,6 +50,8 @@ class Ingest:
     total: Counts
     repeated_before_rules: int
     days: tuple[str, ...]
+    files: tuple[TakenFile, ...]
+    replaced: tuple[TakenFile, ...]
 
 
 def ingest(
@@ -138,6 +144,7 @@ def _told(ledger: Ledger, as_of: date, before: int) -> Ingest:
     living = [manifest.ingest_id for manifest in ledger.living()]
     new = [one for one in ledger.manifests[before:] if one.as_of == as_of and one.ingest_id in living]
     files = [file for manifest in new for file in manifest.files if file.file_id not in gone]
+    went = {file_id for manifest in new for file_id in manifest.replaces}
     return Ingest(
         taken=len(files),
         known=len(Ledger(ledger.store, ledger.manifests[:before]).files()),
@@ -145,6 +152,8 @@ def _told(ledger: Ledger, as_of: date, before: int) -> Ingest:
         total=ledger.counts(),
         repeated_before_rules=sum(manifest.repeated_before_rules for manifest in new),
         days=tuple(sorted({day for manifest in new for day in manifest.parts})),
+        files=tuple(files),
+        replaced=tuple(file for m in ledger.manifests for file in m.files if file.file_id in went),
     )
 
 
@@ -185,7 +194,7 @@ def _take_in(
     repeated = judge(landing, source, engine, judged, graced, forgotten=forgotten)
     stored = ledger.parts_by_day(tuple(accepted_days(judged)), replaces)
     drop_delivered_again(source, engine, judged, stored, [*ledger.replaced(), *replaces])
-    counts = _account(batch, landing, engine, judged)
+    counts, days = _account(batch, landing, engine, judged), file_days(judged, engine)
     names = {arrival.raw.file_id: arrival.raw.name for arrival in batch}
     write_quarantine(landing, source, engine, judged, scratch / "quarantine", names=names)
     screen_quarantine(scratch / "quarantine", forgotten)
@@ -199,8 +208,9 @@ def _take_in(
             fingerprint=configuration.source_fingerprint(),
             engine=engine.name,
             files=[
-                _taken(arrival, counts[arrival.raw.file_id], last_days[arrival.raw.file_id])
+                _taken(arrival, counts[file_id], last_days[file_id], days.get(file_id, {}))
                 for arrival in batch
+                for file_id in (arrival.raw.file_id,)
             ],
             parts=parts,
             quarantine=quarantine,
@@ -217,7 +227,7 @@ def _graced(day: date | None) -> date | None:
     return None if day is None else day + timedelta(days=1)
 
 
-def _taken(arrival: Arrival, counts: Counts, last: date | None) -> TakenFile:
+def _taken(arrival: Arrival, counts: Counts, last: date | None, days: dict[str, int]) -> TakenFile:
     return TakenFile(
         file_id=arrival.raw.file_id,
         address=arrival.raw.name,
@@ -227,6 +237,7 @@ def _taken(arrival: Arrival, counts: Counts, last: date | None) -> TakenFile:
         counts=counts,
         first_day=arrival.found.day,
         last_day=last,
+        days=days,
     )
 
 

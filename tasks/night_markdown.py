@@ -48,6 +48,17 @@ PAGE: Final = """\
 {% endfor %}
 
 {% endif %}
+{% if late.dates %}
+## Late events
+{{ late }}
+
+```
+{% for command in late.commands %}
+{{ raw(command) }}
+{% endfor %}
+```
+
+{% endif %}
 {% for heading, table in tables if table %}
 ## {{ heading }}
 |{% for name in table[0] %} {{ name }} |{% endfor %}
@@ -119,6 +130,7 @@ def night_page(store: Store, record: RunRecord) -> str:
         store=store.root,
         before=before.release_id if before else None,
         report=report_of(store, record),
+        late=summary.late_events_of(record),
         tables=tables.items(),
         numbers={"this run", "all so far", "rows", "seconds", "peak memory"},
         raw=_Raw,

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from tasks.files import readable
 from tasks.ingest_ledger import Counts
+from tasks.late_events import LateEvents
 from tasks.published import Release, open_release, read_pointer
 from tasks.run_record import RunRecord, measured_metrics
 from tasks.store import Store
@@ -47,6 +48,12 @@ def accounting_rows(record: RunRecord) -> list[Row]:
             for rule in _rules(accounts["all so far"], outcome, facts["exclude_rules"])
         ]
     return [*found, row("unaccounted for", "", (counts.residual() for counts in accounts.values()))]
+
+
+def late_events_of(record: RunRecord) -> LateEvents:
+    """Return what the run found late, with the dates to run again; nothing where it did not come so far."""
+    facts = record.station("interactions").facts if record.finished("interactions") else {}
+    return LateEvents.model_validate(facts.get("late", {}))
 
 
 def check_rows(store: Store, record: RunRecord) -> list[Row]:

@@ -115,6 +115,7 @@ def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dic
         "quality": quality,
         "refused": refused,
         "accounting": summary.accounting_rows(record),
+        "late": summary.late_events_of(record),
         "checks": checks,
         "failed": [row for row in checks if row["result"] != PASSED],
         "stations": summary.station_rows(record),

@@ -89,6 +89,26 @@ def test_every_table_is_read_back_with_its_lines(scratch, table, quoting, newlin
     assert rows == expected[1:]
 
 
+def test_records_over_several_lines_do_not_make_one_block_of_the_file(monkeypatch):
+    monkeypatch.setattr(csv_blocks, "BLOCK", 1000)
+    monkeypatch.setattr(csv_blocks, "MORE", 100)
+    data = b'"a\nb",1\n' * 2000
+    form = csv_blocks.CsvForm(2, ",", "utf-8")
+    blocks = list(csv_blocks.csv_blocks(io.BytesIO(data), 1, form))
+    assert sum(len(block.lines) for block in blocks) == 2000
+    assert max(len(block.lines) for block in blocks) < 250
+
+
+def test_a_record_that_stays_open_is_given_up(rows_of):
+    open_for = b'a,b\n"' + b"x\n" * (1 << 20) + b'",1\n2,3\n'
+    with pytest.raises(SourceError, match="lines are no rows, most by the rule ragged_line"):
+        rows_of(open_for)
+    rows, rejects = rows_of(b'a,b\n"' + (b"x" * 2000 + b"\n") * 600 + b'",1\n2,3\n')
+    assert rows == [(603, ("2", "3"))]
+    assert rejects[0][:2] == (2, "malformed_record")
+    assert len(rejects) == 601
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(), st.sampled_from(["x", "", "ü", "a b"])), min_size=1, max_size=50))
 def test_clean_files_agree_with_duckdbs_own_reader(scratch, table):
