@@ -13,6 +13,7 @@ import typer
 
 from flows import (
     check_machine,
+    find_damage,
     forget_user,
     manage_releases,
     open_report,
@@ -240,6 +241,7 @@ def _print_run(record: Any, as_json: bool) -> None:
 for commands in (
     read_tables,
     manage_releases,
+    find_damage,
     open_report,
     check_machine,
     order_backfill,

@@ -109,7 +109,7 @@ def last_ingest(store: Store) -> str | None:
 
 
 def interactions_station(night: Night, engine: Engine) -> Result:
-    """Take in new logs up to the date, while nobody else does."""
+    """Take in new logs up to the date, while nobody else does; refuse interactions that are damaged."""
     with night.writing("taking in logs"):
         done = ingest(
             night.configuration,
@@ -122,6 +122,8 @@ def interactions_station(night: Night, engine: Engine) -> Result:
             report=night.report,
         )
         last = last_ingest(night.store)
+    ledger = Ledger.read(night.store).up_to(last)
+    ledger.require_whole(ledger.parts((None, night.as_of.isoformat())), night.report)
     making = night.as_of if night.record.purpose == "night" else None
     facts = {
         "last_ingest": last,

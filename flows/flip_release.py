@@ -87,10 +87,11 @@ def _flip(config: str, to: str | None, purpose: str, reason: str) -> Any:
     except EXPECTED as error:
         return Failed(message=str(error))
     get_run_logger().info("readers moved from %s to %s: %s", before, after.release_id, reason)
+    left = f"`{before}`" if before else "a damaged pointer"
     lines = [
-        f"Readers moved from `{before}` to `{after.release_id}` (as of {after.as_of}).",
+        f"Readers moved from {left} to `{after.release_id}` (as of {after.as_of}).",
         f"**Reason:** {markdown(reason)}",
-        f"To undo: run `publish` with the release id `{before}`.",
+        *([f"To undo: run `publish` with the release id `{before}`."] if before else []),
     ]
     create_markdown_artifact(
         "\n\n".join(lines), key="current-release", description="Which release is current"

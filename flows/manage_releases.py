@@ -77,8 +77,10 @@ def rollback(
             }
             out.print_json(facts)
         else:
-            out.print_line(f"readers moved from {before} to {after.release_id} (as of {after.as_of})")
-            out.print_line(f"to undo: nightshelf rollback --to {before}")
+            left = before or "a damaged pointer"
+            out.print_line(f"readers moved from {left} to {after.release_id} (as of {after.as_of})")
+            if before is not None:
+                out.print_line(f"to undo: nightshelf rollback --to {before}")
 
 
 def publish(
@@ -102,7 +104,7 @@ def publish(
         if as_json:
             out.print_json(facts)
         elif facts["active"]:
-            out.print_line(f"readers moved from {facts['from']} to {facts['to']}")
+            out.print_line(f"readers moved from {facts['from'] or 'a damaged pointer'} to {facts['to']}")
         else:
             out.print_line(f"{facts['to']} is published, not active: readers stay with a later date")
 

@@ -33,7 +33,8 @@ def release_station(night: Night) -> Result:
             keep_for_comparison(night)
             published = release.publish(night.store, staged, audited)
         night.record.release_id = published.release_id
-        removed = release.retain(night.store, settings.store.keep_releases)
+        grace = timedelta(minutes=settings.store.reader_minutes)
+        removed = release.retain(night.store, settings.store.keep_releases, grace)
         forget_champions(night.store)
         release.clean(night.store, keep_runs=[night.record.run_id])
     checks = None if audited is None else audited.checks

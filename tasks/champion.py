@@ -19,15 +19,15 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.champion_files import FACTS, recorded, require_whole
 from tasks.configuration import Configuration
 from tasks.dataset_files import read
 from tasks.errors import StoreError
-from tasks.files import read_json, write_json_atomically, writing
+from tasks.files import read_json, sync_all, write_json_atomically, writing
 from tasks.published import Release, read_pointer, releases
 from tasks.serving import Serving
 from tasks.store import Store, is_release_id
 
-FACTS: Final = "champion.json"
 FORMAT: Final = 1
 
 
@@ -99,11 +99,14 @@ def keep_champion(
         pq.write_table(
             read(measured.past, "items", ["item_id"]), folder / "items.parquet", compression="zstd"
         )
+        kept = sorted(path for path in folder.rglob("*") if path.is_file())
+        sync_all([*kept, *(path for path in folder.rglob("*") if path.is_dir()), folder])
     facts = {
         "format": FORMAT,
         "cut": measured.cut,
         "rules": rules_of(configuration),
         "serving": serving.facts(),
+        "files": recorded(folder, kept),
     }
     write_json_atomically(folder / FACTS, facts)  # last: without it the folder does not count
     return folder
@@ -116,6 +119,8 @@ def read_champion(store: Store, configuration: Configuration, before: Release | 
     ------
     NoChampionError
         If there is none, it kept nothing, or it was made by other rules, so that figures would not compare.
+    DamagedError
+        If a file of it is not as it was kept: to leave the comparison out is a person's decision.
     """
     if before is None:
         raise NoChampionError("no release of an earlier date")
@@ -127,6 +132,7 @@ def read_champion(store: Store, configuration: Configuration, before: Release | 
         raise NoChampionError(f"{before.release_id} was kept by another version")
     if facts["rules"] != rules_of(configuration):
         raise NoChampionError(f"[source] or dataset.positive changed since {before.release_id}")
+    require_whole(folder, facts)
     serving = Serving(**facts["serving"])
     items = pq.read_table(folder / "items.parquet", columns=["item_id"])["item_id"].combine_chunks()
     models = {name: folder / "models" / name for name in serving.names}

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from sql.layout import FORGOTTEN
 from tasks.erased import Change, Wanted, counted
+from tasks.file_hashes import hashes_of
 from tasks.files import sync_all, write_json_atomically, writing
 from tasks.forgotten import screened
 from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile
@@ -42,9 +43,11 @@ def erase_interactions(store: Store, wanted: Wanted, *, dry_run: bool) -> list[C
 
     A manifest is replaced once its new files are on the disk, and the old ones are removed after that: a
     crash leaves the one or the other, and files that no manifest names, which the next sweep removes. The
-    caller holds the store's lock, and no run reads the interactions.
+    caller holds the store's lock, and no run reads the interactions. DamagedError when a file is not as it
+    was written, so that a rewritten one would pass for whole.
     """
     ledger, total = Ledger.read(store), _Found()
+    ledger.require_whole([store.root / part for one in ledger.living() for part in one.written()])
     if not dry_run:
         sweep(store, ledger)
     for manifest in ledger.living():
@@ -88,17 +91,21 @@ def _commit(
     files = [path for paths in days.values() for path in paths] + kept
     with writing(store.root):
         sync_all([*files, *{path.parent for path in files}])
+    named = _named(store, files)
+    known = {path: one for path, one in manifest.hashes.items() if path in named}
+    made = [path for path in named if path not in known]
+    hashes = dict(zip(made, hashes_of([store.root / path for path in made]), strict=True))
     new = manifest.model_copy(
         update={
+            "hashes": known | hashes,
             "files": [_accounted(file, found.rows) for file in manifest.files],
             "parts": {day: _named(store, paths) for day, paths in days.items() if paths},
             "quarantine": _named(store, kept),
         }
     )
     write_json_atomically(store.ingest(manifest.ingest_id), new.model_dump(mode="json"))
-    before = [*(part for paths in manifest.parts.values() for part in paths), *manifest.quarantine]
     with writing(store.root):
-        for part in {store.root / part for part in before} - set(files):
+        for part in {store.root / part for part in manifest.written()} - set(files):
             part.unlink(missing_ok=True)
 
 

@@ -30,6 +30,10 @@ class StoreLockedError(StoreError):
     """Another process writes to the store; the message says which. Waiting helps."""
 
 
+class DamagedError(StoreError):
+    """A file of the store is not as it was written; the message says which, and what to do."""
+
+
 class TransientError(UserError):
     """The cause may pass, so a second try can help; no other error is worth one.
 

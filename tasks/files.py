@@ -17,6 +17,9 @@ from typing import Any, Final
 from tasks.errors import StoreError
 
 MANY: Final = 256  # files; a flush of one takes a millisecond or two
+SEAL: Final = "seal"
+SEALED_BY: Final = "sealed_by"
+_BLANK: Final = "0" * 64  # stands in the seal's place while the seal is computed
 _REASONS: Final = {
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
@@ -99,10 +102,15 @@ def exchange(one: Path, other: Path) -> bool:
 def write_json_atomically(path: Path, content: Mapping[str, Any]) -> None:
     """Replace `path` by `content` as JSON, so that a reader finds the old or the new file, whole.
 
-    Dates and paths become text; NaN and infinity are a ValueError, since JSON has none.
+    Dates and paths become text; NaN and infinity are a ValueError, since JSON has none. The last two keys are
+    `sealed_by` and `seal`: the SHA-256 of the file's own bytes with 64 zeros in the seal's place, so that
+    `read_json` notices any bit that flips; two keys, so that it notices the loss of one.
     """
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
-    write_text_atomically(path, text)
+    own = {key: value for key, value in content.items() if key not in (SEAL, SEALED_BY)}
+    own |= {SEALED_BY: "sha256", SEAL: _BLANK}
+    text = json.dumps(own, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
+    head, _, tail = text.rpartition(_BLANK)
+    write_text_atomically(path, head + hashlib.sha256(text.encode()).hexdigest() + tail)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
@@ -121,14 +129,34 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; StoreError when it is unreadable or not an object."""
+    """Return the object in a JSON file, without its seal; StoreError when it is unreadable or damaged."""
+    return read_sealed(path)[0]
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Any], bool]:
+    """Return the object in a JSON file without its seal, and whether it had one; files of 0.1 have none.
+
+    StoreError when the file is unreadable, is no object, or is not as it was sealed.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        written = path.read_bytes()
+        content = json.loads(written.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
         raise StoreError(f"expected a JSON object in {path}, got {type(content).__name__}")
-    return content
+    seal, by = content.pop(SEAL, None), content.pop(SEALED_BY, None)
+    if (seal, by) == (None, None):
+        return content, False
+    if not isinstance(seal, str) or by != "sha256" or not _sealed_so(written, seal):
+        raise StoreError(f"{path} is damaged: its bytes are not those that were sealed")
+    return content, True
+
+
+def _sealed_so(written: bytes, seal: str) -> bool:
+    """Tell whether this seal, the last such text of the file, is that of its bytes."""
+    head, found, tail = written.rpartition(seal.encode())
+    return bool(found) and hashlib.sha256(head + _BLANK.encode() + tail).hexdigest() == seal
 
 
 def _as_text(value: object) -> str:

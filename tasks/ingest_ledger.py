@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.errors import StoreError
+from tasks.errors import DamagedError, StoreError
+from tasks.file_hashes import FileHash, differences
+from tasks.progress import Report, silent
 from tasks.store import Store, read_json, write_json_atomically
+
+REBUILD: Final = "take the logs in again with `nightshelf ingest --rebuild`"
+WITHOUT: Final = f"put it back from a backup, or remove it and {REBUILD}"
 
 
 class Counts(BaseModel):
@@ -76,7 +81,10 @@ class TakenFile(BaseModel):
 
 
 class IngestManifest(BaseModel):
-    """One committed ingest: files taken in, Parquet files written, earlier files that these replace."""
+    """One committed ingest: files taken in, Parquet files written, earlier files that these replace.
+
+    `hashes` are those of the Parquet files, by their paths in the store; ingests of 0.1 recorded none.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -90,6 +98,11 @@ class IngestManifest(BaseModel):
     quarantine: list[str]
     replaces: list[int]
     repeated_before_rules: int
+    hashes: dict[str, FileHash] = {}
+
+    def written(self) -> list[str]:
+        """Return the paths in the store of all Parquet files that the ingest wrote."""
+        return [*(part for parts in self.parts.values() for part in parts), *self.quarantine]
 
 
 @dataclass
@@ -102,11 +115,7 @@ class Ledger:
     @classmethod
     def read(cls, store: Store) -> Ledger:
         """Read the ledger of a store; a store without one has an empty ledger."""
-        paths = sorted(store.ingests.glob("*.json")) if store.ingests.is_dir() else []
-        try:
-            return cls(store, [IngestManifest.model_validate(read_json(path)) for path in paths])
-        except ValueError as error:
-            raise StoreError(f"{store.ingests}: an ingest manifest is damaged: {error}") from None
+        return cls(store, [read_manifest(path) for path in manifest_paths(store)])
 
     def up_to(self, ingest_id: str | None) -> Ledger:
         """Return the ledger as it was once this ingest was committed; before the first, if it is None.
@@ -123,7 +132,7 @@ class Ledger:
 
     def next_ingest_id(self) -> str:
         """Return the id of the next ingest: numbers in order."""
-        return f"{len(self.manifests) + 1:06d}"
+        return f"{1 + max((int(one.ingest_id) for one in self.manifests), default=0):06d}"
 
     def next_file_id(self) -> int:
         """Return the id of the next file."""
@@ -169,6 +178,22 @@ class Ledger:
             for day in days
         }
 
+    def require_whole(self, parts: Collection[Path], report: Report = silent) -> None:
+        """Raise DamagedError if one of these Parquet files is not as its ingest wrote it.
+
+        Those of ingests that recorded no hashes are not looked at.
+        """
+        recorded = {
+            self.store.root / path: one
+            for manifest in self.manifests
+            for path, one in manifest.hashes.items()
+        }
+        wanted = {path: recorded[path] for path in parts if path in recorded}
+        damaged = differences(wanted, report, "checking the interactions")
+        for path, problem in sorted(damaged.items()):
+            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            raise DamagedError(f"{path}{more}: {problem}; {REBUILD}. `nightshelf verify` lists all damage")
+
     def counts(self) -> Counts:
         """Return the accounting of all files whose rows count."""
         return total(self.files())
@@ -186,6 +211,19 @@ class Ledger:
         """Return what a release's manifest says about its input."""
         keep = {"file_id", "address", "sha256", "size", "counts"}
         return {"files": [file.model_dump(mode="json", include=keep) for file in self.files()]}
+
+
+def manifest_paths(store: Store) -> list[Path]:
+    """Return the files of the committed ingests, the oldest first."""
+    return sorted(store.ingests.glob("*.json")) if store.ingests.is_dir() else []
+
+
+def read_manifest(path: Path) -> IngestManifest:
+    """Return one committed ingest; DamagedError when its file is not as it was written."""
+    try:
+        return IngestManifest.model_validate(read_json(path))
+    except (StoreError, ValueError) as error:
+        raise DamagedError(f"{path}: the record of an ingest is damaged: {error}; {WITHOUT}") from None
 
 
 def total(files: Iterable[TakenFile]) -> Counts:

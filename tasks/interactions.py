@@ -22,6 +22,7 @@ from sql.landing import Landing, SourceError
 from tasks.arrivals import Arrival, arrivals, batches
 from tasks.configuration import Configuration, bytes_of
 from tasks.errors import ConfigurationError, InputError, StoreLockedError
+from tasks.file_hashes import FileHash, hashes_of
 from tasks.files import sync_all, writing
 from tasks.forgotten import read_forgotten, screen_quarantine
 from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile, now, total
@@ -115,16 +116,20 @@ def ingest(
 
 
 def sweep(store: Store, ledger: Ledger) -> int:
-    """Remove Parquet files that no committed ingest names (a killed one left them); return how many."""
-    named = {*ledger.parts(), *(store.root / path for m in ledger.living() for path in m.quarantine)}
-    orphans = [
-        path
-        for folder in (store.interactions, store.quarantine)
-        for path in folder.glob("*/*.parquet")
-        if path not in named
-    ]
-    for path in orphans:
-        path.unlink()
+    """Remove what no committed ingest names (a killed one left it); return the number of files.
+
+    That is Parquet files, folders of days without any, and half-written records of ingests.
+    """
+    named = {store.root / path for manifest in ledger.living() for path in manifest.written()}
+    days = [*store.interactions.glob("*/"), *store.quarantine.glob("*/")]
+    orphans = [path for day in days for path in day.glob("*.parquet") if path not in named]
+    orphans += store.ingests.glob(".*.tmp")
+    with writing(store.root):
+        for path in orphans:
+            path.unlink()
+        for day in days:
+            if not any(day.iterdir()):
+                day.rmdir()
     return len(orphans)
 
 
@@ -193,13 +198,14 @@ def _take_in(
     graced = {file: _graced(day) for file, day in last_days.items()}
     repeated = judge(landing, source, engine, judged, graced, forgotten=forgotten)
     stored = ledger.parts_by_day(tuple(accepted_days(judged)), replaces)
+    ledger.require_whole([part for parts in stored.values() for part in parts])
     drop_delivered_again(source, engine, judged, stored, [*ledger.replaced(), *replaces])
     counts, days = _account(batch, landing, engine, judged), file_days(judged, engine)
     names = {arrival.raw.file_id: arrival.raw.name for arrival in batch}
     write_quarantine(landing, source, engine, judged, scratch / "quarantine", names=names)
     screen_quarantine(scratch / "quarantine", forgotten)
     ingest_id = ledger.next_ingest_id()
-    parts, quarantine = _keep(ledger.store, judged, scratch / "quarantine", ingest_id)
+    parts, quarantine, hashes = _keep(ledger.store, judged, scratch / "quarantine", ingest_id)
     ledger.commit(
         IngestManifest(
             ingest_id=ingest_id,
@@ -216,6 +222,7 @@ def _take_in(
             quarantine=quarantine,
             replaces=replaces,
             repeated_before_rules=repeated,
+            hashes=hashes,
         )
     )
     for folder in (judged, scratch / "quarantine"):
@@ -261,10 +268,11 @@ def _account(batch: Sequence[Arrival], landing: Landing, engine: Engine, judged:
 
 def _keep(
     store: Store, judged: Path, refused: Path, ingest_id: str
-) -> tuple[dict[str, list[str]], list[str]]:
-    """Move accepted and quarantined rows to their places in the store; return the paths, accepted by day.
+) -> tuple[dict[str, list[str]], list[str], dict[str, FileHash]]:
+    """Move accepted and quarantined rows to their places in the store.
 
-    All of them are on the disk before a manifest may name them.
+    Return the paths of the accepted by day, those of the quarantined, and the hashes of all. They and the
+    folders that hold them are on the disk before a manifest may name them.
     """
     parts = {
         day: _move(store, folder, store.interactions / f"event_date={day}", ingest_id)
@@ -277,8 +285,9 @@ def _keep(
         store.root / path for path in (*(path for paths in parts.values() for path in paths), *quarantine)
     ]
     with writing(store.root):
-        sync_all([*moved, *{path.parent for path in moved}])
-    return parts, quarantine
+        sync_all([*moved, *{path.parent for path in moved}, store.interactions, store.quarantine])
+    hashes = dict(zip((str(path.relative_to(store.root)) for path in moved), hashes_of(moved), strict=True))
+    return parts, quarantine, hashes
 
 
 def _move(store: Store, source: Path, target: Path, ingest_id: str) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from tasks.errors import StoreError
+from tasks.file_hashes import FileHash, differences
 from tasks.files import sha256_of
 from tasks.redaction import redacted
 from tasks.release_database import DATABASE
@@ -28,6 +29,7 @@ FACTS: Final = (
     "devices",
     "stations",
 )
+STRANGE: Final = "is not part of the release"
 _RELEASE_FILES: Final = (*(f"{name}.parquet" for name in TABLES), DATABASE)
 
 
@@ -79,17 +81,26 @@ def file_problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
     expected = manifest.get("files")
     if not isinstance(expected, dict) or set(expected) != set(_RELEASE_FILES):
         return [f"{MANIFEST} does not list the files {', '.join(_RELEASE_FILES)}"]
-    problems = []
-    for name, described in expected.items():
-        path = folder / name
-        if not path.is_file() or path.is_symlink():
-            problems.append(f"{name} is missing")
-        elif path.stat().st_size != described["bytes"]:
-            problems.append(f"{name}: expected {described['bytes']} bytes, got {path.stat().st_size}")
-        elif (found := sha256_of(path)) != described["sha256"]:
-            problems.append(f"{name}: expected sha256 {described['sha256']}, got {found}")
-    strangers = sorted(path.name for path in folder.iterdir() if path.name not in (*expected, MANIFEST))
-    return problems + [f"{name} is not part of the release" for name in strangers]
+    found = differences(recorded_files(folder, manifest))
+    problems = [_told(path.name, problem) for path, problem in sorted(found.items())]
+    return problems + [_told(path.name, STRANGE) for path in strangers(folder)]
+
+
+def recorded_files(folder: Path, manifest: Mapping[str, Any]) -> dict[Path, FileHash]:
+    """Return what a manifest recorded of each file of its release; KeyError where one lacks."""
+    described = {name: manifest["files"][name] for name in _RELEASE_FILES}
+    return {
+        folder / name: FileHash(sha256=one["sha256"], bytes=one["bytes"]) for name, one in described.items()
+    }
+
+
+def strangers(folder: Path) -> list[Path]:
+    """Return what lies in the folder of a release and is no part of it."""
+    return sorted(path for path in folder.iterdir() if path.name not in (*_RELEASE_FILES, MANIFEST))
+
+
+def _told(name: str, problem: str) -> str:
+    return f"{name} {problem}" if problem.startswith("is ") else f"{name}: {problem}"
 
 
 def _described(path: Path) -> dict[str, Any]:

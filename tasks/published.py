@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.errors import StoreError
+from tasks.errors import DamagedError, StoreError
 from tasks.files import read_json, write_json_atomically
 from tasks.manifest import MANIFEST, file_problems
 from tasks.release_database import DATABASE
@@ -50,12 +51,20 @@ class Release:
         return read_json(self.folder / MANIFEST)
 
 
+class PointerDamagedError(DamagedError):
+    """What current.json says cannot be believed."""
+
+
 @dataclass(frozen=True)
 class Pointer:
-    """What current.json says: the active release, and those active before it, the latest last."""
+    """What current.json says: the active release, and those active before it, the latest last.
+
+    `left` has the moments (ISO 8601, UTC) at which readers were led away from releases.
+    """
 
     release_id: str
     history: tuple[str, ...] = ()
+    left: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def as_of(self) -> dt.date:
@@ -64,26 +73,35 @@ class Pointer:
 
 
 def read_pointer(store: Store) -> Pointer | None:
-    """Return the pointer, or None before the first release; StoreError when current.json is damaged."""
+    """Return the pointer, None before the first release; PointerDamagedError if it cannot be believed."""
     if not store.pointer.exists():
         return None
-    content = read_json(store.pointer)
+    way_out = "`nightshelf publish <id>`, with one of `nightshelf releases`, leads readers again"
+    try:
+        content = read_json(store.pointer)
+    except StoreError as error:
+        raise PointerDamagedError(f"{error}; {way_out}") from None
     release_id, history = content.get("release_id"), content.get("history", [])
-    if not isinstance(history, list) or not all(is_release_id(name) for name in (release_id, *history)):
-        raise StoreError(
-            f"expected release ids in {store.pointer}, got {release_id!r} and history {history!r}"
+    left = content.get("left", {})
+    known = [release_id, *history, *left] if isinstance(history, list) and isinstance(left, dict) else [None]
+    if not all(is_release_id(name) for name in known):
+        raise PointerDamagedError(
+            f"expected release ids in {store.pointer}, got {release_id!r} and history {history!r}; {way_out}"
         )
-    return Pointer(str(release_id), tuple(history))
+    return Pointer(str(release_id), tuple(history), left)
 
 
-def write_pointer(store: Store, release_id: str, history: tuple[str, ...]) -> None:
-    """Point readers to a release, atomically; the release has to be there, whole."""
+def write_pointer(store: Store, release_id: str, history: tuple[str, ...], before: Pointer | None) -> None:
+    """Point readers to a release, which is there and whole, atomically; `before` is where they were."""
     as_of, _ = split_release_id(release_id)
+    now = dt.datetime.now(dt.UTC)
+    left = {**before.left, before.release_id: now.isoformat(timespec="milliseconds")} if before else {}
     content = {
         "release_id": release_id,
         "as_of": as_of,
-        "published_at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "published_at": now.isoformat(timespec="seconds"),
         "history": [former for former in history if former != release_id][-_HISTORY:],
+        "left": dict(sorted(left.items(), key=lambda one: one[1])[-_HISTORY:]),
     }
     write_json_atomically(store.pointer, content)
 
@@ -102,15 +120,18 @@ def open_release(store: Store, release_id: str) -> Release:
     if not folder.is_dir():
         known = ", ".join(release.release_id for release in releases(store)) or "none"
         raise StoreError(f"unknown release {release_id!r}; known: {known}")
-    release = _described(folder, read_pointer(store))
+    release = _described(folder, _believed(store))
     if release.problem:
         raise StoreError(f"release {release_id} is damaged: {release.problem}")
     return release
 
 
 def releases(store: Store) -> list[Release]:
-    """Return every release, the latest published first; damaged ones last, with their problem."""
-    pointer = read_pointer(store)
+    """Return every release, the latest published first; damaged ones last, with their problem.
+
+    None is active where the pointer is damaged.
+    """
+    pointer = _believed(store)
     folders = [
         folder for folder in store.releases.glob("*") if folder.is_dir() and is_release_id(folder.name)
     ]
@@ -128,6 +149,13 @@ def previous(store: Store) -> str | None:
 def verify(release: Release) -> list[str]:
     """Return what is wrong with a release's files against its manifest's sizes and hashes; empty if whole."""
     return file_problems(release.folder, release.manifest())
+
+
+def _believed(store: Store) -> Pointer | None:
+    try:
+        return read_pointer(store)
+    except PointerDamagedError:
+        return None
 
 
 def _described(folder: Path, pointer: Pointer | None) -> Release:

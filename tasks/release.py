@@ -14,6 +14,8 @@ from tasks.files import read_json, sync, write_json_atomically, writing
 from tasks.manifest import MANIFEST, build_manifest, file_problems
 from tasks.prometheus_file import write_metrics
 from tasks.published import (
+    Pointer,
+    PointerDamagedError,
     Release,
     current,
     open_release,
@@ -129,24 +131,36 @@ def rollback(store: Store, to: str | None = None) -> Release:
 
     StoreError when there is none, or a file of it is missing or changed. The caller holds the store's lock.
     """
-    pointer = read_pointer(store)
-    if pointer is None:
-        raise StoreError(f"nothing is published in {store.root} yet, so there is nothing to roll back")
+    pointer = _left_pointer(store, to)
     to = to or previous(store)
     if to is None:
-        raise StoreError(f"no release was active before {pointer.release_id}; nothing to roll back to")
+        raise StoreError(f"no release was active before {current(store).release_id}; nothing to roll back to")
     target = open_release(store, to)
     if target.active:
         raise StoreError(f"release {to} is already the active one")
     problems = verify(target)
     if problems:
         raise StoreError(f"release {to} is damaged, readers stay where they are: {'; '.join(problems)}")
-    history = (*pointer.history, pointer.release_id)
-    if to in pointer.history:  # the way back forgets what it undoes; a second rollback goes further back
+    history = (*pointer.history, pointer.release_id) if pointer else ()
+    if pointer and to in pointer.history:
+        # the way back forgets what it undoes; a second rollback goes further back
         history = pointer.history[: pointer.history.index(to)]
-    write_pointer(store, to, history)
+    write_pointer(store, to, history, pointer)
     write_metrics(store)
     return open_release(store, to)
+
+
+def _left_pointer(store: Store, to: str | None) -> Pointer | None:
+    """Return the pointer that is moved; None where it is damaged and the release to lead to is named."""
+    try:
+        pointer = read_pointer(store)
+    except PointerDamagedError:
+        if to is None:
+            raise
+        return None
+    if pointer is None:
+        raise StoreError(f"nothing is published in {store.root} yet, so there is nothing to roll back")
+    return pointer
 
 
 def _activate(store: Store, release: Release, activate: bool | None) -> Release:
@@ -158,7 +172,7 @@ def _activate(store: Store, release: Release, activate: bool | None) -> Release:
         history = (*pointer.history, pointer.release_id)
         moves = release.as_of >= pointer.as_of if activate is None else activate
     if moves and not release.active:
-        write_pointer(store, release.release_id, history)
+        write_pointer(store, release.release_id, history, pointer)
     return open_release(store, release.release_id)
 
 

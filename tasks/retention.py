@@ -6,27 +6,29 @@ import secrets
 import shutil
 import time
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from tasks.errors import StoreError
 from tasks.files import sync, writing
-from tasks.published import previous, releases
+from tasks.published import previous, read_pointer, releases
 from tasks.store import Store, is_release_id
 
 _TRASH: Final = ".trash-"
 
 
-def retain(store: Store, keep: int) -> list[str]:
+def retain(store: Store, keep: int, grace: timedelta = timedelta(0)) -> list[str]:
     """Remove the releases beyond the `keep` last published, with their reports, and return their ids.
 
-    The active release and the one a rollback leads to are always kept. The caller holds the store's lock.
+    The active release and the one a rollback leads to are always kept, and those that readers were led away
+    from less than `grace` ago: who followed the pointer before may still be reading them. The caller holds
+    the store's lock.
     """
     if keep < 1:
         raise StoreError(f"expected to keep at least 1 release, got {keep}")
     last = releases(store)
-    safe = {release.release_id for release in last[:keep]} | {previous(store)}
+    safe = {release.release_id for release in last[:keep]} | {previous(store)} | _just_left(store, grace)
     removed = [release for release in last if not release.active and release.release_id not in safe]
     for release in removed:
         discard(release.folder)
@@ -35,6 +37,13 @@ def retain(store: Store, keep: int) -> list[str]:
             if is_release_id(report.stem) and not store.release(report.stem).exists():
                 report.unlink()
     return [release.release_id for release in removed]
+
+
+def _just_left(store: Store, grace: timedelta) -> set[str]:
+    """Return the releases that readers were led away from less than `grace` ago."""
+    pointer, since = read_pointer(store), datetime.now(UTC) - grace
+    left = pointer.left if pointer and grace else {}
+    return {release_id for release_id, at in left.items() if datetime.fromisoformat(at) >= since}
 
 
 def clean(
@@ -52,7 +61,7 @@ def clean(
         for folder in store.runs.glob("*/*/staging")
         if folder.parent.name not in keep_runs and not folder.is_symlink() and _touched(folder) < before
     ]
-    temporary = list(store.root.glob(".*.tmp"))
+    temporary = [*store.root.glob(".*.tmp"), *store.root.glob(".locks/.*.tmp"), *store.reports.glob(".*.tmp")]
     with writing(store.root):
         for path in temporary:
             path.unlink()

@@ -30,6 +30,11 @@ class StoreSection(Section):
     keep_releases: int = Field(
         7, ge=2, description="Releases kept; the current and the one before always are."
     )
+    reader_minutes: float = Field(
+        60,
+        ge=0,
+        description="A release that readers are led away from is kept so long: some may still read it.",
+    )
     keep_runs: int = Field(3, ge=1, description="Working folders of runs kept, for resuming and looking.")
     expires_after_hours: float = Field(48, gt=0, description="After this, `status` calls a release stale.")
 

@@ -140,8 +140,12 @@ class Store:
     def create(self) -> Store:
         """Create missing folders and prove that the store can be written; StoreError if it cannot."""
         with writing(self.root):
-            for folder in (self.ingests, self.interactions, self.quarantine, self.runs, self.releases):
+            folders = (self.ingests, self.interactions, self.quarantine, self.runs, self.releases)
+            missing = [folder for folder in folders if not folder.is_dir()]
+            for folder in missing:
                 folder.mkdir(parents=True, exist_ok=True)
+            if missing:
+                sync(self.root)  # what is committed into a folder needs the folder
             probe = self.root / f".{secrets.token_hex(6)}.tmp"
             probe.write_bytes(b"writable")
             probe.unlink(missing_ok=True)  # a run that tidies up meanwhile may have taken it for a leftover

@@ -10,13 +10,13 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
-from flows import check_machine, forget_user, manage_releases, read_tables
+from flows import check_machine, find_damage, forget_user, manage_releases, read_tables
 
 MAIN = [sys.executable, "-c", "from flows.command_line import main; main()"]
 ROOT = Path(__file__).resolve().parents[2]
 
 app = typer.Typer()
-for module in (read_tables, manage_releases, check_machine, forget_user):
+for module in (read_tables, manage_releases, find_damage, check_machine, forget_user):
     module.register(app)
 
 

@@ -24,6 +24,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     [
         ["--help"],
         ["status"],
+        ["verify"],
         ["query", "FROM items"],
         ["show", "user", "10"],
         ["releases"],

@@ -1,9 +1,11 @@
-"""Nights at the same time: dates of one backfill side by side with faults, and two runs of one date."""
+"""Nights at the same time: dates of one backfill side by side with faults, and many runs of one date."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -84,24 +86,33 @@ def test_dates_at_once_share_memory_and_threads_and_give_the_same_tables(tmp_pat
     assert night.hashes(release.name) == alone.hashes(str(alone.pointed()))
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.torture)])
-def test_of_two_runs_of_a_date_one_publishes_and_the_other_says_who_does(times: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("processes", "rounds"),
+    [
+        (8, ["whole", "killed", "whole"]),
+        pytest.param(8, ["whole"] * 10 + ["killed", "whole"] * 5, marks=pytest.mark.torture),
+    ],
+)
+def test_of_many_runs_of_a_date_one_publishes_and_the_others_say_who_does(
+    processes: int, rounds: list[str], tmp_path: Path
+) -> None:
     night = shop(tmp_path / "shop", write_logs(tmp_path / "logs", days=1))
-    overrides = {
-        "train.models": ["popularity"],
-        "train.serve": "popularity",
-        "evaluation.enabled": False,
-        "store.keep_releases": 50,
-    }
-    command = [sys.executable, str(ROOT / "tests" / "flows" / "two_runs.py"), str(night.config)]
-    command += [str(FIRST), str(times), json.dumps(overrides)]
+    overrides = {key.replace("__", "."): value for key, value in QUICK.items()} | {"store.keep_releases": 50}
+    command = [sys.executable, str(ROOT / "tests" / "flows" / "many_runs.py"), str(night.config)]
+    command += [str(FIRST), json.dumps(rounds), str(processes), json.dumps(overrides)]
     done = subprocess.run(
         command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert [json.loads(line) for line in done.stdout.splitlines()] == [[0, 7]] * times, done.stderr
+    one = {"whole": 0, "killed": -signal.SIGKILL}
+    wanted = [sorted([one[fate], *[7] * (processes - 1)]) for fate in rounds]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == wanted, done.stderr
     refusals = [line for line in done.stderr.splitlines() if "is locked by" in line]
-    assert len(refusals) == times
-    assert all(f"the date {FIRST} of the store {night.store.root} is locked by" in one for one in refusals)
-    assert len(night.published()) == times
+    named = (
+        rf"the date {FIRST} of the store {night.store.root} is locked by pid \d+ on \S+ \(run for {FIRST}\) "
+    )
+    assert all(re.match(named, line) for line in refusals), refusals
+    assert len(refusals) == len(rounds) * (processes - 1)
+    assert len(night.published()) == rounds.count("whole")
     assert len({json.dumps(night.hashes(name)) for name in night.published()}) == 1
+    assert night.store.dates_at_work() == {}

@@ -15,7 +15,7 @@ from log_world import AS_OF, COLUMNS, Logs
 from sql.duckdb_engine import DuckDBEngine
 from tasks import interactions
 from tasks.demo_logs import write_demo_logs
-from tasks.errors import ConfigurationError, InputError
+from tasks.errors import ConfigurationError, DamagedError, InputError
 from tasks.ingest_ledger import Ledger
 
 T = "2026-03-01 10:00:00"
@@ -400,6 +400,22 @@ def test_a_day_delivered_twice_in_full_brings_nothing(logs):
     assert logs.ingest().counts.accepted == 0
     assert len(logs.rows()) == 1
     assert logs.counts().residual() == 0
+
+
+def test_interactions_that_rotted_are_not_compared_with_what_arrives(logs):
+    logs.write("a.csv", f"u1,i1,{T}")
+    logs.ingest()
+    (part,) = Ledger.read(logs.store).parts()
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 4
+    part.write_bytes(content)
+    logs.write("b.csv", f"u1,i1,{T}", f"u2,i2,{T}")
+    with pytest.raises(DamagedError, match=r"000001-000\.parquet: expected sha256 .* --rebuild`"):
+        logs.ingest()
+    assert len(Ledger.read(logs.store).manifests) == 1
+    done = logs.ingest(rebuild=True)
+    assert (done.counts.accepted, done.counts.duplicates) == (2, 1)
+    assert [row[0] for row in logs.rows()] == ["u1", "u2"]
 
 
 def test_batches_are_judged_as_one_ingest_would(tmp_path, engine):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -617,40 +616,3 @@ def test_a_deletion_killed_anywhere_leaves_no_half_release(world: World) -> None
             break
     clean(world.store)
     assert sorted(path.name for path in world.store.releases.iterdir()) == ["2026-01-02-r1", "2026-01-03-r1"]
-
-
-READ = """
-import json, sys, time
-from pathlib import Path
-import duckdb
-from tasks.release import current, verify
-from tasks.store import Store
-store, seen = Store(Path(sys.argv[1])), set()
-print("reading", flush=True)
-while not (store.root / "stop").exists():
-    release = current(store)
-    assert verify(release) == [], release
-    with duckdb.connect(str(release.database), read_only=True) as con:
-        assert con.execute("SELECT release_id FROM release_info").fetchone() == (release.release_id,)
-        assert con.execute("SELECT count(*) FROM recommendations").fetchone() == (12,)
-    seen.add(release.release_id)
-    time.sleep(0.02)
-print(len(seen))
-"""
-
-
-def test_a_reader_sees_only_whole_releases_while_50_are_published(world: World) -> None:
-    world.publish("2026-01-01", "r00")
-    arguments = [sys.executable, "-c", READ, str(world.store.root)]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as reader:
-        assert reader.stdout is not None
-        assert reader.stdout.readline() == "reading\n"
-        for number in range(1, 51):
-            staging = world.stage("2026-01-01", f"r{number:02}")
-            publish(world.store, staging, Audit(staging.folder, 1, ()))
-            retain(world.store, 10)
-        (world.store.root / "stop").touch()
-        assert int(reader.stdout.read()) > 5
-    assert reader.returncode == 0
-    assert current(world.store).release_id == "2026-01-01-r50"
-    assert len(releases(world.store)) == 10

@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import StoreError, StoreLockedError
+from tasks.files import read_sealed
 from tasks.store import (
     Store,
     is_release_id,
+    read_json,
     readable,
     release_id_of,
     sha256_of,
@@ -131,12 +133,30 @@ def test_sha256_is_the_standard_s(tmp_path: Path) -> None:
 def test_json_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json_atomically(path, {"as_of": dt.date(2026, 1, 2), "path": Path("/x"), "ü": 1})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"as_of": "2026-01-02", "path": "/x", "ü": 1}
+    assert read_json(path) == {"as_of": "2026-01-02", "path": "/x", "ü": 1}
     for bad in ({"x": float("nan")}, {"x": object()}):
         with pytest.raises((ValueError, TypeError)):
             write_json_atomically(path, bad)
     assert json.loads(path.read_text(encoding="utf-8"))["as_of"] == "2026-01-02"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_bit_of_a_json_file_flips_unnoticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json_atomically(path, {"as_of": "2026-01-02", "value": 0.30000000000000004, "none": None, "ü": []})
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(StoreError, match=r"cannot read|damaged|expected a JSON object"):
+            read_json(path)
+    path.write_bytes(whole)
+    content = read_json(path)
+    write_json_atomically(path, content | {"seal": "stale", "sealed_by": "another"})  # read without read_json
+    assert read_json(path) == content
+    path.write_text('{"as_of": "by hand, or of 0.1"}')
+    assert read_sealed(path) == ({"as_of": "by hand, or of 0.1"}, False)
 
 
 HOLD = """
@@ -170,7 +190,8 @@ def test_a_second_writer_hears_who_holds_the_lock_and_a_dead_one_holds_none(stor
     assert not (store.root / ".lock.holder.json").exists()
 
 
-def test_a_stale_holder_file_is_not_believed(store: Store) -> None:
+def test_a_stale_holder_file_is_not_believed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.locks.NAMING", 0.0)
     holder = store.root / ".lock.holder.json"
     with store.lock("real"):
         for text in ('{"pid": 999999999, "purpose": "old"}', "not json", '{"pid": "x"}'):
