@@ -173,7 +173,8 @@ def test_a_process_that_got_the_number_of_another_is_not_ours() -> None:
 
 
 def test_down_ends_its_processes_alone_and_keeps_the_history(up: Up, night: Night) -> None:
-    endless = ["models.als={iterations=1000000}", "evaluation.enabled=false"]
+    endless = ["train.models=['als']", "train.serve=als", "models.als={iterations=1000000}"]
+    endless += ["evaluation.enabled=false"]
     run_id = up.server.begin("nightly", as_of=str(SECOND), overrides=endless)
     until(lambda: up.server.run(run_id)["state_type"] == "RUNNING", "the run")
     until(lambda: [one for one in night.records() if one.as_of == SECOND], "the night")
