@@ -15,6 +15,7 @@ from tasks.ingest_ledger import now
 from tasks.log_lines import named
 from tasks.progress import Report
 from tasks.prometheus_file import write_metrics
+from tasks.redaction import clean
 from tasks.run_record import RunRecord, bury
 from tasks.store import LOCK_WAIT, Store
 from tasks.training import Trainer, train_in_child
@@ -57,6 +58,7 @@ def started(
                 night.record.finished_at = now().isoformat()
                 night.record.save(store)
             except BaseException as error:
+                clean(error)
                 failed(night, error)
                 raise
             else:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import typer
 
 from tasks.log_lines import in_json
+from tasks.redaction import clean, redacted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +38,7 @@ def user_errors() -> Iterator[None]:
         from tasks.errors import EXPECTED  # late: `--help` needs no part of the store
 
         if not isinstance(error, EXPECTED):
+            clean(error)
             raise
         fail(str(error))
 
@@ -46,6 +48,7 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
     Where stderr is JSON, the message is a line of the log.
     """
+    message = redacted(message)
     if in_json():
         logging.getLogger("nightshelf").error("%s", message)
     else:

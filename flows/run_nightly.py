@@ -28,6 +28,7 @@ from flows.show_progress import logged
 from tasks.configuration import load
 from tasks.errors import EXPECTED, TransientError, can_pass
 from tasks.progress import Report
+from tasks.redaction import clean_errors
 from tasks.run_record import RunRecord
 
 T = TypeVar("T")
@@ -102,6 +103,7 @@ def nightly(
         day = day_of(as_of, configuration)
         name_run(configuration, day, "nightly")
         with (
+            clean_errors(),
             only_run_of(configuration.store.path, day, wait=resume or retried),
             run_shown(configuration, day, REPORT.get() or logged(LOG)) as report,
         ):

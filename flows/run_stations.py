@@ -33,6 +33,7 @@ from tasks.files import writing
 from tasks.interactions import Ingest, ingest
 from tasks.log_lines import named
 from tasks.progress import Report, silent
+from tasks.redaction import clean_errors
 from tasks.run_record import RunRecord, Station, bury, measured, new_run
 from tasks.serving import BEST
 from tasks.store import LOCK_WAIT, Store
@@ -178,7 +179,8 @@ def _guarded(store: Store, work: Callable[[], T]) -> T:
         If a library called sys.exit, which would end the night silently and with success.
     """
     try:
-        return work()
+        with clean_errors():
+            return work()
     except SystemExit as end:
         raise RuntimeError(f"a library ended the program with exit code {end.code!r}") from end
     except OSError as error:

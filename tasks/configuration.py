@@ -15,6 +15,7 @@ from models import registry
 from sql.layout import Section, Source
 from tasks.environment import from_environment
 from tasks.errors import ConfigurationError
+from tasks.redaction import HIDDEN, is_secret_name, note_secrets
 from tasks.sections import (
     Catalogue,
     DatasetSection,
@@ -110,6 +111,10 @@ class Configuration(Section):
         """The models of [train]; those that are made of others come last, and take these as they are."""
         return tuple(sorted(self.train.models, key=lambda name: bool(self.parts_of(name))))
 
+    def model_post_init(self, _context: Any, /) -> None:
+        """Remember which values are secret, in every process that has a configuration."""
+        note_secrets(self.model_dump())
+
     def fingerprint(self) -> str:
         """Return a hash of everything that decides what a night makes.
 
@@ -167,6 +172,7 @@ def only_models(models: Sequence[str], serve: str | None = None) -> dict[str, An
 
 
 def _validated(content: dict[str, Any], path: Path) -> Configuration:
+    note_secrets(content)
     try:
         configuration = Configuration.model_validate(content)
     except ValidationError as error:
@@ -195,7 +201,8 @@ def _explain(detail: Any) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    return f"{where}: {message[0].lower()}{message[1:]}, got {detail['input']!r:.200}"
+    given = HIDDEN if any(map(is_secret_name, place)) else f"{detail['input']!r:.200}"
+    return f"{where}: {message[0].lower()}{message[1:]}, got {given}"
 
 
 def _known_keys(place: list[str]) -> list[str]:

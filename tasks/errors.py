@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from models.errors import ModelError
 from sql.engine import EngineError
+from tasks.redaction import redacted
 
 
 class UserError(Exception):
-    """A mistake in configuration, input or use; printed as one message, never as a traceback."""
+    """A mistake in configuration, input or use; printed as one message, never as a traceback.
+
+    Its words are without secrets from the beginning: they are printed, logged, recorded and kept by Prefect.
+    """
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*(redacted(word) if isinstance(word, str) else word for word in words))
 
 
 class ConfigurationError(UserError):

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from tasks.redaction import redacted
+from tasks.redaction import clean, redacted
 
 VARIABLE: Final = "NIGHTSHELF_LOG"
 FORMATS: Final = ("text", "json")
@@ -58,14 +58,16 @@ def write_logs() -> None:
         own.setLevel(logging.INFO)
     if not any(isinstance(one, _Redacting) for one in own.filters):
         own.addFilter(_Redacting())
-    if not in_json():
-        if not root.handlers:
-            logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-        return
-    loggers = (one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger))
-    replaced = [_to_json(logger) for logger in (root, *loggers)]
-    if not replaced[0]:
-        root.addHandler(_json_handler())
+    loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    if in_json():
+        replaced = [_to_json(logger) for logger in (root, *loggers)]
+        if not replaced[0]:
+            root.addHandler(_json_handler())
+    elif not root.handlers:
+        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for handler in {handler for logger in (root, *loggers) for handler in logger.handlers}:
+        if not any(isinstance(one, _Redacting) for one in handler.filters):
+            handler.addFilter(_Redacting())
 
 
 def _to_json(logger: logging.Logger) -> bool:
@@ -99,8 +101,13 @@ class _JsonLines(logging.Formatter):
 
 
 class _Redacting(logging.Filter):
-    """Takes credentials out of our own lines, wherever they go."""
+    """Takes credentials out of lines, wherever they go: our own, and those of libraries."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redacted(record.getMessage()), ()
+        said = record.getMessage()
+        shown = redacted(said)
+        if shown != said:
+            record.msg, record.args = shown, ()
+        if record.exc_info and record.exc_info[1] is not None:
+            clean(record.exc_info[1])
         return True

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.errors import StoreError
 from tasks.files import writing
 from tasks.ingest_ledger import now
+from tasks.redaction import redacted
 from tasks.store import Store, read_json, write_json_atomically
 
 SAMPLE_SECONDS = 0.1
@@ -81,7 +82,7 @@ class RunRecord(BaseModel):
         """Write the record, atomically."""
         folder = store.run(self.as_of, self.run_id)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json_atomically(folder / "run.json", self.model_dump(mode="json"))
+        write_json_atomically(folder / "run.json", redacted(self.model_dump(mode="json")))
 
 
 def today(time_zone: str) -> date:

@@ -77,11 +77,11 @@ def traces(root: Path, user: str = USER) -> list[str]:
         if path.is_file():
             if needle in path.read_bytes():
                 found.append(f"{path}: bytes")
-            found += [f"{path}: {where}" for where, text in _unpacked(path) if user in text]
+            found += [f"{path}: {where}" for where, text in unpacked(path) if user in text]
     return found
 
 
-def _unpacked(path: Path) -> Iterator[tuple[str, str]]:
+def unpacked(path: Path) -> Iterator[tuple[str, str]]:
     """Yield where and what of all text in a Parquet or DuckDB file."""
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
