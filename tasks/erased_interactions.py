@@ -17,7 +17,7 @@ from tasks.erased import Change, Wanted, counted
 from tasks.file_hashes import hashes_of
 from tasks.files import sync_all, write_json_atomically, writing
 from tasks.forgotten import screened
-from tasks.ingest_ledger import Counts, IngestManifest, Ledger, TakenFile
+from tasks.ingest_ledger import IngestManifest, Ledger, TakenFile
 from tasks.interactions import sweep
 from tasks.store import Store
 
@@ -26,16 +26,13 @@ _BATCH: Final = 1 << 17  # rows
 
 @dataclass
 class _Found:
-    """Rows that are removed, by file and rule (None for accepted ones), texts and Parquet files rewritten."""
+    """Rows that go: accepted ones by file and day, refused ones by file and rule; and what is rewritten."""
 
-    rows: Counter[tuple[int, str | None]] = field(default_factory=Counter)
+    accepted: Counter[tuple[int, str]] = field(default_factory=Counter)
+    refused: Counter[tuple[int, str]] = field(default_factory=Counter)
     texts: int = 0
     parts: int = 0
     refused_parts: int = 0
-
-    def refused(self) -> int:
-        """Return the quarantined rows among them."""
-        return sum(rows for (_, rule), rows in self.rows.items() if rule is not None)
 
 
 def erase_interactions(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change]:
@@ -53,13 +50,14 @@ def erase_interactions(store: Store, wanted: Wanted, *, dry_run: bool) -> list[C
     for manifest in ledger.living():
         found = _Found()
         parts = {
-            day: [_events(store.root / part, wanted, found, dry_run=dry_run) for part in paths]
+            day: [_events(store.root / part, day, wanted, found, dry_run=dry_run) for part in paths]
             for day, paths in manifest.parts.items()
         }
         refused = [
             _quarantine(store.root / part, wanted, found, dry_run=dry_run) for part in manifest.quarantine
         ]
-        total.rows.update(found.rows)
+        total.accepted.update(found.accepted)
+        total.refused.update(found.refused)
         total.texts += found.texts
         total.parts, total.refused_parts = (
             total.parts + found.parts,
@@ -67,9 +65,9 @@ def erase_interactions(store: Store, wanted: Wanted, *, dry_run: bool) -> list[C
         )
         if not dry_run and (found.parts or found.refused_parts):
             _commit(store, manifest, parts, refused, found)
-    refused_rows = total.refused()
+    refused_rows = total.refused.total()
     return [
-        *counted("interactions", "accepted events", total.rows.total() - refused_rows, total.parts),
+        *counted("interactions", "accepted events", total.accepted.total(), total.parts),
         *counted("quarantine", "refused rows", refused_rows, total.refused_parts if refused_rows else 0),
         *counted(
             "quarantine", "texts of rows whose user cannot be read, or that name them", total.texts,
@@ -98,7 +96,7 @@ def _commit(
     new = manifest.model_copy(
         update={
             "hashes": known | hashes,
-            "files": [_accounted(file, found.rows) for file in manifest.files],
+            "files": [_accounted(file, found) for file in manifest.files],
             "parts": {day: _named(store, paths) for day, paths in days.items() if paths},
             "quarantine": _named(store, kept),
         }
@@ -113,26 +111,27 @@ def _named(store: Store, paths: list[Path]) -> list[str]:
     return [str(path.relative_to(store.root)) for path in paths]
 
 
-def _accounted(file: TakenFile, rows: Counter[tuple[int, str | None]]) -> TakenFile:
+def _accounted(file: TakenFile, found: _Found) -> TakenFile:
     """Return a file whose removed rows count as excluded by the rule `forgotten`: the account closes."""
-    mine = {rule: n for (file_id, rule), n in rows.items() if file_id == file.file_id}
-    if not mine:
+    accepted = {day: n for (file_id, day), n in found.accepted.items() if file_id == file.file_id}
+    refused = {rule: n for (file_id, rule), n in found.refused.items() if file_id == file.file_id}
+    gone = sum(accepted.values()) + sum(refused.values())
+    if not gone:
         return file
-    counts = Counts.model_validate(file.counts.model_dump())
-    for rule, n in mine.items():
-        if rule is None:
-            counts.accepted -= n
-        else:
-            counts.quarantined -= n
-            counts.rules[rule] -= n
-        counts.book("excluded", FORGOTTEN, n)
-    counts.rules = {rule: n for rule, n in counts.rules.items() if n}
-    if counts.residual() or min(counts.accepted, counts.quarantined) < 0:
+    counts, rules = file.counts.model_copy(deep=True), Counter(file.counts.rules)
+    counts.accepted -= sum(accepted.values())
+    counts.quarantined -= sum(refused.values())
+    rules.subtract(refused)
+    counts.rules = {rule: n for rule, n in rules.items() if n}
+    counts.book("excluded", FORGOTTEN, gone)
+    days = Counter(file.days)
+    days.subtract({day: n for day, n in accepted.items() if day in days})
+    if counts.residual() or min(counts.accepted, counts.quarantined, *rules.values(), *days.values()) < 0:
         raise AssertionError(f"{file.address}: the account does not close after the removal: {counts}")
-    return file.model_copy(update={"counts": counts})
+    return file.model_copy(update={"counts": counts, "days": {day: n for day, n in days.items() if n}})
 
 
-def _events(path: Path, wanted: Wanted, found: _Found, *, dry_run: bool) -> Path | None:
+def _events(path: Path, day: str, wanted: Wanted, found: _Found, *, dry_run: bool) -> Path | None:
     """Return the file with the accepted events that stay: as it is, or a new one, or none if none stay."""
     with pq.ParquetFile(path) as file:
         users = file.read(["user_id"])["user_id"]
@@ -144,21 +143,22 @@ def _events(path: Path, wanted: Wanted, found: _Found, *, dry_run: bool) -> Path
         writer = None if dry_run or not stay else pq.ParquetWriter(new, file.schema_arrow, compression="zstd")
         try:
             for batch in file.iter_batches(_BATCH):
-                _sort_out(pa.Table.from_batches([batch]), wanted, found, writer)
+                gone = _sorted_out(pa.Table.from_batches([batch]), wanted, writer)
+                found.accepted.update((file_id, day) for file_id in gone["file_id"].to_pylist())
         finally:
             if writer is not None:
                 writer.close()
     return new if stay else None
 
 
-def _sort_out(table: Any, wanted: Wanted, found: _Found, writer: Any) -> None:
-    """Note the rows of a batch that go, and write the others."""
+def _sorted_out(table: Any, wanted: Wanted, writer: Any) -> Any:
+    """Return the rows of a batch that go, their items noted, and write the others."""
     mask = wanted.among(table["user_id"])
     gone = table.filter(mask)
-    found.rows.update((file_id, None) for file_id in gone["file_id"].to_pylist())
     wanted.items.update(gone["item_id"].to_pylist())
     if writer is not None:
         writer.write_table(table.filter(pc.invert(mask)))
+    return gone
 
 
 def _quarantine(path: Path, wanted: Wanted, found: _Found, *, dry_run: bool) -> Path | None:
@@ -171,7 +171,7 @@ def _quarantine(path: Path, wanted: Wanted, found: _Found, *, dry_run: bool) -> 
         return path
     found.refused_parts += 1
     gone = table.filter(pc.is_in(table["user_id"], value_set=_listed_users(table, kept)))
-    found.rows.update(zip(gone["file_id"].to_pylist(), gone["rule"].to_pylist(), strict=True))
+    found.refused.update(zip(gone["file_id"].to_pylist(), gone["rule"].to_pylist(), strict=True))
     found.texts += kept["raw"].null_count - (table["raw"].null_count - gone["raw"].null_count)
     if not kept.num_rows:
         return None

@@ -54,7 +54,10 @@ def whole(night: Night) -> bool:
     """Tell whether every release is as its manifest says, and every account closes."""
     ledger = Ledger.read(night.store)
     assert all(path.is_file() for path in ledger.parts())
-    closed = all(file.counts.residual() == 0 for manifest in ledger.manifests for file in manifest.files)
+    files = [file for manifest in ledger.manifests for file in manifest.files]
+    closed = all(
+        (file.counts.residual(), sum(file.days.values())) == (0, file.counts.accepted) for file in files
+    )
     return closed and not any(verify(release) for release in releases(night.store))
 
 
