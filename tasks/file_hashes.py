@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Final
 
@@ -67,9 +68,13 @@ def differences(
             done += count
             report(doing, min(done / _MIB, whole), whole)
 
+    def look(path: Path, context: Context) -> str | None:
+        return context.run(difference, path, recorded[path], advance)
+
     largest_first = sorted(recorded, key=lambda path: -recorded[path].bytes)
+    contexts = [copy_context() for _ in largest_first]  # a line of the log says of which run it is
     with ThreadPoolExecutor(_at_once(largest_first)) as pool:
-        found = pool.map(lambda path: difference(path, recorded[path], advance), largest_first)
+        found = pool.map(look, largest_first, contexts)
         return {path: problem for path, problem in zip(largest_first, found, strict=True) if problem}
 
 
