@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from sql.csv_records import OddLines, odd_places
-from sql.text_rows import LONGEST_LINE, SHOWN, Reject, read_lines
+from sql.text_rows import LONGEST_LINE, SHOWN, Reject, is_text, read_lines
 
 BLOCK = 1 << 23  # bytes
 MORE = 1 << 20  # bytes by which a block grows where a record does not end in it
@@ -85,13 +85,18 @@ def csv_blocks(stream: IO[bytes], first_line: int, form: CsvForm) -> Iterator[Cs
     csv.field_size_limit(LONGEST_LINE)
     left = b""
     while data := left + form.prepared(read_lines(stream, BLOCK)):
-        lines = _odd_lines(data, first_line, form, stream, high=False)
-        try:
-            yield _rows(lines, form)
-        except pa.ArrowInvalid:  # bytes that are not UTF-8: look at each line that is not ASCII
-            lines = _odd_lines(lines.data, first_line, form, stream, high=True)
-            yield _rows(lines, form)
+        if _is_blank(data):
+            first_line, left = first_line + data.count(b"\n"), b""
+            continue
+        # where bytes are no UTF-8, each line that is not ASCII is looked at
+        lines = _odd_lines(data, first_line, form, stream, high=not is_text(data))
+        yield _rows(lines, form)
         first_line, left = lines.next_line, lines.data[lines.end :]
+
+
+def _is_blank(data: bytes) -> bool:
+    """Tell whether all lines are blank, which is quicker to see than to read a line at a time."""
+    return data[:1] in {b"\r", b"\n"} and not data.replace(b"\r\n", b"\n").strip(b"\n")
 
 
 def _odd_lines(data: bytes, first_line: int, form: CsvForm, stream: IO[bytes], *, high: bool) -> OddLines:

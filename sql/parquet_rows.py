@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sql.landing import RawFile, require_proportion
-from sql.text_rows import LONGEST_LINE, Reject, as_text, shown
+from sql.text_rows import LONGEST_LINE, Reject, as_text, is_text, shown
 
 MOST_ROWS = 1 << 18  # of a batch
 HELD = 1 << 25  # bytes of values, about, that are held at a time
@@ -157,19 +157,11 @@ def _rules(column: Any) -> npt.NDArray[np.int8]:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        bad = [value is not None and not _is_text(value) for value in octets.to_pylist()]
+        bad = [value is not None and not is_text(value) for value in octets.to_pylist()]
         if not any(bad):
             raise
         rules[np.array(bad) & (rules == 0)] = 3
     return rules
-
-
-def _is_text(value: bytes) -> bool:
-    try:
-        value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _flags(values: Any) -> npt.NDArray[np.bool_]:

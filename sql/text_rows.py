@@ -44,6 +44,17 @@ def read_lines(stream: IO[bytes], size: int) -> bytes:
     return data
 
 
+def is_text(data: bytes) -> bool:
+    """Tell whether bytes are UTF-8."""
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def text_of(line: bytes, encoding: str = "utf-8") -> str | tuple[str, str]:
     """Return the text of a line without its end, or the rule that it breaks and what can be shown of it."""
     plain = line.removesuffix(b"\n").removesuffix(b"\r")
