@@ -58,7 +58,7 @@ def overrides_of(lines: tuple[str, ...]) -> dict[str, Any]:
             raise UserError(f"overrides: expected key=value, such as engine.name=spark, got {line!r}")
         try:
             found[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # also of a number too long, and of lists within lists
             found[key] = value
     return found
 

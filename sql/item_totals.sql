@@ -7,7 +7,8 @@ SELECT
     count(*) AS users,
     max(p.last_timestamp) AS last_timestamp,
     count(*) FILTER (WHERE p.strength > 0 AND u.trained) >= {{ min_item_users }} AS trained,
-    coalesce(bool_and(t.available), TRUE)
+    -- what only bots have met is nothing to recommend
+    coalesce(bool_and(t.available), TRUE) AND bool_or(NOT u.bot)
         AND p.item_id NOT IN (SELECT item_id FROM blocked_items) AS available
 FROM pairs AS p
 JOIN user_totals AS u ON p.user_id = u.user_id

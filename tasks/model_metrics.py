@@ -48,8 +48,11 @@ class Holdout:
 
 
 def cut_of(dataset: Path, share: float) -> int:
-    """Return the moment, in microseconds, from which about the last `share` of the events happened."""
-    ordered = np.sort(micros(read(dataset, "sequences", ["timestamp"])["timestamp"]))
+    """Return the moment, in microseconds, from which about the last `share` of the events happened.
+
+    Those of bots do not count: they would push the moment to where they are.
+    """
+    ordered = np.sort(micros(_of_people(dataset)["timestamp"]))
     cut = int(ordered[-max(1, round(share * len(ordered)))]) if len(ordered) else 0
     if not len(ordered) or cut == ordered[0]:
         raise InputError(
@@ -64,9 +67,9 @@ def make_holdout(
 ) -> Holdout:
     """Return what happened from `cut` on, in the indices of the dataset `past` that was built up to it.
 
-    Until before `stop`, in microseconds, if that is given.
+    Until before `stop`, in microseconds, if that is given. Bots are not measured.
     """
-    events = read(full, "sequences", ["user_index", "item_index", "timestamp"])
+    events = _of_people(full)
     times = micros(events["timestamp"])
     after = events.filter(pa.array((times >= cut) & (times < (LATEST if stop is None else stop))))
     users = translated(full, past, "user")[after["user_index"].to_numpy()]
@@ -88,6 +91,13 @@ def make_holdout(
         cold_items=len(np.unique(after["item_index"].to_numpy()[items < 0])),
         repeats=int(repeats.nnz),
     )
+
+
+def _of_people(dataset: Path) -> pa.Table:
+    """Return the events of a dataset without those of bots: user_index, item_index, timestamp."""
+    events = read(dataset, "sequences", ["user_index", "item_index", "timestamp"])
+    bot = read(dataset, "users", ["bot"])["bot"].combine_chunks()
+    return events.filter(pc.invert(bot.take(events["user_index"])))
 
 
 def _pairs(users: Longs, items: Longs, shape: tuple[int, int]) -> Any:

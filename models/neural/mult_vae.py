@@ -109,6 +109,20 @@ class Network(torch.nn.Module):
         shapes = {"input": (n_items, hidden), "code": (2 * latent, hidden), "back": (hidden, latent)}
         return shapes | {"output": (n_items, hidden)}
 
+    def spread(self, places: npt.NDArray[np.bool_]) -> Network:
+        """Return this network over more items: its own at the True ``places``, the weights of others zero."""
+        (_, hidden), (_, latent) = self.input.shape, self.back.shape
+        wide = Network(len(places), hidden, latent, torch.Generator())
+        known = torch.from_numpy(places)
+        for name, parameter in wide.named_parameters():
+            own = self.get_parameter(name).detach().to("cpu")
+            if name in ("input", "output", "output_bias"):
+                parameter.data.zero_()
+                parameter.data[known] = own
+            else:
+                parameter.data = own.clone()
+        return wide.eval()
+
     def encode(self, bags: Bags) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and log variance (batch, latent) of the code of normalised rows."""
         hidden = torch.tanh(bag_product(bags, self.input) + self.input_bias)
@@ -195,18 +209,20 @@ class MultVAE(Model[MultVAEConfig]):
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         device = choose_device(options)
-        matrix = self._input(dataset.matrix[np.diff(dataset.matrix.indptr) > 0])
+        # items without a weight take no draw and no part of the softmax, so that they change nothing
+        matrix = self._input(dataset.matrix[np.diff(dataset.matrix.indptr) > 0])[:, self.trained_items]
         draw = np.random.default_rng([options.seed, 0])
         kept = validation_users(matrix, self.config.validation_share, draw)
         validation = Hidden.split(matrix[kept], draw) if len(kept) else None
         training = matrix[np.setdiff1d(np.arange(matrix.shape[0]), kept)]
         with computing(options.workers, device):
             first = generator(options.seed, 0, torch.device("cpu"))
-            self._network = Network(self.n_items, self.config.hidden, self.config.latent, first).to(device)
+            items = int(self.trained_items.sum())
+            self._network = Network(items, self.config.hidden, self.config.latent, first).to(device)
             objective = Reconstruction(self._network, self.config, training, validation, device)
             self.report |= Trainer(self.name, objective, self.config, options).run()
         self.report |= {"users": training.shape[0], "validation_users": len(kept)}
-        self._network.to("cpu")
+        self._network = self._network.spread(self.trained_items)
 
     def _input(self, matrix: sparse.csr_array) -> sparse.csr_array:
         data = np.ones_like(matrix.data) if self.config.binarise else matrix.data

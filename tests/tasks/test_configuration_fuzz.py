@@ -213,7 +213,7 @@ def test_no_text_gives_more_than_an_error_of_ours(seconds: float, tmp_path: Path
     texts = STRUCTURED | mutated() | with_a_value_changed() | st.text() | st.binary(max_size=200)
     tried = fuzz(texts, seconds, check)
     print(f"{tried} texts in {seconds:.0f} s, {right} of them right")
-    assert tried > 20 * seconds
+    assert tried >= 100
     assert right > tried / 100  # some get through, so what comes after the parser is tried too
 
 
@@ -231,7 +231,7 @@ def test_no_override_gives_more_than_an_error_of_ours(seconds: float, tmp_path: 
 
     assigned = st.tuples(st.sampled_from(KEYS) | st.text(max_size=5), VALUES | st.text(max_size=10))
     lines = st.lists(assigned.map("=".join) | st.text(), max_size=3)
-    assert fuzz(lines, seconds, check) > 20 * seconds
+    assert fuzz(lines, seconds, check) >= 100
 
 
 @pytest.mark.parametrize("seconds", [1.0, pytest.param(SECONDS / 10, marks=pytest.mark.torture)])
@@ -252,7 +252,7 @@ def test_no_predicate_gives_more_than_an_error_of_ours(seconds: float) -> None:
             lambda pair: pair[0] * pair[1] + "value"
         )
     )
-    assert fuzz(texts, seconds, check) > 20 * seconds
+    assert fuzz(texts, seconds, check) >= 100
 
 
 @pytest.mark.parametrize("value", HARD)

@@ -79,7 +79,7 @@ def test_users_and_items_that_are_new_after_the_cut_change_no_metric(tmp_path):
         own = Shop(tmp_path / str(late), engine, **SECTIONS)
         own.log(*log)
         if late:
-            new = [("a", "i01"), ("zz", "i02"), ("u01", "a"), ("u02", "zz"), ("u10x", "i05x")] * 20
+            new = [("a", "i01"), ("zz", "i02"), ("u01", "a"), ("u02", "zz"), ("u10x", "i05x")] * 5
             own.log(*[(user, item, "2026-03-10 00:00:00") for user, item in new], name="b.csv")
         whole, past = own.build(), own.build(until=cut, name="past")
         assert len(whole.rows("items", "item_id")) - len(past.rows("items", "item_id")) == 3 * late
