@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from tasks.errors import EXPECTED
 from tasks.published import current, read_pointer
 from tasks.run_record import last_run
 from tasks.store import Store
+from tasks.verification import verify_store
 
 DATE = date(2026, 3, 2)
 DAY = str(DATE)
@@ -332,11 +334,30 @@ def test_no_room_for_a_file(place: Place, limit: int) -> None:
     assert "File too large" in message or "the file is larger than the system allows" in message
 
 
+@pytest.fixture(scope="module")
+def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Return a place with a release, and a log that came after it."""
+    place = Place(tmp_path_factory.mktemp("yesterday"))
+    place.configure()
+    place.logs(*GOOD)
+    assert place.run().exit_code == 0
+    place.logs(f"u9,i1,{DAY}T11:00:00Z,1", name="more.csv")
+    return place
+
+
+def with_a_release(yesterday: Place, disk: Path) -> Place:
+    """Return a place on a disk of 600 MiB with the logs of another and its release."""
+    _mount("-o", "remount,size=600m", str(disk))
+    there = Place(disk)
+    there.configure(('path = "logs"', f'path = "{yesterday.folder}/logs"'))
+    shutil.copytree(yesterday.store.root, there.store.root)
+    return there
+
+
 @pytest.mark.parametrize("station", ["interactions", "dataset", "recommendations", "release"])
-def test_no_disk_space_in_the_middle(place: Place, small_disk: Path, station: str) -> None:
-    _mount("-o", "remount,size=600m", str(small_disk))
-    full = Place(small_disk)
-    full.configure(('path = "logs"', f'path = "{place.folder}/logs"'))
+def test_no_disk_space_in_the_middle(yesterday: Place, small_disk: Path, station: str) -> None:
+    full = with_a_release(yesterday, small_disk)
+    before = current(full.store)
 
     def step(name: str, work: Callable[[], Any]) -> Any:
         if name == station:
@@ -347,10 +368,38 @@ def test_no_disk_space_in_the_middle(place: Place, small_disk: Path, station: st
 
     with pytest.raises(EXPECTED, match=r"[Nn]o space left on (the disk|device)|disk is full"):
         run_night(load(full.config), DATE, step=step)
-    assert full.message("error: ") == ""
     assert last_run(full.store).state in {"failed", "running"}  # the last if even that could not be written
+    assert current(full.store) == before
+    assert verify_store(full.store).damaged == []
+    assert not left_over(full.store)
     _mount("-o", "remount,size=600m", str(small_disk))
     assert full.run().exit_code == 0
+    assert current(full.store) != before
+    assert verify_store(full.store).damaged == []
+
+
+def left_over(store: Store) -> list[Path]:
+    """Return what is half-written or in the way: all of it has a name with a dot."""
+    return [path for path in store.root.rglob(".*") if path.name not in {".lock", ".locks"}]
+
+
+@pytest.mark.parametrize("command", ["run", "ingest"])
+def test_a_store_that_became_read_only_still_serves_its_release(
+    yesterday: Place, small_disk: Path, command: str
+) -> None:
+    there = with_a_release(yesterday, small_disk)
+    before = current(there.store)
+    _mount("-o", "remount,ro", str(small_disk))
+    words = [command, "--config", str(there.config), "--as-of", DAY]
+    refused = CliRunner().invoke(app, [*words, "--no-prefect"] if command == "run" else words)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    message = f"error: cannot write {there.store.root}"
+    assert refused.stderr.startswith(message)
+    assert refused.stderr.endswith("the file system is read-only\n")
+    for reading in (["verify"], ["query", "FROM release_info"]):
+        read = CliRunner().invoke(app, [*reading, "--store", str(there.store.root)])
+        assert read.exit_code == 0, read.output
+    assert current(there.store) == before
 
 
 def test_store_that_cannot_be_written(place: Place, small_disk: Path) -> None:

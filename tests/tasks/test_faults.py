@@ -7,7 +7,6 @@ import json
 import random
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ def faults(
 ) -> list[list[Any]]:
     """Return faults: kills at moments and calls, errors of calls, and a disk that takes nothing any more."""
     chosen = random.Random(moments)  # noqa: S311
-    found: list[list[Any]] = [["moment", chosen.uniform(0, 1.2)] for _ in range(moments)]
+    found: list[list[Any]] = [["moment", chosen.uniform(0, 1)] for _ in range(moments)]
     found += [[KILL, share, 0] for share in kills] + [[FAIL, share, errno.EIO] for share in errors]
     for how, number in ((FULL, errno.ENOSPC), (FULL, errno.EDQUOT), (READ_ONLY, errno.EROFS)):
         found += [[how, (0.5 + place) / onwards, number] for place in range(onwards)]
@@ -91,8 +90,7 @@ def require_whole(tried: Tried) -> None:
         assert problem is None, f"{fault} {call} {ended}: {problem}"
         assert ended != "wrong", f"{fault} {call}: {said}"
     assert {ended for _, ended, *_ in tried.of(KILL)} == {"killed"}
-    moments = Counter(ended for _, ended, *_ in tried.of("moment"))
-    assert moments["killed"] >= len(tried.of("moment")) / 3
+    assert {ended for _, ended, *_ in tried.of("moment")} == {"killed"}
     done = {call[0] for _, ended, _, call, _ in tried.of(FAIL) if ended == "done"}
     assert done <= HARMLESS
     said = [
@@ -104,8 +102,8 @@ def require_whole(tried: Tried) -> None:
     assert said
     unclear = [text for number, text in said if REASONS[number] not in text.lower()]
     assert not unclear, unclear[0]
-    kinds = {how: len(tried.of(how)) for how in (KILL, FAIL, FULL, READ_ONLY)}
-    print(tried.work, len(tried.calls), "calls;", dict(moments), kinds, "harmless:", sorted(done))
+    kinds = {how: len(tried.of(how)) for how in ("moment", KILL, FAIL, FULL, READ_ONLY)}
+    print(tried.work, len(tried.calls), "calls;", kinds, "harmless:", sorted(done))
 
 
 def placed(calls: list[list[str]], *wanted: str) -> int:
