@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context, copy_context
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ from tasks.progress import Report, silent
 
 _BLOCK: Final = 2**20  # bytes read at a time
 _MIB: Final = 2**20
+_EVERY: Final = 0.1  # seconds between two reports
 
 
 class FileHash(BaseModel):
@@ -57,25 +57,23 @@ def differences(
     """Return what is wrong with which of many files; empty if all are as recorded.
 
     Several are read at a time, the largest first, so that the last one does not run alone. The progress is in
-    MiB.
+    MiB, and told by the caller's own thread, which may know where it goes.
     """
-    whole = sum(one.bytes for one in recorded.values()) / _MIB
-    done, lock = 0, threading.Lock()
+    largest_first = sorted(recorded, key=lambda path: -recorded[path].bytes)
+    whole, read, lock = sum(one.bytes for one in recorded.values()), 0, threading.Lock()
 
     def advance(count: int) -> None:
-        nonlocal done
+        nonlocal read
         with lock:
-            done += count
-            report(doing, min(done / _MIB, whole), whole)
+            read += count
 
-    def look(path: Path, context: Context) -> str | None:
-        return context.run(difference, path, recorded[path], advance)
-
-    largest_first = sorted(recorded, key=lambda path: -recorded[path].bytes)
-    contexts = [copy_context() for _ in largest_first]  # a line of the log says of which run it is
     with ThreadPoolExecutor(_at_once(largest_first)) as pool:
-        found = pool.map(look, largest_first, contexts)
-        return {path: problem for path, problem in zip(largest_first, found, strict=True) if problem}
+        work = {path: pool.submit(difference, path, recorded[path], advance) for path in largest_first}
+        left: Collection[Future[str | None]] = work.values()
+        while left:
+            left = wait(left, timeout=_EVERY).not_done
+            report(doing, min(read, whole) // _MIB, whole // _MIB)
+        return {path: problem for path, one in work.items() if (problem := one.result())}
 
 
 def _at_once(paths: Sequence[Path]) -> int:
