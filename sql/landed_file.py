@@ -34,6 +34,8 @@ OTHER = "other"
 ROW_GROUP = 1 << 18  # rows
 MOST_COLUMNS = 1000
 HOPELESS = 100_000  # lines that are no rows, if they are more than those that are
+FROM_ARROW = (pa.ArrowException, OSError, RuntimeError, ValueError, OverflowError, LookupError)
+"""What Arrow raises of a damaged file: not only its own errors."""
 REJECTS = pa.schema(
     [
         pa.field("file_id", pa.int32()),
@@ -212,17 +214,19 @@ def _land_json(file: RawFile, reading: Reading, mapped: Sequence[str], folder: P
 def _land_parquet(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
     limit = reading.max_expansion
     try:
-        source = open_parquet(file, limit)
+        source, rows = open_parquet(file, limit)
         columns = tuple(source.schema_arrow.names)
         check_columns(file.name, columns, mapped)
         writer = _Writer(file, columns, folder)
         try:
-            for block in parquet_blocks(file, source, limit):
+            for block in parquet_blocks(file, source, rows, limit):
                 writer.rows(block.lines, block.columns)
                 writer.reject(block.rejects)
         finally:
             writer.close()
-    except (pa.ArrowException, OSError, RecursionError, UnicodeError, ValueError, OverflowError) as error:
+    except SourceError:
+        raise
+    except FROM_ARROW as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise SourceError(f"{file.name}: not a readable Parquet file: {said}") from None
     return writer.landed

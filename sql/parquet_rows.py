@@ -13,15 +13,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sql.landing import RawFile, require_proportion
+from sql.parquet_footer import Chunk, chunks
 from sql.text_rows import LONGEST_LINE, Reject, as_text, is_text, shown
 
 MOST_ROWS = 1 << 18  # of a batch
 HELD = 1 << 25  # bytes of values, about, that are held at a time
 NESTED = 64  # bytes of a value that is nested, while it becomes JSON
 RULES = ("", "line_too_long", "nul_byte", "bad_encoding")
-WIDTH = {"BOOLEAN": 1, "INT64": 8, "DOUBLE": 8, "INT96": 12}  # bytes of a value; of others 4
 BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
-DICTIONARY = {"RLE_DICTIONARY", "PLAIN_DICTIONARY"}
 
 
 @dataclass
@@ -33,30 +32,34 @@ class ParquetBlock:
     rejects: list[Reject]
 
 
-def open_parquet(file: RawFile, limit: int) -> pq.ParquetFile:
+def open_parquet(file: RawFile, limit: int) -> tuple[pq.ParquetFile, int]:
     """Open a file so that repeated values stay repeated: a value of 1 MiB in 600 rows is held once.
+
+    Returns it with the number of rows to read at a time.
 
     SourceError if its footer tells of more than `limit` times the file's size.
     """
-    footer = pq.ParquetFile(file.path)
-    told, size = footer.metadata, file.path.stat().st_size
-    require_proportion(file.name, sum(_bytes_told(told, group) for group in _groups(told)), size, limit)
-    types = {field.name: field.type for field in footer.schema_arrow}
+    first = pq.ParquetFile(file.path)
+    told, size = chunks(file.path), file.path.stat().st_size
+    require_proportion(file.name, sum(chunk.held for chunk in told), size, limit)
+    coded = {chunk.path[0] for chunk in told if chunk.dictionary and len(chunk.path) == 1}
     repeated = [
-        name
-        for name, kind in types.items()
-        if (pa.types.is_string(kind) or pa.types.is_binary(kind)) and name in _dictionary_coded(told)
+        field.name
+        for field in first.schema_arrow
+        if (pa.types.is_string(field.type) or pa.types.is_binary(field.type)) and field.name in coded
     ]
-    return pq.ParquetFile(file.path, metadata=told, read_dictionary=repeated, page_checksum_verification=True)
+    source = pq.ParquetFile(file.path, read_dictionary=repeated, page_checksum_verification=True)
+    return source, _batch_size(told)
 
 
-def parquet_blocks(file: RawFile, source: pq.ParquetFile, limit: int) -> Iterator[ParquetBlock]:
-    """Yield the rows of a file, some MiB of text at a time.
+def parquet_blocks(file: RawFile, source: pq.ParquetFile, rows: int, limit: int) -> Iterator[ParquetBlock]:
+    """Yield the rows of a file, read `rows` at a time, some MiB of text each.
 
-    SourceError if they are more than `limit` times its size.
+    SourceError if they are more than `limit` times its size, ValueError if they are not as many as the file
+    says.
     """
     first, held, size = 1, 0, file.path.stat().st_size
-    for batch in source.iter_batches(batch_size=_batch_size(source)):
+    for batch in source.iter_batches(batch_size=rows):
         columns = [_texts(column) for column in batch.columns]
         numbers = np.arange(first, first + batch.num_rows)
         first += batch.num_rows
@@ -71,48 +74,20 @@ def parquet_blocks(file: RawFile, source: pq.ParquetFile, limit: int) -> Iterato
             yield ParquetBlock(numbers[start:stop], decoded, rejects if start == 0 else [])
         if not len(ends):
             yield ParquetBlock(numbers, [_decoded(column) for column in columns], rejects)
+    if first - 1 != source.metadata.num_rows:
+        raise ValueError(f"expected {source.metadata.num_rows:,} rows by its footer, got {first - 1:,}")
 
 
-def _groups(told: Any) -> range:
-    return range(told.num_row_groups)
-
-
-def _chunks(told: Any, group: int) -> list[Any]:
-    found = told.row_group(group)
-    return [found.column(place) for place in range(found.num_columns)]
-
-
-def _bytes_told(told: Any, group: int) -> int:
-    """Return how many bytes a row group takes at the least once its values are not encoded any more."""
-    return sum(
-        max(chunk.total_uncompressed_size, chunk.num_values * WIDTH.get(chunk.physical_type, 4))
-        for chunk in _chunks(told, group)
-    )
-
-
-def _dictionary_coded(told: Any) -> set[str]:
-    return {
-        chunk.path_in_schema
-        for group in _groups(told)
-        for chunk in _chunks(told, group)
-        if DICTIONARY.intersection(chunk.encodings)
-    }
-
-
-def _batch_size(source: pq.ParquetFile) -> int:
-    """Return how many rows are about HELD bytes, by the largest rows that the footer tells of."""
-    told, columns = source.metadata, source.schema
-    widest = 1.0
-    for group in _groups(told):
-        rows = max(told.row_group(group).num_rows, 1)
-        weight = 0.0
-        for place, chunk in enumerate(_chunks(told, group)):
-            column = columns.column(place)
-            weight += max(chunk.total_uncompressed_size / rows, column.length, 8)
-            if column.max_repetition_level or "." in chunk.path_in_schema:
-                weight += NESTED * chunk.num_values / rows
-        widest = max(widest, weight)
-    return int(min(max(HELD / widest, 1), MOST_ROWS))
+def _batch_size(told: Sequence[Chunk]) -> int:
+    """Return how many rows are about HELD bytes, by the largest values of each column that are told of."""
+    widest: dict[tuple[str, ...], float] = {}
+    for chunk in told:
+        rows = max(chunk.rows, 1)
+        weight = max(chunk.held / rows, chunk.width, 8)
+        if len(chunk.path) > 1:
+            weight += NESTED * chunk.values / rows
+        widest[chunk.path] = max(weight, widest.get(chunk.path, 0))
+    return int(min(max(HELD / max(sum(widest.values()), 1), 1), MOST_ROWS))
 
 
 def _texts(column: Any) -> Any:

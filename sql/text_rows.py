@@ -102,7 +102,7 @@ def _json_row(line: bytes, encoding: str, mapped: Sequence[str]) -> list[str | N
     text = text_of(line, encoding)
     if isinstance(text, tuple):
         return text
-    if not text.strip():
+    if not text.strip(" \t"):
         return None
     try:
         found = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)

@@ -186,6 +186,7 @@ def test_a_changed_file_lists_the_dates_that_were_made_with_it(tmp_path: Path) -
     assert place.late(DAYS[1]).dates == [DAYS[0]]
 
 
+@pytest.mark.torture
 def test_order_and_repeats_change_nothing(tmp_path: Path) -> None:
     ordered, shuffled = shop(tmp_path / "ordered"), shop(tmp_path / "shuffled")
     rows = events(DAYS[0], 90)

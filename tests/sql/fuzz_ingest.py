@@ -272,7 +272,7 @@ def require_every_line(landed: LandedFile, path: Path, data: bytes, reading: dic
         line
         for number, line in enumerate(plain.split(b"\n"), 1)
         if number not in taken
-        and line.removeprefix(b"\xef\xbb\xbf").strip(b"\r" if ".csv" in path.name else None)
+        and line.removeprefix(b"\xef\xbb\xbf").strip(b"\r" if ".csv" in path.name else b" \t\r")
     ]
     if ".csv" in path.name:
         left = left[1:]  # the header

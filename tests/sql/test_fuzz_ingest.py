@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from fuzz_ingest import require_every_line
+
+from sql.landed_file import land_file
+from sql.landing import RawFile, SourceError
+from sql.layout import Reading
 
 ROOT = Path(__file__).parents[2]
 FORMATS = ("csv", "jsonl", "parquet")
@@ -40,6 +49,40 @@ def test_fuzzed_files_are_landed_or_refused(form: str, tmp_path: Path) -> None:
     found = fuzz(form, 9.0 / len(FORMATS), tmp_path, seed=1)
     assert found["landed"] > 10
     assert found["examples"] == found["landed"] + found["refused"] + found.get("taken in", 0)
+
+
+def tables() -> Iterator[bytes]:
+    """Yield small Parquet files of several kinds."""
+    columns = {"user": ["a", "b", "c"], "item": ["i"] * 3, "time": ["2026-03-01"] * 3}
+    more = {"n": [1, 2, None], "f": [0.5, None, 1.5], "tags": [["x"], None, []]}
+    for options in (
+        {},
+        {"write_page_checksum": True},
+        {"use_dictionary": False, "compression": "none", "store_schema": False},
+        {"data_page_version": "2.0", "compression": "zstd"},
+    ):
+        out = io.BytesIO()
+        pq.write_table(pa.table(columns | more), out, **options)
+        yield out.getvalue()
+
+
+@pytest.mark.parametrize("step", [61, pytest.param(1, marks=pytest.mark.torture)])
+def test_a_parquet_file_with_any_bit_flipped_is_landed_or_refused(step: int, tmp_path: Path) -> None:
+    (tmp_path / "landed").mkdir()
+    path, flips = tmp_path / "log.parquet", 0
+    for data in tables():
+        for bit in range(0, len(data) * 8, step):
+            flipped = bytearray(data)
+            flipped[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(flipped)
+            flips += 1
+            try:
+                landed = land_file(RawFile(1, path, path.name), Reading(), ["user"], tmp_path / "landed")
+            except SourceError:
+                continue
+            require_every_line(landed, path, bytes(flipped), {})
+    print(f"{flips:,} flips")
+    assert flips > 40_000 / step
 
 
 @pytest.mark.torture
