@@ -28,7 +28,7 @@ from sql.landing import (
 )
 from sql.layout import Reading
 from sql.parquet_rows import open_parquet, parquet_blocks
-from sql.text_rows import LONGEST_LINE, SHOWN, Reject, json_batches, text_of
+from sql.text_rows import LONGEST_LINE, SHOWN, Reject, json_batches, printable, text_of
 
 OTHER = "other"
 ROW_GROUP = 1 << 18  # rows
@@ -144,8 +144,8 @@ def check_columns(name: str, columns: Sequence[str], mapped: Sequence[str]) -> N
         raise SourceError(f"{name}: expected at most {MOST_COLUMNS:,} columns, got {len(columns):,}")
     for column in mapped:
         if column not in count:
-            known = ", ".join(columns)
-            raise SourceError(f"{name}: expected column {column!r}; known: {known[:SHOWN]}")
+            known = printable(", ".join(columns)[:SHOWN])
+            raise SourceError(f"{name}: expected column {column!r}; known: {known}")
 
 
 def _land_csv(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:

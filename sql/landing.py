@@ -165,8 +165,15 @@ def line_encoding(encoding: str) -> str:
 
 
 def is_ascii_based(encoding: str) -> bool:
-    """Whether the bytes of ASCII mean themselves in an encoding, so that lines can be split as bytes."""
-    return '\r\n",'.encode(encoding) == b'\r\n",'
+    """Whether the bytes of ASCII mean themselves in an encoding, so that lines can be split as bytes.
+
+    In UTF-7, HZ or the ISO 2022 family they do not always: a line end may be written as letters.
+    """
+    octets = bytes(range(128))
+    try:
+        return octets.decode(encoding) == octets.decode("ascii")
+    except UnicodeError:
+        return False
 
 
 def positional(columns: tuple[str, ...]) -> list[str]:

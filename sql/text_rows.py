@@ -73,6 +73,11 @@ def shown(line: bytes) -> str:
     return line[: SHOWN * 4].decode("utf-8", "backslashreplace")[:SHOWN]
 
 
+def printable(text: str) -> str:
+    """Return a text for a message: what no one can see of it, line ends too, is spelled as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
 def json_batches(
     stream: IO[bytes], encoding: str, mapped: Sequence[str]
 ) -> Iterator[tuple[list[int], list[list[str | None]], list[Reject]]]:

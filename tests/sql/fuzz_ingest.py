@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from sql.duckdb_engine import DuckDBEngine
 from sql.landed_file import LandedFile, land_file
-from sql.landing import RawFile, SourceError
+from sql.landing import RawFile, SourceError, is_ascii_based
 from sql.layout import Reading
 from tasks.configuration import Configuration
 from tasks.errors import InputError
@@ -261,7 +261,7 @@ def require_every_line(landed: LandedFile, path: Path, data: bytes, reading: dic
         return
     plain = gzip.decompress(data) if path.suffix == ".gz" else data
     encoding = reading.get("encoding", "utf-8")
-    if encoding.startswith("utf-16"):
+    if not is_ascii_based(encoding):
         plain = plain.decode(encoding).encode()
     taken = set(numbers)
     if ".csv" in path.name:

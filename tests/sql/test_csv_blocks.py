@@ -233,7 +233,10 @@ def test_a_delimiter_of_several_bytes_is_one_character(rows_of):
     assert rejects == [(5, "ragged_line", "4¦5¦6")]
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-8-sig"])
+OTHER = ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-8-sig", "utf-7", "gb18030", "cp037"]
+
+
+@pytest.mark.parametrize("encoding", OTHER)
 def test_other_encodings_are_read(rows_of, encoding):
     rows, rejects = rows_of('a,b\n1,é\n2,"ü\n"\n'.encode(encoding), encoding=encoding)
     assert rows == [(2, ("1", "é")), (3, ("2", "ü\n"))]
