@@ -54,6 +54,13 @@ def config(name: str, values: Mapping[str, Any]) -> ModelConfig:
         raise ModelError("; ".join(problems)) from error
 
 
+def parts(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the models that a model with these settings is made of; most are made of none."""
+    if model_class(name).Config.parts is ModelConfig.parts:
+        return ()
+    return config(name, values).parts
+
+
 def create(name: str, settings: ModelConfig | Mapping[str, Any] | None = None) -> Model[Any]:
     """Return a new model of that name, from its configuration, a mapping, or its defaults."""
     if not isinstance(settings, ModelConfig):

@@ -104,7 +104,7 @@ class Configuration(Section):
 
     def parts_of(self, model: str) -> tuple[str, ...]:
         """Return the names of the models that a model is made of; ModelError where it is not known."""
-        return registry.config(model, self.models.get(model, {})).parts
+        return registry.parts(model, self.models.get(model, {}))
 
     @property
     def in_training_order(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from dataset_world import AS_OF, Shop
 
 from sql.duckdb_engine import DuckDBEngine
 from tasks.errors import TrainingError, TrainingKilledError, UserError, can_pass
+from tasks.files import read_json, write_json_atomically
 from tasks.model_artefacts import train
 from tasks.train_child import is_cuda_failure
 from tasks.training import finished, train_in_child
@@ -203,8 +203,8 @@ def test_memory_that_the_machine_does_not_have_fails_the_model_alone(asked) -> N
 def test_a_defect_says_where_its_log_is(asked) -> None:
     training = asked("als")
     (training.run / "elsewhere").mkdir(exist_ok=True)
-    content = json.loads(training.file.read_text(encoding="utf-8")) | {"dataset": "elsewhere"}
-    training.file.write_text(json.dumps(content), encoding="utf-8")
+    content = read_json(training.file) | {"dataset": "elsewhere"}
+    write_json_atomically(training.file, content)
     with pytest.raises(TrainingError, match=r"by a defect, \w+: .*; its log is") as failed:
         train_in_child(training)
     log = Path(str(failed.value).rsplit(" ", 1)[1])
@@ -218,8 +218,8 @@ def test_a_request_cannot_lead_out_of_its_run(asked, tmp_path, key, path) -> Non
     link = training.run / "link"
     link.unlink(missing_ok=True)
     link.symlink_to(tmp_path)
-    content = json.loads(training.file.read_text(encoding="utf-8")) | {key: path}
-    training.file.write_text(json.dumps(content), encoding="utf-8")
+    content = read_json(training.file) | {key: path}
+    write_json_atomically(training.file, content)
     with pytest.raises(UserError, match="inside"):
         train_in_child(training)
     assert list(tmp_path.iterdir()) == []
@@ -227,8 +227,8 @@ def test_a_request_cannot_lead_out_of_its_run(asked, tmp_path, key, path) -> Non
 
 def test_a_request_with_more_in_it_is_refused(asked) -> None:
     training = asked("popularity")
-    content = json.loads(training.file.read_text(encoding="utf-8")) | {"code": "import os"}
-    training.file.write_text(json.dumps(content), encoding="utf-8")
+    content = read_json(training.file) | {"code": "import os"}
+    write_json_atomically(training.file, content)
     with pytest.raises(UserError, match="code: "):
         read_request(training.file)
     training.file.unlink()
