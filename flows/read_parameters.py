@@ -18,7 +18,7 @@ from tasks.errors import UserError
 from tasks.run_record import today
 
 YESTERDAY = "yesterday"
-ModelName = Literal["als", "item_knn", "mult_vae", "popularity", "random", "recent_popularity"]
+ModelName = Literal["als", "blend", "item_knn", "mult_vae", "popularity", "random", "recent_popularity"]
 """The models there are, as a form offers them; a test compares them with the registry."""
 
 AsOf = Annotated[str, Field(pattern=r"^(yesterday|\d{4}-\d{2}-\d{2})$")]
