@@ -111,6 +111,7 @@ def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any
         "model_metrics": metrics,
         "warnings": record.warnings,
         "devices": {s.name.split()[1]: s.facts["device"] for s in record.stations if "device" in s.facts},
+        "threads": {s.name.split()[1]: s.facts["threads"] for s in record.stations if s.facts.get("threads")},
         "stations": [station.model_dump(exclude={"facts"}) for station in record.stations],
         "engine": night.configuration.engine.name,
         "dataset": record.station("dataset").facts,

@@ -16,7 +16,7 @@ def measure_station(night: Night, name: str) -> Result:
     holdout = make_holdout(night.configuration, night.dataset, night.past, cut)
     rows = measure(night.configuration, night.past, trained.folder, holdout)
     cold = {"cold_users": holdout.cold_users, "cold_items": holdout.cold_items, "repeats": holdout.repeats}
-    return Result(len(holdout.users), {"device": trained.device, "metrics": rows, **cold})
+    return Result(len(holdout.users), {**_place(trained), "metrics": rows, **cold})
 
 
 def train_station(night: Night, name: str) -> Result:
@@ -24,7 +24,12 @@ def train_station(night: Night, name: str) -> Result:
     from tasks.dataset_files import rows
 
     trained = train_model(night, name, "served")
-    return Result(rows(night.dataset, "users"), {"device": trained.device, "seconds": trained.seconds})
+    return Result(rows(night.dataset, "users"), {**_place(trained), "seconds": trained.seconds})
+
+
+def _place(trained: TrainedModel) -> dict[str, str | int | None]:
+    """Return where a model was trained: its device, and its threads where they matter."""
+    return {"device": trained.device, "threads": trained.threads}
 
 
 def train_model(night: Night, name: str, phase: Phase) -> TrainedModel:

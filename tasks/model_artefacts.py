@@ -31,6 +31,13 @@ class TrainedModel:
     report: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
 
+    @property
+    def threads(self) -> int | None:
+        """The threads that the training depends on, None where any number gives the same model."""
+        parts = self.report.get("parts", {})  # of a blend
+        found = (report.get("threads") for report in (self.report, *parts.values()))
+        return max((int(one) for one in found if one is not None), default=None)
+
 
 def train(
     configuration: Configuration, name: str, dataset: Path, folder: Path, report: Report = silent
