@@ -72,7 +72,13 @@ def columns_of(table: Any) -> list[str]:
 def rows_of(table: Any) -> Iterator[Row]:
     """Return the rows of an Arrow table, some thousand in memory as Python objects at a time."""
     for batch in table.to_batches(max_chunksize=10_000):
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        try:
+            columns = [column.to_pylist() for column in batch.columns]
+        except (OverflowError, ValueError) as error:  # such as a day beyond the year 9999
+            from tasks.errors import UserError
+
+            raise UserError(f"a value cannot be shown ({error}): cast it to VARCHAR") from None
+        yield from zip(*columns, strict=True)
 
 
 def records_of(table: Any) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -144,15 +145,17 @@ def _frames(expected: Sequence[Expectation], profile: Profile) -> Mapping[str, A
     if profile.days:
         frames["days"] = pd.DataFrame({"event_date": list(profile.days)})
     if any(one.asset == "event_types" for one in expected):
-        frames["event_types"] = pd.DataFrame({"event_type": list(profile.event_types)}, dtype="object")
+        types = [escape(name) for name in profile.event_types]
+        frames["event_types"] = pd.DataFrame({"event_type": types}, dtype="object")
     return frames
 
 
 def _translated(one: Expectation) -> Any:
     gxe = _great_expectations().expectations
-    words: dict[str, Any] = {"column": figure_name(one), "description": f"{one.check}: {one.wanted}"}
+    # its pages show texts as they are, so that a type named <img onerror=...> would be an element
+    words: dict[str, Any] = {"column": figure_name(one), "description": escape(f"{one.check}: {one.wanted}")}
     if one.known is not None:
-        return gxe.ExpectColumnValuesToBeInSet(value_set=list(one.known), **words)
+        return gxe.ExpectColumnValuesToBeInSet(value_set=[escape(name) for name in one.known], **words)
     return gxe.ExpectColumnMaxToBeBetween(min_value=one.low, max_value=one.high, **words)
 
 

@@ -118,13 +118,20 @@ def _answer(
 ) -> Any:
     try:
         statements = con.extract_statements(sql)
-        kinds = [statement.type.name for statement in statements]
+        kinds = [_kind(statement) for statement in statements]
         if len(kinds) != 1 or kinds[0] not in _READS:
             raise UserError(f"expected one SELECT statement, got {', '.join(kinds) or 'none'}")
         relation = con.sql(sql, params=values)
         return (relation if limit is None else relation.limit(limit)).to_arrow_table()
     except duckdb.Error as error:
         raise UserError(_one_line(error)) from error
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    try:
+        return str(statement.type.name)
+    except ValueError:  # of DuckDB's newer statements, its Python package knows the number alone
+        return "another statement"
 
 
 def _one_line(error: duckdb.Error) -> str:

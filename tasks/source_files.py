@@ -43,13 +43,15 @@ class SourceFile:
     """One file of the source.
 
     `address` is where it is (a path, or a URL), `size` its bytes, `stamp` what changes when the file
-    does (modification time or entity tag), `day` the date in its name.
+    does (modification time or entity tag), `day` the date in its name. `local` is true of what was found on
+    this machine: its address is a path and nothing else, whatever fsspec would make of the name.
     """
 
     address: str
     size: int
     stamp: str
     day: date | None
+    local: bool = False
 
 
 def find(source: Source, as_of: date) -> list[SourceFile]:
@@ -97,6 +99,8 @@ def find_one(path: str, section: str) -> SourceFile:
 
 def fetch(file: SourceFile, folder: Path) -> Path:
     """Return a local path of the file; what is not on this machine is downloaded into `folder`."""
+    if file.local:
+        return Path(file.address)
     filesystem, path = url_to_fs(file.address)
     if "file" in _protocols(filesystem):
         return Path(path)
@@ -152,7 +156,8 @@ def _find_under(path: str, source: Source) -> list[SourceFile]:
     try:
         filesystem, place = url_to_fs(path)
         wild = "*[" if path.startswith(("http://", "https://")) else "*?["
-        if any(letter in place for letter in wild):
+        itself = "file" in _protocols(filesystem) and filesystem.exists(place)  # a folder named [a]
+        if any(letter in place for letter in wild) and not itself:
             infos = filesystem.glob(place, detail=True)
         elif filesystem.isdir(place):
             infos = {
@@ -178,7 +183,8 @@ def _find_under(path: str, source: Source) -> list[SourceFile]:
         stamp = str(
             info.get("mtime") or info.get("ETag") or info.get("LastModified") or info.get("updated") or ""
         )
-        files.append(SourceFile(address, int(info.get("size") or 0), stamp, _day(name, source.file_date)))
+        day = _day(name, source.file_date)
+        files.append(SourceFile(address, int(info.get("size") or 0), stamp, day, local))
     return files
 
 

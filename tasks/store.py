@@ -139,6 +139,8 @@ class Store:
 
     def create(self) -> Store:
         """Create missing folders and prove that the store can be written; StoreError if it cannot."""
+        if "?" in str(self.root):  # DuckDB would put the log of a database elsewhere: `.wal` before the `?`
+            raise StoreError(f"expected a store whose path has no '?', got {self.root}")
         with writing(self.root):
             folders = (self.ingests, self.interactions, self.quarantine, self.runs, self.releases)
             missing = [folder for folder in folders if not folder.is_dir()]

@@ -108,6 +108,7 @@ def test_a_training_without_a_number_publishes_nothing_and_says_so(
     assert "finite" in night.records()[-1].message
 
 
+@pytest.mark.torture
 def test_a_model_without_a_number_may_be_left_out_and_is_not_served(published: Night, tmp_path: Path) -> None:
     night = published.copy(tmp_path / "shop")
     overrides = ALL | {"train__models": ["mult_vae", "popularity"], "train__serve": "popularity"}

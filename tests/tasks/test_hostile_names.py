@@ -28,7 +28,7 @@ from tasks.configuration import Configuration, load
 from tasks.dataset_files import read
 from tasks.errors import EXPECTED, ConfigurationError, StoreError
 from tasks.ingest_ledger import Ledger
-from tasks.source_files import find
+from tasks.source_files import fetch, find
 from tasks.store import Store, checked_name, is_release_id
 from tasks.store_path import store_path
 
@@ -76,7 +76,7 @@ def tree(folder: Path) -> list[str]:
 
 def toml(text: str) -> str:
     """Return a text as TOML has it."""
-    return json.dumps(text, ensure_ascii=True)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 NAMING = {
@@ -380,3 +380,17 @@ def test_what_is_among_the_logs_and_no_file_is_refused(kind: str, tmp_path: Path
             find(configuration.source, AS_OF)
     if opened is not None:
         opened.close()
+
+
+def test_no_name_of_a_log_leads_to_another_file(tmp_path: Path) -> None:
+    """To fsspec, `x::/path` is the file at /path: by such a folder a log could name any file."""
+    shop = Shop(tmp_path / "shop", None)
+    (tmp_path / "elsewhere.csv").write_text("user,item,time\nsecret,i,2026-03-10 12:00:00\n")
+    below = shop.folder / "logs" / "x::" / str(tmp_path).strip("/")
+    below.mkdir(parents=True)
+    (below / "elsewhere.csv").write_text("user,item,time\nown,i,2026-03-10 12:00:00\n")
+    (shop.folder / "logs" / "simplecache::b.csv").write_text("user,item,time\nown,j,2026-03-10 12:00:00\n")
+    found = find(shop.configuration().source, AS_OF)
+    texts = [fetch(file, tmp_path / "fetched").read_text() for file in found]
+    assert len(texts) == 2
+    assert all("own" in text and "secret" not in text for text in texts)

@@ -97,6 +97,12 @@ def test_the_store_itself_may_be_a_link(store: Store, tmp_path: Path) -> None:
     assert Store(tmp_path / "link").create().releases == tmp_path / "link/releases"
 
 
+def test_a_path_that_duckdb_would_take_apart_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"expected a store whose path has no '\?'"):
+        Store(tmp_path / "a?b" / "store").create()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("root", ["file", "file/below", "/proc/nightshelf"])
 def test_a_store_that_cannot_be_written_says_so(tmp_path: Path, root: str) -> None:
     (tmp_path / "file").write_text("")
