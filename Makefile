@@ -6,7 +6,9 @@ READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links
 
-.PHONY: demo test torture check lint types contracts format lock clean benchmarks
+TOOLS := $(VENV)-supply
+
+.PHONY: demo test torture check lint types contracts format lock audit sbom clean benchmarks
 
 demo: $(READY)  ## run a night on generated logs and show every table
 	$(BIN)/nightshelf demo
@@ -40,6 +42,15 @@ lock: $(DEV)  ## pin every dependency anew, the transitive ones too
 	# a local label (+cpu) says where a wheel came from, not which version it is
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements-dev.lock requirements-workers.lock
 
+audit: $(TOOLS)/.ready  ## look every locked package up among known vulnerabilities; needs PyPI's JSON API
+	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement requirements.lock
+
+sbom: $(TOOLS)/.ready  ## write what is installed, to the last transitive package, as CycloneDX
+	mkdir -p build
+	$(TOOLS)/bin/python -W ignore -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
+		--mc-type application --spec-version 1.6 --output-reproducible --output-format JSON \
+		--output-file build/sbom.cdx.json
+
 benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.topn
 	$(BIN)/python -m benchmarks.als
@@ -56,5 +67,11 @@ $(DEV): $(READY) requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
 	touch $@
 
+# of their own environment: what looks at the locked packages must not change them
+$(TOOLS)/.ready: Makefile
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(TOOLS) build dist demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache *.egg-info

@@ -107,7 +107,9 @@ class DatasetSection(Section):
     half_life_days: float | None = Field(None, gt=0, description="Age at which an event counts half.")
     min_user_items: int = Field(1, ge=1, description="Users with fewer distinct items are not trained on.")
     min_item_users: int = Field(1, ge=1, description="Items with fewer distinct users are not trained on.")
-    max_user_events: int = Field(100_000, ge=1, description="Users with more events are taken for bots.")
+    max_user_events: int = Field(
+        100_000, ge=1, description="Users with more events are taken for bots: not trained on, nor popular."
+    )
     history_days: int | None = Field(None, ge=1, description="Only events of the last so many days are used.")
 
 

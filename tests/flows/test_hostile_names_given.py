@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,6 +23,7 @@ from hostile_names import hostile_names
 
 from flows.command_line import app
 from flows.run_stations import run_night
+from tasks.errors import UserError
 from tasks.published import current
 
 DATES = ["2026-03-02 10:00:00", "2026-03-01 10:00:00"]
@@ -181,4 +183,34 @@ def test_a_name_given_to_a_command_is_refused_in_words(
         if result.exit_code == 0:
             answered.append(name)
     assert command in {"query"} or not [name for name in answered if name not in {"--help", "-h"}], answered
+    assert sorted(str(path) for path in night.folder.parent.rglob("*")) == before
+
+
+@pytest.mark.prefect
+@pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.torture)])
+def test_a_name_given_to_a_flow_fails_it_with_a_message(step: int, names: list[str], night: Night) -> None:
+    """What a form sends, as a flow gets it once the server let it through; the flows' own functions."""
+    from flows.flip_release import publish, rollback
+    from flows.read_parameters import day_of, overrides_of
+    from flows.run_nightly import nightly
+    from tasks.configuration import load
+
+    config = str(night.config)
+    before = sorted(str(path) for path in night.folder.parent.rglob("*"))
+    for name in names[::step]:
+        failed = [
+            publish.fn(release_id=name, reason=name or "x", config=config),
+            publish.fn(release_id=name, reason=name or "x", config=config, force=True),
+            rollback.fn(release_id=f"2026-03-01-{name}", reason="x", config=config),
+            publish.fn(release_id="2026-03-01-r1", reason="x", config=name),
+            nightly.fn(config=name, as_of="2026-03-02"),
+            nightly.fn(config=config, as_of=name),
+        ]
+        for state in failed:
+            assert state.is_failed(), name
+            assert state.message, name
+        with pytest.raises(UserError):
+            day_of(name, night.configured())
+        with suppress(UserError):
+            load(night.config, overrides_of((name, f"{name}={name}", f"engine.name={name}")))
     assert sorted(str(path) for path in night.folder.parent.rglob("*")) == before

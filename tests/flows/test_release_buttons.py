@@ -103,11 +103,14 @@ def test_the_reason_is_kept_with_the_run(prefect_server: str, night: Night) -> N
 
     from flows.flip_release import rollback
 
-    state = rollback(config=str(night.config), reason="the prices\nwere wrong", return_state=True)
+    reason = "the prices\nwere wrong <img src=x onerror=alert(1)> [e](https://evil.example)"
+    state = rollback(config=str(night.config), reason=reason, return_state=True)
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
         (shown,) = client.read_artifacts(artifact_filter=only)
-    assert "**Reason:** the prices were wrong" in shown.data
+    assert r"**Reason:** the prices were wrong &lt;img src=x" in shown.data
+    assert "<img" not in shown.data
+    assert "](https:" not in shown.data
     assert str(night.pointed()) in shown.data
 
 
