@@ -68,9 +68,11 @@ def test_the_manifest_says_of_which_models_the_threads_matter(nights: Nights) ->
 
 
 @pytest.mark.torture
-def test_a_model_that_depends_on_threads_is_the_same_again_on_as_many(nights: Nights, tmp_path: Path) -> None:
-    two = nights[1]
-    again = ran(tmp_path / "again", two.logs, engine__threads=2, **EVERY)
+def test_a_model_that_depends_on_threads_is_the_same_again_on_as_many(
+    nights: Nights, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    two, settings = nights[1], request.node.callspec.params["nights"]
+    again = ran(tmp_path / "again", two.logs, engine__threads=2, **settings)
     assert again.hashes(str(again.pointed())) == two.hashes(str(two.pointed()))
     assert arrays(again) == arrays(two)
 
