@@ -42,7 +42,7 @@ lock: $(DEV)  ## pin every dependency anew, the transitive ones too
 	# a local label (+cpu) says where a wheel came from, not which version it is
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/' requirements.lock requirements-dev.lock requirements-workers.lock
 
-audit: $(TOOLS)/.ready  ## look every locked package up among known vulnerabilities; needs PyPI's JSON API
+audit: $(TOOLS)/.ready  ## look every locked package up among known vulnerabilities; needs the index's list of them
 	$(TOOLS)/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off --requirement requirements.lock
 
 sbom: $(TOOLS)/.ready  ## write what is installed, to the last transitive package, as CycloneDX
