@@ -413,7 +413,7 @@ def test_the_audit_counts_the_same_in_slices_and_under_odd_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks.release_audit._SLICE_ROWS", 2)
-    odd = tmp_path / "it's [a] *?$ {b}"
+    odd = tmp_path / "it's [a] *$ {b}"
     odd.mkdir()
     for text in (False, True):
         world = World(odd, text=text)
