@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.errors import StoreError
-from tasks.published import PointerDamagedError, Release, read_pointer
+from tasks.published import Release
 from tasks.store import Store
 
 
@@ -21,20 +20,7 @@ def point_readers(store: Store, to: str | None, purpose: str) -> tuple[str | Non
     """
     from tasks import release as station
 
-    pointed(store, to)  # before the lock, which would leave a file where there is no store
+    station.left_pointer(store, to)  # before the lock, which would leave a file where there is no store
     with store.lock(purpose):
-        before = pointed(store, to)
-        return before, station.rollback(store, to)
-
-
-def pointed(store: Store, to: str | None) -> str | None:
-    """Return the id that readers are pointed to, even if that release is damaged: this is the way out."""
-    try:
-        pointer = read_pointer(store)
-    except PointerDamagedError:
-        if to is None:
-            raise
-        return None
-    if pointer is None:
-        raise StoreError(f"nothing is published in {store.root} yet, so there is nothing to roll back")
-    return pointer.release_id
+        left = station.left_pointer(store, to)
+        return left.release_id if left else None, station.rollback(store, to)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tasks.errors import InputError
 from tasks.evaluation import Evaluation, factory_of, settings_of, with_floors
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     """What a model is worth: its factory, the seed, the part of the data that is asked for."""
 
 ProtocolName = Literal["ncf", "vae", "time"]
-PROTOCOLS: Final[tuple[str, ...]] = get_args(ProtocolName)
 READ: Final[dict[str, tuple[tuple[str, int], ...]]] = {
     "ncf": (("hit_rate", 10), ("ndcg", 10)),
     "vae": (("recall_min", 20), ("recall_min", 50), ("ndcg", 100)),
