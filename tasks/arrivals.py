@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from sql.landing import RawFile
-from sql.layout import Source
+from sql.landing.landing import RawFile
+from sql.source import Source
 from tasks.errors import InputError
 from tasks.files import sha256_of
 from tasks.ingest_ledger import Ledger, TakenFile

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sql.engine import Engine, render
-from sql.landed_file import LandedFile, land_file
-from sql.landing import RawFile, SourceError, positional
+from sql.engines.engine import Engine
+from sql.engines.text import render
+from sql.landing.landed_file import LandedFile, land_file
+from sql.landing.landing import RawFile, SourceError, positional
 from tasks.configuration import Catalogue, Configuration
 from tasks.errors import InputError
 from tasks.source_files import fetch, find_one, redacted
@@ -70,10 +71,10 @@ def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, sc
     pq.write_table(_long(ids, table, places, catalogue), folder / f"{kind}-attributes.parquet")
     engine.parquet(f"{kind}_rows", [folder / f"{kind}-rows.parquet"])
     engine.parquet(f"{kind}_values", [folder / f"{kind}-attributes.parquet"])
-    ids_query = render("catalogue_ids", {"relation": f"{kind}_rows", "id_type": id_type})
+    ids_query = render("dataset/catalogue_ids", {"relation": f"{kind}_rows", "id_type": id_type})
     if kind == "item":
         engine.materialise("item_titles", f"SELECT id AS item_id, title, available FROM ({ids_query}) AS c")
-    values = render("catalogue_values", {"relation": f"{kind}_values", "id_type": id_type})
+    values = render("dataset/catalogue_values", {"relation": f"{kind}_values", "id_type": id_type})
     engine.materialise(f"{kind}_attributes", values)
     return CatalogueRows(main.num_rows, dict(landed.rejected))
 
@@ -130,4 +131,4 @@ def _from_events(kind: str, catalogue: Catalogue, engine: Engine, id_type: str) 
 
 
 def _common(kind: str, attribute: str) -> str:
-    return render("common_values", {"id": f"{kind}_id", "attribute": attribute})
+    return render("dataset/common_values", {"id": f"{kind}_id", "attribute": attribute})

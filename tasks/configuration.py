@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from models import registry
-from sql.layout import Section, Source
+from sql.source import Section, Source
 from tasks.environment import from_environment
 from tasks.errors import ConfigurationError
 from tasks.redaction import HIDDEN, is_secret_name, note_secrets

@@ -11,9 +11,10 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sql.engine import Engine, render
-from sql.layout import EVENT_COLUMNS
-from sql.predicate import portable
+from sql.engines.engine import Engine
+from sql.engines.text import render
+from sql.interactions.predicate import portable
+from sql.source import EVENT_COLUMNS
 from tasks.catalogue import CatalogueRows, make_catalogues
 from tasks.configuration import Configuration
 from tasks.dataset_files import parts_of, read, rows
@@ -67,7 +68,7 @@ def make_events(
     engine.table("event_weights", pa.table({"event_type": types, "strength": strengths}))
     values = _event_values(configuration, engine, as_of, until)
     values["forgotten"] = keep_out(engine, ledger.store, "interactions")
-    engine.view("events", render("events", {**values, "replaced": sorted(ledger.replaced())}))
+    engine.view("events", render("dataset/events", {**values, "replaced": sorted(ledger.replaced())}))
 
 
 def _event_values(
@@ -124,13 +125,13 @@ def build_dataset(
     folder.mkdir(parents=True, exist_ok=True)
     engine.table("blocked_items", pa.table({"item_id": blocked(configuration, id_types(configuration).item)}))
     catalogues = make_catalogues(configuration, engine, scratch)
-    engine.write(render("pairs"), folder / "pairs")
+    engine.write(render("dataset/pairs"), folder / "pairs")
     engine.parquet("pairs", parts_of(folder, "pairs"))
     _number(configuration, engine, folder)
-    entries = render("entries", {"alpha": double(configuration.dataset.alpha)})
+    entries = render("dataset/entries", {"alpha": double(configuration.dataset.alpha)})
     engine.write(entries, folder / "entries", ["user_index", "item_index"])
     order = ["user_index", "timestamp", "position", "file_id", "line"]
-    engine.write(render("sequences"), folder / "sequences", order)
+    engine.write(render("dataset/sequences"), folder / "sequences", order)
     order = ["name", "id", "value"]
     known = (
         "SELECT * FROM user_attributes WHERE id IN (SELECT user_id FROM users)"  # not all of a catalogue's
@@ -151,7 +152,7 @@ def _number(configuration: Configuration, engine: Engine, folder: Path) -> None:
     """Write users and items with their indices; the engine has `pairs` and the catalogues."""
     limits = configuration.dataset.model_dump(include={"max_user_events", "min_user_items", "min_item_users"})
     for kind in ("user", "item"):
-        engine.materialise(f"{kind}_totals", render(f"{kind}_totals", limits))
+        engine.materialise(f"{kind}_totals", render(f"dataset/{kind}_totals", limits))
         engine.number(f"{kind}s", f"{kind}_totals", f"{kind}_id", f"{kind}_index")
         engine.write(f"SELECT * FROM {kind}s", folder / f"{kind}s", [f"{kind}_index"])
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sql.engine import Engine
+from sql.engines.engine import Engine
 from tasks.configuration import Configuration, bytes_of
 from tasks.files import writing
 
@@ -40,11 +40,11 @@ def open_engine(configuration: Configuration, folder: Path) -> Iterator[Engine]:
     engine: Engine
     try:
         if settings.name == "spark":
-            from sql.spark_engine import SparkEngine
+            from sql.engines.spark_engine import SparkEngine
 
             engine = SparkEngine(scratch, memory, threads, settings.spark_master, settings.spark_settings)
         else:
-            from sql.duckdb_engine import DuckDBEngine
+            from sql.engines.duckdb_engine import DuckDBEngine
 
             engine = DuckDBEngine(scratch, memory, threads)
         try:

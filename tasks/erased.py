@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sql.forgotten import KeyedList
+from sql.interactions.forgotten import KeyedList
 
 MARK: Final = "[forgotten]"
 """What stands in a message where an id stood."""

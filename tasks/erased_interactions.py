@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sql.layout import FORGOTTEN
+from sql.source import FORGOTTEN
 from tasks.erased import Change, Wanted, counted
 from tasks.file_hashes import hashes_of
 from tasks.files import sync_all, write_json_atomically, writing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from models.errors import ModelError
-from sql.engine import EngineError
+from sql.errors import EngineError
 from tasks.redaction import redacted
 
 

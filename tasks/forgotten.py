@@ -17,8 +17,8 @@ from tasks.errors import StoreError
 from tasks.files import read_json, write_json_atomically, writing
 
 if TYPE_CHECKING:
-    from sql.engine import Engine
-    from sql.forgotten import KeyedList
+    from sql.engines.engine import Engine
+    from sql.interactions.forgotten import KeyedList
     from tasks.store import Store
 
 NAME: Final = "forgotten.json"
@@ -36,7 +36,7 @@ class Forgotten:
 
     def keyed(self, digests: Collection[str] | None = None) -> KeyedList:
         """Return the list, or a part of it, as the engines compare it with ids."""
-        from sql.forgotten import KeyedList
+        from sql.interactions.forgotten import KeyedList
 
         return KeyedList(self.key, self.digests if digests is None else frozenset(digests))
 
@@ -103,7 +103,7 @@ def keep_out(engine: Engine, store: Store, relation: str) -> bool:
     """Make the relation `forgotten_users` where a removal has not ended; tell whether that is so."""
     known = read_forgotten(store)
     if known.pending:
-        from sql.forgotten import make_forgotten_users
+        from sql.interactions.forgotten import make_forgotten_users
 
         make_forgotten_users(engine, relation, known.keyed(known.pending))
     return bool(known.pending)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from sql.engine import Engine, EngineError
-from sql.judged import (
+from sql.engines.engine import Engine
+from sql.errors import EngineError
+from sql.interactions.judged import (
     accepted_days,
     drop_delivered_again,
     file_days,
@@ -18,7 +19,7 @@ from sql.judged import (
     template_values,
     write_quarantine,
 )
-from sql.landing import Landing, SourceError
+from sql.landing.landing import Landing, SourceError
 from tasks.arrivals import Arrival, arrivals, batches
 from tasks.configuration import Configuration, bytes_of
 from tasks.errors import ConfigurationError, InputError, StoreLockedError

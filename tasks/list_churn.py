@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Final
 
 import duckdb
 import pyarrow.parquet as pq
 
+from sql.engines.text import render
 from tasks.release_database import parquet
 
 DEPTH: Final = 10  # first places that are compared
@@ -64,13 +63,9 @@ def list_churn(
         return None
     lists = con.sql(f"SELECT count(*) FROM {parquet(after)} WHERE rank = 1").fetchall()[0][0]
     step = -(-lists // users)
-    text = files("sql").joinpath("list_churn.sql").read_text(encoding="utf-8")
-    sql = Template(text).substitute(
-        before=parquet(before),
-        after=parquet(after),
-        depth=depth,
-        sample="true" if step == 1 else f"hash(user_id) % {step} = 0",
-    )
+    sample = "true" if step == 1 else f"hash(user_id) % {step} = 0"
+    parts = {"before": parquet(before), "after": parquet(after), "depth": depth, "sample": sample}
+    sql = render("report/list_churn", parts)
     kept, same = [0] * (depth + 1), 0
     for n, count, unchanged in con.sql(sql).fetchall():
         kept[n], same = count, same + unchanged

@@ -99,7 +99,7 @@ def required() -> list[str]:
 
 def java_check(needed: bool = False) -> Check:
     """Check for the Java that Spark would start; without `needed` its absence is no problem."""
-    from sql.spark_session import java_version
+    from sql.engines.spark_session import java_version
 
     found = java_version()
     if found is not None and found >= JAVA:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from sql.engine import Engine, render
+from sql.engines.engine import Engine
+from sql.engines.text import render
 from tasks.configuration import Configuration
 from tasks.dataset import end_of, id_types
 from tasks.dataset_files import parts_of
@@ -26,13 +27,15 @@ def popular_items(configuration: Configuration, engine: Engine, as_of: date, dat
     for part in PARTS:
         engine.parquet(part, parts_of(dataset, part))
     windows = _windows(configuration, as_of)
-    engine.materialise("window_strengths", render("window_strengths", windows))
-    engine.view("popular_scores", render("popular_scores", windows))
-    engine.materialise("popular_totals", render("popular_totals", {"segments": _segments(configuration)}))
+    engine.materialise("window_strengths", render("popular_items/window_strengths", windows))
+    engine.view("popular_scores", render("popular_items/popular_scores", windows))
+    engine.materialise(
+        "popular_totals", render("popular_items/popular_totals", {"segments": _segments(configuration)})
+    )
     ladder = {"window": settings.fallback_window, "segment": settings.fallback_segment}
     order = ["segment", "segment_value", "window_days", "item_index"]
-    engine.write(render("ladder", ladder), dataset / "ladder", order)
-    table = engine.fetch(render("popular_items", {"n": settings.n}))
+    engine.write(render("popular_items/ladder", ladder), dataset / "ladder", order)
+    table = engine.fetch(render("popular_items/popular_items", {"n": settings.n}))
     schema = POPULAR_ITEMS.schema(id_types(configuration))
     ordered = table.select(schema.names).sort_by([(name, "ascending") for name in POPULAR_ITEMS.key])
     return ordered.cast(schema)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 from statistics import median
 
-from sql.engine import Engine, render
+from sql.engines.engine import Engine
+from sql.engines.text import render
 from tasks.configuration import Configuration
 from tasks.dataset import end_of
 from tasks.errors import ConfigurationError
@@ -60,10 +61,14 @@ def make_profile(configuration: Configuration, engine: Engine, as_of: date) -> P
         "min_value": gate.min_value,
         "max_value": gate.max_value,
     }
-    row = engine.fetch(render("profile", values)).to_pylist()[0]
-    types = _by(engine, "profile_event_types", "event_type") if configuration.source.event_weights else {}
+    row = engine.fetch(render("validation/profile", values)).to_pylist()[0]
+    types = (
+        _by(engine, "validation/profile_event_types", "event_type")
+        if configuration.source.event_weights
+        else {}
+    )
     figures = {name: int(value) for name, value in row.items()}
-    return Profile(figures, _by(engine, "profile_days", "event_date"), types)
+    return Profile(figures, _by(engine, "validation/profile_days", "event_date"), types)
 
 
 def _check_columns(configuration: Configuration) -> None:

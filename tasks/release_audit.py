@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sql.engines.text import render
 from tasks.errors import UserError
 from tasks.release_database import connection, parquet
 from tasks.tables import GLOBAL_SEGMENT, MODEL_METRICS, SEEN_BEFORE, TABLES, IdTypes
@@ -221,8 +220,7 @@ class _Auditor:
             yield f"{leading} >= {low}" + (f" AND {leading} < {high}" if high else "")
 
     def one(self, query: str, **parts: str) -> dict[str, Any]:
-        text = files("sql").joinpath(f"release_audit_{query}.sql").read_text(encoding="utf-8")
-        return self.rows(Template(text).substitute(parts))[0]
+        return self.rows(render(f"release/audit_{query}", parts))[0]
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         try:

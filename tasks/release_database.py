@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sql.engine import itself
+from sql.engines.text import itself, render
 from tasks.errors import StoreError
 from tasks.files import writing
 from tasks.tables import TABLES, IdTypes, Table
@@ -88,9 +86,8 @@ def parquet(path: Path) -> str:
 
 
 def views(info: Mapping[str, str]) -> str:
-    """Return sql/release_views.sql with the texts of `info` as literals."""
-    text = files("sql").joinpath("release_views.sql").read_text(encoding="utf-8")
-    return Template(text.partition("\n")[2]).substitute({key: _quoted(value) for key, value in info.items()})
+    """Return sql/release/views.sql with the texts of `info` as literals."""
+    return render("release/views", {key: _quoted(value) for key, value in info.items()})
 
 
 def content_hash(batches: Iterable[Any], schema: Any) -> str:

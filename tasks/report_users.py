@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any, Final
 
 import duckdb
 
+from sql.engines.text import render
 from tasks.dataset_files import parts_of
 from tasks.release_database import parquet
 
@@ -93,18 +92,17 @@ def _sample(
     listed = []
     if recommendations is not None:
         listed = _records(
-            con, "report_lists", recommendations=parquet(recommendations), **place,
+            con, "lists", recommendations=parquet(recommendations), **place,
             users=paths["users"], items=paths["items"],
         )  # fmt: skip
-    history = _records(con, "report_history", sequences=paths["sequences"], items=paths["items"], **place)
+    history = _records(con, "history", sequences=paths["sequences"], items=paths["items"], **place)
     user_id, events, items = found[0]
     return Sample(kind, user_id, events, items, history, listed)
 
 
-def _records(con: duckdb.DuckDBPyConnection, stem: str, **parts: str) -> list[Row]:
-    text = files("sql").joinpath(f"{stem}.sql").read_text(encoding="utf-8")
-    found: list[Row] = con.sql(Template(text).substitute(parts)).to_arrow_table().to_pylist()
-    return found
+def _records(con: duckdb.DuckDBPyConnection, query: str, **parts: str) -> list[Row]:
+    rows: list[Row] = con.sql(render(f"report/{query}", parts)).to_arrow_table().to_pylist()
+    return rows
 
 
 def _rows(con: duckdb.DuckDBPyConnection, sql: str, values: list[Any] | None = None) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from models import registry
-from sql.layout import NAME, Reading, Section
+from sql.source import NAME, Reading, Section
 
 SIZES = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 EngineName = Literal["duckdb", "spark"]

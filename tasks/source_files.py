@@ -13,7 +13,7 @@ from pathlib import Path
 import fsspec
 from fsspec.core import url_to_fs
 
-from sql.layout import Source
+from sql.source import Source
 from tasks.errors import InputError, SourceUnreachableError
 
 SUFFIXES = (".csv", ".tsv", ".dat", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")

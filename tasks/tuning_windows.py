@@ -31,7 +31,7 @@ from tasks.store import Store
 if TYPE_CHECKING:
     from models.options import Progress
     from models.protocols import Factory
-    from sql.engine import Engine
+    from sql.engines.engine import Engine
 
 Values = npt.NDArray[np.float64]
 FACTS = "windows.json"

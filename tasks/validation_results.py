@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from sql.engine import Engine, render
+from sql.engines.engine import Engine
+from sql.engines.text import render
 from tasks.configuration import Configuration
 from tasks.data_docs import finish_data_docs
 from tasks.errors import ValidationFailedError
@@ -94,7 +95,9 @@ def quarantine_examples(ledger: Ledger, engine: Engine) -> dict[str, str]:
         return {}
     names = {file.file_id: file.address for file in ledger.files()}
     engine.parquet("quarantined", parts)
-    rows = engine.fetch(render("profile_quarantine", {"replaced": sorted(ledger.replaced())})).to_pylist()
+    rows = engine.fetch(
+        render("validation/profile_quarantine", {"replaced": sorted(ledger.replaced())})
+    ).to_pylist()
     return {row["rule"]: f"{names[row['file_id']]}:{row['line']}" for row in rows}
 
 

@@ -40,8 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark_engine(tmp_path_factory):
     """Return the Spark engine, started once; without Java its tests are skipped."""
-    from sql.engine import EngineMissing
-    from sql.spark_engine import SparkEngine
+    from sql.engines.spark_engine import SparkEngine
+    from sql.errors import EngineMissing
 
     try:
         engine = SparkEngine(tmp_path_factory.mktemp("spark"), 2**30, threads=1, settings=QUICK)

@@ -23,10 +23,10 @@ import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from sql.duckdb_engine import DuckDBEngine
-from sql.landed_file import LandedFile, land_file
-from sql.landing import RawFile, SourceError, is_ascii_based
-from sql.layout import Reading
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.landing.landed_file import LandedFile, land_file
+from sql.landing.landing import RawFile, SourceError, is_ascii_based
+from sql.source import Reading
 from tasks.configuration import Configuration
 from tasks.errors import InputError
 from tasks.ingest_ledger import Ledger

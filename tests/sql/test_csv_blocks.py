@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sql import csv_blocks
-from sql.landed_file import land_file
-from sql.landing import RawFile, SourceError
-from sql.layout import Reading
+from sql.landing import csv_blocks
+from sql.landing.landed_file import land_file
+from sql.landing.landing import RawFile, SourceError
+from sql.source import Reading
 
 PIECES = ["a", "b", ",", ";", '"', "\n", "\r\n", "\t", "é", "漢", " ", "0", "."]
 FIELDS = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)

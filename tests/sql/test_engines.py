@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sql import spark_session
-from sql.duckdb_engine import DuckDBEngine
-from sql.engine import EngineError, EngineMissing, literal
+from sql.engines import spark_session
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.engines.text import literal
+from sql.errors import EngineError, EngineMissing
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +130,8 @@ def test_an_old_java_is_told(monkeypatch, tmp_path):
 QUIET = """
 import sys
 from pathlib import Path
-from sql.engine import EngineError
-from sql.spark_engine import SparkEngine
+from sql.errors import EngineError
+from sql.engines.spark_engine import SparkEngine
 for turn in range(2):
     java = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"}
     engine = SparkEngine(Path(sys.argv[1]) / str(turn), 2**29, 1, settings=java)

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from fuzz_ingest import require_every_line
 
-from sql.landed_file import land_file
-from sql.landing import RawFile, SourceError
-from sql.layout import Reading
+from sql.landing.landed_file import land_file
+from sql.landing.landing import RawFile, SourceError
+from sql.source import Reading
 
 ROOT = Path(__file__).parents[2]
 FORMATS = ("csv", "jsonl", "parquet")

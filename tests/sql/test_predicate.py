@@ -5,8 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from sql.engine import EngineError
-from sql.predicate import portable
+from sql.errors import EngineError
+from sql.interactions.predicate import portable
 
 COLUMNS = {"user_id", "item_id", "value", "kind", "timestamp"}
 

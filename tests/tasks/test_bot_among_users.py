@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_world import AS_OF, Built, Shop
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.model_metrics import cut_of
 from tasks.recommendations import recommendations
 

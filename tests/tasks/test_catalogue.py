@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dataset_world import Shop
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.errors import InputError
 
 NOON = "2026-03-10 12:00:00"

@@ -21,11 +21,11 @@ from pydantic import BaseModel
 
 from flows.read_parameters import overrides_of
 from models import registry
-from sql.engine import EngineError
-from sql.judged import template_values
-from sql.layout import EVENT_COLUMNS
-from sql.predicate import portable
-from sql.spark_engine import java_pattern
+from sql.engines.spark_engine import java_pattern
+from sql.errors import EngineError
+from sql.interactions.judged import template_values
+from sql.interactions.predicate import portable
+from sql.source import EVENT_COLUMNS
 from sql.timestamps import time_regex
 from tasks.configuration import Configuration, load
 from tasks.errors import ConfigurationError, UserError

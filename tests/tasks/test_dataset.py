@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dataset_world import Shop
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.dataset import end_of
 from tasks.dataset_arrays import load_dataset, load_histories, load_seen
 

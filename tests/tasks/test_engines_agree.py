@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from dataset_world import PARTS, Built, Shop, parquet_rows, plain
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.configuration import load
 from tasks.dataset_arrays import load_dataset
 from tasks.demo_logs import write_demo_logs

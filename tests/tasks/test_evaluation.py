@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from dataset_world import Shop
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.errors import UserError
 from tasks.evaluation import FLOORS, SPLITS, Evaluation, of_arrays, to_measure, with_floors
 from tasks.evaluation_tables import document_of

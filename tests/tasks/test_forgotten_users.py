@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_world import Shop
 
-from sql.duckdb_engine import DuckDBEngine
-from sql.forgotten import KeyedList, make_forgotten_users
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.interactions.forgotten import KeyedList, make_forgotten_users
 from tasks.erasure import erase, survey
 from tasks.errors import ConfigurationError, StoreError, UserError
 from tasks.forgotten import NAME, read_forgotten, remember

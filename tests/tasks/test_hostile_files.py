@@ -13,7 +13,7 @@ import pytest
 from hostile_files import CASES, COLUMNS, HOURS, QUICK, SOURCES, Case, in_london
 from log_world import Logs
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.errors import InputError
 from tasks.ingest_ledger import Ledger
 

@@ -21,9 +21,9 @@ from dataset_world import AS_OF, Shop, parquet_rows
 from hostile_names import SQL, hostile_names
 
 from models import registry
-from sql.duckdb_engine import DuckDBEngine
-from sql.engine import EngineError
-from sql.layout import NAME
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.errors import EngineError
+from sql.source import NAME
 from tasks.configuration import Configuration, load
 from tasks.dataset_files import read
 from tasks.errors import EXPECTED, ConfigurationError, StoreError
@@ -127,7 +127,7 @@ def test_a_name_in_the_configuration_is_a_plain_one_or_refused(
 
 def test_a_name_as_a_predicate_is_refused_or_compares_columns(names: list[str]) -> None:
     """What is taken runs as one statement over the columns, and reads and writes nothing else."""
-    from sql.predicate import portable
+    from sql.interactions.predicate import portable
 
     opened, taken = duckdb.connect(config={"enable_external_access": "false"}), 0
     opened.execute("CREATE TABLE t AS SELECT 1.5 AS value, 'a' AS kind")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from log_world import AS_OF, COLUMNS, Logs
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks import interactions
 from tasks.demo_logs import write_demo_logs
 from tasks.errors import ConfigurationError, DamagedError, InputError

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 from dataset_world import Shop
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.errors import InputError, UserError
 from tasks.model_artefacts import train
 from tasks.model_metrics import cut_of, make_holdout, measure

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from dataset_world import Shop
 
 from models import registry
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.model_metrics import make_holdout, measure
 from tasks.recommendations import recommendations
 from tasks.similar_items import similar_items

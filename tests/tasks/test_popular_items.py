@@ -8,7 +8,7 @@ import pytest
 from dataset_world import Shop
 from pydantic import ValidationError
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 
 NOON = "2026-03-10 12:00:00"
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from dataset_world import Shop, plain
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.errors import InputError
 from tasks.recommendations import recommendations
 from tasks.similar_items import similar_items

@@ -8,7 +8,7 @@ import pytest
 from dataset_world import AS_OF, Shop
 from pydantic import ValidationError
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.best_model import best_models
 from tasks.champion import Measured, keep_champion, release_before
 from tasks.errors import TrainingError

@@ -8,8 +8,8 @@ import fsspec
 import pytest
 from log_world import AS_OF, Logs
 
-from sql.duckdb_engine import DuckDBEngine
-from sql.layout import Source
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.source import Source
 from tasks.errors import InputError
 from tasks.ingest_ledger import Ledger
 from tasks.source_files import fetch, find, redacted

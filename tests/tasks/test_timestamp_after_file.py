@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from log_world import Logs
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.source_files import SourceFile, last_day
 
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from dataset_world import AS_OF, Shop
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.errors import TrainingError, TrainingKilledError, UserError, can_pass
 from tasks.files import read_json, write_json_atomically
 from tasks.model_artefacts import train

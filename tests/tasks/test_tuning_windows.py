@@ -11,7 +11,7 @@ from dataset_world import AS_OF, Shop
 from filelock import FileLock
 
 from models.registry import create
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.ingest_ledger import Ledger
 from tasks.model_metrics import cut_of
 from tasks.tuning_windows import build_windows, drop_old, is_built, lock_of, study_of, windows_of

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sql.duckdb_engine import DuckDBEngine
+from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.configuration import Configuration
 from tasks.dataset import make_events
 from tasks.errors import ConfigurationError, ValidationFailedError

@@ -11,10 +11,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from sql.engine import EngineError, itself, literal
-from sql.landed_file import collect, land_file
-from sql.landing import Landing, RawFile
-from sql.layout import Reading
+from sql.engines.text import itself, literal
+from sql.errors import EngineError
+from sql.landing.landed_file import collect, land_file
+from sql.landing.landing import Landing, RawFile
+from sql.source import Reading
 from sql.timestamps import time_regex
 
 SPARK_NAMES = (

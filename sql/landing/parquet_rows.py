@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sql.landing import RawFile, require_proportion
-from sql.parquet_footer import Chunk, chunks
-from sql.text_rows import LONGEST_LINE, Reject, as_text, is_text, shown
+from sql.landing.landing import RawFile, require_proportion
+from sql.landing.parquet_footer import Chunk, chunks
+from sql.landing.text_rows import LONGEST_LINE, Reject, as_text, is_text, shown
 
 MOST_ROWS = 1 << 18  # of a batch
 HELD = 1 << 25  # bytes of values, about, that are held at a time

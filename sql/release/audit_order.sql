@@ -2,13 +2,13 @@
 -- table is). A list ends where the key changes.
 WITH neighbours AS (
   SELECT
-    ${key} AS list_key,
+    {{ key }} AS list_key,
     rank,
     score,
-    lag(${key}) OVER () AS previous_key,
+    lag({{ key }}) OVER () AS previous_key,
     lag(rank) OVER () AS previous_rank,
     lag(score) OVER () AS previous_score
-  FROM ${table}
+  FROM {{ table }}
 )
 SELECT
   count(*) AS rows,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from sql.engine import EngineError, literal
-from sql.landed_file import LandedFile, collect, land_file
-from sql.landing import Landing, RawFile, SourceError
-from sql.layout import Reading
-from sql.spark_session import spark_errors, start_spark
+from sql.engines.spark_session import spark_errors, start_spark
+from sql.engines.text import literal
+from sql.errors import EngineError
+from sql.landing.landed_file import LandedFile, collect, land_file
+from sql.landing.landing import Landing, RawFile, SourceError
+from sql.source import Reading
 from sql.timestamps import directives, time_regex
 
 if TYPE_CHECKING:

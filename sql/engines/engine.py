@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,18 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from sql.landing import Landing, RawFile
-    from sql.layout import Reading
-
-HERE = Path(__file__).parent
-
-
-class EngineError(RuntimeError):
-    """A query could not run: the engine's own message, without its stack."""
-
-
-class EngineMissing(EngineError):  # noqa: N818 - it says what is missing
-    """What an engine needs is not on this machine; the message says what to install."""
+    from sql.landing.landing import Landing, RawFile
+    from sql.source import Reading
 
 
 class Dialect(Protocol):
@@ -77,40 +66,3 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Drop every relation and free what they held."""
-
-
-def render(stem: str, values: Mapping[str, object] | None = None) -> str:
-    """Return the text of `sql/<stem>.sql` with its template filled.
-
-    Only identifiers and expressions that were validated may be given; values are bound through
-    `Engine.table`. An undefined name in the template is an error.
-    """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701 - the output is SQL, made of validated identifiers
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(f"{stem}.sql").render(**(values or {}))
-
-
-def itself(path: Path) -> str:
-    """Return a path as a pattern of DuckDB that matches this path alone, whatever its name holds."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
-
-
-def literal(text: str) -> str:
-    """Return text as an SQL string expression that both engines read alike.
-
-    Backslashes are escapes in Spark's literals and not in DuckDB's: they and control characters are
-    spelled chr(92).
-    """
-    pieces = re.split(r"([\\\x00-\x1f])", text)
-    spelled = [
-        f"chr({ord(piece)})" if place % 2 else "'" + piece.replace("'", "''") + "'"
-        for place, piece in enumerate(pieces)
-    ]
-    return spelled[0] if len(spelled) == 1 else f"concat({', '.join(spelled)})"

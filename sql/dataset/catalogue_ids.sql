@@ -1,4 +1,4 @@
-{% from "macros.sql" import typed_id %}
+{% from "interactions/macros.sql" import typed_id %}
 -- A catalogue's rows with ids of the type of the logs; the first row of an id counts, others do not.
 SELECT *
 FROM (

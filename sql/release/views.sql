@@ -1,4 +1,4 @@
--- The views of nightshelf.duckdb; the names in braces are replaced by quoted literals.
+{# The views of nightshelf.duckdb; the names in braces are filled with quoted literals. #}
 CREATE VIEW recommendations_with_titles AS
 SELECT r.user_id, r.rank, r.item_id, i.title, r.score, r.source, r.reason_item_id, because.title AS reason_title
 FROM recommendations AS r
@@ -21,12 +21,12 @@ COMMENT ON VIEW popular_items_with_titles IS 'popular_items, with titles';
 
 CREATE VIEW release_info AS
 SELECT
-  ${release_id} AS release_id,
-  CAST(${as_of} AS DATE) AS as_of,
-  ${run_id} AS run_id,
-  CAST(${created_at} AS TIMESTAMPTZ) AS created_at,
-  CAST(${expires_at} AS TIMESTAMPTZ) AS expires_at,
-  ${code_version} AS code_version,
+  {{ release_id }} AS release_id,
+  CAST({{ as_of }} AS DATE) AS as_of,
+  {{ run_id }} AS run_id,
+  CAST({{ created_at }} AS TIMESTAMPTZ) AS created_at,
+  CAST({{ expires_at }} AS TIMESTAMPTZ) AS expires_at,
+  {{ code_version }} AS code_version,
   (SELECT count(DISTINCT user_id) FROM recommendations) AS users,
   (SELECT count(*) FROM recommendations) AS recommendations,
   (SELECT count(*) FROM items) AS items;

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sql.text_rows import LONGEST_LINE, SHOWN, Reject, text_of
+from sql.landing.text_rows import LONGEST_LINE, SHOWN, Reject, text_of
 
 BLANKS = re.compile(rb"(?:\r?\n)+")
 PATIENCE = 1 << 17  # lines of a block that may be read in vain, in records that do not end

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from sql.engine import EngineError
-from sql.layout import Reading
+from sql.errors import EngineError
+from sql.source import Reading
 
 FORMATS = {
     ".csv": "csv",

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from sql.engine import Engine, render
+from sql.engines.engine import Engine
+from sql.engines.text import render
 
 _BLOCK = 64  # bytes of a block of SHA-256
 
@@ -38,7 +39,9 @@ def make_forgotten_users(engine: Engine, relation: str, listed: KeyedList) -> No
     engine.table("forgotten_key", pa.table({f"{name}_pad": pad for name, pad in pads.items()}))
     engine.table("forgotten_digests", _texts("digest", listed.digests))
     digest = engine.dialect.keyed_hash("CAST(u.user_id AS STRING)", "k.inner_pad", "k.outer_pad")
-    engine.materialise("forgotten_users", render("forgotten_users", {"relation": relation, "digest": digest}))
+    engine.materialise(
+        "forgotten_users", render("interactions/forgotten_users", {"relation": relation, "digest": digest})
+    )
 
 
 def _texts(name: str, values: Collection[str]) -> pa.Table:

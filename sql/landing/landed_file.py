@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sql.csv_blocks import CsvForm, csv_blocks
-from sql.landing import (
+from sql.landing.csv_blocks import CsvForm, csv_blocks
+from sql.landing.landing import (
     Landed,
     Landing,
     RawFile,
@@ -26,9 +26,9 @@ from sql.landing import (
     open_text,
     positional,
 )
-from sql.layout import Reading
-from sql.parquet_rows import open_parquet, parquet_blocks
-from sql.text_rows import LONGEST_LINE, SHOWN, Reject, json_batches, printable, text_of
+from sql.landing.parquet_rows import open_parquet, parquet_blocks
+from sql.landing.text_rows import LONGEST_LINE, SHOWN, Reject, json_batches, printable, text_of
+from sql.source import Reading
 
 OTHER = "other"
 ROW_GROUP = 1 << 18  # rows

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sql.engine import Dialect, literal
-from sql.landing import Landed, Landing, positional
-from sql.layout import Source
+from sql.engines.engine import Dialect
+from sql.engines.text import literal
+from sql.landing.landing import Landed, Landing, positional
+from sql.source import Source
 
 EPOCH = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z: what is beyond it is out of range, not unreadable

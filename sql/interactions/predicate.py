@@ -8,7 +8,7 @@ import sqlglot
 from sqlglot import expressions as e
 from sqlglot.errors import SqlglotError
 
-from sql.engine import EngineError
+from sql.errors import EngineError
 
 ALLOWED: tuple[type[e.Expression], ...] = (
     e.And, e.Or, e.Not, e.Paren, e.EQ, e.NEQ, e.LT, e.LTE, e.GT, e.GTE, e.Between, e.In, e.Is, e.Like,

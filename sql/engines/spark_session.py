@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from sql.engine import EngineError, EngineMissing
+from sql.errors import EngineError, EngineMissing
 
 JAVA_NEEDED = 17
 OF_ONE_RUN = ("spark.local.dir", "spark.sql.warehouse.dir")  # Java outlives the session
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECRET = re.compile(r"(?i)secret|password|token|credential|\.key$")
 
 

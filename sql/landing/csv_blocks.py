@@ -17,8 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from sql.csv_records import OddLines, odd_places
-from sql.text_rows import LONGEST_LINE, SHOWN, Reject, is_text, read_lines
+from sql.landing.csv_records import OddLines, odd_places
+from sql.landing.text_rows import LONGEST_LINE, SHOWN, Reject, is_text, read_lines
 
 BLOCK = 1 << 23  # bytes
 MORE = 1 << 20  # bytes by which a block grows where a record does not end in it

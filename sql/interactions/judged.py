@@ -10,12 +10,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from sql.engine import Engine, literal, render
-from sql.forgotten import KeyedList, make_forgotten_users
-from sql.landing import Landing
-from sql.layout import Source
-from sql.predicate import portable
-from sql.raw_rows import raw_rows
+from sql.engines.engine import Engine
+from sql.engines.text import literal, render
+from sql.interactions.forgotten import KeyedList, make_forgotten_users
+from sql.interactions.predicate import portable
+from sql.interactions.raw_rows import raw_rows
+from sql.landing.landing import Landing
+from sql.source import Source
 
 OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
 OPTIONAL = ("event_date", "event_type", "value", "weight", "session_id", "position")
@@ -48,12 +49,12 @@ def judge(
     }
     engine.table("file_days", pa.table(known))
     engine.view("raw_rows", raw.query)
-    engine.materialise("repeated_rows", render("repeated_rows", values))
-    engine.view("typed_rows", render("typed_rows", values))
-    engine.view("dated_rows", render("dated_rows", values))
+    engine.materialise("repeated_rows", render("interactions/repeated_rows", values))
+    engine.view("typed_rows", render("interactions/typed_rows", values))
+    engine.view("dated_rows", render("interactions/dated_rows", values))
     if forgotten and forgotten.digests:
         make_forgotten_users(engine, "typed_rows", forgotten)
-    engine.write(render("judged_rows", values), folder, partition_by=("outcome", "day"))
+    engine.write(render("interactions/judged_rows", values), folder, partition_by=("outcome", "day"))
     return int(engine.fetch("SELECT count(*) AS n FROM repeated_rows")["n"][0].as_py())
 
 
@@ -108,7 +109,7 @@ def outcomes(judged: Path, engine: Engine) -> dict[str, list[dict[str, Any]]]:
     for outcome in OUTCOMES:
         if paths := parts(judged, outcome):
             engine.parquet("judged", paths)
-            found[outcome] = engine.fetch(render("outcomes")).to_pylist()
+            found[outcome] = engine.fetch(render("interactions/outcomes")).to_pylist()
     return found
 
 
@@ -117,7 +118,7 @@ def file_days(judged: Path, engine: Engine) -> dict[int, dict[str, int]]:
     found: dict[int, dict[str, int]] = {}
     if paths := parts(judged, "accepted"):
         engine.parquet("judged", paths)
-        for row in engine.fetch(render("file_days")).to_pylist():
+        for row in engine.fetch(render("interactions/file_days")).to_pylist():
             found.setdefault(row["file_id"], {})[row["day"]] = row["n"]
     return found
 
@@ -136,13 +137,13 @@ def drop_delivered_again(
     engine.parquet("stored_parts", [path for day in days for path in stored[day]])
     listed = ", ".join(map(str, [0, *gone]))
     engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
-    query = render("delivered_again", {"columns": [*OPTIONAL, "rest", *source.attributes]})
+    query = render("interactions/delivered_again", {"columns": [*OPTIONAL, "rest", *source.attributes]})
     engine.materialise("delivered_again", query)
     if engine.fetch("SELECT count(*) AS n FROM delivered_again")["n"][0].as_py() == 0:
         return
     kept, dropped = judged.parent / "kept", judged.parent / "dropped"
-    engine.write(render("arrived_anew", {"again": False}), kept, partition_by=("day",))
-    engine.write(render("arrived_anew", {"again": True}), dropped)
+    engine.write(render("interactions/arrived_anew", {"again": False}), kept, partition_by=("day",))
+    engine.write(render("interactions/arrived_anew", {"again": True}), dropped)
     for day, folder in days.items():
         shutil.rmtree(folder)
         if (kept / f"day={day}").exists():
@@ -177,4 +178,4 @@ def write_quarantine(
         "user_id_type": SQL_TYPES[source.user_id_type],
         "item_id_type": SQL_TYPES[source.item_id_type],
     }
-    engine.write(render("quarantine", values), folder, ("file_id", "line"), ("event_date",))
+    engine.write(render("interactions/quarantine", values), folder, ("file_id", "line"), ("event_date",))

@@ -1,4 +1,4 @@
-{% from "macros.sql" import typed_id %}
+{% from "interactions/macros.sql" import typed_id %}
 -- One row per row of text: its values with their types, null where the text does not fit the type.
 SELECT
     file_id,
