@@ -211,7 +211,7 @@ def _shuffled(dataset: Path, folder: Path) -> Path:
 def _lists(bench: Bench, boost: np.ndarray[Any, np.dtype[np.float32]]) -> Items:
     """Return lists by the night's model, its scores (from 0 up) times `boost`; 0 only where none is left."""
     from models.artefact import load as load_model
-    from models.topn import top_n
+    from models.ranking.topn import top_n
 
     night = bench.night
     histories = load_histories(night.dataset)

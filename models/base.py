@@ -22,8 +22,8 @@ from scipy import sparse
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.options import Progress, TrainingOptions
+from models.ranking.topn import BLOCK_BYTES, TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
-from models.topn import BLOCK_BYTES, TopN, block_users, top_n, top_n_factors
 
 __all__ = [
     "Composite",

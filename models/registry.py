@@ -16,9 +16,9 @@ _MODELS = {
     "blend": "models.hybrid.blend:Blend",
     "item_knn": "models.neighbours.item_knn:ItemKNN",
     "mult_vae": "models.neural.mult_vae:MultVAE",
-    "popularity": "models.popularity:Popularity",
-    "random": "models.random_order:RandomOrder",
-    "recent_popularity": "models.recent_popularity:RecentPopularity",
+    "popularity": "models.baselines.popularity:Popularity",
+    "random": "models.baselines.random_order:RandomOrder",
+    "recent_popularity": "models.baselines.recent_popularity:RecentPopularity",
 }
 
 

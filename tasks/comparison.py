@@ -19,8 +19,8 @@ from tasks.model_metrics import Holdout
 from tasks.serving import Serving
 
 if TYPE_CHECKING:
-    from models.bootstrap import Comparison
     from models.dataset import Histories
+    from models.evaluation.bootstrap import Comparison
 
 Values = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -98,7 +98,7 @@ class Question:
 
     def judge(self, configuration: Configuration, lists: Ints, k: int) -> Values:
         """Return the metric of the gate for each user, float64 (n_users,)."""
-        from models.metrics import judge
+        from models.evaluation.metrics import judge
 
         metric = configuration.quality.metric
         judged = judge(lists, self.holdout.relevant, [k], threads=configuration.engine.threads)
@@ -107,7 +107,7 @@ class Question:
 
 def compare(configuration: Configuration, one: Values, other: Values, confidence: float = 0.95) -> Comparison:
     """Return one minus the other, paired by user: 2,000 resamples, the seed of the night."""
-    from models.bootstrap import Bootstrap
+    from models.evaluation.bootstrap import Bootstrap
 
     threads = configuration.engine.threads
     boot = Bootstrap(seed=configuration.train.seed, confidence=confidence, threads=threads)

@@ -23,10 +23,10 @@ from tasks.progress import Report, silent
 
 if TYPE_CHECKING:
     from models.dataset import Dataset
-    from models.measured import Measured
+    from models.evaluation.measured import Measured
+    from models.evaluation.protocols import Factory, Weigh
     from models.options import TrainingOptions
-    from models.protocols import Factory, Weigh
-    from models.split import Split
+    from models.splitting.split import Split
     from tasks.model_metrics import Holdout
 
 FLOORS: Final = ("random", "popularity", "recent_popularity", "item_knn")
@@ -111,7 +111,7 @@ def of_night(
 ) -> Evaluation:
     """Return what the models of a night are worth on its holdout, user by user."""
     from models.artefact import load
-    from models.measured import judged
+    from models.evaluation.measured import judged
 
     if not len(holdout.users):
         raise InputError(
@@ -186,8 +186,8 @@ def _parts(
     configuration: Configuration, data: Dataset, split: str, windows: int
 ) -> Iterator[tuple[str, Callable[[Factory], Measured]]]:
     """Yield the name of each part and what measures a model on it."""
-    from models import split as splits
-    from models.protocols import held_out_users, on_split
+    from models.evaluation.protocols import held_out_users, on_split
+    from models.splitting import split as splits
 
     sequences, ks, options = data.sequences, _ks(configuration, data), _options(configuration)
     if sequences is None:

@@ -17,7 +17,7 @@ from tasks.errors import UserError
 from tasks.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from models.measured import Measured
+    from models.evaluation.measured import Measured
 
 Row = dict[str, Any]
 Codes = npt.NDArray[np.int64]
@@ -46,7 +46,7 @@ class Segments:
                     yield from ({**common, "segment": segment, **row} for row in self._table(segment, one))
 
     def _table(self, segment: str, one: Measured) -> Iterator[Row]:
-        from models.segments import ACTIVITY, activity
+        from models.activity import ACTIVITY, activity
 
         folder = self.done.folder
         if segment == "activity":
@@ -62,7 +62,7 @@ class Segments:
 
 
 def _by_user(one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
-    from models.segments import by_user
+    from models.evaluation.segments import by_user
 
     for figure in by_user(one.values, codes, list(names)):
         yield _row(figure.segment, figure.metric, figure.k, figure.value, figure.users)
@@ -70,7 +70,7 @@ def _by_user(one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Ro
 
 def _by_item(one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
     """Judge the lists against the relevant items of each segment; protocols without lists have none."""
-    from models.segments import by_item
+    from models.evaluation.segments import by_item
 
     if one.items is None or one.relevant is None:
         return
@@ -87,7 +87,7 @@ def _row(name: str, metric: str, k: int, value: float | None, users: int) -> Row
 
 def _head(one: Measured) -> Codes:
     """Return 0 for items of the head, 1 for those of the tail, -1 for those without a training user."""
-    from models.beyond_accuracy import head_items
+    from models.evaluation.beyond_accuracy import head_items
 
     codes = np.where(head_items(one.popularity), 0, 1)
     return np.where(one.popularity > 0, codes, -1).astype(np.int64)

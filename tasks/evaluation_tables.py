@@ -11,7 +11,7 @@ from tasks.evaluation import Evaluation
 from tasks.evaluation_segments import Segments
 
 if TYPE_CHECKING:
-    from models.bootstrap import Bootstrap
+    from models.evaluation.bootstrap import Bootstrap
 
 Row = dict[str, Any]
 
@@ -30,7 +30,7 @@ def document_of(
     UserError
         If the model to compare with was not measured, or a segment is not known.
     """
-    from models.bootstrap import Bootstrap
+    from models.evaluation.bootstrap import Bootstrap
 
     if not done.measured:
         raise UserError("; ".join(["no model was measured", *done.warnings]))

@@ -15,7 +15,7 @@ from tasks.configuration import Configuration
 from tasks.dataset_files import read, rows
 
 if TYPE_CHECKING:
-    from models.ladder import Rankings
+    from models.ranking.ladder import Rankings
 
 Ints = npt.NDArray[np.int32]
 Key = tuple[str, str, int]  # segment, segment value, window
@@ -38,7 +38,7 @@ def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArra
 
     ``allowed`` bool (n_items,): the items that may be recommended.
     """
-    from models.ladder import Rankings
+    from models.ranking.ladder import Rankings
 
     settings = configuration.popular
     n_users, ranked = rows(dataset, "users"), _ranked(read(dataset, "ladder"))

@@ -49,7 +49,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Breadth:
-    """Figures of all lists together; their docstrings are in models/beyond_accuracy.py."""
+    """Figures of all lists together; their docstrings are in models/evaluation/beyond_accuracy.py."""
 
     coverage: float
     gini: float
@@ -84,7 +84,7 @@ def read_lists(path: Path, items: pa.Array, k: int) -> Lists:
 
 def breadth(lists: Lists, catalogue: Catalogue) -> Breadth:
     """Return what the lists show of the catalogue."""
-    from models import beyond_accuracy as beyond
+    from models.evaluation import beyond_accuracy as beyond
 
     k, items = lists.items.shape[1], lists.items
     head = beyond.head_items(catalogue.popularity)
@@ -167,7 +167,7 @@ def _beside(settings: QualitySection, tonight: Breadth, last: Breadth) -> Iterat
 
 def _churn(settings: QualitySection, dataset: Path, ours: Lists, theirs: Lists) -> Iterator[QualityCheck]:
     """Yield how the lists of users who are in both tables changed, all together and by segment."""
-    from models.overlap import agreements, rank_biased_overlap
+    from models.evaluation.overlap import agreements, rank_biased_overlap
 
     at = np.asarray(pc.fill_null(pc.index_in(ours.users, theirs.users), -1).to_numpy())
     both = np.flatnonzero(at >= 0)
@@ -198,7 +198,7 @@ def _segments(
     settings: QualitySection, dataset: Path, users: pa.Array
 ) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     """Yield the segments of users: by the items of their history, and by the configured attributes."""
-    from models.segments import ACTIVITY as NAMES
+    from models.activity import ACTIVITY as NAMES
 
     known = read(dataset, "users", ["user_id", "items"])
     at = np.asarray(pc.fill_null(pc.index_in(users, known["user_id"].combine_chunks()), -1).to_numpy())

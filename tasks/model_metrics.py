@@ -119,9 +119,9 @@ def measure(
     The interval is that of 2,000 resamples of the users, the same for every model of the night (its seed).
     """
     from models.artefact import load
-    from models.beyond_accuracy import coverage
-    from models.bootstrap import Bootstrap
-    from models.metrics import judge
+    from models.evaluation.beyond_accuracy import coverage
+    from models.evaluation.bootstrap import Bootstrap
+    from models.evaluation.metrics import judge
 
     if not len(holdout.users):
         return []

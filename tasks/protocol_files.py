@@ -82,7 +82,7 @@ class Ratings:
 
     def sequences(self) -> Sequences:
         """Return the ratings as events in time order, then by position, then as in the file."""
-        from models.split import in_order
+        from models.splitting.split import in_order
 
         return in_order(self.users, self.items, self.timestamps, len(self.user_ids), self.positions)[0]
 
@@ -112,7 +112,7 @@ def read_ncf(folder: Path) -> NcfFiles:
         raise InputError(f"{folder}: expected a test item for each of {shape[0]} users, got {len(test)}")
     sequences = None
     if train.shape[1] > 3:
-        from models.split import in_order
+        from models.splitting.split import in_order
 
         sequences, _ = in_order(train[:, 0], train[:, 1], train[:, 3] * 10**6, shape[0])
     return NcfFiles(_ones(train[:, 0], train[:, 1], shape), sequences, test[:, 1], negatives)

@@ -12,9 +12,9 @@ from tasks.progress import Report, silent
 from tasks.protocol_files import Ratings, read_ncf, read_ratings
 
 if TYPE_CHECKING:
-    from models.measured import Measured
+    from models.evaluation.measured import Measured
+    from models.evaluation.protocols import Factory, Part
     from models.options import TrainingOptions
-    from models.protocols import Factory, Part
     from tasks.tuning import Values, Window
 
     Protocol = Callable[[Factory, int, Part], Measured]
@@ -109,8 +109,8 @@ def validation_window(name: str, data: Path, metric: str, k: int) -> Window:
 
 
 def _ncf(data: Path, ks: list[int], options: TrainingOptions) -> Protocol:
-    from models.protocols import ncf
-    from models.sampled import hide_one
+    from models.evaluation.protocols import ncf
+    from models.evaluation.sampled import hide_one
 
     folder = data / "ncf" if (data / "ncf").is_dir() else data
     try:
@@ -138,7 +138,7 @@ def _ncf(data: Path, ks: list[int], options: TrainingOptions) -> Protocol:
 
 
 def _vae(ratings: Ratings, ks: list[int], options: TrainingOptions) -> Protocol:
-    from models.protocols import held_out_users
+    from models.evaluation.protocols import held_out_users
 
     matrix, sequences = ratings.matrix(), ratings.sequences()
     held_out = max(1, min(HELD_OUT, ratings.shape[0] // OF_USERS))
@@ -159,7 +159,7 @@ def _vae(ratings: Ratings, ks: list[int], options: TrainingOptions) -> Protocol:
 
 
 def _time(ratings: Ratings, ks: list[int], options: TrainingOptions) -> Protocol:
-    from models.protocols import temporal
+    from models.evaluation.protocols import temporal
 
     liked = ratings.at_least(LEAST_RATING)
     sequences = liked.sequences()

@@ -24,7 +24,7 @@ from tasks.table_writer import TableWriter
 from tasks.tables import SEEN_BEFORE
 
 if TYPE_CHECKING:
-    from models.topn import TopN
+    from models.ranking.topn import TopN
 
 Ints = npt.NDArray[np.int32]
 ROWS = 500_000  # written at a time: bounds what Arrow holds of long lists
@@ -101,7 +101,7 @@ def _blocks(
     allowed: npt.NDArray[np.bool_],
 ) -> Iterator[Block]:
     """Yield full lists, block after block, in the order of the users."""
-    from models.ladder import fill
+    from models.ranking.ladder import fill
 
     settings = configuration.top_n
     exclude = None if settings.repeats else load_seen(dataset)

@@ -14,7 +14,7 @@ from tasks.serving import Serving
 
 if TYPE_CHECKING:
     from models.dataset import Histories
-    from models.topn import TopN
+    from models.ranking.topn import TopN
 
 Ints = npt.NDArray[np.int32]
 USERS = 8192  # users whose lists are put together from several models at a time
@@ -49,7 +49,7 @@ class ServedLists:
         self, n: int, *, exclude: Any, allowed: npt.NDArray[np.bool_], **how: Any
     ) -> Iterator[tuple[int, TopN]]:
         """Yield (first user, lists) block after block; `how` is for the models (memory, threads)."""
-        from models.topn import TopN
+        from models.ranking.topn import TopN
 
         if len(self.models) == 1:
             yield from self.models[0].iter_recommend(
@@ -71,7 +71,7 @@ class ServedLists:
     def reasons(self, items: Ints, users: slice) -> Ints:
         """Return an item of the user's history behind each item, -1 where the model has no item vectors."""
         from models.base import Factorised
-        from models.reasons import reasons
+        from models.ranking.reasons import reasons
 
         found = np.full(items.shape, -1, dtype=np.int32)
         which = self.which[users]

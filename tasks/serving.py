@@ -60,8 +60,8 @@ def segment_places(
     by: str, values: list[str], dataset: Path, lengths: npt.NDArray[np.integer]
 ) -> npt.NDArray[np.integer]:
     """Return the place of each user's segment among `values`, -1 for none; as `Serving.assigned`."""
-    from models.segments import ACTIVITY as NAMES
-    from models.segments import activity
+    from models.activity import ACTIVITY as NAMES
+    from models.activity import activity
 
     if by != ACTIVITY:
         return places(by, dataset, values)

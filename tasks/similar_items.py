@@ -18,7 +18,7 @@ from tasks.progress import Report, silent
 from tasks.table_writer import TableWriter
 
 if TYPE_CHECKING:
-    from models.topn import TopN
+    from models.ranking.topn import TopN
 
 Ints = npt.NDArray[np.int32]
 Allowed = npt.NDArray[np.bool_]
@@ -35,8 +35,8 @@ def similar_items(
     items. What the model cannot say, co-occurrence does, and then popularity; `source` tells which.
     """
     from models.artefact import load
-    from models.ladder import fill
-    from models.similarity import themselves
+    from models.ranking.ladder import fill
+    from models.ranking.similarity import themselves
 
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
@@ -67,8 +67,8 @@ def _most_similar(  # noqa: PLR0917
 ) -> tuple[TopN, Allowed]:
     """Return the model's lists, those that it leaves empty from co-occurrence, and which are the latter."""
     from models.base import HasSimilarItems
-    from models.similarity import co_occurring
-    from models.topn import TopN
+    from models.ranking.similarity import co_occurring
+    from models.ranking.topn import TopN
 
     top = TopN.empty(len(block), n)
     if isinstance(model, HasSimilarItems):

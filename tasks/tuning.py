@@ -31,8 +31,8 @@ from tasks.tuning_study import (
 if TYPE_CHECKING:
     import optuna
 
+    from models.evaluation.protocols import Factory
     from models.options import Progress
-    from models.protocols import Factory
 
     Window = Callable[[Factory, Callable[[Progress], None]], npt.NDArray[np.float64]]
     """What settings are worth on one window: the metric of every user, NaN where not measured."""

@@ -37,7 +37,7 @@ def settings_table(model: str, found: Found) -> list[tuple[str, Any, Any]]:
 
 def verdict_of(found: Found, seed: int = 0, threads: int = 0) -> Verdict:
     """Return how the best settings compare with the configured ones on the validation windows."""
-    from models.bootstrap import Bootstrap
+    from models.evaluation.bootstrap import Bootstrap
 
     key = "metric"
     compared = Bootstrap(seed=seed, threads=threads).compare(

@@ -29,8 +29,8 @@ from tasks.model_metrics import cut_of, make_holdout, translated
 from tasks.store import Store
 
 if TYPE_CHECKING:
+    from models.evaluation.protocols import Factory
     from models.options import Progress
-    from models.protocols import Factory
     from sql.engines.engine import Engine
 
 Values = npt.NDArray[np.float64]
@@ -150,7 +150,7 @@ class _Window:
 
     def __call__(self, factory: Factory, progress: Callable[[Progress], None]) -> Values:
         """Return the metric of every user of the past, NaN for those who are not measured here."""
-        from models.metrics import judge
+        from models.evaluation.metrics import judge
         from models.options import TrainingOptions
 
         threads = self.configuration.engine.threads

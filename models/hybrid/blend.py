@@ -11,10 +11,10 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from models import registry
+from models.activity import ACTIVITY, activity
 from models.base import Model, ModelConfig, TrainingOptions
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.segments import ACTIVITY, activity
 
 FloatArray = npt.NDArray[np.float32]
 Weights = dict[str, Annotated[float, Field(ge=0)]]

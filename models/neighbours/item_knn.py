@@ -14,8 +14,8 @@ from models.base import Model, ModelConfig, TrainingOptions
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.weighting import weighted
+from models.ranking.topn import TopN, block_users, top_n
 from models.search_space import Choice, Range, Space
-from models.topn import TopN, block_users, top_n
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -24,8 +24,8 @@ import torch
 from pydantic import Field, TypeAdapter
 
 from models.base import ModelConfig, ModelError, TrainingOptions
+from models.device import generator
 from models.neural.checkpoint import CheckpointFolder, require_like
-from models.neural.surroundings import generator
 
 LOGGER = logging.getLogger(__name__)
 Batch = TypeVar("Batch")

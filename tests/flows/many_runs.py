@@ -20,7 +20,13 @@ from flows.run_stations import run_night
 from tasks.configuration import Configuration, load
 from tasks.errors import StoreLockedError
 
-MODULES = ("tasks.gate_suite", "tasks.recommendations", "tasks.similar_items", "tasks.release", "models.topn")
+MODULES = (
+    "tasks.gate_suite",
+    "tasks.recommendations",
+    "tasks.similar_items",
+    "tasks.release",
+    "models.ranking.topn",
+)
 
 
 def attempt(configuration: Configuration, as_of: date) -> int:

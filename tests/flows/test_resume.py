@@ -23,7 +23,7 @@ from flows.retry_station import directly
 from flows.run_stations import evaluate_only, ingest_only, run_night
 from tasks.run_record import RunRecord
 
-MODULES = ["great_expectations", "models.topn", "tasks.gate_suite"]
+MODULES = ["great_expectations", "models.ranking.topn", "tasks.gate_suite"]
 MODULES += ["tasks.recommendations", "tasks.similar_items", "tasks.release", "tasks.model_metrics"]
 ROOT = Path(__file__).resolve().parents[2]
 VAE = {"epochs": 120, "patience": 120, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import matrix
 
-from models import beyond_accuracy as beyond
 from models.errors import ModelError
+from models.evaluation import beyond_accuracy as beyond
 
 LISTS = np.array([[3, 0, 4, 1], [2, 5, -1, -1], [0, 1, 2, 3], [5, 4, 3, 2]], dtype=np.int32)
 SHORT = np.array([[0, 1, 2], [1, 3, -1], [2, -1, -1], [-1, -1, -1]], dtype=np.int32)
@@ -102,7 +102,7 @@ def test_diversity_is_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
     lists = np.argsort(rng.random((50, 12)), axis=1)[:, :6].astype(np.int32)
     vectors = rng.standard_normal((12, 3))
     expected = beyond.diversity(lists, 6, vectors)
-    monkeypatch.setattr("models.beyond_accuracy.BLOCK_VALUES", 60)
+    monkeypatch.setattr("models.evaluation.beyond_accuracy.BLOCK_VALUES", 60)
     np.testing.assert_array_equal(beyond.diversity(lists, 6, vectors), expected)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models.bootstrap import Bootstrap, Comparison, Interval
 from models.errors import ModelError
+from models.evaluation.bootstrap import Bootstrap, Comparison, Interval
 
 RNG = np.random.default_rng(8)
 SKEWED = RNG.lognormal(0, 1, 120)

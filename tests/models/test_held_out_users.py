@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from worlds import matrix
 
 from models.errors import ModelError
-from models.held_out_users import fold_in, hold_out_users
+from models.splitting.held_out_users import fold_in, hold_out_users
 
 seeds = st.integers(0, 2**32)
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from models.ladder import Rankings, fill
-from models.topn import TopN
+from models.ranking.ladder import Rankings, fill
+from models.ranking.topn import TopN
 
 N_ITEMS = 9
 

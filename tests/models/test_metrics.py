@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 from worlds import matrix
 
-from models import metrics
 from models.errors import ModelError
-from models.metrics import METRICS, judge
+from models.evaluation import metrics
+from models.evaluation.metrics import METRICS, judge
 
 LISTS = np.array([[3, 0, 4, 1], [2, 5, -1, -1], [0, 1, 2, 3], [5, 4, 3, 2]], dtype=np.int32)
 RELEVANT = matrix([[1, 1, 1, 0, 0, 1], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0]])
@@ -122,7 +122,7 @@ def test_blocks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     lists = np.argsort(rng.random((50, 30)), axis=1)[:, :12].astype(np.int32)
     relevant = matrix(rng.random((50, 30)) < 0.2)
     expected = judge(lists, relevant, (3, 12)).values()
-    monkeypatch.setattr("models.metrics.BLOCK_USERS", 7)
+    monkeypatch.setattr("models.evaluation.metrics.BLOCK_USERS", 7)
     found = judge(lists, relevant, (3, 12), threads=3).values()
     for key, values in expected.items():
         np.testing.assert_array_equal(found[key], values)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from models.metrics import judge
+from models.evaluation.metrics import judge
 
 KS = (1, 5, 10, 50)
 SAME = ("ndcg", "recall", "precision", "hit_rate", "mrr", "map")

@@ -20,7 +20,7 @@ from models import artefact, registry
 from models.base import Factorised, HasSimilarItems, Model, TrainingOptions
 from models.dataset import Dataset
 from models.errors import ModelError
-from models.topn import TopN, top_n
+from models.ranking.topn import TopN, top_n
 
 FAST: dict[str, dict[str, Any]] = {
     "als": {"factors": 8, "iterations": 5},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ModelError
-from models.overlap import agreements, rank_biased_overlap
+from models.evaluation.overlap import agreements, rank_biased_overlap
 
 
 def lists(*rows: list[int]) -> np.ndarray:

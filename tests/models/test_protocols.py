@@ -9,11 +9,11 @@ import pytest
 from worlds import matrix, random_world
 
 from models import registry
-from models.bootstrap import Bootstrap
 from models.dataset import Dataset, Sequences
 from models.errors import ModelError
-from models.protocols import Factory, backtest, held_out_users, ncf, on_split, temporal
-from models.split import in_order, split_between
+from models.evaluation.bootstrap import Bootstrap
+from models.evaluation.protocols import Factory, backtest, held_out_users, ncf, on_split, temporal
+from models.splitting.split import in_order, split_between
 
 FLOORS = ("random", "popularity", "recent_popularity", "item_knn")
 

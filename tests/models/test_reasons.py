@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from worlds import matrix
 
-from models.reasons import LONGEST, reasons
-from models.similarity import co_occurring, similar_vectors
+from models.ranking.reasons import LONGEST, reasons
+from models.ranking.similarity import co_occurring, similar_vectors
 
 
 @pytest.mark.parametrize("d", [1, 3, 16])

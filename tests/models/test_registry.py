@@ -7,9 +7,9 @@ import pytest
 from worlds import matrix
 
 from models import artefact, registry
+from models.baselines.popularity import Popularity, PopularityConfig
 from models.dataset import Dataset
 from models.errors import ModelError
-from models.popularity import Popularity, PopularityConfig
 
 
 def test_an_unknown_model_is_an_error_that_names_the_known_ones() -> None:

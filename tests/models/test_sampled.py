@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from models.errors import ModelError
-from models.metrics import judge
-from models.sampled import hide_one, sampled_values
+from models.evaluation.metrics import judge
+from models.evaluation.sampled import hide_one, sampled_values
 
 SCORES = np.array([[5, 1, 2, 3], [2, 9, 1, 0], [1, 1, 3, 1], [0, 0, 0, 0]], dtype=np.float32)
 # ranks: 1; 2; 2 to 4 (one above, two tied); 1 to 4

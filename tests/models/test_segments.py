@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from worlds import matrix
 
-from models import metrics
+from models.activity import ACTIVITY, activity
 from models.errors import ModelError
-from models.segments import ACTIVITY, activity, by_item, by_user
+from models.evaluation import metrics
+from models.evaluation.segments import by_item, by_user
 
 VALUES = {("ndcg", 10): np.array([1.0, 0.5, np.nan, 0.0, 0.25])}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.dataset import Sequences
 from models.errors import ModelError
-from models.split import (
+from models.splitting.split import (
     RandomSplitWarning,
     event_matrix,
     in_order,

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.base import ModelError, Progress, TrainingOptions
-from models.neural.surroundings import choose_device, computing, generator
+from models.device import choose_device, computing, generator
 from models.neural.trainer import Trainer, TrainerConfig, learning_rate
 
 CPU = torch.device("cpu")

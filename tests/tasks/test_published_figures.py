@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.protocols import ncf, temporal
+from models.evaluation.protocols import ncf, temporal
 from models.registry import create
 from tasks.protocol_files import read_ncf, read_ratings
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.topn import TopN, top_n, top_n_factors
+from models.ranking.topn import TopN, top_n, top_n_factors
 
 Allowed = npt.NDArray[np.bool_] | None
 Floats = npt.NDArray[np.float32]

@@ -4,7 +4,7 @@
 function of that and of k, and returns float64 (n_users,): NaN for a user without a relevant item, of whom
 nothing can be measured (``mean`` leaves them out). With rel_r = 1 when rank r (from 1) is relevant, and n the
 number of relevant items of the user. A padded rank is not relevant and still counts as a rank. The ranking is
-full: nothing is sampled (``models.sampled`` is for protocols that give their negatives).
+full: nothing is sampled (``models.evaluation.sampled`` is for protocols that give their negatives).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def judge(
 def _judge_block(
     items: npt.NDArray[np.int32], relevant: sparse.csr_array, judged: Judged, start: int
 ) -> None:
-    from models.metrics_kernel import judge_rows
+    from models.evaluation.metrics_kernel import judge_rows
 
     stop = min(start + BLOCK_USERS, len(items))
     low, high = relevant.indptr[[start, stop]]

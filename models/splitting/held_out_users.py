@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from models.errors import ModelError
-from models.split import random_share
+from models.splitting.split import random_share
 
 Longs = npt.NDArray[np.int64]
 FEWEST = 5  # items of a user of whom something is hidden: with fewer there is nothing to fold in

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.compiled import compiled
-from models.similarity import units_of
+from models.ranking.compiled import compiled
+from models.ranking.similarity import units_of
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

@@ -212,7 +212,7 @@ class _Selection:
         error: float = 0.0,
     ) -> None:
         """Fill in the lists of the users from ``start`` on, one a row of ``scores``, which is overwritten."""
-        from models.topn_kernel import select_rows
+        from models.ranking.topn_kernel import select_rows
 
         stop = start + len(scores)
         row = select_rows(

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models import beyond_accuracy as beyond
-from models.bootstrap import Bootstrap
-from models.metrics import Values, judge
+from models.evaluation import beyond_accuracy as beyond
+from models.evaluation.bootstrap import Bootstrap
+from models.evaluation.metrics import Values, judge
 
 
 @dataclass(frozen=True)

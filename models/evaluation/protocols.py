@@ -18,11 +18,11 @@ from scipy import sparse
 from models.base import Model
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
-from models.held_out_users import hold_out_users
-from models.measured import Figure, Measured, judged
+from models.evaluation.measured import Figure, Measured, judged
+from models.evaluation.sampled import Ties, sampled_values
 from models.options import TrainingOptions
-from models.sampled import Ties, sampled_values
-from models.split import (
+from models.splitting.held_out_users import hold_out_users
+from models.splitting.split import (
     Split,
     event_matrix,
     kept_events,

@@ -125,7 +125,7 @@ class Bootstrap:
 
     def _resampled(self, matrix: Values, weights: Values | None) -> tuple[Values, Values]:
         """Return the means (n_metrics,) and those of every resample (resamples, n_metrics)."""
-        from models.bootstrap_kernel import resample_sums
+        from models.evaluation.bootstrap_kernel import resample_sums
 
         columns = matrix if weights is None else np.column_stack((matrix * weights[:, None], weights))
         columns = np.require(columns, np.float64, ["C", "W"])

@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from models.base import ModelConfig, TrainingOptions
+from models.baselines.popularity import SameForAll
 from models.dataset import Dataset
 from models.errors import ModelError
-from models.popularity import SameForAll
 from models.search_space import Range, Space
 
 DAY = 86_400 * 10**6  # microseconds

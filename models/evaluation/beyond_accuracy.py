@@ -120,7 +120,7 @@ def attribute_diversity(items: Lists, k: int, attributes: sparse.csr_array) -> V
     Intra-list diversity by attributes: csr (n_items, n_attributes), whose stored entries an item has. Two
     items without any attribute are at distance 1: nothing is known in common. NaN for fewer than two items.
     """
-    from models.attribute_kernel import jaccard_rows
+    from models.evaluation.attribute_kernel import jaccard_rows
 
     if not attributes.has_canonical_format:
         raise ModelError("expected attributes with sorted, distinct columns in each row")

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from models.errors import ModelError
-from models.metrics import Judged, Values, judge
+from models.evaluation.metrics import Judged, Values, judge
 
 Codes = npt.NDArray[np.integer]
-ACTIVITY = ("new", "light", "heavy")
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,6 @@ class SegmentFigure:
     k: int
     value: float | None
     users: int
-
-
-def activity(history: npt.NDArray[np.integer], bounds: tuple[int, int] = (5, 50)) -> npt.NDArray[np.int64]:
-    """Return codes into ``ACTIVITY``: by training items fewer than the first bound, the second, or more."""
-    if not bounds[0] < bounds[1]:
-        raise ModelError(f"expected ascending bounds, got {bounds}")
-    return np.searchsorted(np.array(bounds), history, side="right")
 
 
 def by_user(

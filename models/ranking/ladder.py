@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.compiled import compiled
-from models.topn import TopN
+from models.ranking.compiled import compiled
+from models.ranking.topn import TopN
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
