@@ -23,19 +23,21 @@ import pyarrow.parquet as pq
 from flows.define_stations import Night
 from flows.release_night import expected
 from flows.run_stations import run_night
-from tasks.champion import Measured, release_before
-from tasks.configuration import Configuration, load
-from tasks.dataset import id_types
-from tasks.dataset_arrays import load_histories, load_seen
-from tasks.dataset_files import parts_of, read
-from tasks.errors import UserError
-from tasks.model_artefacts import train
-from tasks.quality import QualityCheck, Tonight, quality_checks
-from tasks.recommendations import recommendations
-from tasks.release import Audit, audit
-from tasks.run_record import last_night
-from tasks.store import Store
-from tasks.table_writer import TableWriter
+from tasks.configuration.configuration import Configuration, load
+from tasks.configuration.ids import id_types
+from tasks.dataset.arrays import load_histories, load_seen
+from tasks.dataset.parts import parts_of, read
+from tasks.quality.accuracy import Tonight, quality_checks
+from tasks.quality.champion import Measured
+from tasks.quality.checks import QualityCheck
+from tasks.recommendations.recommendations import recommendations
+from tasks.release.audit import Audit, audit
+from tasks.release.releases import release_before
+from tasks.release.writer import TableWriter
+from tasks.runtime.errors import UserError
+from tasks.store.layout import Store
+from tasks.store.runs import last_night
+from tasks.training.artefacts import train
 
 Items = np.ndarray[Any, np.dtype[np.int32]]
 HEAD = 0.05  # the share of the items whose scores are boosted

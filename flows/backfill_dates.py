@@ -16,14 +16,14 @@ from flows.plan_backfill import RUN, SKIP, Planned, shared, to_run
 from flows.retry_station import directly
 from flows.run_date import Order, run_apart, run_here
 from flows.run_stations import Step, ingest_only
-from tasks.child_process import Child, end
-from tasks.configuration import Configuration
-from tasks.errors import EXPECTED
-from tasks.progress import Report, silent
-from tasks.published import releases
-from tasks.run_record import RunRecord
-from tasks.store import LOCK_WAIT, Store
-from tasks.training import Trainer
+from tasks.configuration.configuration import Configuration
+from tasks.release.releases import releases
+from tasks.runtime.children import Child, end
+from tasks.runtime.errors import EXPECTED
+from tasks.runtime.progress import Report, silent
+from tasks.store.layout import LOCK_WAIT, Store
+from tasks.store.runs import RunRecord
+from tasks.training.train import Trainer
 
 LOG = logging.getLogger("nightshelf")
 PUBLISHED, FAILED, SKIPPED, LEFT = "published", "failed", "skipped", "not run"

@@ -13,7 +13,7 @@ from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption, StoreOption
 
 if TYPE_CHECKING:
-    from tasks.machine import Check
+    from tasks.monitoring.machine import Check
 
 STYLES = {"ok": "", "missing": "yellow", "problem": "bold red"}
 FREE_BYTES = 512 * 2**20  # as flows/open_night.py asks for before a run
@@ -49,9 +49,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _checks(config: Path, asked_for: bool, store: Path | None) -> Iterator[Check]:
-    from tasks import machine, readiness
-    from tasks.configuration import bytes_of
-    from tasks.store import Store
+    from tasks.configuration.sections import bytes_of
+    from tasks.monitoring import machine, readiness
+    from tasks.store.layout import Store
 
     configuration, checks = readiness.configuration_checks(config, asked_for)
     yield machine.python_check()

@@ -99,8 +99,8 @@ def ingest(
         from flows.print_run import print_accounting
         from flows.run_stations import ingest_only
         from flows.show_progress import shown
-        from tasks.late_events import late_events
-        from tasks.store import Store
+        from tasks.interactions.late_events import late_events
+        from tasks.store.layout import Store
 
         configuration = _load(config, _overrides(engine, store))
         day = _day(as_of) or _yesterday(configuration)
@@ -129,7 +129,7 @@ def demo(
     with out.user_errors():
         from flows.print_run import print_demo
         from flows.show_progress import shown
-        from tasks.demo_logs import write_demo_logs
+        from tasks.demo.logs import write_demo_logs
 
         config = write_demo_configuration(folder)
         with shown() as report:
@@ -204,7 +204,7 @@ def _ingest_facts(done: Any) -> dict[str, Any]:
 
 
 def _load(config: Path, overrides: dict[str, Any]) -> Any:
-    from tasks.configuration import load
+    from tasks.configuration.configuration import load
 
     return load(config, overrides)
 
@@ -220,7 +220,7 @@ def _overrides(engine: str | None, store: Path | None) -> dict[str, Any]:
 
 
 def _yesterday(configuration: Any) -> date:
-    from tasks.run_record import today
+    from tasks.runtime.clock import today
 
     return today(configuration.source.time_zone) - timedelta(days=1)
 
@@ -255,7 +255,7 @@ for commands in (
 
 def main() -> None:
     """Run the command line; a mistake of the user is one message and exit code 1, never a traceback."""
-    from tasks.log_lines import write_logs
+    from tasks.runtime.logs import write_logs
 
     try:
         with out.user_errors():

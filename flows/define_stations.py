@@ -10,22 +10,25 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tasks.champion import Measured
-from tasks.configuration import Configuration
-from tasks.dataset import build_dataset, id_types, make_events
-from tasks.dataset_files import read
-from tasks.engines import Engine
-from tasks.ingest_ledger import Ledger
-from tasks.interactions import ingest
-from tasks.late_events import late_events
-from tasks.popular_items import popular_items
-from tasks.progress import Report, silent
-from tasks.run_record import RunRecord
-from tasks.serving import EVERYBODY, Serving, served_models
-from tasks.store import LOCK_WAIT, Store, release_id_of
-from tasks.table_writer import TableWriter
-from tasks.training import Trainer, train_in_child
-from tasks.training_request import FOLDERS
+from tasks.configuration.configuration import Configuration
+from tasks.configuration.engines import Engine
+from tasks.configuration.ids import id_types
+from tasks.dataset.build import build_dataset
+from tasks.dataset.parts import read
+from tasks.interactions.events import make_events
+from tasks.interactions.ingest import ingest
+from tasks.interactions.late_events import late_events
+from tasks.interactions.ledger import Ledger
+from tasks.quality.champion import Measured
+from tasks.recommendations.popular_items import popular_items
+from tasks.recommendations.serving import EVERYBODY, Serving, served_models
+from tasks.release.writer import TableWriter
+from tasks.runtime.progress import Report, silent
+from tasks.store.layout import LOCK_WAIT, Store
+from tasks.store.names import release_id_of
+from tasks.store.runs import RunRecord
+from tasks.training.request import FOLDERS
+from tasks.training.train import Trainer, train_in_child
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,8 @@ def interactions_station(night: Night, engine: Engine) -> Result:
 
 def validation_station(night: Night, engine: Engine) -> Result:
     """Let the gate judge the interactions; its checks are written before it may refuse."""
-    from tasks.validation_results import Check, GateClosedError, quarantine_examples, validate
+    from tasks.validation.checks import Check, GateClosedError
+    from tasks.validation.results import quarantine_examples, validate
 
     def write(checks: list[Check]) -> None:
         with TableWriter(night.staging, "validation_results", id_types(night.configuration)) as writer:
@@ -170,7 +174,7 @@ def validation_station(night: Night, engine: Engine) -> Result:
 
 def dataset_station(night: Night, engine: Engine) -> Result:
     """Build users, items, the matrix and the sequences."""
-    from tasks.recommendations import require_enough
+    from tasks.recommendations.recommendations import require_enough
 
     make_events(night.configuration, night.ledger(), engine, night.as_of)
     summary = build_dataset(night.configuration, engine, night.dataset, night.folder)
@@ -193,7 +197,7 @@ def popular_station(night: Night, engine: Engine) -> Result:
 
 def holdout_station(night: Night, engine: Engine) -> Result:
     """Build the dataset again without the last events, which measure the models."""
-    from tasks.model_metrics import cut_of
+    from tasks.evaluation.holdout import cut_of
 
     cut = cut_of(night.dataset, night.configuration.evaluation.holdout_share)
     make_events(night.configuration, night.ledger(), engine, night.as_of, until=cut)
@@ -203,7 +207,7 @@ def holdout_station(night: Night, engine: Engine) -> Result:
 
 def recommendations_station(night: Night) -> Result:
     """Write N recommendations for every user."""
-    from tasks.recommendations import recommendations
+    from tasks.recommendations.recommendations import recommendations
 
     serving = night.serving
     artefacts = {name: night.model(name) for name in serving.names}
@@ -215,7 +219,7 @@ def recommendations_station(night: Night) -> Result:
 
 def similar_station(night: Night) -> Result:
     """Write similar items for every item."""
-    from tasks.similar_items import similar_items
+    from tasks.recommendations.similar_items import similar_items
 
     serve = night.model(night.serving.default)
     return Result(similar_items(night.configuration, night.dataset, serve, night.staging, night.report), {})

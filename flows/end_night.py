@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from flows.define_stations import Night
-from tasks.errors import StoreError, StoreLockedError
-from tasks.ingest_ledger import now
-from tasks.run_record import prune
+from tasks.runtime.clock import now
+from tasks.runtime.errors import StoreError, StoreLockedError
+from tasks.store.runs import prune
 
 LOG = logging.getLogger("nightshelf")
 
@@ -21,7 +21,7 @@ def report_night(night: Night) -> None:
     if not night.configuration.report.enabled:
         return
     try:
-        from tasks.report import write_report
+        from tasks.report.page import write_report
 
         write_report(night.store, night.record, night.configuration)
     except Exception as error:

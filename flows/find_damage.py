@@ -11,7 +11,7 @@ from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption, StoreOption, find_store
 
 if TYPE_CHECKING:
-    from tasks.verification import Verification
+    from tasks.monitoring.verification import Verification
 
 DAMAGED_CODE = 3  # as of `status`: readers or runs would meet damage
 
@@ -22,7 +22,7 @@ def verify(
     """Read every file of the releases and the interactions and name the damaged ones; exit code 3 for any."""
     with out.user_errors():
         from flows.show_progress import shown
-        from tasks.verification import verify_store
+        from tasks.monitoring.verification import verify_store
 
         place = find_store(config, store)
         with shown() as report:
@@ -45,7 +45,7 @@ def _facts(found: Verification) -> dict[str, Any]:
 
 
 def _print(found: Verification) -> None:
-    from tasks.files import readable
+    from tasks.store.files import readable
 
     for one in found.damaged:
         out.print_line(f"damaged: {one.path}: {one.problem}; {one.remedy}")

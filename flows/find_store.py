@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from tasks.store import Store
+    from tasks.store.layout import Store
 
 DEFAULT_CONFIG = Path("nightshelf.toml")
 
@@ -35,9 +35,9 @@ def find_store(config: Path, store: Path | None) -> Store:
     UserError
         If the folder given does not exist, or there is no configuration that can be read.
     """
-    from tasks.errors import UserError
-    from tasks.store import Store
-    from tasks.store_path import store_path
+    from tasks.configuration.file import store_path
+    from tasks.runtime.errors import UserError
+    from tasks.store.layout import Store
 
     if store is not None:
         if not store.is_dir():

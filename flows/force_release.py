@@ -11,12 +11,14 @@ from flows.open_night import started
 from flows.release_night import release_station
 from flows.retry_station import directly
 from flows.run_stations import run_station
-from tasks.configuration import Configuration
-from tasks.errors import UserError
-from tasks.ingest_ledger import now
-from tasks.progress import Report, silent
-from tasks.run_record import RunRecord, Station
-from tasks.store import Store, read_json, split_release_id
+from tasks.configuration.configuration import Configuration
+from tasks.runtime.clock import now
+from tasks.runtime.errors import UserError
+from tasks.runtime.progress import Report, silent
+from tasks.store.files import read_json
+from tasks.store.layout import Store
+from tasks.store.names import split_release_id
+from tasks.store.runs import RunRecord, Station
 
 
 def publish_refused(

@@ -11,7 +11,7 @@ from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption, StoreOption, find_store
 
 if TYPE_CHECKING:
-    from tasks.erased import Change
+    from tasks.erasure.wanted import Change
 
 COLUMNS = ("place", "what", "rows", "files or folders")
 LEFT = (
@@ -40,7 +40,7 @@ def forget(
     """Remove users from the store, its releases and reports, and keep them out; it cannot be undone."""
     with out.user_errors():
         from flows.show_progress import shown
-        from tasks.erasure import erase, read_ids, survey
+        from tasks.erasure.forget import erase, read_ids, survey
 
         where = find_store(config, store)
         ids = [*(users or []), *(read_ids(file) if file else [])]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from flows.define_stations import Night, Result
-from tasks.champion import release_before
-from tasks.training_request import FOLDERS
+from tasks.release.releases import release_before
+from tasks.training.request import FOLDERS
 
 
 def served_model_station(night: Night) -> Result:
     """Choose the model that serves: the one that did, unless another is significantly better."""
-    from tasks.best_model import best_models
-    from tasks.serving import EVERYBODY
+    from tasks.quality.best_model import best_models
+    from tasks.recommendations.serving import EVERYBODY
 
     failed = {one.name.split()[1] for one in night.record.stations if "failed" in one.facts}
     names = [name for name in night.configuration.train.models if name not in failed]
@@ -26,7 +26,8 @@ def served_model_station(night: Night) -> Result:
 
 def quality_station(night: Night) -> Result:
     """Judge models and lists beside the release before; the table is in the record before it may refuse."""
-    from tasks.quality import Tonight, quality_checks, require_quality, rows_of
+    from tasks.quality.accuracy import Tonight, quality_checks
+    from tasks.quality.checks import require_quality, rows_of
 
     models = night.folder / FOLDERS["served"][1]
     tonight = Tonight(night.dataset, models, night.staging, night.serving, night.measured)

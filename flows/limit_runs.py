@@ -27,7 +27,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from tasks.errors import StoreLockedError
+from tasks.runtime.errors import StoreLockedError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

@@ -12,7 +12,7 @@ from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption, StoreOption, find_store
 
 if TYPE_CHECKING:
-    from tasks.store import Store
+    from tasks.store.layout import Store
 
 STALE_CODE = 3  # of `status`: readers have nothing fresh
 COLUMNS = ("release_id", "as_of", "published_at", "rows", "size", "active", "problem")
@@ -23,7 +23,7 @@ def status(
 ) -> None:
     """Show the active release, its age, the last run and the disk; exit code 3 unless it is fresh."""
     with out.user_errors():
-        from tasks.store_status import FRESH, store_status
+        from tasks.monitoring.status import FRESH, store_status
 
         facts = store_status(find_store(config, store))
         if as_json:
@@ -42,8 +42,8 @@ def releases(
 ) -> None:
     """List the releases of the store, the last published first."""
     with out.user_errors():
-        from tasks.files import readable
-        from tasks.store_status import release_rows
+        from tasks.monitoring.status import release_rows
+        from tasks.store.files import readable
 
         rows = release_rows(find_store(config, store))
         if as_json:
@@ -112,8 +112,8 @@ def publish(
 def _forced(config: Path, store: Path | None, release: str, reason: str) -> dict[str, Any]:
     """Publish a refused night; return what became of it."""
     from flows.force_release import publish_refused
-    from tasks.configuration import load
-    from tasks.published import read_pointer
+    from tasks.configuration.configuration import load
+    from tasks.release.pointer import read_pointer
 
     configuration = load(config, {"store.path": str(store.absolute())} if store else None)
     before = read_pointer(find_store(config, store))
@@ -130,7 +130,7 @@ def _pointed(store: Store, release: str) -> dict[str, Any]:
     """Lead readers to a release that exists; a refused night is not one."""
     from flows.force_release import refused_run
     from flows.point_readers import point_readers
-    from tasks.errors import UserError
+    from tasks.runtime.errors import UserError
 
     if not store.release(release).is_dir():
         refused_run(store, release)
@@ -149,7 +149,7 @@ def register(app: typer.Typer) -> None:
 
 def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Return names and values of a status, one line each."""
-    from tasks.files import readable
+    from tasks.store.files import readable
 
     yield "store", facts["store"]
     yield "state", facts["state"] + (f": {facts['problem']}" if facts["problem"] else "")

@@ -7,14 +7,14 @@ from datetime import date
 
 from flows.define_stations import Night
 from flows.run_stations import dataset_only, evaluate_only
-from tasks.configuration import Configuration
-from tasks.evaluation import Evaluation, of_arrays, of_night
-from tasks.progress import Report, silent
+from tasks.configuration.configuration import Configuration
+from tasks.evaluation.evaluation import Evaluation, of_arrays, of_night
+from tasks.runtime.progress import Report, silent
 
 
 def measured_night(configuration: Configuration, as_of: date, report: Report = silent) -> Evaluation:
     """Train the configured models without the last events, in child processes, and measure them on these."""
-    from tasks.model_metrics import make_holdout
+    from tasks.evaluation.holdout import make_holdout
 
     found: list[Evaluation] = []
 

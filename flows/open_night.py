@@ -9,16 +9,16 @@ from datetime import date
 
 from flows.define_stations import Night
 from flows.end_night import failed, let_go, report_night
-from tasks.configuration import Configuration
-from tasks.engines import sweep_scratch
-from tasks.ingest_ledger import now
-from tasks.log_lines import named
-from tasks.progress import Report
-from tasks.prometheus_file import write_metrics
-from tasks.redaction import clean
-from tasks.run_record import RunRecord, bury
-from tasks.store import LOCK_WAIT, Store
-from tasks.training import Trainer, train_in_child
+from tasks.configuration.configuration import Configuration
+from tasks.configuration.engines import sweep_scratch
+from tasks.monitoring.metrics_file import write_metrics
+from tasks.runtime.clock import now
+from tasks.runtime.logs import named
+from tasks.runtime.progress import Report
+from tasks.runtime.redaction import clean
+from tasks.store.layout import LOCK_WAIT, Store
+from tasks.store.runs import RunRecord, bury
+from tasks.training.train import Trainer, train_in_child
 
 LOG = logging.getLogger("nightshelf")
 FREE_BYTES = 512 * 2**20  # below this a run is not even started

@@ -27,7 +27,7 @@ def report(
     if run is not None and release is not None:
         raise typer.BadParameter("--run and --release exclude each other")
     with out.user_errors():
-        from tasks.report_path import find_report
+        from tasks.report.paths import find_report
 
         path = find_report(find_store(config, store), run, release)
         if as_json:

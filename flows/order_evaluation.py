@@ -13,9 +13,9 @@ from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from tasks.configuration import Configuration
-    from tasks.evaluation import Evaluation
-    from tasks.progress import Report
+    from tasks.configuration.configuration import Configuration
+    from tasks.evaluation.evaluation import Evaluation
+    from tasks.runtime.progress import Report
 
 SplitName = Literal["temporal", "leave-last-out", "held-out-users", "rolling", "random"]
 ProtocolName = Literal["ncf", "vae", "time"]
@@ -66,16 +66,16 @@ def evaluate(
     with out.user_errors():
         from flows.print_evaluation import print_evaluation
         from flows.show_progress import shown
-        from tasks.evaluation_tables import document_of
+        from tasks.evaluation.tables import document_of
 
         settings, ks = changes_of(changes or []), k or []
         with shown() as report:
             if protocol is not None and data is not None:
-                from tasks.published_protocols import of_protocol
+                from tasks.evaluation.protocols import of_protocol
 
                 done = of_protocol(protocol, data, model or [], settings, seeds=seeds, ks=ks, report=report)
             else:
-                from tasks.evaluation import to_measure
+                from tasks.evaluation.evaluation import to_measure
 
                 configured = _configured(config, engine, store)
                 configuration = to_measure(configured, model or [], ks, settings)
@@ -90,7 +90,7 @@ def evaluate(
 def changes_of(lines: list[str]) -> dict[str, dict[str, Any]]:
     """Return the settings by model of lines such as als.factors=192; UserError for a line of another form."""
     from flows.read_parameters import overrides_of
-    from tasks.errors import UserError
+    from tasks.runtime.errors import UserError
 
     changes: dict[str, dict[str, Any]] = defaultdict(dict)
     for key, value in overrides_of(tuple(lines)).items():
@@ -103,7 +103,7 @@ def changes_of(lines: list[str]) -> dict[str, dict[str, Any]]:
 
 def _configured(config: Path, engine: str | None, store: Path | None) -> Configuration:
     """Return the configuration with what options replace."""
-    from tasks.configuration import load
+    from tasks.configuration.configuration import load
 
     overrides = {"engine.name": engine, "store.path": store and str(store.absolute())}
     return load(config, {key: value for key, value in overrides.items() if value is not None})

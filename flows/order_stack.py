@@ -39,7 +39,7 @@ def up(
     with out.user_errors():
         from flows.start_stack import secret_of, start
         from flows.track_stack import StackError, alone, log_of, read_stack, stack_folder, tail_of
-        from tasks.store_path import store_path
+        from tasks.configuration.file import store_path
 
         folder = stack_folder(store_path(config))
         stack = read_stack(folder)
@@ -66,7 +66,7 @@ def down(*, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) 
     with out.user_errors():
         from flows.start_stack import stop
         from flows.track_stack import alone, stack_folder
-        from tasks.store_path import store_path
+        from tasks.configuration.file import store_path
 
         folder = stack_folder(store_path(config))
         ended: list[str] = []

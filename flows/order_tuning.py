@@ -16,9 +16,9 @@ from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from tasks.configuration import Configuration
-    from tasks.progress import Report
-    from tasks.tuning import Found, Search
+    from tasks.configuration.configuration import Configuration
+    from tasks.runtime.progress import Report
+    from tasks.tuning.search import Found, Search
 
 AsOf = Annotated[
     datetime | None,
@@ -58,12 +58,12 @@ def tune(
         raise typer.BadParameter("--protocol and --data FOLDER belong together")
     with out.user_errors():
         from flows.show_progress import shown
-        from tasks.tuning import Search
+        from tasks.tuning.search import Search
 
         wanted = Search(model, {}, trials, seed, minutes)
         if protocol is not None and data is not None:
-            from tasks.published_protocols import validation_window
-            from tasks.tuning import check_tunable
+            from tasks.tuning.protocol_window import validation_window
+            from tasks.tuning.search import check_tunable
 
             check_tunable(model)
             place = study / f"{protocol}-{model}-{metric}-{k}-{seed}"
@@ -82,7 +82,7 @@ def tune(
 def _configured(config: Path, store: Path | None, as_of: datetime | None) -> tuple[Configuration, date]:
     """Return the configuration, which measures whatever the file says, and the date."""
     from flows.read_parameters import yesterday
-    from tasks.configuration import load
+    from tasks.configuration.configuration import load
 
     place = {"store.path": str(store.absolute())} if store else {}
     configuration = load(config, {"evaluation.enabled": True, **place})
@@ -93,9 +93,9 @@ def _searched(
     configuration: Configuration, as_of: date, wanted: Search, choices: dict[str, Any], report: Report
 ) -> tuple[Found, Path]:
     """Build the study's windows where they are missing, and do the trials that are left."""
-    from tasks import tuning_windows as own
-    from tasks.store import Store
-    from tasks.tuning import check_tunable, search
+    from tasks.store.layout import Store
+    from tasks.tuning import windows as own
+    from tasks.tuning.search import check_tunable, search
 
     check_tunable(wanted.model)
     place = Store(configuration.store.path)
@@ -109,7 +109,7 @@ def _searched(
 
 def _searched_alone(wanted: Search, windows: list[Any], study: Path, report: Report) -> Found:
     """Do the trials that are left of a study outside of a store."""
-    from tasks.tuning import search
+    from tasks.tuning.search import search
 
     with _alone(study):
         return search(wanted, windows, study, report)
@@ -119,8 +119,8 @@ def _build(configuration: Configuration, as_of: date, study: Path, count: int, r
     """Take in new logs and write the windows; the holdout is found as a night finds it."""
     from flows.define_stations import Night
     from flows.run_stations import dataset_only
-    from tasks.engines import open_engine
-    from tasks.tuning_windows import build_windows, drop_old
+    from tasks.configuration.engines import open_engine
+    from tasks.tuning.windows import build_windows, drop_old
 
     def work(night: Night) -> None:
         until = night.record.station("holdout").facts["cut"]
@@ -145,9 +145,9 @@ def _alone(study: Path) -> Iterator[None]:
     """Hold a study; StoreLockedError at once if another process works on it."""
     from filelock import FileLock, Timeout
 
-    from tasks.errors import StoreLockedError
-    from tasks.files import writing
-    from tasks.tuning_windows import lock_of
+    from tasks.runtime.errors import StoreLockedError
+    from tasks.store.files import writing
+    from tasks.tuning.windows import lock_of
 
     with writing(study):
         study.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def _tell(
     found: Found, study: Path, wanted: Search, metric: str, *, write: Path | None, as_json: bool
 ) -> None:
     """Print and write what was found."""
-    from tasks.tuning_result import settings_table, snippet_of, verdict_of, write_snippet
+    from tasks.tuning.result import settings_table, snippet_of, verdict_of, write_snippet
 
     verdict = verdict_of(found)
     snippet = snippet_of(wanted.model, metric, found, verdict, " ".join(["nightshelf", *sys.argv[1:]]))

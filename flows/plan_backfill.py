@@ -8,12 +8,15 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from tasks.configuration import Configuration, bytes_of, load, only_models
-from tasks.engines import threads_of
-from tasks.errors import StoreError, UserError
-from tasks.published import releases
-from tasks.run_record import RECORDS, RunRecord, today
-from tasks.store import Store, read_json
+from tasks.configuration.configuration import Configuration, load, only_models
+from tasks.configuration.engines import threads_of
+from tasks.configuration.sections import bytes_of
+from tasks.release.releases import releases
+from tasks.runtime.clock import today
+from tasks.runtime.errors import StoreError, UserError
+from tasks.store.files import read_json
+from tasks.store.layout import Store
+from tasks.store.runs import RECORDS, RunRecord
 
 MODES = ("missing", "failed", "all")
 RUN, SKIP = "run", "skip"

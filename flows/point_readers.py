@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.published import Release
-from tasks.store import Store
+from tasks.release.releases import Release
+from tasks.store.layout import Store
 
 
 def point_readers(store: Store, to: str | None, purpose: str) -> tuple[str | None, Release]:
@@ -18,7 +18,7 @@ def point_readers(store: Store, to: str | None, purpose: str) -> tuple[str | Non
         If nothing is published, another process writes, the release is missing, damaged or active already, or
         the pointer is damaged and no release is named.
     """
-    from tasks import release as station
+    from tasks.release import publish as station
 
     station.left_pointer(store, to)  # before the lock, which would leave a file where there is no store
     with store.lock(purpose):

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from flows import print_tables as out
-from tasks.files import readable
-from tasks.ingest_ledger import Counts
-from tasks.interactions import Ingest
-from tasks.late_events import LateEvents
-from tasks.night_summary import late_events_of
-from tasks.run_record import RunRecord, measured_metrics
+from tasks.interactions.account import Counts
+from tasks.interactions.ingest import Ingest
+from tasks.interactions.late_events import LateEvents
+from tasks.report.summary import late_events_of
+from tasks.store.files import readable
+from tasks.store.runs import RunRecord, measured_metrics
 
 SHOWN = ("ndcg@10", "recall@20", "hit_rate@10", "coverage@10")
 SAMPLES = {
@@ -95,9 +95,9 @@ def print_metrics(record: RunRecord) -> None:
 
 def print_demo(config: Path, as_of: date) -> None:
     """Print a sample of every table and the next commands."""
-    from tasks.configuration import load
-    from tasks.query import query
-    from tasks.store import Store
+    from tasks.configuration.configuration import load
+    from tasks.release.query import query
+    from tasks.store.layout import Store
 
     store = Store(load(config).store.path)
     user = _typical_user(store)
@@ -131,7 +131,7 @@ def _program() -> str:
 
 def _typical_user(store: Any) -> str:
     """Return the user in the middle of those whose lists have reasons, or of all where none has."""
-    from tasks.query import query
+    from tasks.release.query import query
 
     middle = "SELECT CAST(quantile_disc(user_id, 0.5) AS VARCHAR) AS user_id FROM recommendations"
     with_reason = f"SELECT coalesce(({middle} WHERE reason_item_id IS NOT NULL), ({middle})) AS user_id"

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
-from tasks.log_lines import in_json
-from tasks.redaction import clean, redacted
+from tasks.runtime.logs import in_json
+from tasks.runtime.redaction import clean, redacted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +35,7 @@ def user_errors() -> Iterator[None]:
     except PermissionError as error:
         fail(f"cannot read {error.filename}: permission denied")
     except Exception as error:
-        from tasks.errors import EXPECTED  # late: `--help` needs no part of the store
+        from tasks.runtime.errors import EXPECTED  # late: `--help` needs no part of the store
 
         if not isinstance(error, EXPECTED):
             clean(error)
@@ -75,7 +75,7 @@ def rows_of(table: Any) -> Iterator[Row]:
         try:
             columns = [column.to_pylist() for column in batch.columns]
         except (OverflowError, ValueError) as error:  # such as a day beyond the year 9999
-            from tasks.errors import UserError
+            from tasks.runtime.errors import UserError
 
             raise UserError(f"a value cannot be shown ({error}): cast it to VARCHAR") from None
         yield from zip(*columns, strict=True)

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from tasks.configuration import Configuration
-from tasks.errors import UserError
-from tasks.run_record import today
+from tasks.configuration.configuration import Configuration
+from tasks.runtime.clock import today
+from tasks.runtime.errors import UserError
 
 YESTERDAY = "yesterday"
 ModelName = Literal["als", "blend", "item_knn", "mult_vae", "popularity", "random", "recent_popularity"]

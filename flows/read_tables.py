@@ -11,8 +11,8 @@ from flows import print_tables as out
 from flows.find_store import DEFAULT_CONFIG, ConfigOption, JsonOption, ReleaseOption, StoreOption, find_store
 
 if TYPE_CHECKING:
-    from tasks.published import Release
-    from tasks.store import Store
+    from tasks.release.releases import Release
+    from tasks.store.layout import Store
 
 DISPLAYED = 1000  # rows of a query shown to people unless --limit says otherwise
 ID_HELP = "id; write -- before one that starts with -."
@@ -44,7 +44,7 @@ def query(
     if as_csv and as_json:
         raise typer.BadParameter("--csv and --json exclude each other")
     with out.user_errors():
-        from tasks import query as questions
+        from tasks.release import query as questions
 
         place = find_store(config, store)
         found = _release(place, release)
@@ -106,7 +106,7 @@ def show_item(
 ) -> None:
     """Show the title of one item and the items similar to it."""
     with out.user_errors():
-        from tasks.query import item, similar_to
+        from tasks.release.query import item, similar_to
 
         place = find_store(config, store)
         found = _release(place, release)
@@ -145,7 +145,7 @@ def show_popular(
 ) -> None:
     """Show the popular items of a segment, by value and window."""
     with out.user_errors():
-        from tasks.query import popular
+        from tasks.release.query import popular
 
         place = find_store(config, store)
         found = _release(place, release)
@@ -167,15 +167,15 @@ def register(app: typer.Typer) -> None:
 
 def _release(place: Store, release: str | None) -> Release:
     """Return the release that the whole command reads: the pointer is followed once."""
-    from tasks.published import current, open_release
+    from tasks.release.releases import current, open_release
 
     return current(place) if release is None else open_release(place, release)
 
 
 def _recommendations(place: Store, user_id: str, found: Release) -> tuple[list[dict[str, Any]], str | None]:
     """Return the rows of a user and, where there are none, why."""
-    from tasks.errors import UserError
-    from tasks.query import recommendations_of
+    from tasks.release.query import recommendations_of
+    from tasks.runtime.errors import UserError
 
     try:
         rows = out.records_of(recommendations_of(place, user_id, found.release_id))
@@ -188,7 +188,7 @@ def _recommendations(place: Store, user_id: str, found: Release) -> tuple[list[d
 
 def _examples(place: Store, found: Release, kind: str) -> str:
     """Return how ids look here, for messages about one that is unknown."""
-    from tasks.query import query as ask
+    from tasks.release.query import query as ask
 
     sql = {
         "users": "SELECT user_id FROM recommendations WHERE rank = 1 ORDER BY user_id",
@@ -200,7 +200,7 @@ def _examples(place: Store, found: Release, kind: str) -> str:
 
 def _fallback(place: Store, found: Release) -> list[dict[str, Any]]:
     """Return the list for users without recommendations: everybody's, of the configured window."""
-    from tasks.query import popular
+    from tasks.release.query import popular
 
     rows = out.records_of(popular(place, release=found.release_id))
     windows = sorted({row["window_days"] for row in rows})
@@ -216,7 +216,7 @@ def _first(rows: list[dict[str, Any]], n: int | None) -> list[dict[str, Any]]:
 
 def _no_such_list(place: Store, found: Release, segment: str, value: str | None, window: int | None) -> str:
     """Return what there is instead of the list asked for: the first of these that is unknown."""
-    from tasks.query import query as ask
+    from tasks.release.query import query as ask
 
     sql = "SELECT DISTINCT segment, segment_value, window_days FROM popular_items ORDER BY ALL"
     lists = list(out.rows_of(ask(place, sql, found.release_id)))

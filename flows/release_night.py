@@ -7,20 +7,22 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from flows.define_stations import Night, Result
-from tasks.champion import forget_champions, keep_champion
-from tasks.dataset import blocked, id_types
-from tasks.dataset_files import read
-from tasks.engines import threads_of
-from tasks.run_record import measured_metrics
-from tasks.table_writer import TableWriter
+from tasks.configuration.engines import threads_of
+from tasks.configuration.ids import blocked, id_types
+from tasks.dataset.parts import read
+from tasks.quality.champion import forget_champions, keep_champion
+from tasks.release.writer import TableWriter
+from tasks.store.runs import measured_metrics
 
 if TYPE_CHECKING:
-    from tasks.release import Audit, Staging
+    from tasks.release.audit import Audit
+    from tasks.release.publish import Staging
 
 
 def release_station(night: Night) -> Result:
     """Write the metrics, complete the release, audit it, publish it, and let go of the oldest."""
-    from tasks import release
+    from tasks.release import publish as release
+    from tasks.release.retention import clean, retain
 
     release_id, settings, audited = night.release_id, night.configuration, None
     renamed = night.store.release(release_id).is_dir()  # a try that was killed had come that far
@@ -34,9 +36,9 @@ def release_station(night: Night) -> Result:
             published = release.publish(night.store, staged, audited)
         night.record.release_id = published.release_id
         grace = timedelta(minutes=settings.store.reader_minutes)
-        removed = release.retain(night.store, settings.store.keep_releases, grace)
+        removed = retain(night.store, settings.store.keep_releases, grace)
         forget_champions(night.store)
-        release.clean(night.store, keep_runs=[night.record.run_id])
+        clean(night.store, keep_runs=[night.record.run_id])
     checks = None if audited is None else audited.checks
     return Result(None, {"active": published.active, "checks": checks, "removed": removed})
 
@@ -49,7 +51,8 @@ def keep_for_comparison(night: Night) -> None:
 
 def audited_release(night: Night) -> tuple[Staging, Audit]:
     """Write the metrics, complete the release in the run's folder and audit it; return both."""
-    from tasks import release
+    from tasks.release import publish as release
+    from tasks.release.audit import audit
 
     metrics = write_metrics(night)
     settings, ids = night.configuration, id_types(night.configuration)
@@ -64,13 +67,13 @@ def audited_release(night: Night) -> tuple[Staging, Audit]:
         expires_after=timedelta(hours=settings.store.expires_after_hours),
         **limits,
     )
-    return staged, release.audit(staged.folder, expected(night, limits))
+    return staged, audit(staged.folder, expected(night, limits))
 
 
 def expected(night: Night, limits: dict[str, Any]) -> Any:
     """Return what the release is audited against; `limits` are the audit's memory and threads."""
-    from tasks.release import Expectations
-    from tasks.similar_items import rows_of_each
+    from tasks.recommendations.similar_items import rows_of_each
+    from tasks.release.audit import Expectations
 
     settings, ids = night.configuration, id_types(night.configuration)
     available = read(night.dataset, "items", ["available"])["available"].to_numpy()

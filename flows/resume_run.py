@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 from flows.define_stations import Night, last_ingest
-from tasks.configuration import Configuration
-from tasks.errors import UserError
-from tasks.ingest_ledger import Ledger, now
-from tasks.run_record import RunRecord, last_night, new_run
-from tasks.store import Store
+from tasks.configuration.configuration import Configuration
+from tasks.interactions.ledger import Ledger
+from tasks.runtime.clock import now
+from tasks.runtime.errors import UserError
+from tasks.store.layout import Store
+from tasks.store.runs import RunRecord, last_night, new_run
 
 LOG = logging.getLogger("nightshelf")
 Resume = Literal["no", "yes", "where possible"]

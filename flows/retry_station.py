@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from tasks.errors import TransientError, can_pass
+from tasks.runtime.errors import TransientError, can_pass
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")

@@ -20,12 +20,12 @@ from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
-from tasks.configuration import Configuration
-from tasks.errors import TrainingError, TrainingLostError, UserError
-from tasks.model_artefacts import TrainedModel
-from tasks.progress import Report
-from tasks.training import Trainer, finished
-from tasks.training_request import Training
+from tasks.configuration.configuration import Configuration
+from tasks.runtime.errors import TrainingError, TrainingLostError, UserError
+from tasks.runtime.progress import Report
+from tasks.training.artefacts import TrainedModel
+from tasks.training.request import Training
+from tasks.training.train import Trainer, finished
 
 LOG = logging.getLogger("nightshelf")
 POLL_SECONDS: Final = 2.0

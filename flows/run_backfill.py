@@ -27,10 +27,10 @@ from flows.route_training import routed
 from flows.show_artifacts import artifacts_of, flow_shown
 from flows.show_logs import failures_unsaid
 from flows.show_progress import logged
-from tasks.configuration import Configuration
-from tasks.errors import EXPECTED
-from tasks.night_markdown import markdown
-from tasks.progress import Report
+from tasks.configuration.configuration import Configuration
+from tasks.report.markdown import markdown
+from tasks.runtime.errors import EXPECTED
+from tasks.runtime.progress import Report
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")

@@ -16,13 +16,14 @@ from pydantic import BaseModel, ConfigDict
 
 from flows.retry_station import directly
 from flows.run_stations import Step, run_night
-from tasks.child_process import Child, Told, end_with_parent, listen, running, speaker
-from tasks.configuration import Configuration
-from tasks.errors import EXPECTED, StoreLockedError, UserError
-from tasks.progress import Report, silent
-from tasks.run_record import RunRecord
-from tasks.store import Store, read_json
-from tasks.training import Trainer
+from tasks.configuration.configuration import Configuration
+from tasks.runtime.children import Child, Told, end_with_parent, listen, running, speaker
+from tasks.runtime.errors import EXPECTED, StoreLockedError, UserError
+from tasks.runtime.progress import Report, silent
+from tasks.store.files import read_json
+from tasks.store.layout import Store
+from tasks.store.runs import RunRecord
+from tasks.training.train import Trainer
 
 LOG = logging.getLogger("nightshelf")
 COMMAND = (sys.executable, "-P", "-m", "flows.run_date")

@@ -17,10 +17,10 @@ from flows.route_training import routed
 from flows.run_stations import evaluate_only
 from flows.show_artifacts import name_run, run_shown
 from flows.show_progress import logged
-from tasks.configuration import load
-from tasks.errors import EXPECTED
-from tasks.evaluation import to_measure
-from tasks.run_record import measured_metrics
+from tasks.configuration.configuration import load
+from tasks.evaluation.evaluation import to_measure
+from tasks.runtime.errors import EXPECTED
+from tasks.store.runs import measured_metrics
 
 LOG = logging.getLogger("nightshelf")
 

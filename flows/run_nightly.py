@@ -25,11 +25,11 @@ from flows.run_stations import run_night
 from flows.show_artifacts import name_run, run_shown
 from flows.show_logs import failures_unsaid
 from flows.show_progress import logged
-from tasks.configuration import load
-from tasks.errors import EXPECTED, TransientError, can_pass
-from tasks.progress import Report
-from tasks.redaction import clean_errors
-from tasks.run_record import RunRecord
+from tasks.configuration.configuration import load
+from tasks.runtime.errors import EXPECTED, TransientError, can_pass
+from tasks.runtime.progress import Report
+from tasks.runtime.redaction import clean_errors
+from tasks.store.runs import RunRecord
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")

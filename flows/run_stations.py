@@ -26,18 +26,19 @@ from flows.release_night import release_station
 from flows.resume_run import Resume, begin_night
 from flows.retry_station import directly, tried
 from flows.train_stations import measure_station, train_station
-from tasks.configuration import Configuration
-from tasks.engines import open_engine, sweep_scratch
-from tasks.errors import OF_ONE_MODEL, TrainingError
-from tasks.files import writing
-from tasks.interactions import Ingest, ingest
-from tasks.log_lines import named
-from tasks.progress import Report, silent
-from tasks.redaction import clean_errors
-from tasks.run_record import RunRecord, Station, bury, measured, new_run
-from tasks.serving import BEST
-from tasks.store import LOCK_WAIT, Store
-from tasks.training import Trainer
+from tasks.configuration.configuration import Configuration
+from tasks.configuration.engines import open_engine, sweep_scratch
+from tasks.interactions.ingest import Ingest, ingest
+from tasks.recommendations.serving import BEST
+from tasks.runtime.errors import OF_ONE_MODEL, TrainingError
+from tasks.runtime.logs import named
+from tasks.runtime.progress import Report, silent
+from tasks.runtime.redaction import clean_errors
+from tasks.runtime.usage import measured
+from tasks.store.files import writing
+from tasks.store.layout import LOCK_WAIT, Store
+from tasks.store.runs import RunRecord, Station, bury, new_run
+from tasks.training.train import Trainer
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")

@@ -20,12 +20,12 @@ from prefect.context import FlowRunContext
 
 from flows.show_logs import lines_shown
 from flows.show_training import Training
-from tasks import night_summary as summary
-from tasks.configuration import Configuration
-from tasks.night_markdown import markdown, night_page
-from tasks.progress import Report
-from tasks.run_record import RunRecord, record_since
-from tasks.store import Store
+from tasks.configuration.configuration import Configuration
+from tasks.report import summary
+from tasks.report.markdown import markdown, night_page
+from tasks.runtime.progress import Report
+from tasks.store.layout import Store
+from tasks.store.runs import RunRecord, record_since
 
 LOG = logging.getLogger("nightshelf")
 

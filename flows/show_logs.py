@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
-from tasks.log_lines import where, write_logs
+from tasks.runtime.logs import where, write_logs
 
 LOG = logging.getLogger("nightshelf")
 

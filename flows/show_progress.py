@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tasks.log_lines import in_json
-from tasks.progress import Report
+from tasks.runtime.logs import in_json
+from tasks.runtime.progress import Report
 
 LOG = logging.getLogger("nightshelf")
 SECONDS = 5.0  # between two log lines about the same work

@@ -11,9 +11,9 @@ from typing import Any
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 
-from tasks.log_lines import where
-from tasks.night_markdown import markdown
-from tasks.progress import Report
+from tasks.report.markdown import markdown
+from tasks.runtime.logs import where
+from tasks.runtime.progress import Report
 
 SECONDS = 2.0  # between two movements of a bar
 KINDS = ("train", "measure")  # stations that train

@@ -46,7 +46,7 @@ def start(
     ConfigurationError
         If the configuration has a mistake.
     """
-    from tasks.configuration import load
+    from tasks.configuration.configuration import load
 
     zone = load(config).source.time_zone
     track.require_free(port)

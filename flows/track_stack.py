@@ -14,8 +14,8 @@ import psutil
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field
 
-from tasks.errors import UserError
-from tasks.files import read_json, write_json_atomically
+from tasks.runtime.errors import UserError
+from tasks.store.files import read_json, write_json_atomically
 
 HOST = "127.0.0.1"  # nobody else's business; another address would need TLS in front of it
 MARK = "NIGHTSHELF_STACK"  # in the environment of every process of a stack, and of those that they start

@@ -18,12 +18,12 @@ from flows.retry_station import tried
 from flows.run_nightly import REPORT, as_task
 from flows.show_artifacts import flow_shown
 from flows.show_progress import logged
-from tasks.errors import EXPECTED, UserError
-from tasks.model_artefacts import TrainedModel
-from tasks.progress import Report
-from tasks.store import Store
-from tasks.training import train_in_child
-from tasks.training_request import Training, read_request
+from tasks.runtime.errors import EXPECTED, UserError
+from tasks.runtime.progress import Report
+from tasks.store.layout import Store
+from tasks.training.artefacts import TrainedModel
+from tasks.training.request import Training, read_request
+from tasks.training.train import train_in_child
 
 LOG = logging.getLogger("nightshelf")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from flows.define_stations import Night, Result
-from tasks.model_artefacts import TrainedModel
-from tasks.training_request import Phase, Training, write_request
+from tasks.training.artefacts import TrainedModel
+from tasks.training.request import Phase, Training, write_request
 
 
 def measure_station(night: Night, name: str) -> Result:
     """Train one model on the past and measure it on what came after."""
-    from tasks.model_metrics import make_holdout, measure
+    from tasks.evaluation.holdout import make_holdout
+    from tasks.evaluation.model_metrics import measure
 
     cut = night.record.station("holdout").facts["cut"]
     trained = train_model(night, name, "past")
@@ -21,7 +22,7 @@ def measure_station(night: Night, name: str) -> Result:
 
 def train_station(night: Night, name: str) -> Result:
     """Train one model on everything up to the date."""
-    from tasks.dataset_files import rows
+    from tasks.dataset.parts import rows
 
     trained = train_model(night, name, "served")
     return Result(rows(night.dataset, "users"), {**_place(trained), "seconds": trained.seconds})

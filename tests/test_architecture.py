@@ -141,7 +141,7 @@ def test_the_command_line_loads_nothing_heavy_at_its_start() -> None:
 
 
 def test_a_training_loads_nothing_heavy_before_its_model() -> None:
-    assert loaded_by(["tasks.train_child", "models.artefact", "models.baselines.popularity"]) == set()
+    assert loaded_by(["tasks.training.child", "models.artefact", "models.baselines.popularity"]) == set()
 
 
 def test_only_the_flows_themselves_load_prefect() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from models.base import Model, ModelConfig, TrainingOptions
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.options import TrainingOptions
 
 
 class PopularityConfig(ModelConfig):

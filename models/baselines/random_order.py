@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.base import Model, ModelConfig, TrainingOptions
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.options import TrainingOptions
 
 Words = npt.NDArray[np.uint64]
 

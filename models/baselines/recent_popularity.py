@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from models.base import ModelConfig, TrainingOptions
+from models.base import ModelConfig
 from models.baselines.popularity import SameForAll
 from models.dataset import Dataset
 from models.errors import ModelError
+from models.options import TrainingOptions
 from models.search_space import Range, Space
 
 DAY = 86_400 * 10**6  # microseconds

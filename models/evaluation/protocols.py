@@ -18,7 +18,7 @@ from scipy import sparse
 from models.base import Model
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
-from models.evaluation.measured import Figure, Measured, judged
+from models.evaluation.measured import Measured, judged
 from models.evaluation.sampled import Ties, sampled_values
 from models.options import TrainingOptions
 from models.splitting.held_out_users import hold_out_users
@@ -31,19 +31,6 @@ from models.splitting.split import (
     split_with_validation,
     train_sequences,
 )
-
-__all__ = [
-    "Factory",
-    "Figure",
-    "Measured",
-    "Part",
-    "Weigh",
-    "backtest",
-    "held_out_users",
-    "ncf",
-    "on_split",
-    "temporal",
-]
 
 Factory = Callable[[], Model[Any]]
 Part = Literal["test", "validation"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from models.base import Model, ModelConfig, TrainingOptions
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.factors.als_checkpoint import ALSCheckpoint
@@ -22,7 +22,7 @@ from models.factors.least_squares import (
     solve_turned,
     solving,
 )
-from models.options import workers
+from models.options import TrainingOptions, workers
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
 from models.search_space import Range, Space

@@ -12,9 +12,10 @@ from pydantic import Field, model_validator
 
 from models import registry
 from models.activity import ACTIVITY, activity
-from models.base import Model, ModelConfig, TrainingOptions
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.options import TrainingOptions
 
 FloatArray = npt.NDArray[np.float32]
 Weights = dict[str, Annotated[float, Field(ge=0)]]
@@ -62,7 +63,7 @@ class Blend(Model[BlendConfig]):
     items that were trained on, shifted to mean 0 and scaled to variance 1: models whose scores have other
     units then weigh what their weights say (ZMUV of Montague, Aslam 2001, "Relevance score normalization for
     metasearch"). A model that gives a user the same score for every item says nothing about that user. The
-    weights of a user are those of their activity (models.segments), where it has its own.
+    weights of a user are those of their activity (models/activity.py), where it has its own.
     """
 
     name = "blend"

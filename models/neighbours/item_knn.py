@@ -10,10 +10,11 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import sparse
 
-from models.base import Model, ModelConfig, TrainingOptions
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.weighting import weighted
+from models.options import TrainingOptions
 from models.ranking.topn import TopN, block_users, top_n
 from models.search_space import Choice, Range, Space
 

@@ -10,8 +10,8 @@ from datetime import date
 from pathlib import Path
 
 from flows.run_stations import ingest_only
-from tasks.configuration import load
-from tasks.errors import EXPECTED
+from tasks.configuration.configuration import load
+from tasks.runtime.errors import EXPECTED
 
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 

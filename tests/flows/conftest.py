@@ -15,7 +15,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tasks"))
 
 from release_world import FACTS, World
 
-from tasks.release import publish
+from tasks.release.publish import publish
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import flows.run_date
-from flows.run_stations import directly
+from flows.retry_station import directly
 
 SHARE = 0.1
 

@@ -11,8 +11,8 @@ STEPS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "
 
 
 def main() -> None:
-    from tasks.erasure import erase
-    from tasks.store import Store
+    from tasks.erasure.forget import erase
+    from tasks.store.layout import Store
 
     store, last, users = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     steps = 0

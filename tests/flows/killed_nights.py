@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.run_stations import run_night
-from tasks.configuration import load
+from tasks.configuration.configuration import load
 
 
 def die() -> None:

@@ -15,7 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from flows import run_stations
 from flows.run_nightly import run_with_prefect
-from tasks.progress import silent
+from tasks.runtime.progress import silent
 
 CONFIG, UNREACHABLE, FIRST, NAMES = sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:]
 

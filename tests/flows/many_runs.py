@@ -17,14 +17,14 @@ from datetime import date
 from pathlib import Path
 
 from flows.run_stations import run_night
-from tasks.configuration import Configuration, load
-from tasks.errors import StoreLockedError
+from tasks.configuration.configuration import Configuration, load
+from tasks.runtime.errors import StoreLockedError
 
 MODULES = (
-    "tasks.gate_suite",
-    "tasks.recommendations",
-    "tasks.similar_items",
-    "tasks.release",
+    "tasks.validation.suite",
+    "tasks.recommendations.recommendations",
+    "tasks.recommendations.similar_items",
+    "tasks.release.publish",
     "models.ranking.topn",
 )
 

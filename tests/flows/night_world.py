@@ -8,12 +8,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from tasks.configuration import Configuration, load
-from tasks.demo_logs import write_demo_logs
-from tasks.files import sha256_of
-from tasks.published import read_pointer, releases
-from tasks.run_record import RunRecord
-from tasks.store import Store, read_json
+from tasks.configuration.configuration import Configuration, load
+from tasks.demo.logs import write_demo_logs
+from tasks.release.pointer import read_pointer
+from tasks.release.releases import releases
+from tasks.store.files import read_json, sha256_of
+from tasks.store.layout import Store
+from tasks.store.runs import RunRecord
 
 FIRST = date(2026, 3, 2)
 SECOND = FIRST + timedelta(days=1)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from night_world import ALS, FIRST, SECOND, THIRD, Night, shop, write_logs
 
-from tasks.run_record import RunRecord
+from tasks.store.runs import RunRecord
 
 pytestmark = pytest.mark.prefect
 

@@ -20,9 +20,9 @@ from flows.command_line import app
 from flows.plan_backfill import configured, estimate, plan, warnings
 from flows.retry_station import directly
 from flows.run_stations import run_night
-from tasks.configuration import Configuration
-from tasks.errors import ConfigurationError, InputError, UserError
-from tasks.run_record import RunRecord
+from tasks.configuration.configuration import Configuration
+from tasks.runtime.errors import ConfigurationError, InputError, UserError
+from tasks.store.runs import RunRecord
 
 BEFORE = FIRST - timedelta(days=1)  # no logs yet: a run for it is refused
 FOURTH = FIRST + timedelta(days=3)
@@ -291,7 +291,7 @@ def test_the_flow_checks_what_a_form_lets_through(
     prefect_server: str, night: Night, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.run_backfill import backfill, backfill_with_prefect
-    from tasks.progress import silent
+    from tasks.runtime.progress import silent
 
     state = backfill(start=SECOND, end=FIRST, config=str(night.config), return_state=True)
     assert state.is_failed()

@@ -21,12 +21,13 @@ from typer.testing import CliRunner
 from flows.command_line import app
 from flows.retry_station import directly
 from flows.run_stations import run_night
-from tasks.configuration import load
-from tasks.errors import EXPECTED
-from tasks.published import current, read_pointer
-from tasks.run_record import last_run
-from tasks.store import Store
-from tasks.verification import verify_store
+from tasks.configuration.configuration import load
+from tasks.monitoring.verification import verify_store
+from tasks.release.pointer import read_pointer
+from tasks.release.releases import current
+from tasks.runtime.errors import EXPECTED
+from tasks.store.layout import Store
+from tasks.store.runs import last_run
 
 DATE = date(2026, 3, 2)
 DAY = str(DATE)

@@ -10,7 +10,7 @@ from night_world import FIRST, Night, shop, write_logs
 
 from flows.run_stations import run_night
 from models import artefact
-from tasks.published import current
+from tasks.release.releases import current
 
 TRAIN = {
     "train__models": ["blend", "item_knn", "popularity"],

@@ -15,9 +15,9 @@ from night_world import FIRST, SECOND, TABLES, Night, shop, write_logs
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from tasks.ingest_ledger import Ledger
-from tasks.published import current
-from tasks.store import Store
+from tasks.interactions.ledger import Ledger
+from tasks.release.releases import current
+from tasks.store.layout import Store
 
 DEMO = ["--users", "50", "--items", "50", "--days", "3", "--events", "150"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.configuration import load
+from tasks.configuration.configuration import load
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "deployments"

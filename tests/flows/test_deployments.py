@@ -17,7 +17,7 @@ import yaml
 
 from flows.plan_backfill import MODES
 from models import registry
-from tasks.configuration import load
+from tasks.configuration.configuration import load
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = "deployments/prefect.yaml"

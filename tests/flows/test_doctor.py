@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from command_calls import MAIN, ROOT, call
 
-from tasks import machine, readiness
-from tasks.configuration import load
-from tasks.store import Store
+from tasks.configuration.configuration import load
+from tasks.monitoring import machine, readiness
+from tasks.store.layout import Store
 
 SOURCE = """
 [source]

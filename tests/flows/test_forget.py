@@ -20,14 +20,14 @@ from erasure_world import SEGMENT, USER, opened, plant, traces, without
 from night_world import FIRST, QUICK, SECOND, THIRD, Night
 
 from flows.run_stations import ingest_only, run_night
-from tasks.erasure import erase, survey
-from tasks.errors import StoreError, StoreLockedError, UserError
-from tasks.forgotten import read_forgotten
-from tasks.ingest_ledger import Ledger
-from tasks.night_summary import sample_rows
-from tasks.published import open_release
-from tasks.store_status import store_status
-from tasks.verification import verify_store
+from tasks.erasure.forget import erase, survey
+from tasks.interactions.forgotten import read_forgotten
+from tasks.interactions.ledger import Ledger
+from tasks.monitoring.status import store_status
+from tasks.monitoring.verification import verify_store
+from tasks.release.releases import open_release
+from tasks.report.summary import sample_rows
+from tasks.runtime.errors import StoreError, StoreLockedError, UserError
 
 PUBLISHED = ("recommendations", "similar_items", "popular_items")
 WHOLE: dict[str, Any] = {

@@ -23,8 +23,8 @@ from hostile_names import hostile_names
 
 from flows.command_line import app
 from flows.run_stations import run_night
-from tasks.errors import UserError
-from tasks.published import current
+from tasks.release.releases import current
+from tasks.runtime.errors import UserError
 
 DATES = ["2026-03-02 10:00:00", "2026-03-01 10:00:00"]
 FIRST_DAY = date(2026, 3, 2)
@@ -193,7 +193,7 @@ def test_a_name_given_to_a_flow_fails_it_with_a_message(step: int, names: list[s
     from flows.flip_release import publish, rollback
     from flows.read_parameters import day_of, overrides_of
     from flows.run_nightly import nightly
-    from tasks.configuration import load
+    from tasks.configuration.configuration import load
 
     config = str(night.config)
     before = sorted(str(path) for path in night.folder.parent.rglob("*"))

@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.run_stations import run_night
-from tasks.configuration import load
-from tasks.published import current
-from tasks.store import Store
+from tasks.configuration.configuration import load
+from tasks.release.releases import current
+from tasks.store.layout import Store
 
 DAY = date(2026, 3, 2)
 COLUMNS = {"user": "user", "item": "item", "timestamp": "time"}

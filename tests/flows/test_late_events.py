@@ -13,14 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from tasks.configuration import load
-from tasks.files import sha256_of
-from tasks.late_events import LateEvents
-from tasks.night_markdown import night_page
-from tasks.night_summary import late_events_of
-from tasks.report import write_report
-from tasks.run_record import RunRecord, last_night
-from tasks.store import Store
+from tasks.configuration.configuration import load
+from tasks.interactions.late_events import LateEvents
+from tasks.report.markdown import night_page
+from tasks.report.page import write_report
+from tasks.report.summary import late_events_of
+from tasks.store.files import sha256_of
+from tasks.store.layout import Store
+from tasks.store.runs import RunRecord, last_night
 
 DAYS = [date(2026, 3, 2) + timedelta(days=number) for number in range(5)]
 TEXT = """

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from night_world import FIRST, SECOND, Night, shop, write_logs
 
-from tasks.errors import StoreLockedError
+from tasks.runtime.errors import StoreLockedError
 
 pytestmark = pytest.mark.prefect
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from night_world import SECOND, Night, shop, write_logs
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from tasks.configuration import load
-from tasks.store import read_json
+from tasks.configuration.configuration import load
+from tasks.store.files import read_json
 
 
 def tuned(night: Night, *words: str) -> dict[str, Any]:

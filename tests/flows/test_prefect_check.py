@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tasks import machine
+from tasks.monitoring import machine
 
 
 class Answering(BaseHTTPRequestHandler):

@@ -12,13 +12,13 @@ from night_world import FIRST, SECOND, THIRD, Night, shop, write_logs
 from prometheus_client.parser import text_string_to_metric_families
 
 from flows.run_stations import evaluate_only, run_night
-from tasks.configuration import Configuration
-from tasks.errors import UserError
-from tasks.prometheus_file import metrics_text, write_metrics
-from tasks.published import current
-from tasks.release import rollback
-from tasks.run_record import measured_metrics
-from tasks.store import Store
+from tasks.configuration.configuration import Configuration
+from tasks.monitoring.metrics_file import metrics_text, write_metrics
+from tasks.release.publish import rollback
+from tasks.release.releases import current
+from tasks.runtime.errors import UserError
+from tasks.store.layout import Store
+from tasks.store.runs import measured_metrics
 
 
 @pytest.fixture(scope="module")

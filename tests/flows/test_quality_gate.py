@@ -19,11 +19,11 @@ from benchmarks.quality_gate import (
 )
 from flows.force_release import publish_refused
 from flows.run_stations import run_night
-from tasks.champion import release_before
-from tasks.demo_logs import write_demo_logs
-from tasks.errors import UserError
-from tasks.files import read_json
-from tasks.quality import QualityRefusedError
+from tasks.demo.logs import write_demo_logs
+from tasks.quality.checks import QualityRefusedError
+from tasks.release.releases import release_before
+from tasks.runtime.errors import UserError
+from tasks.store.files import read_json
 
 ONE = {"train__models": ["popularity"], "train__serve": "popularity"}
 REFUSING = {**ONE, "quality__min_coverage": 1.0}
@@ -110,7 +110,7 @@ def test_a_refused_night_leaves_readers_alone_and_says_why_in_one_table(judged: 
 
 
 def test_the_page_of_a_refused_night_shows_the_table_once(judged: Night) -> None:
-    from tasks.night_markdown import night_page
+    from tasks.report.markdown import night_page
 
     page = night_page(judged.store, judged.records()[-1])
     assert page.count("at least 1") == 1

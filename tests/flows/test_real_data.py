@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from flows.run_stations import ingest_only, run_night
-from tasks.configuration import load
-from tasks.query import query
-from tasks.store import Store
+from tasks.configuration.configuration import load
+from tasks.release.query import query
+from tasks.store.layout import Store
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("NIGHTSHELF_DATA") or ROOT.parent / "shared" / "data").absolute()

@@ -12,9 +12,9 @@ from night_world import FIRST, SECOND, Night, shop, write_logs
 
 from flows.read_parameters import day_of, lines_of, overrides_of
 from flows.run_stations import run_night
-from tasks.errors import UserError
-from tasks.quality import QualityRefusedError
-from tasks.store import read_json
+from tasks.quality.checks import QualityRefusedError
+from tasks.runtime.errors import UserError
+from tasks.store.files import read_json
 
 pytestmark = pytest.mark.prefect
 LITTLE = 'models = ["popularity"]\nserve = "popularity"'

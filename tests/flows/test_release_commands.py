@@ -12,13 +12,13 @@ import pytest
 from command_calls import call, document
 from release_world import World
 
-from tasks.configuration import load
-from tasks.errors import ConfigurationError
-from tasks.release import publish
-from tasks.run_record import RunRecord
-from tasks.store import Store
-from tasks.store_path import store_path
-from tasks.store_status import lock_holder, store_status
+from tasks.configuration.configuration import load
+from tasks.configuration.file import store_path
+from tasks.monitoring.status import lock_holder, store_status
+from tasks.release.publish import publish
+from tasks.runtime.errors import ConfigurationError
+from tasks.store.layout import Store
+from tasks.store.runs import RunRecord
 
 
 def test_status_of_a_fresh_release(root: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from night_world import FIRST, SECOND, TEXT, THIRD, Night, shop, write_logs
 
 from flows.run_stations import evaluate_only, run_night
-from tasks.errors import UserError
-from tasks.night_markdown import night_page
-from tasks.report_path import find_report, report_of
+from tasks.report.markdown import night_page
+from tasks.report.paths import find_report, report_of
+from tasks.runtime.errors import UserError
 
 MODELS = 'models = ["popularity", "random"]\nserve = "popularity"'
 REPORTED = TEXT.replace("enabled = false", "enabled = true").replace("ks = [5]", "ks = [5, 10]")

@@ -21,10 +21,15 @@ from test_stations import STATIONS, failing_at
 from flows.resume_run import ResumeError
 from flows.retry_station import directly
 from flows.run_stations import evaluate_only, ingest_only, run_night
-from tasks.run_record import RunRecord
+from tasks.store.runs import RunRecord
 
-MODULES = ["great_expectations", "models.ranking.topn", "tasks.gate_suite"]
-MODULES += ["tasks.recommendations", "tasks.similar_items", "tasks.release", "tasks.model_metrics"]
+MODULES = ["great_expectations", "models.ranking.topn", "tasks.validation.suite"]
+MODULES += [
+    "tasks.recommendations.recommendations",
+    "tasks.recommendations.similar_items",
+    "tasks.release.publish",
+    "tasks.evaluation.model_metrics",
+]
 ROOT = Path(__file__).resolve().parents[2]
 VAE = {"epochs": 120, "patience": 120, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
 SHORT = STATIONS[: STATIONS.index("holdout")]
@@ -59,7 +64,7 @@ KILLS = [
     Kill("holdout", "shutil.rmtree", "/past/entries"),
     Kill("measure popularity", "os.rename", "popularity.trained.json"),
     Kill("measure recent_popularity", "after"),
-    Kill("train popularity", "subprocess.Popen", "tasks.train_child"),
+    Kill("train popularity", "subprocess.Popen", "tasks.training.child"),
     Kill("recommendations", "os.rename", "/recommendations.parquet"),
     Kill("similar_items", "before"),
     Kill("quality", "after"),

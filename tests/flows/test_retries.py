@@ -12,10 +12,10 @@ from night_world import FIRST, Night, shop, write_logs
 from flows import retry_station
 from flows.retry_station import ATTEMPTS, directly, tried
 from flows.run_stations import run_night
-from tasks.errors import InputError, SourceUnreachableError, TrainingError, TrainingKilledError
-from tasks.files import read_json
-from tasks.run_record import measured_metrics
-from tasks.source_files import find
+from tasks.interactions.source_files import find
+from tasks.runtime.errors import InputError, SourceUnreachableError, TrainingError, TrainingKilledError
+from tasks.store.files import read_json
+from tasks.store.runs import measured_metrics
 
 HUGE = {"mult_vae": {"hidden": 2**40}, "als": {"factors": 8, "iterations": 3}}
 """Mult-VAE wants more memory than any machine has: it fails by itself."""

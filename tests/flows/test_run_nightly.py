@@ -71,7 +71,7 @@ def test_a_mistake_of_the_user_fails_the_run_with_its_message_alone(
     prefect_server: str, tonight: Night, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.run_nightly import run_with_prefect
-    from tasks.progress import silent
+    from tasks.runtime.progress import silent
 
     fresh = shop(tmp_path / "shop", tonight.logs)
     long_ago = date(1999, 12, 31)

@@ -10,10 +10,10 @@ from night_world import FIRST, QUICK, SECOND, Night, shop, write_logs
 
 from flows.run_stations import run_night
 from models import registry
-from tasks.errors import TrainingError
-from tasks.model_artefacts import TrainedModel
-from tasks.published import current
-from tasks.store import sha256_of
+from tasks.release.releases import current
+from tasks.runtime.errors import TrainingError
+from tasks.store.files import sha256_of
+from tasks.training.artefacts import TrainedModel
 
 ALL: dict[str, Any] = {
     "train__serve": "als",

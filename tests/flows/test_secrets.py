@@ -12,9 +12,9 @@ from command_calls import MAIN, ROOT
 from erasure_world import unpacked
 from night_world import FIRST, TEXT, Night, shop, write_logs
 
-from tasks import redaction
-from tasks.errors import UserError
-from tasks.redaction import clean, note_secrets, redacted
+from tasks.runtime import redaction
+from tasks.runtime.errors import UserError
+from tasks.runtime.redaction import clean, note_secrets, redacted
 
 CANARY = "cnry"  # stands in every planted secret, and nowhere else
 ENVIRONMENT = {

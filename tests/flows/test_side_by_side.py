@@ -18,7 +18,7 @@ from night_world import FIRST, QUICK, SECOND, Night, shop, write_logs
 import flows.run_date
 from flows.backfill_dates import Outcome, run_backfill
 from flows.plan_backfill import plan
-from tasks.configuration import Configuration
+from tasks.configuration.configuration import Configuration
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,10 +17,10 @@ from night_world import FIRST, QUICK, SECOND, TABLES, THIRD, Night, shop, write_
 
 from flows.retry_station import directly
 from flows.run_stations import evaluate_only, ingest_only, run_night
-from tasks.errors import InputError, StoreLockedError, ValidationFailedError
-from tasks.ingest_ledger import Ledger
-from tasks.release import rollback
-from tasks.run_record import measured_metrics, new_run
+from tasks.interactions.ledger import Ledger
+from tasks.release.publish import rollback
+from tasks.runtime.errors import InputError, StoreLockedError, ValidationFailedError
+from tasks.store.runs import measured_metrics, new_run
 
 STATIONS = [
     "interactions",

@@ -18,8 +18,8 @@ import pytest
 from command_calls import MAIN, ROOT
 from night_world import FIRST, shop, write_logs
 
-from tasks import log_lines
-from tasks.errors import UserError
+from tasks.runtime import logs as log_lines
+from tasks.runtime.errors import UserError
 
 LOG = logging.getLogger("nightshelf")
 FIELDS = ["time", "level", "logger", "message", "run_id", "as_of", "station"]

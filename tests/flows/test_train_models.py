@@ -9,7 +9,7 @@ import pytest
 from night_world import FIRST, Night, shop, write_logs
 
 from flows.run_stations import run_night
-from tasks.errors import TrainingError, TrainingKilledError
+from tasks.runtime.errors import TrainingError, TrainingKilledError
 
 pytestmark = pytest.mark.prefect
 

@@ -87,7 +87,7 @@ def trains(process: psutil.Process) -> list[psutil.Process]:
     return [
         one
         for one in process.children(recursive=True)
-        if one.is_running() and "tasks.train_child" in cmd(one)
+        if one.is_running() and "tasks.training.child" in cmd(one)
     ]
 
 

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from flows.command_line import app
 from flows.point_readers import point_readers
 from flows.run_stations import ingest_only, run_night
-from tasks.champion import champion_folder
-from tasks.errors import DamagedError
-from tasks.ingest_ledger import Ledger
-from tasks.published import current
-from tasks.verification import verify_store
+from tasks.interactions.ledger import Ledger
+from tasks.monitoring.verification import verify_store
+from tasks.quality.champion import champion_folder
+from tasks.release.releases import current
+from tasks.runtime.errors import DamagedError
 
 FEW = {"train__models": ["popularity"], "train__serve": "popularity"}
 KINDS = {

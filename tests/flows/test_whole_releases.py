@@ -15,7 +15,10 @@ import whole_readers
 from command_calls import ROOT
 from release_world import World
 
-from tasks.release import Audit, current, publish, releases, retain
+from tasks.release.audit import Audit
+from tasks.release.publish import publish
+from tasks.release.releases import current, releases
+from tasks.release.retention import retain
 
 
 def marked(world: World, number: int) -> None:

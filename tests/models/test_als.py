@@ -11,12 +11,12 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 from worlds import matrix, random_world
 
-from models.base import Progress, TrainingOptions
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.factors import als_checkpoint
 from models.factors.als import ALS, ALSConfig
 from models.factors.least_squares import on_threads, rows_of, solving
+from models.options import Progress, TrainingOptions
 
 CONFIG = ALSConfig(factors=6, regularization=0.02, alpha=2.0, unobserved_weight=0.5, iterations=4)
 PLAIN = {"unobserved_weight": 1.0, "regularization_exponent": 0.0}  # the loss of Hu, Koren, Volinsky

@@ -9,10 +9,11 @@ import pytest
 from worlds import matrix, random_world
 
 from models import artefact, registry
-from models.base import Composite, TrainingOptions
+from models.base import Composite
 from models.dataset import Dataset, Sequences
 from models.errors import ModelError
 from models.hybrid.blend import Blend, BlendConfig
+from models.options import TrainingOptions
 
 OPTIONS = TrainingOptions(device="cpu", seed=3, threads=1)
 SMALL: dict[str, dict[str, Any]] = {"als": {"factors": 8, "iterations": 5}, "item_knn": {"shrink": 1.0}}

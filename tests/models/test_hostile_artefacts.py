@@ -27,9 +27,9 @@ from worlds import random_world
 
 from models import artefact, registry
 from models.array_file import kinds_of
-from models.base import TrainingOptions
 from models.errors import ModelError
 from models.factors import als_checkpoint
+from models.options import TrainingOptions
 
 ALLOCATED = 64 * 2**20  # bytes that refusing a file may take at most; the bombs ask for much more
 MODELS: dict[str, dict[str, Any]] = {

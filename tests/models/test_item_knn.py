@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from worlds import matrix, random_world
 
-from models.base import TrainingOptions
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.item_knn import ItemKNN, ItemKNNConfig
 from models.neighbours.weighting import K1, B, weighted
+from models.options import TrainingOptions
 
 # items 0 and 1 share both their users, item 2 shares one with each, item 3 stands alone
 WORLD = Dataset(matrix([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))

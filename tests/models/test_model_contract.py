@@ -17,9 +17,10 @@ import pytest
 from worlds import checkerboard, random_world
 
 from models import artefact, registry
-from models.base import Factorised, HasSimilarItems, Model, TrainingOptions
+from models.base import Factorised, HasSimilarItems, Model
 from models.dataset import Dataset
 from models.errors import ModelError
+from models.options import TrainingOptions
 from models.ranking.topn import TopN, top_n
 
 FAST: dict[str, dict[str, Any]] = {

@@ -15,13 +15,15 @@ from scipy import sparse
 from scipy.special import log_softmax
 
 from models import artefact, registry
-from models.base import Factorised, HasSimilarItems, ModelError, Progress, TrainingOptions
+from models.base import Factorised, HasSimilarItems
 from models.dataset import Dataset, Histories
+from models.errors import ModelError
 from models.neural import layers
 from models.neural.layers import Bags, bag_product
 from models.neural.losses import annealed, divergence, negative_log_likelihood
 from models.neural.mult_vae import MultVAE, MultVAEConfig, Network, Reconstruction
 from models.neural.validation import Hidden, validation_users
+from models.options import Progress, TrainingOptions
 
 CPU = torch.device("cpu")
 ONE_THREAD = TrainingOptions("cpu", seed=7, threads=1)

@@ -7,9 +7,9 @@ import pytest
 from scipy import stats
 from worlds import matrix, random_world
 
-from models.base import TrainingOptions
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
+from models.options import TrainingOptions
 from models.registry import create
 
 DAY = 86_400 * 10**6

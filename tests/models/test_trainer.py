@@ -17,9 +17,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.base import ModelError, Progress, TrainingOptions
 from models.device import choose_device, computing, generator
+from models.errors import ModelError
 from models.neural.trainer import Trainer, TrainerConfig, learning_rate
+from models.options import Progress, TrainingOptions
 
 CPU = torch.device("cpu")
 

@@ -27,11 +27,11 @@ from sql.engines.duckdb_engine import DuckDBEngine
 from sql.landing.landed_file import LandedFile, land_file
 from sql.landing.landing import RawFile, SourceError, is_ascii_based
 from sql.source import Reading
-from tasks.configuration import Configuration
-from tasks.errors import InputError
-from tasks.ingest_ledger import Ledger
-from tasks.interactions import ingest
-from tasks.store import Store
+from tasks.configuration.configuration import Configuration
+from tasks.interactions.ingest import ingest
+from tasks.interactions.ledger import Ledger
+from tasks.runtime.errors import InputError
+from tasks.store.layout import Store
 
 PATIENCE = 60.0  # seconds for one example, on a machine that does other work too
 MAPPED = ["user", "item", "time"]

@@ -8,14 +8,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.configuration import Configuration
-from tasks.dataset import build_dataset, make_events
-from tasks.dataset_files import read
-from tasks.ingest_ledger import Ledger
-from tasks.interactions import ingest
-from tasks.model_artefacts import train
-from tasks.popular_items import popular_items
-from tasks.store import Store
+from tasks.configuration.configuration import Configuration
+from tasks.dataset.build import build_dataset
+from tasks.dataset.parts import read
+from tasks.interactions.events import make_events
+from tasks.interactions.ingest import ingest
+from tasks.interactions.ledger import Ledger
+from tasks.recommendations.popular_items import popular_items
+from tasks.store.layout import Store
+from tasks.training.artefacts import train
 
 HEADER = ("user", "item", "time", "type", "value", "weight", "position", "colour", "session")
 SOURCE = {

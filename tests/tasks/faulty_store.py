@@ -31,15 +31,16 @@ import duckdb
 import failing_calls
 from release_world import World
 
-from tasks.configuration import Configuration
-from tasks.engines import open_engine, sweep_scratch
-from tasks.errors import EXPECTED
-from tasks.ingest_ledger import Ledger
-from tasks.interactions import ingest
-from tasks.published import current, releases
-from tasks.release import clean, finish, publish, retain
-from tasks.store import Store
-from tasks.verification import verify_store
+from tasks.configuration.configuration import Configuration
+from tasks.configuration.engines import open_engine, sweep_scratch
+from tasks.interactions.ingest import ingest
+from tasks.interactions.ledger import Ledger
+from tasks.monitoring.verification import verify_store
+from tasks.release.publish import finish, publish
+from tasks.release.releases import current, releases
+from tasks.release.retention import clean, retain
+from tasks.runtime.errors import EXPECTED
+from tasks.store.layout import Store
 
 SECONDS = 60  # after which a try that hangs is given up
 SYSTEM = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # what flows turn into a message

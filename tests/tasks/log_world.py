@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from tasks.configuration import Configuration
-from tasks.ingest_ledger import Ledger
-from tasks.interactions import ingest
-from tasks.store import Store
+from tasks.configuration.configuration import Configuration
+from tasks.interactions.ingest import ingest
+from tasks.interactions.ledger import Ledger
+from tasks.store.layout import Store
 
 COLUMNS = {"user": "user", "item": "item", "timestamp": "time"}
 AS_OF = date(2026, 12, 31)

@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.release import Audit, Expectations, Release, Staging, audit, publish, stage
-from tasks.store import Store
-from tasks.table_writer import TableWriter
-from tasks.tables import IdTypes
+from tasks.release.audit import Audit, Expectations, audit
+from tasks.release.publish import Staging, publish, stage
+from tasks.release.releases import Release
+from tasks.release.tables import IdTypes
+from tasks.release.writer import TableWriter
+from tasks.store.layout import Store
 
 N = 3
 USERS = [10, 20, 30, 40]

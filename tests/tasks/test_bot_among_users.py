@@ -16,8 +16,8 @@ import pytest
 from dataset_world import AS_OF, Built, Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.model_metrics import cut_of
-from tasks.recommendations import recommendations
+from tasks.evaluation.holdout import cut_of
+from tasks.recommendations.recommendations import recommendations
 
 MODELS: dict[str, dict[str, Any]] = {
     "als": {"factors": 32, "iterations": 8},

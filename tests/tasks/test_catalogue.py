@@ -6,7 +6,7 @@ import pytest
 from dataset_world import Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.errors import InputError
+from tasks.runtime.errors import InputError
 
 NOON = "2026-03-10 12:00:00"
 

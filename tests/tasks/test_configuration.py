@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.configuration import bytes_of, load
-from tasks.errors import ConfigurationError
+from tasks.configuration.configuration import load
+from tasks.configuration.sections import bytes_of
+from tasks.runtime.errors import ConfigurationError
 
 SOURCE = """
 [source]

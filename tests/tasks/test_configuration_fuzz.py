@@ -27,9 +27,9 @@ from sql.interactions.judged import template_values
 from sql.interactions.predicate import portable
 from sql.source import EVENT_COLUMNS
 from sql.timestamps import time_regex
-from tasks.configuration import Configuration, load
-from tasks.errors import ConfigurationError, UserError
-from tasks.store_path import store_path
+from tasks.configuration.configuration import Configuration, load
+from tasks.configuration.file import store_path
+from tasks.runtime.errors import ConfigurationError, UserError
 
 SECONDS = float(os.environ.get("NIGHTSHELF_FUZZ_SECONDS", "600"))
 LONGEST = 10.0  # seconds for one input; the slowest seen took a tenth of one

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from models import registry
-from tasks.configuration import Configuration
-from tasks.configuration_reference import reference
+from tasks.configuration.configuration import Configuration
+from tasks.configuration.reference import reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
 def test_the_page_is_what_the_configuration_says() -> None:
     assert PAGE.read_text() == reference(), (
-        "run `python -m tasks.configuration_reference > docs/configuration.md`"
+        "run `python -m tasks.configuration.reference > docs/configuration.md`"
     )
 
 

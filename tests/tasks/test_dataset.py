@@ -10,8 +10,8 @@ import pytest
 from dataset_world import Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.dataset import end_of
-from tasks.dataset_arrays import load_dataset, load_histories, load_seen
+from tasks.dataset.arrays import load_dataset, load_histories, load_seen
+from tasks.interactions.events import end_of
 
 NOON = "2026-03-10 12:00:00"
 

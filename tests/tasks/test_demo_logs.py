@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.demo_catalogue import AWKWARD_QUERIES, build_texts
-from tasks.demo_dirt import BAD_TIMES, VALID_FLAWS
-from tasks.demo_events import EVENTS
-from tasks.demo_logs import DemoDay, write_demo_day, write_demo_logs
-from tasks.demo_render import COLUMNS
-from tasks.demo_world import build_world
-from tasks.errors import ConfigurationError
+from tasks.demo.catalogue import AWKWARD_QUERIES, build_texts
+from tasks.demo.dirt import BAD_TIMES, VALID_FLAWS
+from tasks.demo.events import EVENTS
+from tasks.demo.logs import DemoDay, write_demo_day, write_demo_logs
+from tasks.demo.render import COLUMNS
+from tasks.demo.world import build_world
+from tasks.runtime.errors import ConfigurationError
 
 START = date(2026, 1, 5)  # a Monday
 SMALL = {"start": START, "users": 300, "items": 120, "events_per_day": 1200}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from tasks.demo_catalogue import CATEGORY_NAMES, WORDS
-from tasks.demo_dirt import FLAWS
-from tasks.demo_logs import DemoSummary, write_demo_logs
-from tasks.demo_world import World, build_world
+from tasks.demo.catalogue import CATEGORY_NAMES, WORDS
+from tasks.demo.dirt import FLAWS
+from tasks.demo.logs import DemoSummary, write_demo_logs
+from tasks.demo.world import World, build_world
 
 START = date(2026, 1, 5)  # a Monday
 Record = dict[str, str]

@@ -11,10 +11,10 @@ import pytest
 from dataset_world import PARTS, Built, Shop, parquet_rows, plain
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.configuration import load
-from tasks.dataset_arrays import load_dataset
-from tasks.demo_logs import write_demo_logs
-from tasks.ingest_ledger import Ledger
+from tasks.configuration.configuration import load
+from tasks.dataset.arrays import load_dataset
+from tasks.demo.logs import write_demo_logs
+from tasks.interactions.ledger import Ledger
 
 pytestmark = pytest.mark.spark
 DEMO = Path(__file__).parents[2] / "deployments" / "demo.toml"

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.configuration import load
-from tasks.environment import from_environment
-from tasks.errors import ConfigurationError
-from tasks.store_path import store_path
+from tasks.configuration.configuration import load
+from tasks.configuration.file import from_environment, store_path
+from tasks.runtime.errors import ConfigurationError
 
 
 def test_a_relative_path_is_relative_to_where_it_was_set_and_other_texts_are_as_they_are(

@@ -6,9 +6,9 @@ import pytest
 from dataset_world import Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.errors import UserError
-from tasks.evaluation import FLOORS, SPLITS, Evaluation, of_arrays, to_measure, with_floors
-from tasks.evaluation_tables import document_of
+from tasks.evaluation.evaluation import FLOORS, SPLITS, Evaluation, of_arrays, to_measure, with_floors
+from tasks.evaluation.tables import document_of
+from tasks.runtime.errors import UserError
 
 
 @pytest.fixture(scope="module")

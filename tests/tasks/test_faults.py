@@ -15,7 +15,7 @@ import faulty_store
 import pytest
 from failing_calls import FAIL, FULL, KILL, READ_ONLY, environment, logged
 
-from tasks.tables import TABLES
+from tasks.release.tables import TABLES
 
 HARMLESS = {"opendir", "unlink", "rmdir", "mkdir", "open"}
 """Calls of looking and tidying up among them: one may fail, and the work is done all the same."""

@@ -11,10 +11,10 @@ from dataset_world import Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
 from sql.interactions.forgotten import KeyedList, make_forgotten_users
-from tasks.erasure import erase, survey
-from tasks.errors import ConfigurationError, StoreError, UserError
-from tasks.forgotten import NAME, read_forgotten, remember
-from tasks.ingest_ledger import Ledger
+from tasks.erasure.forget import erase, survey
+from tasks.interactions.forgotten import NAME, read_forgotten, remember
+from tasks.interactions.ledger import Ledger
+from tasks.runtime.errors import ConfigurationError, StoreError, UserError
 
 NAMES = ("ab", "a b", "Ä", "A\u0308", "日本", "\U0001f600", 'q"uote', "o'neill", "007", " 7", "x" * 300)
 BIG, NEXT = 2**63 - 1, 2**53 + 1

@@ -14,8 +14,8 @@ from hostile_files import CASES, COLUMNS, HOURS, QUICK, SOURCES, Case, in_london
 from log_world import Logs
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.errors import InputError
-from tasks.ingest_ledger import Ledger
+from tasks.interactions.ledger import Ledger
+from tasks.runtime.errors import InputError
 
 TAKEN = [case for case in CASES if not case.refused]
 REFUSED = [case for case in CASES if case.refused]

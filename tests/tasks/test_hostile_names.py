@@ -24,13 +24,14 @@ from models import registry
 from sql.engines.duckdb_engine import DuckDBEngine
 from sql.errors import EngineError
 from sql.source import NAME
-from tasks.configuration import Configuration, load
-from tasks.dataset_files import read
-from tasks.errors import EXPECTED, ConfigurationError, StoreError
-from tasks.ingest_ledger import Ledger
-from tasks.source_files import fetch, find
-from tasks.store import Store, checked_name, is_release_id
-from tasks.store_path import store_path
+from tasks.configuration.configuration import Configuration, load
+from tasks.configuration.file import store_path
+from tasks.dataset.parts import read
+from tasks.interactions.ledger import Ledger
+from tasks.interactions.source_files import fetch, find
+from tasks.runtime.errors import EXPECTED, ConfigurationError, StoreError
+from tasks.store.layout import Store
+from tasks.store.names import checked_name, is_release_id
 
 SPARK, TORTURE = pytest.mark.spark, pytest.mark.torture
 ENGINES = ["duckdb", pytest.param("spark", marks=[SPARK, TORTURE])]
@@ -330,7 +331,7 @@ def test_a_store_of_any_path_stays_where_it_is(
 def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_refused_soon(
     section: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.source_files import find_one
+    from tasks.interactions.source_files import find_one
 
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "logs").mkdir()
@@ -359,7 +360,7 @@ def is_folder_of_others(name: str, folder: Path) -> bool:
 def test_what_is_among_the_logs_and_no_file_is_refused(kind: str, tmp_path: Path) -> None:
     import socket
 
-    from tasks.errors import InputError
+    from tasks.runtime.errors import InputError
 
     logs = tmp_path / "logs"
     logs.mkdir()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from log_world import AS_OF, COLUMNS, Logs
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks import interactions
-from tasks.demo_logs import write_demo_logs
-from tasks.errors import ConfigurationError, DamagedError, InputError
-from tasks.ingest_ledger import Ledger
+from tasks.demo.logs import write_demo_logs
+from tasks.interactions import ingest as interactions
+from tasks.interactions.ledger import Ledger
+from tasks.runtime.errors import ConfigurationError, DamagedError, InputError
 
 T = "2026-03-01 10:00:00"
 AT = datetime.fromisoformat(T)

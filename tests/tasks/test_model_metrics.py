@@ -9,9 +9,10 @@ import pytest
 from dataset_world import Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.errors import InputError, UserError
-from tasks.model_artefacts import train
-from tasks.model_metrics import cut_of, make_holdout, measure
+from tasks.evaluation.holdout import cut_of, make_holdout
+from tasks.evaluation.model_metrics import measure
+from tasks.runtime.errors import InputError, UserError
+from tasks.training.artefacts import train
 
 PAST, NEXT = "2026-03-09 10:00:00", "2026-03-10 10:00:00"
 CUT = int(datetime(2026, 3, 10, 10, tzinfo=UTC).timestamp() * 1e6)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from release_world import World
 
-from tasks import night_summary as summary
-from tasks.night_markdown import LONGEST, markdown, night_page
-from tasks.run_record import RunRecord, Station
-from tasks.store import Store
+from tasks.report import summary
+from tasks.report.markdown import LONGEST, markdown, night_page
+from tasks.store.layout import Store
+from tasks.store.runs import RunRecord, Station
 
 DAY = date(2026, 3, 2)
 ARRIVED = {"read": 10, "accepted": 6, "excluded": 1, "quarantined": 2, "duplicates": 1}

@@ -10,9 +10,10 @@ from dataset_world import Shop
 
 from models import registry
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.model_metrics import make_holdout, measure
-from tasks.recommendations import recommendations
-from tasks.similar_items import similar_items
+from tasks.evaluation.holdout import make_holdout
+from tasks.evaluation.model_metrics import measure
+from tasks.recommendations.recommendations import recommendations
+from tasks.recommendations.similar_items import similar_items
 
 SECTIONS = {
     "items": {"title": "colour", "attributes": {"kind": "colour"}},

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.errors import InputError
-from tasks.protocol_files import read_ncf, read_ratings
+from tasks.evaluation.protocol_files import read_ncf, read_ratings
+from tasks.runtime.errors import InputError
 
 TRAIN = "0\t0\t5\t30\n0\t2\t3\t10\n1\t1\t4\t20\n"
 TEST = "0\t1\t5\t40\n1\t3\t4\t50\n"

@@ -12,7 +12,7 @@ import pytest
 
 from models.evaluation.protocols import ncf, temporal
 from models.registry import create
-from tasks.protocol_files import read_ncf, read_ratings
+from tasks.evaluation.protocol_files import read_ncf, read_ratings
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("NIGHTSHELF_DATA") or ROOT.parent / "shared" / "data").absolute() / "movielens-1m"

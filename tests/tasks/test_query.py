@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from release_world import World
 
-from tasks.errors import StoreError, UserError
-from tasks.query import popular, query, recommendations_of, similar_to
+from tasks.release.query import popular, query, recommendations_of, similar_to
+from tasks.runtime.errors import StoreError, UserError
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,8 @@ def test_the_smallest_and_largest_ids_are_ids(world: World) -> None:
 
 def test_a_first_answer_is_quick_and_loads_nothing_heavy(world: World) -> None:
     code = (
-        "import sys; from pathlib import Path; from tasks.query import query; from tasks.store import Store\n"
+        "import sys; from pathlib import Path\n"
+        "from tasks.release.query import query; from tasks.store.layout import Store\n"
         "assert query(Store(Path(sys.argv[1])), 'FROM items').num_rows == 8\n"
         "heavy = {'pandas', 'torch', 'prefect', 'scipy', 'great_expectations'} & set(sys.modules)\n"
         "assert not heavy, heavy"

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from release_world import World
 
-from tasks.errors import UserError
-from tasks.query import query
-from tasks.store import sha256_of
+from tasks.release.query import query
+from tasks.runtime.errors import UserError
+from tasks.store.files import sha256_of
 
 KEPT = "what another file holds"
 READS = (

@@ -10,9 +10,9 @@ import pytest
 from dataset_world import Shop, plain
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.errors import InputError
-from tasks.recommendations import recommendations
-from tasks.similar_items import similar_items
+from tasks.recommendations.recommendations import recommendations
+from tasks.recommendations.similar_items import similar_items
+from tasks.runtime.errors import InputError
 
 USERS, ITEMS, N = 60, 25, 6
 MODELS = ("als", "item_knn", "popularity")

@@ -16,24 +16,16 @@ import pyarrow.parquet as pq
 import pytest
 from release_world import FACTS, N, World
 
-from tasks.errors import StoreError, UserError
-from tasks.redaction import redacted
-from tasks.release import (
-    Audit,
-    clean,
-    current,
-    previous,
-    publish,
-    releases,
-    retain,
-    rollback,
-    stage,
-    verify,
-)
-from tasks.release_database import content_hash
-from tasks.store import sha256_of
-from tasks.table_writer import TableWriter
-from tasks.tables import TABLES, IdTypes, markdown, table
+from tasks.release.audit import Audit
+from tasks.release.database import content_hash
+from tasks.release.publish import publish, rollback, stage
+from tasks.release.releases import current, previous, releases, verify
+from tasks.release.retention import clean, retain
+from tasks.release.tables import TABLES, IdTypes, markdown, table
+from tasks.release.writer import TableWriter
+from tasks.runtime.errors import StoreError, UserError
+from tasks.runtime.redaction import redacted
+from tasks.store.files import sha256_of
 
 DOCS = Path(__file__).parents[2] / "docs/tables.md"
 
@@ -412,7 +404,7 @@ def test_the_audit_refuses_missing_files_and_other_schemas(world: World) -> None
 def test_the_audit_counts_the_same_in_slices_and_under_odd_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.release_audit._SLICE_ROWS", 2)
+    monkeypatch.setattr("tasks.release.audit._SLICE_ROWS", 2)
     odd = tmp_path / "it's [a] *$ {b}"
     odd.mkdir()
     for text in (False, True):

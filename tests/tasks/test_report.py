@@ -15,15 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 from release_world import ITEMS, SEEN, USERS, World
 
-from tasks.configuration import Configuration
-from tasks.list_churn import Churn, list_churn
-from tasks.quality import table_lines
-from tasks.report import report_page, write_report
-from tasks.report_path import find_report
-from tasks.report_plots import Line, lines, plot
-from tasks.retention import retain
-from tasks.run_record import RunRecord, Station
-from tasks.table_writer import TableWriter
+from tasks.configuration.configuration import Configuration
+from tasks.quality.checks import table_lines
+from tasks.release.retention import retain
+from tasks.release.writer import TableWriter
+from tasks.report.list_churn import Churn, list_churn
+from tasks.report.page import report_page, write_report
+from tasks.report.paths import find_report
+from tasks.report.plots import Line, lines, plot
+from tasks.store.runs import RunRecord, Station
 
 FIRST, SECOND = "2026-01-02", "2026-01-03"
 EVIL = "<script>alert(1)</script><img src=https://evil.example onerror=\"x\"> 'a' & {{ 7 * 7 }} $x_1$"
@@ -161,7 +161,7 @@ def make_world(tmp_path: Path) -> World:
 
 def publish(world: World) -> str:
     staging = world.stage(SECOND, "r2")
-    from tasks.release import publish
+    from tasks.release.publish import publish
 
     return publish(world.store, staging, world.audit(staging)).release_id
 

@@ -9,12 +9,13 @@ from dataset_world import AS_OF, Shop
 from pydantic import ValidationError
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.best_model import best_models
-from tasks.champion import Measured, keep_champion, release_before
-from tasks.errors import TrainingError
-from tasks.model_metrics import cut_of
-from tasks.recommendations import recommendations
-from tasks.serving import EVERYBODY, Serving, served_models
+from tasks.evaluation.holdout import cut_of
+from tasks.quality.best_model import best_models
+from tasks.quality.champion import Measured, keep_champion
+from tasks.recommendations.recommendations import recommendations
+from tasks.recommendations.serving import EVERYBODY, Serving, served_models
+from tasks.release.releases import release_before
+from tasks.runtime.errors import TrainingError
 
 SECTIONS = {
     "users": {"attributes": {"land": "colour"}},
@@ -100,8 +101,8 @@ def test_best_is_the_best_where_nothing_served_before(built):
 def test_best_leaves_the_model_that_served_only_for_one_that_is_surely_better(
     built, tmp_path, served, chosen
 ):
-    from tasks.published import Release
-    from tasks.store import Store
+    from tasks.release.releases import Release
+    from tasks.store.layout import Store
 
     _, whole, measured = built
     store = Store(tmp_path).create()
@@ -116,8 +117,8 @@ def test_best_leaves_the_model_that_served_only_for_one_that_is_surely_better(
 
 
 def test_the_best_may_be_chosen_for_a_segment_alone(built, tmp_path):
-    from tasks.published import Release
-    from tasks.store import Store
+    from tasks.release.releases import Release
+    from tasks.store.layout import Store
 
     own, whole, measured = built
     segments = {"by": "land", "models": {"land0": "popularity", "land1": "best"}}

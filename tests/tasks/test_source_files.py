@@ -10,9 +10,9 @@ from log_world import AS_OF, Logs
 
 from sql.engines.duckdb_engine import DuckDBEngine
 from sql.source import Source
-from tasks.errors import InputError
-from tasks.ingest_ledger import Ledger
-from tasks.source_files import fetch, find, redacted
+from tasks.interactions.ledger import Ledger
+from tasks.interactions.source_files import fetch, find, redacted
+from tasks.runtime.errors import InputError
 
 T = "2026-03-01 10:00:00"
 COLUMNS = {"user": "user", "item": "item", "timestamp": "time"}

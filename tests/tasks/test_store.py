@@ -14,20 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import StoreError, StoreLockedError
-from tasks.files import read_sealed
-from tasks.store import (
-    Store,
-    is_release_id,
-    read_json,
-    readable,
-    release_id_of,
-    sha256_of,
-    split_release_id,
-    write_json_atomically,
-    writing,
-)
-from tasks.store_status import lock_holder
+from tasks.monitoring.status import lock_holder
+from tasks.runtime.errors import StoreError, StoreLockedError
+from tasks.store.files import read_json, read_sealed, readable, sha256_of, write_json_atomically, writing
+from tasks.store.layout import Store
+from tasks.store.names import is_release_id, release_id_of, split_release_id
 
 HOSTILE = st.one_of(
     st.text(),
@@ -168,7 +159,7 @@ def test_no_bit_of_a_json_file_flips_unnoticed(tmp_path: Path) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from tasks.store import Store
+from tasks.store.layout import Store
 with Store(Path(sys.argv[1])).lock("nightly 2026-01-02"):
     print("held", flush=True)
     sys.stdin.read()
@@ -197,7 +188,7 @@ def test_a_second_writer_hears_who_holds_the_lock_and_a_dead_one_holds_none(stor
 
 
 def test_a_stale_holder_file_is_not_believed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.locks.NAMING", 0.0)
+    monkeypatch.setattr("tasks.store.locks.NAMING", 0.0)
     holder = store.root / ".lock.holder.json"
     with store.lock("real"):
         for text in ('{"pid": 999999999, "purpose": "old"}', "not json", '{"pid": "x"}'):

@@ -9,7 +9,7 @@ import pytest
 from log_world import Logs
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.source_files import SourceFile, last_day
+from tasks.interactions.source_files import SourceFile, last_day
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ import pytest
 from dataset_world import AS_OF, Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.errors import TrainingError, TrainingKilledError, UserError, can_pass
-from tasks.files import read_json, write_json_atomically
-from tasks.model_artefacts import train
-from tasks.train_child import is_cuda_failure
-from tasks.training import finished, train_in_child
-from tasks.training_request import Training, read_request, write_request
+from tasks.runtime.errors import TrainingError, TrainingKilledError, UserError, can_pass
+from tasks.store.files import read_json, write_json_atomically
+from tasks.training.artefacts import train
+from tasks.training.child import is_cuda_failure
+from tasks.training.request import Training, read_request, write_request
+from tasks.training.train import finished, train_in_child
 
 EPOCHS = 120  # so many that a training is killed long before its end, whoever is quicker
 VAE = {"hidden": 8, "latent": 4, "epochs": EPOCHS, "patience": EPOCHS, "checkpoint_seconds": 0.0}
@@ -36,9 +36,9 @@ import sys
 from datetime import date
 from pathlib import Path
 import psutil
-from tasks.store import Store
-from tasks.training import train_in_child
-from tasks.training_request import Training
+from tasks.store.layout import Store
+from tasks.training.train import train_in_child
+from tasks.training.request import Training
 
 def report(doing, done, of):
     print(psutil.Process().children()[0].pid, flush=True)
@@ -51,12 +51,12 @@ PRETENDING = """
 import sys, torch
 torch.cuda.is_available = lambda: True
 torch.cuda.current_device = lambda: 0
-from tasks.train_child import main
+from tasks.training.child import main
 sys.exit(main(sys.argv[1:]))
 """
 LEAN = """
 import sys
-from tasks.train_child import main
+from tasks.training.child import main
 code = main(sys.argv[1:])
 sys.exit(code or sorted({"pandas", "sqlglot", "great_expectations", "torch"} & set(sys.modules)) or 0)
 """
@@ -111,7 +111,7 @@ def arrays(training: Training) -> bytes:
 
 def trainings() -> list[psutil.Process]:
     """Return our children that train, and no server or Java of the tests beside these."""
-    return [child for child in psutil.Process().children() if "tasks.train_child" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "tasks.training.child" in child.cmdline()]
 
 
 def is_gone(pid: int) -> bool:

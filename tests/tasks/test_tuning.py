@@ -12,11 +12,11 @@ from models import registry
 from models.errors import ModelError
 from models.options import Progress
 from models.search_space import Choice
-from tasks.configuration import load
-from tasks.errors import UserError
-from tasks.tuning import Search, combined, search
-from tasks.tuning_result import settings_table, snippet_of, verdict_of
-from tasks.tuning_study import finished, open_study
+from tasks.configuration.configuration import load
+from tasks.runtime.errors import UserError
+from tasks.tuning.result import settings_table, snippet_of, verdict_of
+from tasks.tuning.search import Search, combined, search
+from tasks.tuning.study import finished, open_study
 
 USERS = 40
 

@@ -12,9 +12,9 @@ from filelock import FileLock
 
 from models.registry import create
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.ingest_ledger import Ledger
-from tasks.model_metrics import cut_of
-from tasks.tuning_windows import build_windows, drop_old, is_built, lock_of, study_of, windows_of
+from tasks.evaluation.holdout import cut_of
+from tasks.interactions.ledger import Ledger
+from tasks.tuning.windows import build_windows, drop_old, is_built, lock_of, study_of, windows_of
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_a_window_gives_every_user_of_the_past_a_figure_or_none(built) -> None:
 
 def test_the_study_is_that_of_its_date_configuration_and_choices(built) -> None:
     configuration, study, *_ = built
-    from tasks.store import Store
+    from tasks.store.layout import Store
 
     store = Store(configuration.store.path)
     assert study_of(configuration, store, AS_OF, "popularity", windows=2) == study

@@ -13,15 +13,17 @@ import pyarrow as pa
 import pytest
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.configuration import Configuration
-from tasks.dataset import make_events
-from tasks.errors import ConfigurationError, ValidationFailedError
-from tasks.ingest_ledger import Counts, Ledger
-from tasks.interactions import ingest
-from tasks.profile import make_profile
-from tasks.store import Store
-from tasks.tables import IdTypes, table
-from tasks.validation_results import Check, GateClosedError, quarantine_examples, validate
+from tasks.configuration.configuration import Configuration
+from tasks.interactions.account import Counts
+from tasks.interactions.events import make_events
+from tasks.interactions.ingest import ingest
+from tasks.interactions.ledger import Ledger
+from tasks.release.tables import IdTypes, table
+from tasks.runtime.errors import ConfigurationError, ValidationFailedError
+from tasks.store.layout import Store
+from tasks.validation.checks import Check, GateClosedError
+from tasks.validation.profile import make_profile
+from tasks.validation.results import quarantine_examples, validate
 
 AS_OF = date(2026, 3, 9)  # a Monday
 SECRET = "secret-user-"  # noqa: S105 - what must not get out

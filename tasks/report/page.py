@@ -1,0 +1,254 @@
+"""The report of a run: one HTML page that needs nothing else, however far the run came."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from tasks.configuration.configuration import Configuration
+from tasks.quality.checks import table_lines
+from tasks.release.database import connection
+from tasks.report import figures, summary
+from tasks.report.list_churn import Churn, list_churn
+from tasks.report.markdown import plain
+from tasks.report.plots import STYLES, swatch
+from tasks.report.sample_users import sample_users
+from tasks.runtime.redaction import redacted
+from tasks.store.files import readable, write_text_atomically, writing
+from tasks.store.layout import Store
+from tasks.store.runs import RunRecord, measured_metrics
+
+MEMORY: Final = "512MB"  # of DuckDB, which spills beyond it
+PASSED: Final = "✓ passed"
+ORDER: Final = ("ndcg", "recall", "recall_min", "hit_rate", "precision", "map", "mrr")
+Row = dict[str, Any]
+
+
+class _Whole(str):
+    """Text that is shown uncut."""
+
+    __slots__ = ()
+
+
+def write_report(store: Store, record: RunRecord, configuration: Configuration) -> Path:
+    """Write the page about a run into its folder and, for a release, among the store's reports; return it.
+
+    The page about a release is kept as long as the release. StoreError where it cannot be written.
+    """
+    page = report_page(store, record, configuration)
+    path = store.run_report(record.as_of, record.run_id)
+    write_text_atomically(path, page)
+    if record.release_id is None:
+        return path
+    kept, spare = store.report(record.release_id), path.with_name(f".{path.name}")
+    with writing(kept):
+        kept.parent.mkdir(exist_ok=True)
+        spare.write_text(page, encoding="utf-8")
+        spare.replace(kept)
+    return kept
+
+
+def report_page(store: Store, record: RunRecord, configuration: Configuration) -> str:
+    """Return the page about a run as HTML, in which no title, id or message is anything but text."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        finalize=shown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"label": figures.label, "whole": whole, "moment": moment}
+    room = files("tasks.report")
+    template = environment.from_string(room.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    css = room.joinpath("page.css").read_text(encoding="utf-8")
+    return template.render(css=css, **_facts(store, record, configuration))
+
+
+def shown(value: Any) -> Any:
+    """Return a value as it is shown: numbers grouped, text without secrets and what no one can see."""
+    if isinstance(value, bool | Markup | _Whole):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return plain(str(redacted(str(value))))
+
+
+def whole(text: Any) -> str:
+    """Return a message uncut, without secrets and what no one can see."""
+    line = "".join(one if one.isprintable() else " " for one in str(redacted(str(text))))
+    return _Whole(line)
+
+
+def moment(text: str) -> str:
+    """Return a moment of a record, ISO 8601 in UTC, as it is read: 2026-11-20 02:30:12."""
+    return text.removesuffix("+00:00").replace("T", " ")
+
+
+def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dict[str, Any]:
+    """Return what the template is filled with."""
+    before = summary.release_before(store, record)
+    changes = summary.metric_rows(record, summary.metrics_of(before))
+    metrics = [row | change for row, change in zip(measured_metrics(record), changes, strict=True)]
+    served, checks = _served(record, configuration), summary.check_rows(store, record)
+    quality = summary.quality_rows(record)
+    refused = [row for row in quality if row["result"] != PASSED]
+    style = figures.styles(dict.fromkeys(row["model"] for row in metrics), served)
+    lists = _lists(store, record)
+    found: dict[str, Any] = {
+        "record": record,
+        "store": store.root,
+        "release_before": before.release_id if before else None,
+        "readers": summary.readers(record),
+        "state": _state(record, [*checks, *quality]),
+        "message": _beside_the_table(record),
+        "quality": quality,
+        "refused": refused,
+        "accounting": summary.accounting_rows(record),
+        "late": summary.late_events_of(record),
+        "checks": checks,
+        "failed": [row for row in checks if row["result"] != PASSED],
+        "stations": summary.station_rows(record),
+        "tables": sorted(metric_tables(metrics, served), key=lambda one: abs(one["k"] - 10)),
+        "day": f"{record.as_of.day} {record.as_of:%B %Y}",
+        "references": figures.REFERENCES,
+        "legend": style if metrics else {},
+        "swatches": [swatch(style) for style in range(STYLES)],
+        "slowest": max((one.seconds for one in record.stations), default=0.0) or 1.0,
+        "served": served,
+        "drawn": list(figures.metric_figures(metrics, style)),
+        "samples": [],
+        "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "version": version("nightshelf"),
+    }
+    nights = figures.nights_figure(figures.past_nights(store, record, metrics), metrics, style)
+    folder, dataset = store.run(record.as_of, record.run_id), store.dataset(record.as_of, record.run_id)
+    churn = None
+    with connection(folder, MEMORY, configuration.engine.threads or 2) as con:
+        popular = None
+        if record.finished("dataset"):
+            popular = figures.popularity_figure(con, dataset / "items", lists)
+            number = configuration.report.sample_users
+            found["samples"] = sample_users(con, dataset, lists, served, number)
+        if lists is not None and before is not None:
+            churn = list_churn(con, before.table("recommendations"), lists)
+    shutil.rmtree(folder / ".spill", ignore_errors=True)
+    changed = figures.churn_figure(churn, before.release_id if before else "")
+    found["drawn"] += [figure for figure in (nights, popular, changed) if figure is not None]
+    return found | {"tiles": _tiles(record, metrics, served, churn)}
+
+
+def metric_tables(metrics: Sequence[Row], served: str) -> list[Row]:
+    """Return a table for each split and k: its metrics, and a row a model, the reference models last.
+
+    A cell is the metric's row; it has `best` where no model has more, of metrics of which more is better, and
+    `beyond` where the figure of the night before is outside tonight's interval.
+    """
+    tables = []
+    for split, k in dict.fromkeys((row["split"], row["k"]) for row in metrics):
+        rows = [row for row in metrics if (row["split"], row["k"]) == (split, k)]
+        names = sorted({row["metric"] for row in rows}, key=_place)
+        models = sorted({row["model"] for row in rows}, key=lambda model: _standing(model, rows, served))
+        cells = {(row["model"], row["metric"]): row | {"best": False} | _beyond(row) for row in rows}
+        for name in names:
+            column = [cells[model, name] for model in models if (model, name) in cells]
+            highest = max(one["value"] for one in column)
+            for one in column if name in ORDER and len(column) > 1 else ():
+                one["best"] = one["value"] == highest
+        listed = [(model, [cells.get((model, name)) for name in names]) for model in models]
+        users = max(row["users"] for row in rows)
+        tables.append({"split": split, "k": k, "metrics": names, "users": users, "models": listed})
+    return tables
+
+
+def _place(metric: str) -> tuple[int, str]:
+    """Return where a metric's column stands: the known ones first, coverage after them."""
+    known = (*ORDER, "coverage")
+    return known.index(metric) if metric in known else len(known), metric
+
+
+def _standing(model: str, rows: Sequence[Row], served: str) -> tuple[bool, bool, float, str]:
+    """Return where a model's row stands: the served first, references last, the better before the worse."""
+    first = min((row["metric"] for row in rows), key=_place)
+    value = max(
+        (row["value"] for row in rows if (row["model"], row["metric"]) == (model, first)), default=0.0
+    )
+    return model != served, model != served and model in figures.REFERENCES, -value, model
+
+
+def _beyond(row: Row) -> Row:
+    """Tell whether the figure of the night before lies outside tonight's interval."""
+    if row["before"] is None or row["ci_low"] is None:
+        return {"beyond": False}
+    return {"beyond": not row["ci_low"] <= row["before"] <= row["ci_high"]}
+
+
+def _served(record: RunRecord, configuration: Configuration) -> str:
+    """Return the model whose lists are, or would be, published: the one that filled most of them."""
+    if record.finished("recommendations"):
+        sources = record.station("recommendations").facts["by_source"]
+        trained: dict[str, int] = {
+            name: rows for name, rows in sources.items() if name in configuration.train.models
+        }
+        if trained:
+            return max(trained, key=lambda name: (trained[name], name == configuration.train.serve))
+    return configuration.train.serve
+
+
+def _state(record: RunRecord, checks: Sequence[Row]) -> str:
+    """Return what became of the run, in a word; a run that failed at a closed gate was refused."""
+    closed = any(row["result"] != PASSED for row in checks)
+    return "refused" if record.state == "failed" and closed else record.state
+
+
+def _beside_the_table(record: RunRecord) -> list[str]:
+    """Return the lines of a run's message without the table of quality checks, which the page has itself."""
+    table = table_lines(record.quality)
+    return [line for line in record.message.splitlines() if line not in table]
+
+
+def _lists(store: Store, record: RunRecord) -> Path | None:
+    """Return the table of recommendations of a run, published or not; None where it is not complete."""
+    if not record.finished("recommendations"):
+        return None
+    folders = [store.staging(record.as_of, record.run_id)]
+    if record.release_id:
+        folders.insert(0, store.release(record.release_id))
+    paths = [folder / "recommendations.parquet" for folder in folders]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _tiles(record: RunRecord, metrics: Sequence[Row], served: str, churn: Churn | None) -> Iterator[Row]:
+    """Yield the key figures: a name, a figure, and a few words about it."""
+    if record.finished("interactions"):
+        facts = record.station("interactions").facts
+        of = f"of {facts['arrived']['read']:,} that arrived, {facts['total']['accepted']:,} in all"
+        yield {"name": "rows accepted", "figure": f"{facts['arrived']['accepted']:,}", "about": of}
+    if record.finished("dataset"):
+        facts = record.station("dataset").facts
+        about = f"{facts['items']:,} items, {facts['events']:,} events"
+        yield {"name": "users", "figure": f"{facts['users']:,}", "about": about}
+    mine = [row for row in metrics if row["model"] == served]
+    if mine:
+        wanted = figures.main_metric(mine)
+        row = next(row for row in mine if (row["split"], row["metric"], row["k"]) == wanted)
+        about = (
+            f"{row['change'].replace('-', '−')} against the night before" if row["change"] else f"of {served}"
+        )
+        yield {"name": figures.label(*wanted[1:]), "figure": f"{row['value']:.4f}", "about": about}
+    if churn is not None:
+        about = f"of users, in the first {churn.depth}"
+        yield {"name": "lists changed", "figure": f"{churn.changed:.0%}", "about": about}
+    if record.stations:
+        seconds = sum(one.seconds for one in record.stations)
+        peak = readable(max(one.peak_memory for one in record.stations))
+        yield {"name": "time", "figure": f"{seconds:,.0f} s", "about": f"peak memory {peak}"}

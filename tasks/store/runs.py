@@ -1,0 +1,173 @@
+"""A run's own record on disk: which stations are done, what they gave, what they cost."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.runtime.clock import now
+from tasks.runtime.errors import StoreError
+from tasks.runtime.redaction import redacted
+from tasks.store.files import read_json, write_json_atomically, writing
+from tasks.store.layout import Store
+
+RECORDS = "????-??-??/*/run.json"
+
+
+class Station(BaseModel):
+    """One finished station: its rows, seconds, peak memory (bytes) of the process and its children."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    rows: int | None = None
+    seconds: float
+    peak_memory: int
+    facts: dict[str, Any] = {}
+
+
+class RunRecord(BaseModel):
+    """run.json in a run's folder, replaced after every station.
+
+    `purpose` is night, evaluation or tuning. `configuration` is the configuration's fingerprint, empty in
+    records that are older than it; so is `finished_at`, and in those of a run that goes on or was killed.
+    `ingests_before` counts the ingests that were committed when the run began. `quality` are the rows of
+    tasks.quality.rows_of; `override` says who published the run although they failed, when and why.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    run_id: str
+    as_of: date
+    started_at: str
+    finished_at: str = ""
+    state: str = "running"
+    message: str = ""
+    release_id: str | None = None
+    warnings: list[str] = []
+    stations: list[Station] = []
+    purpose: str = "night"
+    configuration: str = ""
+    replace_changed: bool = False
+    rebuild: bool = False
+    ingests_before: int | None = None
+    resumed_at: list[str] = []
+    quality: list[dict[str, Any]] = []
+    override: dict[str, Any] = {}
+
+    def finished(self, name: str) -> bool:
+        """Tell whether a station is finished."""
+        return any(station.name == name for station in self.stations)
+
+    def station(self, name: str) -> Station:
+        """Return a finished station by its name."""
+        return next(station for station in self.stations if station.name == name)
+
+    def warn(self, *warnings: str) -> None:
+        """Keep warnings for the manifest, each once."""
+        self.warnings.extend(one for one in dict.fromkeys(warnings) if one not in self.warnings)
+
+    def save(self, store: Store) -> None:
+        """Write the record, atomically."""
+        folder = store.run(self.as_of, self.run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json_atomically(folder / "run.json", redacted(self.model_dump(mode="json")))
+
+
+def new_run(store: Store, as_of: date, **facts: Any) -> RunRecord:
+    """Return the record of a new run; its id is the moment it started, and sorts. `facts` are its fields."""
+    moment = now()
+    taken = {path.name for path in store.runs.glob("????-??-??/*")}
+    run_id = moment.strftime("%Y%m%dT%H%M%SZ")
+    number = 1
+    while run_id in taken:
+        number += 1
+        run_id = f"{moment.strftime('%Y%m%dT%H%M%SZ')}-{number}"
+    record = RunRecord(run_id=run_id, as_of=as_of, started_at=moment.isoformat(), **facts)
+    record.save(store)
+    return record
+
+
+def last_run(store: Store) -> RunRecord | None:
+    """Return the record of the run that started last, None if there was none."""
+    paths = list(store.runs.glob(RECORDS)) if store.runs.is_dir() else []
+    if not paths:
+        return None
+    return RunRecord.model_validate(read_json(max(paths, key=lambda path: (path.parent.name, str(path)))))
+
+
+def last_night(store: Store, as_of: date) -> RunRecord | None:
+    """Return the record of the last run for a date that was to publish, None if there was none.
+
+    StoreError when a record of that date cannot be read.
+    """
+    for path in sorted(store.runs.glob(f"{as_of}/*/run.json"), key=lambda path: path.parent.name)[::-1]:
+        try:
+            record = RunRecord.model_validate(read_json(path))
+        except ValueError as error:
+            raise StoreError(f"expected the record of a run in {path}, got {error}") from None
+        if record.purpose == "night" and record.state != "measured":
+            return record
+    return None
+
+
+def record_since(store: Store, as_of: date, moment: datetime) -> RunRecord | None:
+    """Return the record of a date's run that began or went on at a moment or later, None if none did."""
+    found = []
+    for path in store.runs.glob(f"{as_of}/*/run.json"):
+        try:
+            found.append(RunRecord.model_validate(read_json(path)))
+        except (StoreError, ValueError):  # damaged: `status` says so
+            continue
+    began = {max([run.started_at, *run.resumed_at]): run for run in found}
+    late = [text for text in began if datetime.fromisoformat(text) >= moment.replace(microsecond=0)]
+    return began[max(late)] if late else None
+
+
+def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:
+    """Return the metrics of all models that a run measured, in the order in which it did.
+
+    A model that failed alone has none.
+    """
+    stations = (station for station in record.stations if station.name.startswith("measure "))
+    return [row for station in stations for row in station.facts.get("metrics", [])]
+
+
+def bury(store: Store, mine: date | None = None) -> list[RunRecord]:
+    """Mark the runs that a dead process left `running` as `interrupted`; return them.
+
+    A run is alive as long as its date's lock is held. The caller holds the store's lock; and that of the
+    date `mine`, if any, of which it has not begun its own run.
+    """
+    dead, alive = [], {*store.dates_at_work()} - {mine}
+    for path in sorted(store.runs.glob(RECORDS)):
+        try:
+            record = RunRecord.model_validate(read_json(path))
+        except (StoreError, ValueError):  # damaged: `status` says so, and `prune` lets go of it in time
+            continue
+        if record.state == "running" and record.as_of not in alive:
+            record.state, record.message = "interrupted", "the process ended before the run did"
+            record.save(store)
+            dead.append(record)
+    return dead
+
+
+def prune(store: Store, keep: int, mine: date | None = None) -> list[Path]:
+    """Remove the folders of runs beyond the last `keep`, whatever became of them; return what was removed.
+
+    Those of dates that are at work stay, except of the caller's own date `mine`. The caller holds the store's
+    lock.
+    """
+    alive = {str(as_of) for as_of in store.dates_at_work() if as_of != mine}
+    folders = sorted(store.runs.glob("????-??-??/[!.]*"), key=lambda folder: (folder.name, str(folder)))
+    removed = [folder for folder in folders[: -keep or None] if folder.parent.name not in alive]
+    with writing(store.runs):
+        for folder in removed:
+            shutil.rmtree(folder)
+            if not any(folder.parent.iterdir()):
+                folder.parent.rmdir()
+    return removed
