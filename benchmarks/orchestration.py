@@ -23,7 +23,7 @@ TIMES = 5
 
 def prepared(folder: Path) -> Path:
     """Write the demo's logs and configuration; return the configuration's path."""
-    from flows.command_line import DEMO_START, write_demo_configuration
+    from flows.commands.demo import DEMO_START, write_demo_configuration
     from tasks.demo.logs import write_demo_logs
 
     config = write_demo_configuration(folder)
@@ -58,8 +58,8 @@ def measure(folder: Path, times: int) -> None:
     # isort: split
     from prefect.testing.utilities import prefect_test_harness
 
-    from flows.command_line import DEMO_START
-    from flows.run_stations import run_night
+    from flows.commands.demo import DEMO_START
+    from flows.night.run import run_night
     from tasks.configuration.configuration import load
     from tasks.runtime.progress import silent
 

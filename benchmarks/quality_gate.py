@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.define_stations import Night
-from flows.release_night import expected
-from flows.run_stations import run_night
+from flows.night.night import Night
+from flows.night.release_station import expected
+from flows.night.run import run_night
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.ids import id_types
 from tasks.dataset.arrays import load_histories, load_seen

@@ -1,4 +1,4 @@
-"""The backfill flow: `flows/backfill_dates.py` with a Prefect task per date and station, and its form."""
+"""The backfill flow: `flows/backfill/dates.py` with a Prefect task per date and station, and its form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from flows.run_nightly import REPORT, as_task  # first: it sets what Prefect reads when it is imported
+from flows.orchestration.station_task import (  # first: it sets what Prefect reads when it is imported
+    REPORT,
+    as_task,
+)
 
 # isort: split
 from prefect import flow
@@ -19,14 +22,14 @@ from prefect.logging import get_run_logger
 from prefect.states import Failed
 from pydantic import Field
 
-from flows.backfill_dates import Outcome, failures, run_backfill
-from flows.limit_runs import only_run_of
-from flows.plan_backfill import Planned, configured, estimate, plan, warnings
-from flows.read_parameters import Models
-from flows.route_training import routed
-from flows.show_artifacts import artifacts_of, flow_shown
-from flows.show_logs import failures_unsaid
-from flows.show_progress import logged
+from flows.backfill.dates import Outcome, failures, run_backfill
+from flows.backfill.plan import Planned, configured, estimate, plan, warnings
+from flows.orchestration.artifacts import artifacts_of, flow_shown
+from flows.orchestration.limits import only_run_of
+from flows.orchestration.logs import failures_unsaid
+from flows.orchestration.parameters import Models
+from flows.orchestration.remote_training import routed
+from flows.output.progress import logged
 from tasks.configuration.configuration import Configuration
 from tasks.report.markdown import markdown
 from tasks.runtime.errors import EXPECTED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
+import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads what it sets
 
 # isort: split
 import logging
@@ -12,11 +12,11 @@ from typing import Any
 from prefect import flow, runtime
 from prefect.states import Failed
 
-from flows.read_parameters import YESTERDAY, AsOf, Models, day_of
-from flows.route_training import routed
-from flows.run_stations import evaluate_only
-from flows.show_artifacts import name_run, run_shown
-from flows.show_progress import logged
+from flows.night.run import evaluate_only
+from flows.orchestration.artifacts import name_run, run_shown
+from flows.orchestration.parameters import YESTERDAY, AsOf, Models, day_of
+from flows.orchestration.remote_training import routed
+from flows.output.progress import logged
 from tasks.configuration.configuration import load
 from tasks.evaluation.evaluation import to_measure
 from tasks.runtime.errors import EXPECTED

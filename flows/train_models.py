@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
+import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads what it sets
 
 # isort: split
 import logging
@@ -14,10 +14,10 @@ from prefect import flow, runtime
 from prefect.states import Failed
 from pydantic import Field
 
-from flows.retry_station import tried
-from flows.run_nightly import REPORT, as_task
-from flows.show_artifacts import flow_shown
-from flows.show_progress import logged
+from flows.night.retries import tried
+from flows.orchestration.artifacts import flow_shown
+from flows.orchestration.station_task import REPORT, as_task
+from flows.output.progress import logged
 from tasks.runtime.errors import EXPECTED, UserError
 from tasks.runtime.progress import Report
 from tasks.store.layout import Store

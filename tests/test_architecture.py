@@ -37,14 +37,14 @@ PREFECTS_OWN = (
     "flows.run_backfill",
     "flows.run_evaluation",
     "flows.flip_release",
-    "flows.limit_runs",
+    "flows.orchestration.limits",
     "flows.train_models",
-    "flows.route_training",
-    "flows.show_artifacts",
-    "flows.show_logs",
-    "flows.show_training",
-    "flows.create_automations",
-    "flows.prepare_server",
+    "flows.orchestration.remote_training",
+    "flows.orchestration.artifacts",
+    "flows.orchestration.logs",
+    "flows.orchestration.training_progress",
+    "flows.stack.automations",
+    "flows.stack.prepare",
 )  # the flows and what only they use: imported where Prefect is wanted
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.monitoring.metrics_file import write_metrics
 from tasks.release.audit import Audit
 from tasks.release.database import DATABASE, build_database
 from tasks.release.manifest import MANIFEST, build_manifest, file_problems
@@ -117,7 +116,6 @@ def rollback(store: Store, to: str | None = None) -> Release:
         # the way back forgets what it undoes; a second rollback goes further back
         history = pointer.history[: pointer.history.index(to)]
     write_pointer(store, to, history, pointer)
-    write_metrics(store)
     return open_release(store, to)
 
 

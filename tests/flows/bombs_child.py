@@ -9,7 +9,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-from flows.run_stations import ingest_only
+from flows.night.run import ingest_only
 from tasks.configuration.configuration import load
 from tasks.runtime.errors import EXPECTED
 

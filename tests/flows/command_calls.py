@@ -10,7 +10,11 @@ from typing import Any
 import typer
 from typer.testing import CliRunner
 
-from flows import check_machine, find_damage, forget_user, manage_releases, read_tables
+from flows.commands import doctor as check_machine
+from flows.commands import forget as forget_user
+from flows.commands import releases as manage_releases
+from flows.commands import tables as read_tables
+from flows.commands import verify as find_damage
 
 MAIN = [sys.executable, "-c", "from flows.command_line import main; main()"]
 ROOT = Path(__file__).resolve().parents[2]

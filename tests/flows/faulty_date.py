@@ -1,6 +1,7 @@
 """One date of a backfill in a process that fails in a tenth of its stations, each once.
 
-It stands for `python -m flows.run_date`. The folder FAULTS holds a file for every fault that has happened.
+It stands for `python -m flows.backfill.one_date`. The folder FAULTS holds a file for every
+fault that has happened.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import flows.run_date
-from flows.retry_station import directly
+import flows.backfill.one_date
+from flows.night.retries import directly
 
 SHARE = 0.1
 

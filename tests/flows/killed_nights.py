@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from flows.run_stations import run_night
+from flows.night.run import run_night
 from tasks.configuration.configuration import load
 
 

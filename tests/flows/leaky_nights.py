@@ -13,7 +13,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from flows import run_stations
+from flows.night import run as run_stations
 from flows.run_nightly import run_with_prefect
 from tasks.runtime.progress import silent
 

@@ -16,7 +16,7 @@ import traceback
 from datetime import date
 from pathlib import Path
 
-from flows.run_stations import run_night
+from flows.night.run import run_night
 from tasks.configuration.configuration import Configuration, load
 from tasks.runtime.errors import StoreLockedError
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from command_calls import MAIN, ROOT
 
-from flows.track_stack import Stack, read_stack, stack_folder
+from flows.stack.processes import Stack, read_stack, stack_folder
 
 PATIENCE = 300.0  # seconds that a test waits for what must come, on a busy machine
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}

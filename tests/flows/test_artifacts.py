@@ -191,7 +191,7 @@ def test_a_server_that_refuses_an_artifact_does_not_fail_the_night(
 ) -> None:
     from prefect import flow
 
-    from flows.show_artifacts import attempt, show_table
+    from flows.orchestration.artifacts import attempt, show_table
 
     @flow(name="refused")
     def refused() -> str:

@@ -15,11 +15,11 @@ import pytest
 from night_world import FIRST, SECOND, THIRD, Night, shop, write_logs
 from typer.testing import CliRunner
 
-from flows.backfill_dates import failures, run_backfill
+from flows.backfill.dates import failures, run_backfill
+from flows.backfill.plan import configured, estimate, plan, warnings
 from flows.command_line import app
-from flows.plan_backfill import configured, estimate, plan, warnings
-from flows.retry_station import directly
-from flows.run_stations import run_night
+from flows.night.retries import directly
+from flows.night.run import run_night
 from tasks.configuration.configuration import Configuration
 from tasks.runtime.errors import ConfigurationError, InputError, UserError
 from tasks.store.runs import RunRecord

@@ -19,8 +19,8 @@ from command_calls import MAIN, ROOT
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.retry_station import directly
-from flows.run_stations import run_night
+from flows.night.retries import directly
+from flows.night.run import run_night
 from tasks.configuration.configuration import load
 from tasks.monitoring.verification import verify_store
 from tasks.release.pointer import read_pointer

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 from night_world import FIRST, Night, shop, write_logs
 
-from flows.run_stations import run_night
+from flows.night.run import run_night
 from models import artefact
 from tasks.release.releases import current
 

@@ -149,7 +149,7 @@ def test_services_wait_for_what_they_need() -> None:
 
 
 def test_every_pool_of_the_deployments_is_made_and_has_a_worker() -> None:
-    from flows.prepare_server import POOLS as MADE
+    from flows.stack.prepare import POOLS as MADE
 
     served = {
         one["command"][one["command"].index("--pool") + 1]
@@ -165,8 +165,8 @@ def test_every_pool_of_the_deployments_is_made_and_has_a_worker() -> None:
 
 
 def test_dead_runs_are_noticed_and_told_of() -> None:
-    from flows.create_automations import HEARTBEAT
-    from flows.prepare_server import WEBHOOK
+    from flows.stack.automations import HEARTBEAT
+    from flows.stack.prepare import WEBHOOK
 
     assert SERVICES["deploy"]["environment"][WEBHOOK] == f"${{{WEBHOOK}:-}}"  # a secret that no other needs
     assert [name for name, one in SERVICES.items() if WEBHOOK in one.get("environment", {})] == ["deploy"]

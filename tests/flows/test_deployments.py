@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 
-from flows.plan_backfill import MODES
+from flows.backfill.plan import MODES
 from models import registry
 from tasks.configuration.configuration import load
 

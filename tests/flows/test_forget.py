@@ -19,7 +19,7 @@ from command_calls import ROOT, call
 from erasure_world import SEGMENT, USER, opened, plant, traces, without
 from night_world import FIRST, QUICK, SECOND, THIRD, Night
 
-from flows.run_stations import ingest_only, run_night
+from flows.night.run import ingest_only, run_night
 from tasks.erasure.forget import erase, survey
 from tasks.interactions.forgotten import read_forgotten
 from tasks.interactions.ledger import Ledger

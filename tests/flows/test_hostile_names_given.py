@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "tasks"))
 from hostile_names import hostile_names
 
 from flows.command_line import app
-from flows.run_stations import run_night
+from flows.night.run import run_night
 from tasks.release.releases import current
 from tasks.runtime.errors import UserError
 
@@ -191,7 +191,7 @@ def test_a_name_given_to_a_command_is_refused_in_words(
 def test_a_name_given_to_a_flow_fails_it_with_a_message(step: int, names: list[str], night: Night) -> None:
     """What a form sends, as a flow gets it once the server let it through; the flows' own functions."""
     from flows.flip_release import publish, rollback
-    from flows.read_parameters import day_of, overrides_of
+    from flows.orchestration.parameters import day_of, overrides_of
     from flows.run_nightly import nightly
     from tasks.configuration.configuration import load
 

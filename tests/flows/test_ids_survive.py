@@ -20,7 +20,7 @@ from dataset_world import Shop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.run_stations import run_night
+from flows.night.run import run_night
 from tasks.configuration.configuration import load
 from tasks.release.releases import current
 from tasks.store.layout import Store

@@ -54,7 +54,7 @@ def limits() -> dict[str, Any]:
 
 
 def test_a_date_has_one_run_and_others_have_theirs(prefect_server: str, tmp_path: Path) -> None:
-    from flows.limit_runs import limit_name, only_run_of
+    from flows.orchestration.limits import limit_name, only_run_of
 
     here, there = tmp_path / "here", tmp_path / "there"
     with only_run_of(here, FIRST):
@@ -72,7 +72,7 @@ def test_a_date_has_one_run_and_others_have_theirs(prefect_server: str, tmp_path
 
 
 def test_of_two_at_once_one_gets_the_date_every_time(prefect_server: str, tmp_path: Path) -> None:
-    from flows.limit_runs import only_run_of
+    from flows.orchestration.limits import only_run_of
 
     start, done = threading.Barrier(2), threading.Barrier(2)
 
@@ -96,7 +96,7 @@ def test_of_two_at_once_one_gets_the_date_every_time(prefect_server: str, tmp_pa
 def test_a_run_that_goes_on_keeps_its_limit_and_a_killed_one_loses_it(
     prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import limit_runs
+    from flows.orchestration import limits as limit_runs
 
     monkeypatch.setattr(limit_runs, "FREED_AFTER", 6.0)
     with holder(tmp_path, prefect_server) as process:
@@ -124,7 +124,7 @@ def tonight(tmp_path_factory: pytest.TempPathFactory) -> Night:
 def test_a_second_run_of_a_date_fails_at_once_and_says_which(
     prefect_server: str, tonight: Night, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.limit_runs import only_run_of
+    from flows.orchestration.limits import only_run_of
     from flows.run_backfill import backfill
     from flows.run_nightly import nightly
 

@@ -11,7 +11,7 @@ import pytest
 from night_world import FIRST, SECOND, THIRD, Night, shop, write_logs
 from prometheus_client.parser import text_string_to_metric_families
 
-from flows.run_stations import evaluate_only, run_night
+from flows.night.run import evaluate_only, run_night
 from tasks.configuration.configuration import Configuration
 from tasks.monitoring.metrics_file import metrics_text, write_metrics
 from tasks.release.publish import rollback

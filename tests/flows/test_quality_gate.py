@@ -17,8 +17,8 @@ from benchmarks.quality_gate import (
     finished_night,
     shuffled_refit,
 )
-from flows.force_release import publish_refused
-from flows.run_stations import run_night
+from flows.night.publish_refused import publish_refused
+from flows.night.run import run_night
 from tasks.demo.logs import write_demo_logs
 from tasks.quality.checks import QualityRefusedError
 from tasks.release.releases import release_before

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.run_stations import ingest_only, run_night
+from flows.night.run import ingest_only, run_night
 from tasks.configuration.configuration import load
 from tasks.release.query import query
 from tasks.store.layout import Store

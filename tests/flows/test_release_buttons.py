@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from night_world import FIRST, SECOND, Night, shop, write_logs
 
-from flows.read_parameters import day_of, lines_of, overrides_of
-from flows.run_stations import run_night
+from flows.night.run import run_night
+from flows.orchestration.parameters import day_of, lines_of, overrides_of
 from tasks.quality.checks import QualityRefusedError
 from tasks.runtime.errors import UserError
 from tasks.store.files import read_json

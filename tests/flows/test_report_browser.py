@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from night_world import FIRST, SECOND, TEXT, THIRD, Night, shop, write_logs
 
-from flows.run_stations import evaluate_only, run_night
+from flows.night.run import evaluate_only, run_night
 from tasks.report.markdown import night_page
 from tasks.report.paths import find_report, report_of
 from tasks.runtime.errors import UserError

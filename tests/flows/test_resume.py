@@ -18,9 +18,9 @@ import pytest
 from night_world import FIRST, QUICK, SECOND, THIRD, Night, shop, write_logs
 from test_stations import STATIONS, failing_at
 
-from flows.resume_run import ResumeError
-from flows.retry_station import directly
-from flows.run_stations import evaluate_only, ingest_only, run_night
+from flows.night.resume import ResumeError
+from flows.night.retries import directly
+from flows.night.run import evaluate_only, ingest_only, run_night
 from tasks.store.runs import RunRecord
 
 MODULES = ["great_expectations", "models.ranking.topn", "tasks.validation.suite"]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from night_world import FIRST, Night, shop, write_logs
 
-from flows import retry_station
-from flows.retry_station import ATTEMPTS, directly, tried
-from flows.run_stations import run_night
+from flows.night import retries as retry_station
+from flows.night.retries import ATTEMPTS, directly, tried
+from flows.night.run import run_night
 from tasks.interactions.source_files import find
 from tasks.runtime.errors import InputError, SourceUnreachableError, TrainingError, TrainingKilledError
 from tasks.store.files import read_json

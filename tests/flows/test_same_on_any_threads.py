@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from night_world import FIRST, QUICK, SECOND, Night, shop, write_logs
 
-from flows.run_stations import run_night
+from flows.night.run import run_night
 from models import registry
 from tasks.release.releases import current
 from tasks.runtime.errors import TrainingError

@@ -15,9 +15,9 @@ import duckdb
 import pytest
 from night_world import FIRST, QUICK, SECOND, Night, shop, write_logs
 
-import flows.run_date
-from flows.backfill_dates import Outcome, run_backfill
-from flows.plan_backfill import plan
+import flows.backfill.one_date
+from flows.backfill.dates import Outcome, run_backfill
+from flows.backfill.plan import plan
 from tasks.configuration.configuration import Configuration
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,8 @@ import duckdb
 import pytest
 from night_world import FIRST, QUICK, SECOND, TABLES, THIRD, Night, shop, write_logs
 
-from flows.retry_station import directly
-from flows.run_stations import evaluate_only, ingest_only, run_night
+from flows.night.retries import directly
+from flows.night.run import evaluate_only, ingest_only, run_night
 from tasks.interactions.ledger import Ledger
 from tasks.release.publish import rollback
 from tasks.runtime.errors import InputError, StoreLockedError, ValidationFailedError

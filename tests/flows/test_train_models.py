@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from night_world import FIRST, Night, shop, write_logs
 
-from flows.run_stations import run_night
+from flows.night.run import run_night
 from tasks.runtime.errors import TrainingError, TrainingKilledError
 
 pytestmark = pytest.mark.prefect

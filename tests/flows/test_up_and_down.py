@@ -16,7 +16,7 @@ import pytest
 from night_world import FIRST, SECOND, Night, shop, write_logs
 from stack_world import Up, call, free_port, stack_up, until
 
-from flows.track_stack import Part, stack_folder
+from flows.stack.processes import Part, stack_folder
 
 pytestmark = pytest.mark.prefect
 PASSWORD = "shop:open-sesame"  # noqa: S105 - of a server that lives for this test
@@ -110,7 +110,7 @@ def test_everything_is_there_and_a_run_goes_through(up: Up, night: Night) -> Non
 
 def test_automations_are_not_doubled_by_a_second_start(up: Up) -> None:
     given = {"PREFECT_API_URL": f"{up.server.url}/api", "PREFECT_API_AUTH_STRING": PASSWORD}
-    code = [sys.executable, "-m", "flows.prepare_server"]
+    code = [sys.executable, "-m", "flows.stack.prepare"]
     before = {one["id"] for one in up.server.ask("automations/filter", {})}
     server = up.stack.parts[0].process()
     assert server is not None

@@ -14,8 +14,8 @@ from night_world import FIRST, QUICK, SECOND, Night, shop, write_logs
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.point_readers import point_readers
-from flows.run_stations import ingest_only, run_night
+from flows.night.pointer import point_readers
+from flows.night.run import ingest_only, run_night
 from tasks.interactions.ledger import Ledger
 from tasks.monitoring.verification import verify_store
 from tasks.quality.champion import champion_folder

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from flows.read_parameters import overrides_of
+from flows.orchestration.parameters import overrides_of
 from models import registry
 from sql.engines.spark_engine import java_pattern
 from sql.errors import EngineError
