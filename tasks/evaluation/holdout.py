@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.arrays import load_histories, load_seen, micros
 from tasks.dataset.parts import read
-from tasks.evaluation.model_metrics import Longs
 from tasks.runtime.errors import InputError
 
+Longs = npt.NDArray[np.int64]
 LATEST = 2**63 - 1  # microseconds: later than every event
 
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.arrays import load_histories, load_seen
 from tasks.dataset.parts import read
 from tasks.evaluation.holdout import Holdout
 
-Longs = npt.NDArray[np.int64]
 SPLIT = "temporal"
 
 

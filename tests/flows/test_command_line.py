@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_calls import MAIN, ROOT
-from night_world import FIRST, SECOND, TABLES, Night, shop, write_logs
 from typer.testing import CliRunner
+from worlds.command_calls import MAIN
+from worlds.night_world import FIRST, SECOND, TABLES, Night, shop, write_logs
+from worlds.paths import IMPORTABLE
 
 from flows.command_line import app
 from tasks.interactions.ledger import Ledger
@@ -27,7 +28,7 @@ def command(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedP
 
     Its `__main__` has no file, which once ended a night in silence: pyspark took it for its own doctests.
     """
-    given = os.environ | {"PYTHONPATH": str(ROOT)} | environment
+    given = os.environ | {"PYTHONPATH": IMPORTABLE} | environment
     done = subprocess.run([*MAIN, *words], cwd=cwd, env=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -100,7 +101,7 @@ def test_yesterday_is_the_default_date(night: Night, tmp_path: Path) -> None:
 @pytest.mark.prefect
 def test_a_mistake_under_prefect_is_one_message(prefect_server: str, night: Night, tmp_path: Path) -> None:
     words = ["run", "--config", str(night.config), "--as-of", "1999-01-01", "--store", str(tmp_path / "new")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PREFECT_API_URL": prefect_server}
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE, "PREFECT_API_URL": prefect_server}
     done = subprocess.run([*MAIN, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
@@ -113,6 +114,6 @@ def test_help_is_quick() -> None:
     before = os.times().children_user
     for words in (["--help"], ["run", "--help"]):
         subprocess.run(
-            [*MAIN, *words], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+            [*MAIN, *words], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": IMPORTABLE}
         )
     assert os.times().children_user - before < 2  # seconds of the processor, both together

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from night_world import FIRST, Night, shop, write_logs
+from worlds.night_world import FIRST, Night, shop, write_logs
 
 pytestmark = pytest.mark.prefect
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from night_world import FIRST, Night, shop, write_logs
+from worlds.night_world import FIRST, Night, shop, write_logs
 
 from flows.night.run import run_night
 from tasks.runtime.errors import TrainingError, TrainingKilledError

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import checkerboard, random_world
+from worlds.matrices import checkerboard, random_world
 
 from models import artefact, registry
 from models.base import Factorised, HasSimilarItems, Model

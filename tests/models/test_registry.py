@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from worlds import matrix
+from worlds.matrices import matrix
 
 from models import artefact, registry
 from models.baselines.popularity import Popularity, PopularityConfig

@@ -1,0 +1,65 @@
+"""Readers as processes of their own: what they load, their exit codes, a pipe that closes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from worlds.command_calls import MAIN
+from worlds.paths import IMPORTABLE
+
+HEAVY = {"torch", "prefect", "pyspark", "great_expectations", "numba", "implicit", "pandas", "scipy"}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command line in its own process."""
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    return subprocess.run([*MAIN, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["status"],
+        ["verify"],
+        ["query", "FROM items"],
+        ["show", "user", "10"],
+        ["releases"],
+        ["forget", "--help"],
+    ],
+)
+def test_readers_load_nothing_heavy(root: Path, words: list[str]) -> None:
+    arguments = words if "--help" in words else [*words, "--store", str(root)]
+    code = (
+        "import sys\nfrom flows.command_line import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, check=True
+    )
+    assert not HEAVY & set(result.stderr.split())
+
+
+def test_a_mistake_is_one_message_and_code_1(root: Path, tmp_path: Path) -> None:
+    result = run("query", "SELECT nothing FROM items", "--store", str(root))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: Binder Error")
+    assert result.stderr.count("\n") == 1
+    assert run("status", "--store", str(tmp_path)).returncode == 3
+    assert run("show", "nobody").returncode == 2
+
+
+def test_a_reader_that_stops_reading_is_no_mistake(root: Path) -> None:
+    command = f"{' '.join(MAIN[:2])} '{MAIN[2]}' query 'FROM range(200000)' --csv --store {root} | head -1"
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    result = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, check=True
+    )
+    assert result.stdout == "range\n"
+    assert "Traceback" not in result.stderr
