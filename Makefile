@@ -8,7 +8,7 @@ COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --no-emit-in
 
 TOOLS := $(VENV)-supply
 
-.PHONY: demo test torture check lint types contracts format lock audit sbom clean benchmarks
+.PHONY: demo test torture check lint types contracts format lock audit sbom clean benchmarks drawing
 
 demo: $(READY)  ## run a night on generated logs and show every table
 	$(BIN)/nightshelf demo
@@ -56,6 +56,10 @@ benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.als
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.metrics
+
+drawing:  ## draw docs/architecture.svg from its text, docs/architecture.dot; needs Graphviz
+	dot -Tsvg -Gcomment="sha256 of architecture.dot: $$(sha256sum docs/architecture.dot | cut -c 1-64)" \
+		-o docs/architecture.svg docs/architecture.dot
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
