@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from worlds.release_world import World
 
+    from sql.engines.duckdb_engine import DuckDBEngine
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
@@ -60,6 +62,22 @@ def spark_engine(tmp_path_factory):
         pytest.skip(str(missing))
     yield engine
     engine.close()
+
+
+@pytest.fixture
+def duckdb_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEngine]:
+    """Return a new embedded engine, for one test."""
+    from sql.engines.duckdb_engine import DuckDBEngine
+
+    engine = DuckDBEngine(tmp_path_factory.mktemp("duckdb"), 2**29, threads=1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
+def engine(request: pytest.FixtureRequest) -> Any:
+    """Return each engine in turn."""
+    return request.getfixturevalue(f"{request.param}_engine")
 
 
 @pytest.fixture(scope="session")
