@@ -64,9 +64,9 @@ def spark_engine(tmp_path_factory):
     engine.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def duckdb_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEngine]:
-    """Return a new embedded engine, for one test."""
+    """Return the embedded engine, opened once."""
     from sql.engines.duckdb_engine import DuckDBEngine
 
     engine = DuckDBEngine(tmp_path_factory.mktemp("duckdb"), 2**29, threads=1)

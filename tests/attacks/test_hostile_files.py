@@ -10,24 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from worlds.hostile_files import CASES, COLUMNS, HOURS, QUICK, SOURCES, Case, in_london
+from worlds.hostile_files.case import COLUMNS, HOURS, SOURCES, Case, in_london
+from worlds.hostile_files.cases import CASES, QUICK
 from worlds.log_world import Logs
 from worlds.paths import ROOT
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.interactions.ledger import Ledger
 from tasks.runtime.errors import InputError
 
 TAKEN = [case for case in CASES if not case.refused]
 REFUSED = [case for case in CASES if case.refused]
 PAGE = ROOT / "docs" / "input.md"
-
-
-@pytest.fixture(scope="module")
-def duckdb_engine(tmp_path_factory):
-    engine = DuckDBEngine(tmp_path_factory.mktemp("duckdb"), 2**29, 1)
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +47,14 @@ def taken(engine_of: Callable[[str], Any], tmp_path_factory: pytest.TempPathFact
 
 def on_both(cases: list[Case]) -> list[Any]:
     """Return cases for both engines; on Spark those that are not quick are left to `make torture`."""
-    found = []
+    parameters = []
     for case in cases:
         long = [] if case.file in QUICK else [pytest.mark.torture]
-        found += [
+        parameters += [
             pytest.param("duckdb", case, id=f"duckdb-{named(case)}"),
             pytest.param("spark", case, id=f"spark-{named(case)}", marks=[pytest.mark.spark, *long]),
         ]
-    return found
+    return parameters
 
 
 def named(case: Case) -> str:
@@ -71,7 +64,7 @@ def named(case: Case) -> str:
 @pytest.mark.parametrize(("engine", "case"), on_both(TAKEN))
 def test_every_row_of_a_file_has_its_outcome(taken: Callable[..., Logs], engine: str, case: Case) -> None:
     logs = taken(engine, case.source, engine == "spark" and case.file in QUICK)
-    (file,) = [one for one in Ledger.read(logs.store).files() if one.address.endswith(f"/{case.file}")]
+    (file,) = [file for file in Ledger.read(logs.store).files() if file.address.endswith(f"/{case.file}")]
     raw, counts = case.count(case.data), file.counts
     assert counts.read == raw
     assert counts.rules == dict(case.rules)
@@ -106,9 +99,9 @@ def test_a_file_that_is_refused_is_named_and_leaves_nothing(
 def test_an_hour_that_is_skipped_or_repeated_is_that_of_python(
     taken: Callable[..., Logs], engine: str
 ) -> None:
-    found = dict(taken(engine, "London").rows("user_id, timestamp"))
-    assert found == {f"h{n}": in_london(hour) for n, hour in enumerate(HOURS)}
-    assert found["h8"] == datetime(2026, 10, 25, 0, 15)  # noqa: DTZ001 - 01:15 for the first time, in UTC
+    stored = dict(taken(engine, "London").rows("user_id, timestamp"))
+    assert stored == {f"h{n}": in_london(hour) for n, hour in enumerate(HOURS)}
+    assert stored["h8"] == datetime(2026, 10, 25, 0, 15)  # noqa: DTZ001 - 01:15 for the first time, in UTC
 
 
 def test_the_page_about_input_tells_every_outcome() -> None:

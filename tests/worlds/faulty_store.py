@@ -56,7 +56,7 @@ class Publishing:
         world = World(folder)
         for number in (1, 2):
             world.publish(f"2026-01-0{number}", f"r{number}")
-        world.write(world.store.staging("2026-01-03", "r3"))
+        world.write(world.staging("2026-01-03", "r3"))
 
     def work(self, folder: Path) -> None:
         world = World(folder)

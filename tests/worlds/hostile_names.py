@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hypothesis import strategies as st
+
+HOSTILE_IDS = st.one_of(
+    st.text(),
+    st.sampled_from(
+        ["..", ".", "", "a/b", "../x", "/etc", "a\x00b", "a\n", "-x", "é", "x" * 65, "a.b", "²", "٣"]
+    ),
+    st.from_regex(r"[a-z0-9_./\\-]*", fullmatch=True),
+)
+"""Text given as the id of a run, a release or an ingest."""
+
 SQL = (
     "'", '"', "`", "''", "\\'", "';", '";', "`;", "--", "/*", "*/", "#", ";", "$$", "$1", "?", ":p",
     "%s", "x'; DROP TABLE interactions; --", 'x"; DROP TABLE interactions; --',

@@ -14,9 +14,10 @@ from tasks.configuration.configuration import Configuration, load
 from tasks.demo.logs import write_demo_logs
 from tasks.release.pointer import read_pointer
 from tasks.release.releases import releases
-from tasks.store.files import read_json, sha256_of
+from tasks.store.files import sha256_of
 from tasks.store.layout import Store
-from tasks.store.runs import RunRecord
+from tasks.store.run_folder import record_paths
+from tasks.store.runs import RunRecord, read_record
 
 FIRST = date(2026, 3, 2)
 SECOND = FIRST + timedelta(days=1)
@@ -135,8 +136,7 @@ class Night:
 
     def records(self) -> list[RunRecord]:
         """Return the records of the runs on disk, the oldest first."""
-        paths = sorted(self.store.runs.glob("*/*/run.json"), key=lambda path: path.parent.name)
-        return [RunRecord.model_validate(read_json(path)) for path in paths]
+        return [read_record(path) for path in record_paths(self.store)]
 
     def scratch(self) -> list[Path]:
         """Return what engines and ingests left behind."""

@@ -16,6 +16,7 @@ from tasks.release.releases import Release
 from tasks.release.tables import IdTypes
 from tasks.release.writer import TableWriter
 from tasks.store.layout import Store
+from tasks.store.run_folder import RunFolder
 
 N = 3
 USERS = [10, 20, 30, 40]
@@ -132,9 +133,13 @@ class World:
                 for start in range(0, rows, block):
                     writer.write({c: values[start : start + block] for c, values in arrays.items()})
 
+    def staging(self, as_of: str, run_id: str) -> Path:
+        """Return where a run builds its release."""
+        return RunFolder(self.store, as_of, run_id).staging
+
     def stage(self, as_of: str = "2026-01-02", run_id: str = "r1", **options: Any) -> Staging:
         """Write and stage a release."""
-        self.write(self.store.staging(as_of, run_id))
+        self.write(self.staging(as_of, run_id))
         arguments = {"items": self.dataset / "items.parquet", "ids": self.ids, "facts": FACTS} | options
         return stage(self.store, as_of, run_id, **arguments)
 
