@@ -21,6 +21,7 @@ from flows.output.progress import logged
 from tasks.runtime.errors import EXPECTED, UserError
 from tasks.runtime.progress import Report
 from tasks.store.layout import Store
+from tasks.store.run_folder import RunFolder
 from tasks.training.artefacts import TrainedModel
 from tasks.training.request import Training, read_request
 from tasks.training.train import train_in_child
@@ -55,7 +56,7 @@ def train_models(
     """
     try:
         training = checked(store, as_of, run_id, model, phase)
-        with flow_shown(training.store.root, REPORT.get() or logged(LOG)) as report:
+        with flow_shown(training.run.store.root, REPORT.get() or logged(LOG)) as report:
             trained = _trained(training, report)
     except EXPECTED as error:
         return Failed(message=str(error))
@@ -74,9 +75,10 @@ def _trained(training: Training, report: Report) -> TrainedModel:
 
 def checked(store: str, as_of: date, run_id: str, model: str, phase: Literal["past", "served"]) -> Training:
     """Return the training that is asked for; UserError unless the run asked for it."""
-    training = Training(Store(Path(store)), as_of, run_id, model, phase)
-    if not training.run.is_dir():
-        raise UserError(f"there is no run {run_id} for {as_of} in the store {training.store.root}")
+    run = RunFolder(Store(Path(store)), as_of, run_id)
+    if not run.root.is_dir():
+        raise UserError(f"there is no run {run_id} for {as_of} in the store {run.store.root}")
+    training = Training(run, model, phase)
     request = read_request(training.file)
     if request.model != model:
         raise UserError(f"{training.file}: expected a request for {model}, got one for {request.model}")

@@ -21,9 +21,9 @@ from tasks.configuration.configuration import Configuration
 from tasks.runtime.children import Child, Told, end_with_parent, listen, running, speaker
 from tasks.runtime.errors import EXPECTED, StoreLockedError, UserError
 from tasks.runtime.progress import Report, silent
-from tasks.store.files import read_json
 from tasks.store.layout import Store
-from tasks.store.runs import RunRecord
+from tasks.store.run_folder import RunFolder
+from tasks.store.runs import RunRecord, read_record
 from tasks.training.train import Trainer
 
 LOG = logging.getLogger("nightshelf")
@@ -89,8 +89,8 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
         stderr.seek(0)
         printed = stderr.read().decode(errors="replace").strip()
     if "run_id" in said:
-        folder = Store(order.configuration.store.path).run(order.as_of, said["run_id"])
-        return RunRecord.model_validate(read_json(folder / "run.json"))
+        store = Store(order.configuration.store.path)
+        return read_record(RunFolder(store, order.as_of, said["run_id"]).record)
     if "refused" in said:
         raise UserError(said["refused"])
     LOG.error("%s ended with exit code %s\n%s", name, child.returncode, printed)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tasks.configuration.configuration import Configuration, load, only_models
 from tasks.configuration.engines import threads_of
 from tasks.configuration.sections import bytes_of
 from tasks.release.releases import releases
 from tasks.runtime.clock import today
-from tasks.runtime.errors import StoreError, UserError
-from tasks.store.files import read_json
+from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
-from tasks.store.runs import RECORDS, RunRecord
+from tasks.store.runs import RunRecord, read_records
 
 MODES = ("missing", "failed", "all")
 RUN, SKIP = "run", "skip"
@@ -33,15 +32,17 @@ class Planned(NamedTuple):
     reason: str
 
 
-def configured(config: Path, models: Sequence[str] | None = None) -> Configuration:
-    """Return the configuration, with these models only if any are given.
+def configured(
+    config: Path, models: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
+) -> Configuration:
+    """Return the configuration with keys overridden, and with these models only if any are given.
 
     The first of them serves where the configured one is not among them. Raises ConfigurationError.
     """
-    configuration = load(config)
+    configuration = load(config, overrides)
     if not models:
         return configuration
-    return load(config, only_models(models, configuration.train.serve))
+    return load(config, {**(overrides or {}), **only_models(models, configuration.train.serve)})
 
 
 def plan(
@@ -69,7 +70,7 @@ def plan(
 
 def estimate(configuration: Configuration, planned: Sequence[Planned]) -> float | None:
     """Return the seconds that the plan will take, by the median of the last published runs; None: unknown."""
-    records = _records(Store(configuration.store.path))
+    records = read_records(Store(configuration.store.path))
     took = [sum(one.seconds for one in run.stations) for run in records if run.state == "published"]
     return median(took[-LAST_RUNS:]) * len(to_run(planned)) if took else None
 
@@ -142,17 +143,6 @@ def _judged(as_of: date, mode: str, release_id: str | None, last: RunRecord | No
     return Planned(as_of, RUN, "no release")
 
 
-def _records(store: Store) -> list[RunRecord]:
-    """Return the records of runs that can be read, the oldest first."""
-    found = []
-    for path in sorted(store.runs.glob(RECORDS), key=lambda path: path.parent.name):
-        try:
-            found.append(RunRecord.model_validate(read_json(path)))
-        except (StoreError, ValueError):  # damaged: `status` says so; the date counts by its release
-            continue
-    return found
-
-
 def _last_runs(store: Store) -> dict[date, RunRecord]:
     """Return the last run of each date that was meant to publish."""
-    return {record.as_of: record for record in _records(store) if record.state in {*BROKEN, "published"}}
+    return {record.as_of: record for record in read_records(store) if record.state in {*BROKEN, "published"}}

@@ -124,13 +124,13 @@ def _build(configuration: Configuration, as_of: date, study: Path, count: int, r
 
     def work(night: Night) -> None:
         until = night.record.station("holdout").facts["cut"]
-        with open_engine(configuration, night.folder) as engine:
+        with open_engine(configuration, night.folder.root) as engine:
             build_windows(
                 configuration,
                 night.ledger(),
                 engine,
                 as_of,
-                past=night.past,
+                past=night.folder.past,
                 until=until,
                 count=count,
                 study=study,

@@ -20,14 +20,14 @@ def measured_night(configuration: Configuration, as_of: date, report: Report = s
 
     def then(night: Night) -> None:
         cut = night.record.station("holdout").facts["cut"]
-        holdout = make_holdout(configuration, night.dataset, night.past, cut)
-        folder = night.folder / "past-models"
+        run = night.folder
+        holdout = make_holdout(configuration, run.dataset, run.past, cut)
         artefacts = {
-            name: folder / name
+            name: run.past_model(name)
             for name in configuration.train.models
-            if (folder / name / "artefact.json").is_file()  # one that failed alone has none
+            if (run.past_model(name) / "artefact.json").is_file()  # one that failed alone has none
         }
-        found.append(of_night(configuration, night.past, artefacts, holdout))
+        found.append(of_night(configuration, run.past, artefacts, holdout))
         found[0].warnings += night.record.warnings
         for name, (one,) in found[0].measured.items():
             found[0].measured[name] = [replace(one, seconds=night.record.station(f"measure {name}").seconds)]
@@ -43,7 +43,7 @@ def measured_split(
     whole = configuration.evaluation.model_copy(update={"enabled": False})
 
     def work(night: Night) -> Evaluation:
-        return of_arrays(configuration, night.dataset, split, windows=windows, report=report)
+        return of_arrays(configuration, night.folder.dataset, split, windows=windows, report=report)
 
     without = configuration.model_copy(update={"evaluation": whole})
     return dataset_only(without, as_of, work, "evaluation", report=report)

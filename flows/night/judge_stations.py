@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 from flows.night.night import Night, Result
 from tasks.release.releases import release_before
-from tasks.training.request import FOLDERS
 
 
 def served_model_station(night: Night) -> Result:
@@ -19,7 +18,7 @@ def served_model_station(night: Night) -> Result:
     measured = night.measured
     assert measured is not None  # noqa: S101 - the configuration asks for the evaluation
     before = release_before(night.store, night.as_of)
-    choices = best_models(night.configuration, night.store, names, night.dataset, measured, before)
+    choices = best_models(night.configuration, night.store, names, night.folder.dataset, measured, before)
     found = {value: asdict(choice) for value, choice in choices.items()}
     return Result(len(names), {**found.pop(EVERYBODY), "segments": found})
 
@@ -29,8 +28,8 @@ def quality_station(night: Night) -> Result:
     from tasks.quality.accuracy import Tonight, quality_checks
     from tasks.quality.checks import require_quality, rows_of
 
-    models = night.folder / FOLDERS["served"][1]
-    tonight = Tonight(night.dataset, models, night.staging, night.serving, night.measured)
+    run = night.folder
+    tonight = Tonight(run.dataset, run.models, run.staging, night.serving, night.measured)
     before = release_before(night.store, night.as_of)
     checks = quality_checks(night.configuration, night.store, tonight, before)
     night.record.quality, night.record.override = rows_of(checks), {}

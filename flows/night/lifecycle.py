@@ -51,7 +51,7 @@ def started(
             sweep_scratch(store.runs)
             bury(store, as_of)
             night = Night(configuration, store, as_of, begin(store), report, trainer or train_in_child)
-            sweep_scratch(night.folder)
+            sweep_scratch(night.folder.root)
         with named(run_id=night.record.run_id, as_of=str(as_of)):
             try:
                 yield night

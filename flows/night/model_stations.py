@@ -14,8 +14,9 @@ def measure_station(night: Night, name: str) -> Result:
 
     cut = night.record.station("holdout").facts["cut"]
     trained = train_model(night, name, "past")
-    holdout = make_holdout(night.configuration, night.dataset, night.past, cut)
-    rows = measure(night.configuration, night.past, trained.folder, holdout)
+    run = night.folder
+    holdout = make_holdout(night.configuration, run.dataset, run.past, cut)
+    rows = measure(night.configuration, run.past, trained.folder, holdout)
     cold = {"cold_users": holdout.cold_users, "cold_items": holdout.cold_items, "repeats": holdout.repeats}
     return Result(len(holdout.users), {**_place(trained), "metrics": rows, **cold})
 
@@ -25,7 +26,7 @@ def train_station(night: Night, name: str) -> Result:
     from tasks.dataset.parts import rows
 
     trained = train_model(night, name, "served")
-    return Result(rows(night.dataset, "users"), {**_place(trained), "seconds": trained.seconds})
+    return Result(rows(night.folder.dataset, "users"), {**_place(trained), "seconds": trained.seconds})
 
 
 def _place(trained: TrainedModel) -> dict[str, str | int | None]:
@@ -35,7 +36,7 @@ def _place(trained: TrainedModel) -> dict[str, str | int | None]:
 
 def train_model(night: Night, name: str, phase: Phase) -> TrainedModel:
     """Have one model trained, wherever the night's models are; its warnings become the night's."""
-    training = Training(night.store, night.as_of, night.record.run_id, name, phase)
+    training = Training(night.folder, name, phase)
     write_request(training, night.configuration)
     trained = night.trainer(training, night.report)
     night.record.warn(*trained.warnings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from tasks.configuration.configuration import Configuration
@@ -15,8 +14,8 @@ from tasks.recommendations.serving import EVERYBODY, Serving, served_models
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import LOCK_WAIT, Store
 from tasks.store.names import release_id_of
+from tasks.store.run_folder import RunFolder
 from tasks.store.runs import RunRecord
-from tasks.training.request import FOLDERS
 from tasks.training.train import Trainer, train_in_child
 
 
@@ -40,33 +39,14 @@ class Night:
     trainer: Trainer = train_in_child
 
     @property
-    def folder(self) -> Path:
-        """The run's folder."""
-        return self.store.run(self.as_of, self.record.run_id)
-
-    @property
-    def dataset(self) -> Path:
-        """The dataset of everything up to as_of."""
-        return self.store.dataset(self.as_of, self.record.run_id)
-
-    @property
-    def past(self) -> Path:
-        """The dataset up to the cut of the evaluation."""
-        return self.folder / "past"
-
-    @property
-    def staging(self) -> Path:
-        """Where the release's tables are written."""
-        return self.store.staging(self.as_of, self.record.run_id)
+    def folder(self) -> RunFolder:
+        """Where the run keeps what it makes."""
+        return self.record.folder(self.store)
 
     @property
     def release_id(self) -> str:
         """The id that the release has, or will have."""
         return release_id_of(self.as_of, self.record.run_id)
-
-    def model(self, name: str) -> Path:
-        """Return the folder of a model trained on everything."""
-        return self.store.model(self.as_of, self.record.run_id, name)
 
     @property
     def serving(self) -> Serving:
@@ -83,7 +63,7 @@ class Night:
         if not self.record.finished("holdout"):
             return None
         cut = int(self.record.station("holdout").facts["cut"])
-        return Measured(self.past, self.folder / FOLDERS["past"][1], cut)
+        return Measured(self.folder.past, self.folder.past_models, cut)
 
     def ledger(self) -> Ledger:
         """Return the ingests that count tonight: what is committed later by another run is not among them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+from datetime import date
 from functools import partial
 
 from flows.night.lifecycle import started
@@ -15,10 +16,10 @@ from tasks.configuration.configuration import Configuration
 from tasks.runtime.clock import now
 from tasks.runtime.errors import UserError
 from tasks.runtime.progress import Report, silent
-from tasks.store.files import read_json
 from tasks.store.layout import Store
 from tasks.store.names import split_release_id
-from tasks.store.runs import RunRecord, Station
+from tasks.store.run_folder import RunFolder
+from tasks.store.runs import RunRecord, Station, read_record
 
 
 def publish_refused(
@@ -42,7 +43,7 @@ def publish_refused(
         raise UserError(
             f"the configuration changed since {release_id} was refused: change it back, or run {as_of} again"
         )
-    with started(configuration, as_of, report, partial(_overridden, run_id, reason)) as night:
+    with started(configuration, as_of, report, partial(_overridden, as_of, run_id, reason)) as night:
         run_station(night, directly, "release", partial(release_station, night))
         night.record.state = "published"
     return night.record
@@ -51,25 +52,23 @@ def publish_refused(
 def refused_run(store: Store, release_id: str) -> RunRecord:
     """Return the record of the run that the quality gate refused; UserError if it was not, or is gone."""
     as_of, run_id = split_release_id(release_id)
-    path = store.run(as_of, run_id) / "run.json"
-    if not path.is_file():
+    run = RunFolder(store, as_of, run_id)
+    if not run.record.is_file():
         raise UserError(f"there is no run {run_id} for {as_of} in {store.root}: run {as_of} again")
-    record = RunRecord.model_validate(read_json(path))
+    record = read_record(run.record)
     if record.state == "published" or not any(not row["passed"] for row in record.quality):
         why = record.message.partition("\n")[0]
         raise UserError(
             f"{release_id} was not refused by the quality gate: {record.state}{': ' if why else ''}{why}"
         )
-    staging = store.staging(as_of, run_id) / "recommendations.parquet"
-    if not staging.is_file() or not store.dataset(as_of, run_id).is_dir():
+    if not (run.staging / "recommendations.parquet").is_file() or not run.dataset.is_dir():
         raise UserError(f"the tables of {release_id} were removed in the meantime: run {as_of} again")
     return record
 
 
-def _overridden(run_id: str, reason: str, store: Store) -> RunRecord:
+def _overridden(as_of: date, run_id: str, reason: str, store: Store) -> RunRecord:
     """Return the record of the refused run with the override in it, running; the store's lock is held."""
-    (path,) = store.runs.glob(f"*/{run_id}/run.json")
-    record = RunRecord.model_validate(read_json(path))
+    record = read_record(RunFolder(store, as_of, run_id).record)
     failed = [row["check"] for row in record.quality if not row["passed"]]
     moment = now().isoformat()
     record.override = {

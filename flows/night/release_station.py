@@ -61,7 +61,7 @@ def audited_release(night: Night) -> tuple[Staging, Audit]:
         night.store,
         night.as_of,
         night.record.run_id,
-        items=night.dataset / "items",
+        items=night.folder.dataset / "items",
         ids=ids,
         facts=manifest_facts(night, metrics),
         expires_after=timedelta(hours=settings.store.expires_after_hours),
@@ -76,11 +76,11 @@ def expected(night: Night, limits: dict[str, Any]) -> Any:
     from tasks.release.audit import Expectations
 
     settings, ids = night.configuration, id_types(night.configuration)
-    available = read(night.dataset, "items", ["available"])["available"].to_numpy()
+    available = read(night.folder.dataset, "items", ["available"])["available"].to_numpy()
     return Expectations(
-        users=night.dataset / "users",
-        items=night.dataset / "items",
-        entries=night.dataset / "entries",
+        users=night.folder.dataset / "users",
+        items=night.folder.dataset / "items",
+        entries=night.folder.dataset / "entries",
         n=settings.top_n.n,
         ids=ids,
         similar=rows_of_each(settings, available),
@@ -94,7 +94,7 @@ def expected(night: Night, limits: dict[str, Any]) -> Any:
 def write_metrics(night: Night) -> list[dict[str, Any]]:
     """Write the metrics of all measured models; return them too."""
     metrics = measured_metrics(night.record)
-    with TableWriter(night.staging, "model_metrics", id_types(night.configuration)) as writer:
+    with TableWriter(night.folder.staging, "model_metrics", id_types(night.configuration)) as writer:
         ordered = sorted(metrics, key=lambda row: (row["model"], row["split"], row["metric"], row["k"]))
         writer.write({name: [row[name] for row in ordered] for name in writer.schema.names})
     return metrics

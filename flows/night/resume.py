@@ -115,11 +115,12 @@ def _forget_stale(night: Night) -> None:
 def _is_there(night: Night, name: str) -> bool:
     """Tell whether what a finished station wrote is still there: staging of old runs is let go of in time."""
     kind, _, model = name.partition(" ")
-    folders: dict[str, Path] = {"dataset": night.dataset, "holdout": night.past}
+    run = night.folder
+    folders: dict[str, Path] = {"dataset": run.dataset, "holdout": run.past}
     if kind == "train":
-        return night.model(model).is_dir()
+        return run.model(model).is_dir()
     if kind in folders:
         return folders[kind].is_dir()
     if kind in {"validation_results", "popular_items", "recommendations", "similar_items"}:
-        return (night.staging / f"{kind}.parquet").is_file()
+        return (run.staging / f"{kind}.parquet").is_file()
     return True

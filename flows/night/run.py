@@ -238,7 +238,7 @@ def _measured(night: Night, step: Step) -> None:
 
 def _with_engine(night: Night, step: Step, enabled: bool) -> None:
     """Run the stations that need the SQL engine."""
-    with open_engine(night.configuration, night.folder) as engine:
+    with open_engine(night.configuration, night.folder.root) as engine:
         run_station(night, step, "interactions", partial(interactions_station, night, engine))
         run_station(night, step, "validation_results", partial(validation_station, night, engine))
         run_station(night, step, "dataset", partial(dataset_station, night, engine))

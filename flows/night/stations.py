@@ -54,13 +54,13 @@ def validation_station(night: Night, engine: Engine) -> Result:
     from tasks.validation.results import quarantine_examples, validate
 
     def write(checks: list[Check]) -> None:
-        with TableWriter(night.staging, "validation_results", id_types(night.configuration)) as writer:
+        with TableWriter(night.folder.staging, "validation_results", id_types(night.configuration)) as writer:
             names = writer.schema.names
             writer.write({name: [getattr(check, name) for check in checks] for name in names})
 
     ledger = night.ledger()
     make_events(night.configuration, ledger, engine, night.as_of)
-    docs = night.store.data_docs(night.as_of, night.record.run_id)
+    docs = night.folder.data_docs
     shutil.rmtree(docs, ignore_errors=True)  # the pages of a try that was killed
     try:
         checks = validate(
@@ -84,8 +84,8 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     from tasks.recommendations.recommendations import require_enough
 
     make_events(night.configuration, night.ledger(), engine, night.as_of)
-    summary = build_dataset(night.configuration, engine, night.dataset, night.folder)
-    available = read(night.dataset, "items", ["available"])["available"].to_numpy()
+    summary = build_dataset(night.configuration, engine, night.folder.dataset, night.folder.root)
+    available = read(night.folder.dataset, "items", ["available"])["available"].to_numpy()
     require_enough(night.configuration.top_n.n, available)  # before anything is trained
     for kind, catalogue in summary.catalogues.items():
         warning = f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
@@ -96,8 +96,8 @@ def dataset_station(night: Night, engine: Engine) -> Result:
 
 def popular_station(night: Night, engine: Engine) -> Result:
     """Rank what is popular, by window and segment."""
-    table = popular_items(night.configuration, engine, night.as_of, night.dataset)
-    with TableWriter(night.staging, "popular_items", id_types(night.configuration)) as writer:
+    table = popular_items(night.configuration, engine, night.as_of, night.folder.dataset)
+    with TableWriter(night.folder.staging, "popular_items", id_types(night.configuration)) as writer:
         writer.write(table)
     return Result(table.num_rows, {})
 
@@ -106,9 +106,9 @@ def holdout_station(night: Night, engine: Engine) -> Result:
     """Build the dataset again without the last events, which measure the models."""
     from tasks.evaluation.holdout import cut_of
 
-    cut = cut_of(night.dataset, night.configuration.evaluation.holdout_share)
+    cut = cut_of(night.folder.dataset, night.configuration.evaluation.holdout_share)
     make_events(night.configuration, night.ledger(), engine, night.as_of, until=cut)
-    summary = build_dataset(night.configuration, engine, night.past, night.folder)
+    summary = build_dataset(night.configuration, engine, night.folder.past, night.folder.root)
     return Result(summary.pairs, {"cut": cut, "users": summary.users, "items": summary.items})
 
 
@@ -116,11 +116,9 @@ def recommendations_station(night: Night) -> Result:
     """Write N recommendations for every user."""
     from tasks.recommendations.recommendations import recommendations
 
-    serving = night.serving
-    artefacts = {name: night.model(name) for name in serving.names}
-    filled = recommendations(
-        night.configuration, night.dataset, artefacts, night.staging, night.report, serving
-    )
+    run, serving = night.folder, night.serving
+    artefacts = {name: run.model(name) for name in serving.names}
+    filled = recommendations(night.configuration, run.dataset, artefacts, run.staging, night.report, serving)
     return Result(filled.rows, {"users": filled.users, "by_source": filled.by_source})
 
 
@@ -128,5 +126,6 @@ def similar_station(night: Night) -> Result:
     """Write similar items for every item."""
     from tasks.recommendations.similar_items import similar_items
 
-    serve = night.model(night.serving.default)
-    return Result(similar_items(night.configuration, night.dataset, serve, night.staging, night.report), {})
+    run = night.folder
+    served = run.model(night.serving.default)
+    return Result(similar_items(night.configuration, run.dataset, served, run.staging, night.report), {})

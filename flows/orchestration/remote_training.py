@@ -62,7 +62,7 @@ def train_by_deployment(deployment: str, training: Training, report: Report) -> 
     if state.is_completed():
         done = finished(training)
         if done is None:
-            where = training.store.root
+            where = training.run.store.root
             raise TrainingError(f"{name} completed, but no model is there: does its worker see {where}?")
         return done
     if state.is_cancelled():
@@ -75,13 +75,13 @@ def train_by_deployment(deployment: str, training: Training, report: Report) -> 
 def _submitted(deployment: str, training: Training) -> FlowRun:
     """Return a flow run that is not over: one that was begun for this very training, or a new one."""
     parameters = {
-        "store": str(training.store.root),
-        "as_of": str(training.as_of),
-        "run_id": training.run_id,
+        "store": str(training.run.store.root),
+        "as_of": str(training.run.as_of),
+        "run_id": training.run.run_id,
         "model": training.model,
         "phase": training.phase,
     }
-    key = "-".join([training.run_id, training.phase, training.model, training.digest()])
+    key = "-".join([training.run.run_id, training.phase, training.model, training.digest()])
     for number in count(1):
         try:
             run: Any = run_deployment(
@@ -89,7 +89,7 @@ def _submitted(deployment: str, training: Training) -> FlowRun:
                 parameters=parameters,
                 timeout=0,
                 idempotency_key=f"{key}-{number}",
-                tags=["train-models", str(training.as_of), f"model {training.model}"],
+                tags=["train-models", str(training.run.as_of), f"model {training.model}"],
             )
         except ObjectNotFound:
             raise UserError(

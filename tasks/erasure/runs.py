@@ -25,8 +25,9 @@ from tasks.runtime.errors import StoreError, StoreLockedError
 from tasks.runtime.redaction import redacted
 from tasks.store.files import read_json, write_json_atomically, write_text_atomically, writing
 from tasks.store.layout import Store
+from tasks.store.run_folder import DATA_DOCS, RECORD, REPORT, record_paths, run_paths
 
-KEPT: Final = ("run.json", "report.html", "data_docs")
+KEPT: Final = (RECORD, REPORT, DATA_DOCS)
 _SCRATCH: Final = (".*", "catalogue", "scratch")
 _BATCH: Final = 1 << 17  # rows
 _ARTICLE: Final = re.compile(r'<article class="user".*?</article>\s*', re.DOTALL)
@@ -39,7 +40,7 @@ def erase_runs(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change]:
 
     The caller holds the store's lock, and no run is at work.
     """
-    folders = [folder for folder in sorted(store.runs.glob("????-??-??/*")) if folder.is_dir()]
+    folders = run_paths(store)
     affected = [folder for folder in folders if _knows(folder, wanted)]
     if not dry_run:
         with writing(store.runs):
@@ -51,8 +52,7 @@ def erase_runs(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change]:
         for folder in affected:
             for path in [one for one in sorted(folder.iterdir()) if one.name not in KEPT]:
                 _remove(path)
-    records = sorted(store.runs.glob("????-??-??/*/run.json"))
-    messages = sum(_without_names(path, wanted, dry_run=dry_run) for path in records)
+    messages = sum(_without_names(path, wanted, dry_run=dry_run) for path in record_paths(store))
     return [
         *counted("runs", "datasets, models and staging of runs", 0, len(affected)),
         *counted("runs", "messages", messages, messages),
@@ -70,7 +70,8 @@ def erase_studies(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change
 
 def erase_pages(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change]:
     """Rewrite the pages that show one of them among their sample users."""
-    pages = [*sorted(store.runs.glob("????-??-??/*/report.html")), *sorted(store.reports.glob("*.html"))]
+    reports = (folder / REPORT for folder in run_paths(store))
+    pages = [path for path in reports if path.is_file()] + sorted(store.reports.glob("*.html"))
     shown = files = 0
     for path in pages:
         page = path.read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from tasks.interactions.account import Counts
 from tasks.release.releases import Release, releases
 from tasks.runtime.errors import StoreError
-from tasks.store.files import read_json, write_text_atomically
+from tasks.store.files import write_text_atomically
 from tasks.store.layout import Store
-from tasks.store.runs import RECORDS, RunRecord, measured_metrics
+from tasks.store.runs import RunRecord, measured_metrics, read_records
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -55,11 +55,7 @@ def metrics_text(store: Store) -> str:
 def ended_runs(store: Store) -> list[RunRecord]:
     """Return the run of each purpose that ended last, the night before the evaluation."""
     found: dict[str, RunRecord] = {}
-    for path in sorted(store.runs.glob(RECORDS), key=lambda path: path.parent.name):
-        try:
-            record = RunRecord.model_validate(read_json(path))
-        except (StoreError, ValueError):  # damaged: `status` says so, and `prune` lets go of it in time
-            continue
+    for record in read_records(store):
         before = found.get(record.purpose)
         if record.state != "running" and (before is None or record.finished_at >= before.finished_at):
             found[record.purpose] = record

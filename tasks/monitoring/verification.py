@@ -21,7 +21,7 @@ from tasks.store.files import read_sealed
 from tasks.store.hashes import FileHash, differences
 from tasks.store.layout import Store
 from tasks.store.names import is_release_id, split_release_id
-from tasks.store.runs import RECORDS
+from tasks.store.run_folder import record_paths
 
 _POINT: Final = "`nightshelf publish <id>`, with one of `nightshelf releases`, leads readers again"
 
@@ -215,5 +215,5 @@ def _champions(survey: _Survey) -> None:
 
 def _runs(survey: _Survey) -> None:
     """Look at the records of runs, by which a run goes on; the rest of their folders is scratch."""
-    for path in sorted(survey.store.runs.glob(RECORDS)):
+    for path in record_paths(survey.store):
         survey.read(path, "start that date without --resume", "the next night records its own")

@@ -20,6 +20,7 @@ from tasks.runtime.errors import StoreError
 from tasks.store.files import read_json, sync, write_json_atomically, writing
 from tasks.store.layout import Store
 from tasks.store.names import release_id_of
+from tasks.store.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def stage(
     Adds the DuckDB file and the manifest. `items` is dataset/items.parquet; `facts`: see tasks.manifest.
     Staging again replaces what the first time left.
     """
-    release_id, folder = release_id_of(as_of, run_id), store.staging(as_of, run_id)
+    release_id, folder = release_id_of(as_of, run_id), RunFolder(store, as_of, run_id).staging
     created_at = dt.datetime.now(dt.UTC).replace(microsecond=0)
     times = {"created_at": created_at, "expires_at": created_at + expires_after}
     info = {"release_id": release_id, "as_of": str(as_of), "run_id": run_id}

@@ -44,7 +44,7 @@ def write_report(store: Store, record: RunRecord, configuration: Configuration) 
     The page about a release is kept as long as the release. StoreError where it cannot be written.
     """
     page = report_page(store, record, configuration)
-    path = store.run_report(record.as_of, record.run_id)
+    path = record.folder(store).report
     write_text_atomically(path, page)
     if record.release_id is None:
         return path
@@ -131,7 +131,7 @@ def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dic
         "version": version("nightshelf"),
     }
     nights = figures.nights_figure(figures.past_nights(store, record, metrics), metrics, style)
-    folder, dataset = store.run(record.as_of, record.run_id), store.dataset(record.as_of, record.run_id)
+    folder, dataset = record.folder(store).root, record.folder(store).dataset
     churn = None
     with connection(folder, MEMORY, configuration.engine.threads or 2) as con:
         popular = None
@@ -220,7 +220,7 @@ def _lists(store: Store, record: RunRecord) -> Path | None:
     """Return the table of recommendations of a run, published or not; None where it is not complete."""
     if not record.finished("recommendations"):
         return None
-    folders = [store.staging(record.as_of, record.run_id)]
+    folders = [record.folder(store).staging]
     if record.release_id:
         folders.insert(0, store.release(record.release_id))
     paths = [folder / "recommendations.parquet" for folder in folders]

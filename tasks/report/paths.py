@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from tasks.runtime.errors import UserError
-from tasks.store.files import read_json
 from tasks.store.layout import Store
 from tasks.store.names import checked_name
-from tasks.store.runs import RunRecord, last_run
+from tasks.store.run_folder import record_paths
+from tasks.store.runs import RunRecord, last_run, read_record
 
 
 def report_of(store: Store, record: RunRecord) -> Path | None:
     """Return the report about a run, None where there is none; a release's own, which stays longer."""
-    paths = [store.run_report(record.as_of, record.run_id)]
+    paths = [record.folder(store).report]
     if record.release_id is not None:
         paths.insert(0, store.report(record.release_id))
     return next((path for path in paths if path.is_file()), None)
@@ -43,9 +43,8 @@ def find_report(store: Store, run_id: str | None = None, release_id: str | None 
 
 def _record(store: Store, run_id: str) -> RunRecord:
     name = checked_name("run id", run_id)
-    for path in store.runs.glob(f"????-??-??/{name}/run.json"):
-        return RunRecord.model_validate(read_json(path))
-    known = ", ".join(
-        sorted((path.parent.name for path in store.runs.glob("*/*/run.json")), reverse=True)[:5]
-    )
+    records = {path.parent.name: path for path in record_paths(store)}
+    if name in records:
+        return read_record(records[name])
+    known = ", ".join([*records][::-1][:5])
     raise UserError(f"unknown run {run_id!r}; known: {known or 'none'}")

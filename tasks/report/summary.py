@@ -59,7 +59,7 @@ def late_events_of(record: RunRecord) -> LateEvents:
 
 def check_rows(store: Store, record: RunRecord) -> list[Row]:
     """Return every check of the gate, those that failed first; none where the run did not come so far."""
-    folders = [store.staging(record.as_of, record.run_id)]
+    folders = [record.folder(store).staging]
     if record.release_id:
         folders.insert(0, store.release(record.release_id))
     paths = [folder / "validation_results.parquet" for folder in folders]
@@ -98,7 +98,7 @@ def quality_rows(record: RunRecord) -> list[Row]:
 
 def data_docs(store: Store, record: RunRecord) -> Path | None:
     """Return the first of the pages about the gate, None where the run did not write them."""
-    index = store.data_docs(record.as_of, record.run_id) / "index.html"
+    index = record.folder(store).data_docs / "index.html"
     return index if index.is_file() else None
 
 
@@ -177,7 +177,7 @@ def sample_rows(store: Store, record: RunRecord, number: int = 3) -> list[Row]:
     if record.release_id is None:
         return []
     rows: list[Row] = []
-    for kind, user, events in sampled_users(store.dataset(record.as_of, record.run_id))[:number]:
+    for kind, user, events in sampled_users(record.folder(store).dataset)[:number]:
         found = recommendations_of(store, str(user), record.release_id).slice(0, SHOWN).to_pylist()
         history = f"{kind}, {events:,} event{'s' if events != 1 else ''}"
         rows += [{"user": str(user), "history": history} | _recommended(one) for one in found]

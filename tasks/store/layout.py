@@ -1,4 +1,4 @@
-"""The store: the one folder that holds everything Nightshelf keeps; its layout and its lock."""
+"""The store: the one folder that holds everything Nightshelf keeps; its layout and its locks."""
 
 from __future__ import annotations
 
@@ -33,87 +33,61 @@ class Store:
     @property
     def ingests(self) -> Path:
         """Committed ingest manifests."""
-        return self._inside("ingests")
+        return self.inside("ingests")
 
     @property
     def interactions(self) -> Path:
         """Accepted events, by event_date."""
-        return self._inside("interactions")
+        return self.inside("interactions")
 
     @property
     def quarantine(self) -> Path:
         """Refused rows, by event_date."""
-        return self._inside("quarantine")
+        return self.inside("quarantine")
 
     @property
     def runs(self) -> Path:
-        """Working folders of runs, by as_of and run id."""
-        return self._inside("runs")
+        """Folders of runs, by as_of and run id: `RunFolder` says what lies in one."""
+        return self.inside("runs")
 
     @property
     def releases(self) -> Path:
         """Published releases."""
-        return self._inside("releases")
+        return self.inside("releases")
 
     @property
     def reports(self) -> Path:
         """Reports about releases, each kept as long as its release."""
-        return self._inside("reports")
+        return self.inside("reports")
 
     @property
     def champions(self) -> Path:
         """What of each release the next night is compared with."""
-        return self._inside("champions")
+        return self.inside("champions")
 
     @property
     def pointer(self) -> Path:
         """current.json, which names the active release."""
-        return self._inside("current.json")
+        return self.inside("current.json")
 
     def ingest(self, ingest_id: str) -> Path:
         """Return the manifest of one ingest."""
-        return self._inside("ingests", f"{checked_name('ingest id', ingest_id)}.json")
-
-    def run(self, as_of: dt.date | str, run_id: str) -> Path:
-        """Return the folder of one run."""
-        return self._inside("runs", str(checked_date(as_of)), checked_name("run id", run_id))
-
-    def dataset(self, as_of: dt.date | str, run_id: str) -> Path:
-        """Return the folder of a run's dataset."""
-        return self._inside_run(as_of, run_id, "dataset")
-
-    def model(self, as_of: dt.date | str, run_id: str, name: str) -> Path:
-        """Return the folder of one model artefact of a run."""
-        return self._inside_run(as_of, run_id, "models", checked_name("model name", name))
-
-    def staging(self, as_of: dt.date | str, run_id: str) -> Path:
-        """Return the folder where a run's release is built."""
-        return self._inside_run(as_of, run_id, "staging")
-
-    def data_docs(self, as_of: dt.date | str, run_id: str) -> Path:
-        """Return the folder of a run's validation report."""
-        return self._inside_run(as_of, run_id, "data_docs")
+        return self.inside("ingests", f"{checked_name('ingest id', ingest_id)}.json")
 
     def tuning(self, study: str) -> Path:
         """Return the folder of one search for settings."""
-        return self._inside("tuning", checked_name("study", study))
-
-    def run_report(self, as_of: dt.date | str, run_id: str) -> Path:
-        """Return the page about a run."""
-        return self._inside_run(as_of, run_id, "report.html")
+        return self.inside("tuning", checked_name("study", study))
 
     def report(self, release_id: str) -> Path:
         """Return the page about a release, which outlives its run."""
-        return self._inside("reports", "{}-{}.html".format(*split_release_id(release_id)))
+        return self.inside("reports", "{}-{}.html".format(*split_release_id(release_id)))
 
     def release(self, release_id: str) -> Path:
         """Return the folder of one release."""
-        return self._inside("releases", "{}-{}".format(*split_release_id(release_id)))
+        return self.inside("releases", "{}-{}".format(*split_release_id(release_id)))
 
-    def _inside_run(self, as_of: dt.date | str, run_id: str, *parts: str) -> Path:
-        return self._inside(*self.run(as_of, run_id).relative_to(self.root).parts, *parts)
-
-    def _inside(self, *parts: str) -> Path:
+    def inside(self, *parts: str) -> Path:
+        """Return a path below the root; StoreError where a link in it leads out of the store."""
         path = self.root.joinpath(*parts)
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(os.path.realpath(self.root)):
@@ -153,7 +127,7 @@ class Store:
         operating system's, so a dead process holds none; the file beside it only informs.
         """
         name = f"the store {self.root}"
-        with held(self._inside(".lock"), self._holder(), name, purpose, wait=wait, report=report):
+        with held(self.inside(".lock"), self._holder(), name, purpose, wait=wait, report=report):
             yield
 
     @contextmanager
@@ -175,7 +149,7 @@ class Store:
     def dates_at_work(self) -> dict[dt.date, str]:
         """Return the dates that a process runs now, with who it is; in another process or in this one."""
         found = {}
-        for path in sorted(self._inside(".locks").glob("*.lock")):
+        for path in sorted(self.inside(".locks").glob("*.lock")):
             as_of = checked_date(path.stem)
             patience = 0.0 if self._holder(as_of).is_file() else AT_ONCE  # who runs a date says so there
             try:
@@ -186,14 +160,14 @@ class Store:
         return found
 
     def _date_lock(self, as_of: dt.date | str) -> Path:
-        return self._inside(".locks", f"{checked_date(as_of)}.lock")
+        return self.inside(".locks", f"{checked_date(as_of)}.lock")
 
     def _holder(self, as_of: dt.date | str | None = None) -> Path:
         """Return the file that says who holds a date's lock, or the writer's."""
         if as_of is None:
-            return self._inside(".lock.holder.json")
-        return self._inside(".locks", f"{checked_date(as_of)}.holder.json")
+            return self.inside(".lock.holder.json")
+        return self.inside(".locks", f"{checked_date(as_of)}.holder.json")
 
     def holders(self) -> list[Path]:
         """Return the files that say who holds a lock; a process that died may have left its own."""
-        return [self._holder(), *sorted(self._inside(".locks").glob("*.holder.json"))]
+        return [self._holder(), *sorted(self.inside(".locks").glob("*.holder.json"))]

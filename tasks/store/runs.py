@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from tasks.runtime.errors import StoreError
 from tasks.runtime.redaction import redacted
 from tasks.store.files import read_json, write_json_atomically, writing
 from tasks.store.layout import Store
-
-RECORDS = "????-??-??/*/run.json"
+from tasks.store.run_folder import RunFolder, record_paths, run_paths
 
 
 class Station(BaseModel):
@@ -59,6 +59,10 @@ class RunRecord(BaseModel):
     quality: list[dict[str, Any]] = []
     override: dict[str, Any] = {}
 
+    def folder(self, store: Store) -> RunFolder:
+        """Return where the run keeps what it makes."""
+        return RunFolder(store, self.as_of, self.run_id)
+
     def finished(self, name: str) -> bool:
         """Tell whether a station is finished."""
         return any(station.name == name for station in self.stations)
@@ -73,15 +77,15 @@ class RunRecord(BaseModel):
 
     def save(self, store: Store) -> None:
         """Write the record, atomically."""
-        folder = store.run(self.as_of, self.run_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json_atomically(folder / "run.json", redacted(self.model_dump(mode="json")))
+        path = self.folder(store).record
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json_atomically(path, redacted(self.model_dump(mode="json")))
 
 
 def new_run(store: Store, as_of: date, **facts: Any) -> RunRecord:
     """Return the record of a new run; its id is the moment it started, and sorts. `facts` are its fields."""
     moment = now()
-    taken = {path.name for path in store.runs.glob("????-??-??/*")}
+    taken = {path.name for path in run_paths(store)}
     run_id = moment.strftime("%Y%m%dT%H%M%SZ")
     number = 1
     while run_id in taken:
@@ -92,12 +96,30 @@ def new_run(store: Store, as_of: date, **facts: Any) -> RunRecord:
     return record
 
 
+def read_record(path: Path) -> RunRecord:
+    """Return the record of a run in a file; StoreError when it cannot be read or is none."""
+    try:
+        return RunRecord.model_validate(read_json(path))
+    except ValueError as error:
+        raise StoreError(f"expected the record of a run in {path}, got {error}") from None
+
+
+def read_records(store: Store, as_of: date | None = None) -> list[RunRecord]:
+    """Return the records of all runs, or of a date's, in the order in which they began.
+
+    Damaged ones are left out: `status` reports them, and `prune` removes them in time.
+    """
+    records = []
+    for path in record_paths(store, as_of):
+        with suppress(StoreError):
+            records.append(read_record(path))
+    return records
+
+
 def last_run(store: Store) -> RunRecord | None:
-    """Return the record of the run that started last, None if there was none."""
-    paths = list(store.runs.glob(RECORDS)) if store.runs.is_dir() else []
-    if not paths:
-        return None
-    return RunRecord.model_validate(read_json(max(paths, key=lambda path: (path.parent.name, str(path)))))
+    """Return the record of the run that started last, None if there was none; StoreError when damaged."""
+    paths = record_paths(store)
+    return read_record(paths[-1]) if paths else None
 
 
 def last_night(store: Store, as_of: date) -> RunRecord | None:
@@ -105,11 +127,8 @@ def last_night(store: Store, as_of: date) -> RunRecord | None:
 
     StoreError when a record of that date cannot be read.
     """
-    for path in sorted(store.runs.glob(f"{as_of}/*/run.json"), key=lambda path: path.parent.name)[::-1]:
-        try:
-            record = RunRecord.model_validate(read_json(path))
-        except ValueError as error:
-            raise StoreError(f"expected the record of a run in {path}, got {error}") from None
+    for path in reversed(record_paths(store, as_of)):
+        record = read_record(path)
         if record.purpose == "night" and record.state != "measured":
             return record
     return None
@@ -117,13 +136,7 @@ def last_night(store: Store, as_of: date) -> RunRecord | None:
 
 def record_since(store: Store, as_of: date, moment: datetime) -> RunRecord | None:
     """Return the record of a date's run that began or went on at a moment or later, None if none did."""
-    found = []
-    for path in store.runs.glob(f"{as_of}/*/run.json"):
-        try:
-            found.append(RunRecord.model_validate(read_json(path)))
-        except (StoreError, ValueError):  # damaged: `status` says so
-            continue
-    began = {max([run.started_at, *run.resumed_at]): run for run in found}
+    began = {max([run.started_at, *run.resumed_at]): run for run in read_records(store, as_of)}
     late = [text for text in began if datetime.fromisoformat(text) >= moment.replace(microsecond=0)]
     return began[max(late)] if late else None
 
@@ -144,11 +157,7 @@ def bury(store: Store, mine: date | None = None) -> list[RunRecord]:
     date `mine`, if any, of which it has not begun its own run.
     """
     dead, alive = [], {*store.dates_at_work()} - {mine}
-    for path in sorted(store.runs.glob(RECORDS)):
-        try:
-            record = RunRecord.model_validate(read_json(path))
-        except (StoreError, ValueError):  # damaged: `status` says so, and `prune` lets go of it in time
-            continue
+    for record in read_records(store):
         if record.state == "running" and record.as_of not in alive:
             record.state, record.message = "interrupted", "the process ended before the run did"
             record.save(store)
@@ -163,7 +172,7 @@ def prune(store: Store, keep: int, mine: date | None = None) -> list[Path]:
     lock.
     """
     alive = {str(as_of) for as_of in store.dates_at_work() if as_of != mine}
-    folders = sorted(store.runs.glob("????-??-??/[!.]*"), key=lambda folder: (folder.name, str(folder)))
+    folders = [folder for folder in run_paths(store) if not folder.name.startswith(".")]
     removed = [folder for folder in folders[: -keep or None] if folder.parent.name not in alive]
     with writing(store.runs):
         for folder in removed:

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tasks.runtime.errors import StoreError, UserError
 from tasks.store.files import read_json, write_json_atomically
-from tasks.store.layout import Store
-from tasks.store.names import checked_name
+from tasks.store.run_folder import RunFolder
 
 if TYPE_CHECKING:  # as a training child needs no configuration: half a second of imports
     from tasks.configuration.configuration import Configuration
 
 Phase = Literal["past", "served"]
 """past: without the last events, to be measured; served: on everything up to the date."""
-FOLDERS: Final[dict[str, tuple[str, str]]] = {
-    "past": ("past", "past-models"),
-    "served": ("dataset", "models"),
-}
-"""For each phase the folders of the dataset and of the artefacts, in the run's."""
 
 
 class TrainingRequest(BaseModel):
@@ -55,24 +48,26 @@ class TrainingRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Training:
-    """The address of one training: a run of a store, a model, a phase."""
+    """The address of one training: the folder of a run, a model, a phase."""
 
-    store: Store
-    as_of: date
-    run_id: str
+    run: RunFolder
     model: str
     phase: Phase
 
     @property
-    def run(self) -> Path:
-        """The run's folder."""
-        return self.store.run(self.as_of, self.run_id)
+    def dataset(self) -> Path:
+        """What is trained on."""
+        return self.run.past if self.phase == "past" else self.run.dataset
+
+    @property
+    def artefact(self) -> Path:
+        """The folder of the trained model."""
+        return self.run.past_model(self.model) if self.phase == "past" else self.run.model(self.model)
 
     @property
     def file(self) -> Path:
         """The request, beside the artefact."""
-        name = checked_name("model name", self.model)
-        return self.run / FOLDERS[self.phase][1] / f"{name}.request.json"
+        return self.artefact.with_name(f"{self.model}.request.json")
 
     def digest(self) -> str:
         """Return what tells this request, of this dataset, from any other."""
@@ -81,13 +76,12 @@ class Training:
 
 def write_request(training: Training, configuration: Configuration) -> TrainingRequest:
     """Write the request of a training and return it."""
-    dataset, artefacts = FOLDERS[training.phase]
     request = TrainingRequest(
         model=training.model,
         settings=configuration.settings_of(training.model),
-        dataset=Path(dataset),
-        artefact=Path(artefacts, training.model),
-        stamp=_stamp(training.run / dataset),
+        dataset=training.dataset.relative_to(training.run.root),
+        artefact=training.artefact.relative_to(training.run.root),
+        stamp=_stamp(training.dataset),
         device=configuration.train.device,
         seed=configuration.train.seed,
         threads=configuration.engine.threads,

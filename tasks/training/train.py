@@ -75,23 +75,19 @@ def train_in_child(
 
 def finished(training: Training) -> TrainedModel | None:
     """Return the model of this very request if it was trained to its end, else None."""
-    facts = facts_of(training.file, _folder(training))
+    facts = facts_of(training.file, training.artefact)
     return None if facts is None else _trained(training, facts)
 
 
 def _trained(training: Training, facts: dict[str, Any]) -> TrainedModel:
     return TrainedModel(
         training.model,
-        _folder(training),
+        training.artefact,
         str(facts["device"]),
         float(facts["seconds"]),
         facts["report"],
         tuple(facts["warnings"]),
     )
-
-
-def _folder(training: Training) -> Path:
-    return training.file.with_name(training.model)
 
 
 def _run(command: Sequence[str], training: Training, report: Report) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def test_it_trains_what_a_run_asked_for_and_is_named_for_it(prefect_server: str,
     from flows.train_models import train_models
 
     (record,) = trained.records()
-    models = trained.store.model(FIRST, record.run_id, "als").parent
+    models = record.folder(trained.store).models
     before = (models / "als" / "arrays.npz").read_bytes()
     (models / "als.trained.json").unlink()
     given: dict[str, Any] = {"store": str(trained.store.root), "as_of": FIRST, "run_id": record.run_id}

@@ -43,7 +43,7 @@ def test_the_lists_are_the_blends_and_its_figures_stand_beside_those_of_its_mode
 @pytest.mark.parametrize("folder", ["models", "past-models"])
 def test_the_models_of_a_blend_are_trained_once_with_their_own_settings(night: Night, folder: str) -> None:
     (record,) = night.records()
-    models = night.store.run(FIRST, record.run_id) / folder
+    models = record.folder(night.store).root / folder
     parts = artefact.read_manifest(models / "blend")["report"]["parts"]
     for name in ("item_knn", "popularity"):
         alone = artefact.read_manifest(models / name)

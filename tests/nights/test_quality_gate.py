@@ -106,7 +106,7 @@ def test_a_refused_night_leaves_readers_alone_and_says_why_in_one_table(judged: 
     assert rows[0].startswith("coverage")
     assert rows[0].endswith("NO")
     assert [row["check"] for row in refused.quality if not row["passed"]] == ["coverage"]
-    assert (judged.store.staging(SECOND, refused.run_id) / "recommendations.parquet").is_file()
+    assert (refused.folder(judged.store).staging / "recommendations.parquet").is_file()
 
 
 def test_the_page_of_a_refused_night_shows_the_table_once(judged: Night) -> None:
@@ -158,7 +158,7 @@ LITTLE = 'models = ["popularity"]\nserve = "popularity"'
 def test_tables_that_are_broken_cannot_be_forced(night: Night) -> None:
     release_id = refused_id(night)
     first = night.store.release(str(night.pointed())) / "recommendations.parquet"
-    staged = night.store.staging(SECOND, night.records()[-1].run_id) / "recommendations.parquet"
+    staged = night.records()[-1].folder(night.store).staging / "recommendations.parquet"
     shutil.copyfile(first, staged)  # yesterday's lists lack the users who came today
     with pytest.raises(UserError, match="refused by its audit"):
         publish_refused(night.configured(**REFUSING), release_id, **REASON)

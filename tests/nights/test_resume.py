@@ -21,6 +21,7 @@ from worlds.paths import IMPORTABLE
 from flows.night.resume import ResumeError
 from flows.night.retries import directly
 from flows.night.run import evaluate_only, ingest_only, run_night
+from tasks.store.run_folder import record_paths
 from tasks.store.runs import RunRecord
 
 MODULES = ["great_expectations", "models.ranking.topn", "tasks.validation.suite"]
@@ -249,7 +250,7 @@ def test_another_configuration_is_refused_but_another_store_section_is_not(stopp
 
 
 def test_a_record_older_than_the_fingerprint_loads_and_is_refused(stopped: Night) -> None:
-    path = max(stopped.store.runs.glob(f"{SECOND}/*/run.json"))
+    path = record_paths(stopped.store, SECOND)[-1]
     new = {"purpose", "configuration", "replace_changed", "rebuild", "ingests_before", "resumed_at"}
     new |= {"seal", "sealed_by"}
     old = {key: value for key, value in json.loads(path.read_text()).items() if key not in new}
@@ -278,7 +279,7 @@ def test_a_new_ingest_takes_the_run_back_to_the_interactions(
 
 def test_what_was_swept_away_meanwhile_is_made_again(undisturbed: Night, night: Night) -> None:
     fail(night, "similar_items")
-    shutil.rmtree(night.store.staging(SECOND, night.records()[-1].run_id))
+    shutil.rmtree(night.records()[-1].folder(night.store).staging)
     record, ran = resume(night)
     assert ran == STATIONS[1:]
     assert "resumed after interactions: the output of validation_results" in record.warnings[0]

@@ -78,7 +78,7 @@ def test_a_night_publishes_all_tables_and_records_every_station(nights: Night) -
     assert nights.scratch() == []
     total = record.station("interactions").facts["total"]
     assert total["read"] == sum(total[name] for name in ("accepted", "excluded", "quarantined", "duplicates"))
-    assert (nights.store.data_docs(SECOND, record.run_id) / "index.html").is_file()
+    assert (record.folder(nights.store).data_docs / "index.html").is_file()
 
 
 def test_every_user_has_n_items_and_every_item_its_neighbours(nights: Night) -> None:
@@ -188,10 +188,10 @@ def test_a_closed_gate_stops_before_training_and_leaves_yesterday(night: Night) 
     assert record.state == "failed"
     assert "100,000" in record.message
     assert [station.name for station in record.stations] == ["interactions"]
-    folder = night.store.run(THIRD, record.run_id)
-    assert (folder / "staging" / "validation_results.parquet").is_file()
-    assert (folder / "data_docs" / "index.html").is_file()
-    assert not (folder / "models").exists()
+    folder = record.folder(night.store)
+    assert (folder.staging / "validation_results.parquet").is_file()
+    assert (folder.data_docs / "index.html").is_file()
+    assert not folder.models.exists()
     assert night.scratch() == []
 
 
@@ -272,7 +272,7 @@ def test_files_are_not_replaced_under_a_run_that_reads_them(night: Night) -> Non
 
 def test_what_others_at_work_hold_is_neither_buried_nor_removed(night: Night) -> None:
     alive = new_run(night.store, FIRST)
-    scratch = night.store.run(FIRST, alive.run_id) / ".engine-0badcafe"
+    scratch = alive.folder(night.store).root / ".engine-0badcafe"
     scratch.mkdir()
     with night.store.date_lock(FIRST, "run for the first"):
         evaluate_only(night.configured(store__keep_runs=1, **FEW), THIRD)

@@ -158,7 +158,7 @@ def test_one_setting_governs_the_users_that_a_page_and_the_artifact_show(nights:
 def test_a_run_that_lost_its_files_is_resumed(night: Night) -> None:
     record = night.records()[1]
     release = night.store.release(str(record.release_id))
-    staging = night.store.staging(SECOND, record.run_id)
+    staging = record.folder(night.store).staging
     release.rename(staging)  # as before its publication
     record.state, record.release_id, record.stations = "failed", None, record.stations[:-1]
     record.save(night.store)

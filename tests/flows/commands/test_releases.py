@@ -96,7 +96,7 @@ def test_status_tells_the_last_run(fresh: World) -> None:
     printed = call("status", store=fresh.store.root, code=3).stdout
     assert "20260103T000000Z for 2026-01-03: failed" in printed
     assert "no events on 2026-01-03" in printed
-    (fresh.store.run("2026-01-03", "20260103T000000Z") / "run.json").write_text('{"run_id": 1}')
+    record.folder(fresh.store).record.write_text('{"run_id": 1}')
     assert document("status", store=fresh.store.root, code=3)["last_run"]["state"] == "unreadable"
 
 

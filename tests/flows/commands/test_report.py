@@ -154,9 +154,9 @@ def test_each_night_leaves_its_report_and_a_release_keeps_it(night: Night) -> No
         assert record.release_id is not None
         kept = night.store.report(record.release_id)
         assert report_of(night.store, record) == kept
-        assert kept.read_bytes() == night.store.run_report(record.as_of, record.run_id).read_bytes()
+        assert kept.read_bytes() == record.folder(night.store).report.read_bytes()
         assert record.release_id in kept.read_text(encoding="utf-8")
-    html = night.store.run_report(THIRD, refused.run_id).read_text(encoding="utf-8")
+    html = refused.folder(night.store).report.read_text(encoding="utf-8")
     assert "Why nothing was published" in html
     assert "✗ failed" in html
     assert "min_events" in html
@@ -177,7 +177,7 @@ def test_the_command_prints_the_path_and_opens_it(night: Night, tmp_path: Path) 
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
     assert asked().stdout.strip() == str(find_report(night.store))
-    assert find_report(night.store) == night.store.run_report(THIRD, refused.run_id)
+    assert find_report(night.store) == refused.folder(night.store).report
     found = asked("--release", str(second.release_id), "--json", "--open")
     assert json.loads(found.stdout) == {"report": str(night.store.report(str(second.release_id)))}
     assert opened.read_text(encoding="utf-8").strip() == night.store.report(str(second.release_id)).as_uri()

@@ -94,7 +94,7 @@ def test_the_audit_catches(
 ) -> None:
     world = World(tmp_path, text=text)
     change(world.tables[name])
-    folder = world.store.staging("2026-01-02", "r1")
+    folder = world.staging("2026-01-02", "r1")
     world.write(folder)
     outcome = world.audit_folder(folder)
     assert any(
@@ -106,7 +106,7 @@ def test_the_audit_catches(
 
 def test_the_audit_knows_blocked_items_and_allowed_repeats(fresh: World) -> None:
     fresh.tables[REC]["item_id"][1] = 101
-    folder = fresh.store.staging("2026-01-02", "r1")
+    folder = fresh.staging("2026-01-02", "r1")
     fresh.write(folder)
     assert fresh.audit_folder(folder, repeats=True).failures == ()
     failures = fresh.audit_folder(folder, repeats=True, blocked=[101]).failures
@@ -118,7 +118,7 @@ def test_the_audit_knows_blocked_items_and_allowed_repeats(fresh: World) -> None
 
 
 def test_the_audit_knows_how_many_similar_items_every_item_must_have(fresh: World) -> None:
-    folder = fresh.store.staging("2026-01-02", "r1")
+    folder = fresh.staging("2026-01-02", "r1")
     fresh.write(folder)
     failures = fresh.audit_folder(folder, similar=2).failures
     others = pq.read_metadata(fresh.dataset / "items.parquet").num_rows - 2  # 100 has two rows, 101 has one
@@ -129,7 +129,7 @@ def test_the_audit_knows_how_many_similar_items_every_item_must_have(fresh: Worl
 
 
 def test_the_audit_refuses_missing_files_and_other_schemas(fresh: World) -> None:
-    folder = fresh.store.staging("2026-01-02", "r1")
+    folder = fresh.staging("2026-01-02", "r1")
     fresh.write(folder)
     (folder / "model_metrics.parquet").unlink()
     (folder / "popular_items.parquet").write_bytes(b"PAR1")
@@ -154,7 +154,7 @@ def test_the_audit_counts_the_same_in_slices_and_under_odd_names(
         world.tables[REC]["item_id"][1] = 102
         world.tables[REC]["item_id"][11] = 101
         world.tables[SIM]["similar_item_id"][2] = 101
-        folder = world.store.staging("2026-01-02", f"r{text}")
+        folder = world.staging("2026-01-02", f"r{text}")
         world.write(folder)
         found = [(f.table, f.observed) for f in world.audit_folder(folder).failures]
         assert found == [(SIM, "1"), (REC, "2")]

@@ -46,7 +46,7 @@ def test_a_good_release_is_published_with_all_it_promises(tmp_path: Path, text: 
     assert manifest["model_metrics"] == {"als": {"ndcg@10": None}}
     assert "hunter2" not in json.dumps(manifest)
     assert manifest["audit"]["checks"] > 30
-    assert not world.store.staging("2026-01-02", "r1").exists()
+    assert not world.staging("2026-01-02", "r1").exists()
     pointer = json.loads(world.store.pointer.read_text())
     assert (pointer["release_id"], pointer["as_of"]) == ("2026-01-02-r1", "2026-01-02")
 
@@ -61,7 +61,7 @@ def test_two_builds_have_identical_tables(tmp_path: Path) -> None:
 
 
 def test_staging_again_replaces_what_a_crash_left(fresh: World) -> None:
-    folder = fresh.store.staging("2026-01-02", "r1")
+    folder = fresh.staging("2026-01-02", "r1")
     (folder / ".spill").mkdir(parents=True)
     (folder / ".x.tmp").write_text("half")
     (folder / "nightshelf.duckdb").write_text("half")
@@ -71,7 +71,7 @@ def test_staging_again_replaces_what_a_crash_left(fresh: World) -> None:
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "flipped", "renamed"])
 def test_a_table_that_cannot_be_read_stops_the_staging(fresh: World, damage: str) -> None:
-    folder = fresh.store.staging("2026-01-02", "r1")
+    folder = fresh.staging("2026-01-02", "r1")
     fresh.write(folder)
     path = folder / "recommendations.parquet"
     content = bytearray(path.read_bytes())
@@ -115,7 +115,7 @@ def test_facts_that_lack_or_collide_are_refused(fresh: World) -> None:
 def test_only_the_passed_audit_of_this_staging_publishes(fresh: World) -> None:
     staging = fresh.stage()
     passed = fresh.audit(staging)
-    other = Audit(fresh.store.staging("2026-01-01", "r1"), passed.checks, ())
+    other = Audit(fresh.staging("2026-01-01", "r1"), passed.checks, ())
     with pytest.raises(StoreError, match="expected the audit of"):
         publish(fresh.store, staging, other)
     with pytest.raises(UserError, match="refused by its audit, 1 checks failed"):

@@ -23,6 +23,7 @@ from tasks.report.list_churn import Churn, list_churn
 from tasks.report.page import report_page, write_report
 from tasks.report.paths import find_report
 from tasks.report.plots import Line, lines, plot
+from tasks.store.run_folder import RunFolder
 from tasks.store.runs import RunRecord, Station
 
 FIRST, SECOND = "2026-01-02", "2026-01-03"
@@ -155,7 +156,7 @@ def make_world(tmp_path: Path) -> World:
     world.tables["model_metrics"]["value"][0] = 0.3
     world.stage(SECOND, "r2")
     users = [str(user) for user in USERS]
-    write_dataset(world, world.store.dataset(SECOND, "r2"), "Title", users)
+    write_dataset(world, RunFolder(world.store, SECOND, "r2").dataset, "Title", users)
     return world
 
 
@@ -172,7 +173,7 @@ def test_the_report_of_a_published_night_tells_all_of_it(world: World) -> None:
     path = write_report(world.store, record, configuration(world))
     page = Page(path.read_text(encoding="utf-8"))
     assert path == world.store.root / "reports" / f"{release_id}.html"
-    assert path.read_bytes() == world.store.run_report(SECOND, "r2").read_bytes()
+    assert path.read_bytes() == RunFolder(world.store, SECOND, "r2").report.read_bytes()
     for told in (release_id, SECOND, "published", "Active: readers get this release.", "look at this"):
         assert told in page.text
     assert page.row("read") == ["read", "1,010", "1,010"]
@@ -229,9 +230,9 @@ def test_the_plots_are_there_and_say_in_words_what_they_show(world: World) -> No
 def hostile_page(world: World, evil: str) -> str:
     """Return the report of a failed night whose users, titles, message and warnings are `evil`."""
     users = [f"{user}{evil}" for user in USERS]
-    dataset = world.store.dataset(SECOND, "r3")
-    write_dataset(world, dataset, evil, users)
-    folder = world.store.staging(SECOND, "r3")
+    run = RunFolder(world.store, SECOND, "r3")
+    write_dataset(world, run.dataset, evil, users)
+    folder = run.staging
     rows = world.tables["recommendations"]
     by_id = dict(zip(USERS, users, strict=True))
     with TableWriter(folder, "recommendations", world.ids) as writer:
@@ -323,7 +324,7 @@ def test_a_run_that_came_nowhere_has_a_report_all_the_same(tmp_path: Path) -> No
     record.save(world.store)
     path = write_report(world.store, record, configuration(world))
     html = path.read_text(encoding="utf-8")
-    assert path == world.store.run_report(SECOND, "r2")
+    assert path == RunFolder(world.store, SECOND, "r2").report
     assert "hunter2" not in html
     assert "no files in" in html
     assert "<table" not in html

@@ -13,20 +13,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worlds.hostile_names import HOSTILE_IDS
 
 from tasks.monitoring.status import lock_holder
 from tasks.runtime.errors import StoreError, StoreLockedError
 from tasks.store.files import read_json, read_sealed, readable, sha256_of, write_json_atomically, writing
 from tasks.store.layout import Store
 from tasks.store.names import is_release_id, release_id_of, split_release_id
-
-HOSTILE = st.one_of(
-    st.text(),
-    st.sampled_from(
-        ["..", ".", "", "a/b", "../x", "/etc", "a\x00b", "a\n", "-x", "é", "x" * 65, "a.b", "²", "٣"]
-    ),
-    st.from_regex(r"[a-z0-9_./\\-]*", fullmatch=True),
-)
 
 
 @pytest.fixture
@@ -35,11 +28,6 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_the_layout_is_the_contract_s(store: Store) -> None:
-    run = store.root / "runs/2026-01-02/r1"
-    assert store.dataset("2026-01-02", "r1") == run / "dataset"
-    assert store.model(dt.date(2026, 1, 2), "r1", "als") == run / "models/als"
-    assert store.staging("2026-01-02", "r1") == run / "staging"
-    assert store.data_docs("2026-01-02", "r1") == run / "data_docs"
     assert store.release("2026-01-02-r1") == store.root / "releases/2026-01-02-r1"
     assert store.ingest("i1") == store.root / "ingests/i1.json"
     assert store.pointer == store.root / "current.json"
@@ -47,13 +35,10 @@ def test_the_layout_is_the_contract_s(store: Store) -> None:
     assert store.quarantine.is_dir()
 
 
-@given(HOSTILE)
+@given(HOSTILE_IDS)
 def test_no_id_leads_out_of_the_store(name: str) -> None:
     store = Store(Path("/nowhere/store"))
     for path, depth in (
-        (lambda: store.run("2026-01-02", name), 3),
-        (lambda: store.run(name, "r1"), 3),
-        (lambda: store.model("2026-01-02", "r1", name), 5),
         (lambda: store.ingest(name), 2),
         (lambda: store.release(name), 2),
         (lambda: store.release(f"2026-01-02-{name}"), 2),
@@ -69,18 +54,17 @@ def test_a_release_id_gives_back_its_date_and_run(as_of: dt.date, run_id: str) -
     assert split_release_id(release_id_of(as_of, run_id)) == (as_of, run_id)
 
 
-@given(HOSTILE)
+@given(HOSTILE_IDS)
 def test_only_real_dates_make_release_ids(name: str) -> None:
     assert not is_release_id(f"2026-02-30-{name}")
     assert not is_release_id(None)
 
 
-@pytest.mark.parametrize("folder", ["releases", "runs"])
-def test_a_link_that_leads_out_of_the_store_is_refused(store: Store, tmp_path: Path, folder: str) -> None:
-    (store.root / folder).rmdir()
-    (store.root / folder).symlink_to(tmp_path)
+def test_a_link_that_leads_out_of_the_store_is_refused(store: Store, tmp_path: Path) -> None:
+    (store.root / "releases").rmdir()
+    (store.root / "releases").symlink_to(tmp_path)
     with pytest.raises(StoreError, match="expected a path inside the store"):
-        store.release("2026-01-02-r1") if folder == "releases" else store.staging("2026-01-02", "r1")
+        store.release("2026-01-02-r1")
 
 
 def test_the_store_itself_may_be_a_link(store: Store, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from worlds.paths import IMPORTABLE
 from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.runtime.errors import TrainingError, TrainingKilledError, UserError, can_pass
 from tasks.store.files import read_json, write_json_atomically
+from tasks.store.run_folder import RunFolder
 from tasks.training.artefacts import train
 from tasks.training.child import is_cuda_failure
 from tasks.training.request import Training, read_request, write_request
@@ -39,6 +40,7 @@ from pathlib import Path
 import psutil
 from tasks.store.layout import Store
 from tasks.training.train import train_in_child
+from tasks.store.run_folder import RunFolder
 from tasks.training.request import Training
 
 def report(doing, done, of):
@@ -46,7 +48,8 @@ def report(doing, done, of):
     sys.stdin.read()
 
 as_of = date.fromisoformat(sys.argv[2])
-train_in_child(Training(Store(Path(sys.argv[1])), as_of, "r1", "mult_vae", "served"), report)
+run = RunFolder(Store(Path(sys.argv[1])), as_of, "r1")
+train_in_child(Training(run, "mult_vae", "served"), report)
 """
 PRETENDING = """
 import sys, torch
@@ -82,11 +85,11 @@ def shop(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(shop, tmp_path_factory):
     """Return what gives the arrays of a model that was trained in this process."""
-    folder, run = tmp_path_factory.mktemp("undisturbed"), shop.store.run(AS_OF, "r1")
+    folder, run = tmp_path_factory.mktemp("undisturbed"), RunFolder(shop.store, AS_OF, "r1")
 
     @functools.cache
     def trained(model: str) -> bytes:
-        train(shop.configuration(), model, run / "dataset", folder / model)
+        train(shop.configuration(), model, run.dataset, folder / model)
         return (folder / model / "arrays.npz").read_bytes()
 
     return trained
@@ -97,8 +100,8 @@ def asked(shop):
     """Return what writes the request of a model, trained by nobody yet, with sections of its own."""
 
     def ask(model: str, **sections: Any) -> Training:
-        training = Training(shop.store, AS_OF, "r1", model, "served")
-        for path in training.run.glob(f"models/{model}*"):
+        training = Training(RunFolder(shop.store, AS_OF, "r1"), model, "served")
+        for path in training.run.models.glob(f"{model}*"):
             subprocess.run(["rm", "-r", str(path)], check=True)
         write_request(training, shop.configuration(**sections))
         return training
@@ -107,7 +110,7 @@ def asked(shop):
 
 
 def arrays(training: Training) -> bytes:
-    return (training.file.with_name(training.model) / "arrays.npz").read_bytes()
+    return (training.artefact / "arrays.npz").read_bytes()
 
 
 def trainings() -> list[psutil.Process]:
@@ -203,7 +206,7 @@ def test_memory_that_the_machine_does_not_have_fails_the_model_alone(asked) -> N
 
 def test_a_defect_says_where_its_log_is(asked) -> None:
     training = asked("als")
-    (training.run / "elsewhere").mkdir(exist_ok=True)
+    (training.run.root / "elsewhere").mkdir(exist_ok=True)
     content = read_json(training.file) | {"dataset": "elsewhere"}
     write_json_atomically(training.file, content)
     with pytest.raises(TrainingError, match=r"by a defect, \w+: .*; its log is") as failed:
@@ -216,7 +219,7 @@ def test_a_defect_says_where_its_log_is(asked) -> None:
 @pytest.mark.parametrize("path", ["../r2/dataset", "/etc", "models/../../r2", "link/x", "."])
 def test_a_request_cannot_lead_out_of_its_run(asked, tmp_path, key, path) -> None:
     training = asked("popularity")
-    link = training.run / "link"
+    link = training.run.root / "link"
     link.unlink(missing_ok=True)
     link.symlink_to(tmp_path)
     content = read_json(training.file) | {key: path}
@@ -278,6 +281,6 @@ def test_what_is_trained_is_not_trained_again_until_the_dataset_is_written_again
     write_request(training, shop.configuration())
     assert train_in_child(training) == first
     assert (first.folder / "arrays.npz").stat().st_mtime_ns == written
-    os.utime(training.run / "dataset" / "users" / "part-0.parquet")
+    os.utime(training.dataset / "users" / "part-0.parquet")
     write_request(training, shop.configuration())
     assert finished(training) is None
