@@ -7,7 +7,7 @@ import pytest
 from worlds.matrices import matrix
 
 from models import artefact, registry
-from models.baselines.popularity import Popularity, PopularityConfig
+from models.baselines.popularity import Popularity
 from models.dataset import Dataset
 from models.errors import ModelError
 
@@ -33,14 +33,6 @@ def test_a_configuration_is_frozen_and_of_its_model() -> None:
         config.factors = 4
     with pytest.raises(ModelError, match="expected a PopularityConfig for popularity, got ALSConfig"):
         registry.create("popularity", config)
-
-
-def test_popularity_counts_users_or_sums_weights() -> None:
-    dataset = Dataset(matrix([[1, 5, 0], [1, 0, 0]]))
-    assert Popularity().fit(dataset).scores(dataset.histories).tolist() == [[2, 1, 0]] * 2
-    by_weight = Popularity(PopularityConfig(count="weight")).fit(dataset)
-    assert by_weight.scores(dataset.histories).tolist() == [[2, 5, 0]] * 2
-    assert by_weight.recommend(dataset.histories, 3).items.tolist() == [[1, 0, -1]] * 2
 
 
 def test_a_data_set_without_a_weight_cannot_be_trained_on() -> None:
