@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 from sql.engines.engine import Engine
-from sql.interactions.judged import (
-    accepted_days,
-    drop_delivered_again,
-    file_days,
-    judge,
-    outcomes,
-    write_quarantine,
-)
-from sql.landing.landing import Landing
+from sql.interactions.forgotten import KeyedList
+from sql.interactions.judged import Judged, judge
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.account import Counts, TakenFile
 from tasks.interactions.arrivals import Arrival
@@ -36,54 +30,67 @@ COUNT_OF = {
 }
 
 
-def _take_in(
-    batch: Sequence[Arrival],
-    configuration: Configuration,
-    ledger: Ledger,
-    engine: Engine,
-    *,
-    as_of: date,
-    scratch: Path,
-) -> None:
-    """Take in one batch of files and commit it."""
-    source, judged = configuration.source, scratch / "judged"
-    replaces = [old for arrival in batch for old in arrival.replaces]
-    mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
-    landing = engine.land([arrival.raw for arrival in batch], source, mapped)
-    last_days = {arrival.raw.file_id: last_day(arrival.found, source.file_date) for arrival in batch}
-    forgotten = read_forgotten(ledger.store).keyed()
-    graced = {file: _graced(day) for file, day in last_days.items()}
-    repeated = judge(landing, source, engine, judged, graced, forgotten=forgotten)
-    stored = ledger.parts_by_day(tuple(accepted_days(judged)), replaces)
-    ledger.require_whole([part for parts in stored.values() for part in parts])
-    drop_delivered_again(source, engine, judged, stored, [*ledger.replaced(), *replaces])
-    counts, days = _account(batch, landing, engine, judged), file_days(judged, engine)
-    names = {arrival.raw.file_id: arrival.raw.name for arrival in batch}
-    write_quarantine(landing, source, engine, judged, scratch / "quarantine", names=names)
-    screen_quarantine(scratch / "quarantine", forgotten)
-    ingest_id = ledger.next_ingest_id()
-    parts, quarantine, hashes = _keep(ledger.store, judged, scratch / "quarantine", ingest_id)
-    ledger.commit(
-        IngestManifest(
-            ingest_id=ingest_id,
-            as_of=as_of,
-            created_at=now(),
-            fingerprint=configuration.source_fingerprint(),
-            engine=engine.name,
-            files=[
-                _taken(arrival, counts[file_id], last_days[file_id], days.get(file_id, {}))
-                for arrival in batch
-                for file_id in (arrival.raw.file_id,)
-            ],
-            parts=parts,
-            quarantine=quarantine,
-            replaces=replaces,
-            repeated_before_rules=repeated,
-            hashes=hashes,
+@dataclass(frozen=True)
+class Intake:
+    """What takes batches of files in for a date: an engine writes into `scratch`, the ledger commits."""
+
+    configuration: Configuration
+    ledger: Ledger
+    engine: Engine
+    as_of: date
+    scratch: Path
+
+    def take_in(self, batch: Sequence[Arrival]) -> None:
+        """Take in one batch and commit it: from then on its rows are interactions."""
+        source, store = self.configuration.source, self.ledger.store
+        replaces = [old for arrival in batch for old in arrival.replaces]
+        last_days = {arrival.raw.file_id: last_day(arrival.found, source.file_date) for arrival in batch}
+        forgotten = read_forgotten(store).keyed()
+        judged = self._judged(batch, last_days, forgotten)
+        self._drop_stored(judged, replaces)
+        counts, days = _account(batch, judged), judged.days()
+        refused = self.scratch / "quarantine"
+        judged.quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
+        screen_quarantine(refused, forgotten)
+        ingest_id = self.ledger.next_ingest_id()
+        parts, quarantine, hashes = _keep(store, judged, refused, ingest_id)
+        self.ledger.commit(
+            IngestManifest(
+                ingest_id=ingest_id,
+                as_of=self.as_of,
+                created_at=now(),
+                fingerprint=self.configuration.source_fingerprint(),
+                engine=self.engine.name,
+                files=[
+                    _taken(arrival, counts[file_id], last_days[file_id], days.get(file_id, {}))
+                    for arrival in batch
+                    for file_id in (arrival.raw.file_id,)
+                ],
+                parts=parts,
+                quarantine=quarantine,
+                replaces=replaces,
+                repeated_before_rules=judged.repeated,
+                hashes=hashes,
+            )
         )
-    )
-    for folder in (judged, scratch / "quarantine"):
-        shutil.rmtree(folder, ignore_errors=True)
+        for folder in (judged.folder, refused):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _judged(
+        self, batch: Sequence[Arrival], last_days: Mapping[int, date | None], forgotten: KeyedList
+    ) -> Judged:
+        """Land the files of a batch and judge their rows."""
+        source = self.configuration.source
+        mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
+        landing = self.engine.land([arrival.raw for arrival in batch], source, mapped)
+        graced = {file_id: _graced(day) for file_id, day in last_days.items()}
+        return judge(landing, source, self.engine, self.scratch / "judged", graced, forgotten=forgotten)
+
+    def _drop_stored(self, judged: Judged, replaces: Sequence[int]) -> None:
+        """Drop what is stored already; the stored rows that it is compared with must be whole."""
+        stored = self.ledger.parts_by_day(tuple(judged.accepted()), replaces)
+        self.ledger.require_whole([part for parts in stored.values() for part in parts])
+        judged.drop_stored(stored, [*self.ledger.replaced(), *replaces])
 
 
 def _graced(day: date | None) -> date | None:
@@ -105,15 +112,11 @@ def _taken(arrival: Arrival, counts: Counts, last: date | None, days: dict[str, 
     )
 
 
-def _account(batch: Sequence[Arrival], landing: Landing, engine: Engine, judged: Path) -> dict[int, Counts]:
+def _account(batch: Sequence[Arrival], judged: Judged) -> dict[int, Counts]:
     """Return the accounting of each file, proven: what was read is what was judged or rejected."""
-    counts = {arrival.raw.file_id: Counts() for arrival in batch}
-    for outcome, rows in outcomes(judged, engine).items():
-        for row in rows:
-            counts[row["file_id"]].book(COUNT_OF[outcome], row["rule"], row["n"])
-    for file_id, rejected in landing.rejected.items():
-        for rule, n in rejected.items():
-            counts[file_id].book("quarantined", rule, n)
+    counts, landing = {arrival.raw.file_id: Counts() for arrival in batch}, judged.landing
+    for file_id, outcome, rule, rows in judged.account():
+        counts[file_id].book(COUNT_OF[outcome], rule, rows)
     for arrival in batch:
         file_id = arrival.raw.file_id
         count = counts[file_id]
@@ -124,16 +127,16 @@ def _account(batch: Sequence[Arrival], landing: Landing, engine: Engine, judged:
 
 
 def _keep(
-    store: Store, judged: Path, refused: Path, ingest_id: str
+    store: Store, judged: Judged, refused: Path, ingest_id: str
 ) -> tuple[dict[str, list[str]], list[str], dict[str, FileHash]]:
-    """Move accepted and quarantined rows to their places in the store.
+    """Move accepted and quarantined rows into the store.
 
     Return the paths of the accepted by day, those of the quarantined, and the hashes of all. They and the
     folders that hold them are on the disk before a manifest may name them.
     """
     parts = {
         day: _move(store, folder, store.interactions / f"event_date={day}", ingest_id)
-        for day, folder in accepted_days(judged).items()
+        for day, folder in judged.accepted().items()
     }
     quarantine: list[str] = []
     for folder in sorted(refused.glob("event_date=*")):
@@ -152,6 +155,6 @@ def _move(store: Store, source: Path, target: Path, ingest_id: str) -> list[str]
     moved = []
     with writing(target):
         target.mkdir(parents=True, exist_ok=True)
-        for place, path in enumerate(sorted(source.glob("*.parquet"))):
-            moved.append(path.rename(target / f"{ingest_id}-{place:03d}.parquet"))
+        for number, path in enumerate(sorted(source.glob("*.parquet"))):
+            moved.append(path.rename(target / f"{ingest_id}-{number:03d}.parquet"))
     return [str(path.relative_to(store.root)) for path in moved]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 from sql.engines.engine import Engine
 from sql.errors import EngineError
-from sql.interactions.judged import (
-    template_values,
-)
+from sql.interactions.judged import template_values
 from sql.landing.landing import SourceError
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, TakenFile, total
-from tasks.interactions.arrivals import arrivals, batches
-from tasks.interactions.batch import _take_in
+from tasks.interactions.arrivals import Arrival, arrivals, batches
+from tasks.interactions.batch import Intake
 from tasks.interactions.ledger import Ledger
 from tasks.interactions.sweep import sweep
 from tasks.runtime.errors import ConfigurationError, InputError, StoreLockedError
@@ -55,7 +56,7 @@ def ingest(
     """Take in the files of the source that are dated up to `as_of` and not yet taken in; all, with `rebuild`.
 
     `since` is for a run that goes on: the number of ingests there were when it began. What it committed
-    before it was killed is told as taken in now.
+    before it was killed is reported as taken in now. The caller holds the store's lock.
 
     Raises
     ------
@@ -66,39 +67,40 @@ def ingest(
         [source] section changed since. Files before it may have been taken in by then; they stay.
     StoreLockedError
         If files are to be replaced while runs for other dates read them.
-
-    The caller holds the store's lock.
     """
     ledger = Ledger.read(store)
-    if not rebuild:
-        _same_source(configuration, ledger)
-    _valid_rules(configuration, engine)
+    _require_valid(configuration, engine, None if rebuild else ledger)
     before = len(ledger.manifests) if since is None else since
     sweep(store, ledger)
-    scratch = store.runs / ".ingest"
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
-        taken = arrivals(
-            configuration.source,
-            ledger,
-            as_of,
-            scratch,
-            replace_changed=replace_changed,
-            rebuild=rebuild,
-            report=report,
-        )
+    intake = Intake(configuration, ledger, engine, as_of, store.runs / ".ingest")
+    again = {"replace_changed": replace_changed, "rebuild": rebuild}
+    with _scratch(intake.scratch) as scratch:
+        taken = arrivals(configuration.source, ledger, as_of, scratch, **again, report=report)
         if any(arrival.replaces for arrival in taken):
             _alone(store, as_of)
-        done = 0
-        for batch in batches(taken, bytes_of(configuration.engine.batch)):
-            report(f"ingest: {len(batch)} files from {batch[0].raw.name}", done, len(taken))
-            _take_in(batch, configuration, ledger, engine, as_of=as_of, scratch=scratch)
-            done += len(batch)
+        _take_in_batches(intake, taken, report)
+    return _summary(ledger, as_of, before)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """Give a folder that is gone afterwards; a file that cannot be read is the user's to mend."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
     except SourceError as error:
         raise InputError(str(error)) from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return _told(ledger, as_of, before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _take_in_batches(intake: Intake, taken: Sequence[Arrival], report: Report) -> None:
+    """Take files in, batch after batch; each is committed before the next begins."""
+    done = 0
+    for batch in batches(taken, bytes_of(intake.configuration.engine.batch)):
+        report(f"ingest: {len(batch)} files from {batch[0].raw.name}", done, len(taken))
+        intake.take_in(batch)
+        done += len(batch)
 
 
 def _alone(store: Store, as_of: date) -> None:
@@ -111,11 +113,12 @@ def _alone(store: Store, as_of: date) -> None:
         raise StoreLockedError(f"files that are to be replaced are read by runs for {', '.join(others)}")
 
 
-def _told(ledger: Ledger, as_of: date, before: int) -> Ingest:
-    """Tell what the ingests after the first `before` took in for a date and was not replaced since."""
+def _summary(ledger: Ledger, as_of: date, before: int) -> Ingest:
+    """Return what the ingests after the first `before` took in for a date and was not replaced since."""
     gone = ledger.replaced()
     living = [manifest.ingest_id for manifest in ledger.living()]
-    new = [one for one in ledger.manifests[before:] if one.as_of == as_of and one.ingest_id in living]
+    new = [ingest for ingest in ledger.manifests[before:] if ingest.as_of == as_of]
+    new = [ingest for ingest in new if ingest.ingest_id in living]
     files = [file for manifest in new for file in manifest.files if file.file_id not in gone]
     went = {file_id for manifest in new for file_id in manifest.replaces}
     return Ingest(
@@ -130,17 +133,14 @@ def _told(ledger: Ledger, as_of: date, before: int) -> Ingest:
     )
 
 
-def _same_source(configuration: Configuration, ledger: Ledger) -> None:
-    fingerprint = configuration.source_fingerprint()
-    if ledger.manifests and ledger.manifests[-1].fingerprint != fingerprint:
+def _require_valid(configuration: Configuration, engine: Engine, ledger: Ledger | None) -> None:
+    """Raise unless the rules are predicates, and mean what they did for what the ledger has."""
+    if ledger and ledger.manifests and ledger.manifests[-1].fingerprint != configuration.source_fingerprint():
         raise InputError(
             "the [source] section (columns, rules or types) changed since the logs were taken in, so old and "
             "new interactions would not mean the same: change it back, or take every file in again with "
             "--rebuild"
         )
-
-
-def _valid_rules(configuration: Configuration, engine: Engine) -> None:
     try:
         template_values(configuration.source, engine.name)
     except EngineError as error:
