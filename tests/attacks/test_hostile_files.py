@@ -24,11 +24,6 @@ PAGE = ROOT / "docs" / "input.md"
 
 
 @pytest.fixture(scope="module")
-def engine_of(request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    return lambda name: request.getfixturevalue(f"{name}_engine")
-
-
-@pytest.fixture(scope="module")
 def taken(engine_of: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Logs]:
     """Take in all files of a kind of source together, once by each engine; return where they went."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -69,3 +70,8 @@ def hostile_names(canary: Path) -> list[str]:
     names = [name.format(canary=canary) for name in (*PATHS, *CODE)]
     names += [name.replace("{canary}", str(canary)) for name in SQL]
     return list(dict.fromkeys([*names, *DEVICES, *TEXT]))
+
+
+def toml(text: str) -> str:
+    """Return a text as TOML has it."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

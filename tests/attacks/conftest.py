@@ -1,0 +1,31 @@
+"""What the attacks share: a canary, hostile names, and engines by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds.hostile_names import hostile_names
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Iterator[Path]:
+    """Give a file that is there only if a name was executed."""
+    canary = tmp_path / "canary"
+    yield canary
+    assert not canary.exists()
+
+
+@pytest.fixture
+def names(canary: Path) -> list[str]:
+    names = hostile_names(canary)
+    assert len(names) > 200
+    return names
+
+
+@pytest.fixture(scope="session")
+def engine_of(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """Return what gives an engine by its name."""
+    return lambda name: request.getfixturevalue(f"{name}_engine")
