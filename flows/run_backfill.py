@@ -27,10 +27,11 @@ from flows.backfill.plan import Planned, configured, estimate, plan, warnings
 from flows.orchestration.artifacts import artifacts_of, flow_shown
 from flows.orchestration.limits import only_run_of
 from flows.orchestration.logs import failures_unsaid
-from flows.orchestration.parameters import Models
+from flows.orchestration.parameters import Models, Overrides
 from flows.orchestration.remote_training import routed
 from flows.output.progress import logged
 from tasks.configuration.configuration import Configuration
+from tasks.configuration.overrides import overrides_of
 from tasks.report.markdown import markdown
 from tasks.runtime.errors import EXPECTED
 from tasks.runtime.progress import Report
@@ -52,6 +53,7 @@ def backfill(
     newest_first: bool = False,
     continue_on_error: bool = True,
     models: Models = (),
+    overrides: Overrides = (),
     reason: str = "",
     config: str = "nightshelf.toml",
 ) -> Any:
@@ -66,12 +68,13 @@ def backfill(
         newest_first: Begin with the last date.
         continue_on_error: Go on with the other dates after one that failed; the run ends Failed all the same.
         models: Train these models only; those configured if none is chosen.
+        overrides: Keys of the configuration to replace, each with its value, such as models.als.factors=64.
         reason: Why; kept with the run and its artifact.
         config: Path of the configuration file.
     """
     log = get_run_logger()
     try:
-        configuration = configured(Path(config), models)
+        configuration = configured(Path(config), models, overrides_of(overrides))
         planned = plan(configuration, start, end, mode, newest_first)
         seconds, warned = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
     except EXPECTED as error:

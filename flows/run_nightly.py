@@ -6,7 +6,6 @@ import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads 
 
 # isort: split
 import logging
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from flows.night.run import run_night
 from flows.orchestration.artifacts import name_run, run_shown
 from flows.orchestration.limits import only_run_of
 from flows.orchestration.logs import failures_unsaid
-from flows.orchestration.parameters import YESTERDAY, AsOf, Overrides, day_of, lines_of, overrides_of
+from flows.orchestration.parameters import YESTERDAY, AsOf, Overrides, day_of
 from flows.orchestration.remote_training import routed
 from flows.orchestration.station_task import REPORT, as_task
 from flows.output.progress import logged
 from tasks.configuration.configuration import load
+from tasks.configuration.overrides import overrides_of
 from tasks.runtime.errors import EXPECTED
 from tasks.runtime.progress import Report
 from tasks.runtime.redaction import clean_errors
@@ -51,7 +51,7 @@ def nightly(
     Args:
         config: Path of the configuration file.
         as_of: The date to run for, such as 2026-11-20, or: yesterday, in the time zone of the source.
-        overrides: Keys of the configuration to replace, each with its value, such as engine.name=spark.
+        overrides: Keys of the configuration to replace, each with its value, such as models.als.factors=64.
         replace_changed: Take files in again whose content changed since they were taken in.
         rebuild: Take every file in again, after a change of the [source] section.
         resume: Continue the date's last run, which did not publish, from its last finished station. A retry
@@ -83,14 +83,14 @@ def nightly(
 
 
 def run_with_prefect(
-    config: Path, as_of: date, report: Report, *, overrides: Mapping[str, Any] | None = None, **options: Any
+    config: Path, as_of: date, report: Report, *, overrides: Overrides = (), **options: Any
 ) -> tuple[RunRecord | None, str]:
     """Run the flow in this process; return the record, or None and why it failed."""
     token = REPORT.set(report)
     failures_unsaid()
     try:
         state: State[RunRecord] = nightly(  # type: ignore[assignment]
-            str(config), str(as_of), lines_of(overrides or {}), **options, return_state=True
+            str(config), str(as_of), overrides, **options, return_state=True
         )
     finally:
         REPORT.reset(token)

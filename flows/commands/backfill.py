@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from flows.commands.options import DAY_FORMATS, DEFAULT_CONFIG, ConfigOption, JsonOption, SetOption
 from flows.output import terminal as out
 
 if TYPE_CHECKING:
     from flows.backfill.dates import Outcome
     from flows.backfill.plan import Planned
 
-DAY = ["%Y-%m-%d"]
 COLUMNS = ("date", "action", "state", "seconds", "rows", "release", "message")
 
 
 def backfill(
     *,
-    start: Annotated[datetime, typer.Option(formats=DAY, help="The first date.")],
-    end: Annotated[datetime, typer.Option(formats=DAY, help="The last date; not in the future.")],
+    start: Annotated[datetime, typer.Option(formats=DAY_FORMATS, help="The first date.")],
+    end: Annotated[datetime, typer.Option(formats=DAY_FORMATS, help="The last date; not in the future.")],
     mode: Annotated[str, typer.Option(help="missing, failed (among the missing) or all.")] = "missing",
     really: Annotated[
         bool, typer.Option("--run/--dry-run", help="Run the dates, or only show the plan and the estimate.")
@@ -39,6 +38,7 @@ def backfill(
     model: Annotated[
         list[str] | None, typer.Option(help="A model to train; those configured if left out.")
     ] = None,
+    changes: SetOption = None,
     reason: Annotated[str, typer.Option(help="Why; kept with the Prefect run.")] = "",
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -47,9 +47,10 @@ def backfill(
     """Publish releases of past dates; without --run, show which dates, why, and how long it may take."""
     with out.user_errors():
         from flows.backfill.plan import configured, estimate, plan, warnings
+        from tasks.configuration.overrides import overrides_of
 
         first, last = start.date(), end.date()
-        configuration = configured(config, model)
+        configuration = configured(config, model, overrides_of(changes or ()))
         planned = plan(configuration, first, last, mode, newest_first)
         seconds, warned = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
         for warning in warned:
@@ -59,7 +60,8 @@ def backfill(
             return
         if prefect:
             options = {"mode": mode, "newest_first": newest_first, "max_parallel": max_parallel}
-            options |= {"continue_on_error": continue_on_error, "models": model, "reason": reason}
+            options |= {"continue_on_error": continue_on_error, "models": model or (), "reason": reason}
+            options["overrides"] = tuple(changes or ())
             outcomes, failed = _by_prefect(config, first, last, options)
         else:
             outcomes, failed = _directly(configuration, planned, continue_on_error, max_parallel)

@@ -45,7 +45,7 @@ def demo(
             )
         as_of = DEMO_START + timedelta(days=days - 1)
         again = Again(replace_changed=True)  # our own logs: another size is a change that is meant
-        show_run(run_one(config, as_of, {}, again, prefect=prefect), as_json=False)
+        show_run(run_one(config, as_of, (), again, prefect=prefect), as_json=False)
         print_demo(config, as_of)
 
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from flows.commands.options import (
+    DEFAULT_CONFIG,
+    AsOfOption,
+    ConfigOption,
+    EngineOption,
+    JsonOption,
+    OtherStoreOption,
+    configured,
+    date_of,
+    override_lines,
+)
 from flows.output import terminal as out
 
 if TYPE_CHECKING:
@@ -21,25 +32,21 @@ SplitName = Literal["temporal", "leave-last-out", "held-out-users", "rolling", "
 ProtocolName = Literal["ncf", "vae", "time"]
 SEGMENTS_HELP = "Tables by segment: activity (users), popularity (items) or an attribute; repeatable."
 
-AsOf = Annotated[
-    datetime | None,
-    typer.Option("--as-of", formats=["%Y-%m-%d"], help="The date to run for; yesterday if left out."),
-]
 Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting of a model, such as als.factors=192; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Replace a model's setting, such as als.factors=192, or a key of the configuration; repeatable.",
+    ),
 ]
 
 
 def evaluate(
     *,
     config: ConfigOption = DEFAULT_CONFIG,
-    as_of: AsOf = None,
-    engine: Annotated[
-        str | None, typer.Option("--engine", help="duckdb or spark, if not as configured.")
-    ] = None,
-    store: Annotated[
-        Path | None, typer.Option("--store", help="The store's folder, if not as configured.")
-    ] = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = None,
+    store: OtherStoreOption = None,
     model: Annotated[
         list[str] | None, typer.Option(help="A model to measure; those configured if left out. Repeatable.")
     ] = None,
@@ -68,17 +75,19 @@ def evaluate(
         from flows.output.progress import shown
         from tasks.evaluation.tables import document_of
 
-        settings, ks = changes_of(changes or []), k or []
+        lines, settings = changes_of(changes or [])
+        ks = k or []
         with shown() as report:
             if protocol is not None and data is not None:
                 from tasks.evaluation.protocols import of_protocol
 
+                _only_settings(lines)
                 done = of_protocol(protocol, data, model or [], settings, seeds=seeds, ks=ks, report=report)
             else:
                 from tasks.evaluation.evaluation import to_measure
 
-                configured = _configured(config, engine, store)
-                configuration = to_measure(configured, model or [], ks, settings)
+                configuration = configured(config, override_lines(lines, engine, store))
+                configuration = to_measure(configuration, model or [], ks, settings)
                 done = _of_logs(configuration, as_of, split, windows, report)
             document = document_of(done, against=against, segments=segments or [])
         if as_json:
@@ -87,26 +96,37 @@ def evaluate(
             print_evaluation(document)
 
 
-def changes_of(lines: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the settings by model of lines such as als.factors=192; UserError for a line of another form."""
-    from flows.orchestration.parameters import overrides_of
+def changes_of(lines: Iterable[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Return the lines that replace keys of the configuration, and the settings of the others by model.
+
+    A setting is als.factors=192 or models.als.factors=192. UserError for a line of another form.
+    """
+    from tasks.configuration.configuration import Configuration
+    from tasks.configuration.overrides import overrides_of, parts_of
     from tasks.runtime.errors import UserError
 
-    changes: dict[str, dict[str, Any]] = defaultdict(dict)
-    for key, value in overrides_of(tuple(lines)).items():
-        model, dot, name = key.partition(".")
-        if not (dot and name):
+    settings, of_configuration = defaultdict[str, dict[str, Any]](dict), list[str]()
+    sections = Configuration.model_fields.keys() - {"models"}
+    for line in lines:
+        ((key, value),) = overrides_of([line]).items()
+        if parts_of(key)[0] in sections:
+            of_configuration.append(line)
+            continue
+        model, _, name = key.removeprefix("models.").partition(".")
+        if not name:
             raise UserError(f"--set: expected model.key=value, such as als.factors=192, got {key!r}")
-        changes[model][name] = value
-    return dict(changes)
+        settings[model][name] = value
+    return of_configuration, dict(settings)
 
 
-def _configured(config: Path, engine: str | None, store: Path | None) -> Configuration:
-    """Return the configuration with what options replace."""
-    from tasks.configuration.configuration import load
+def _only_settings(lines: list[str]) -> None:
+    """Raise UserError for a line that replaces a key of the configuration, which a protocol does not read."""
+    from tasks.runtime.errors import UserError
 
-    overrides = {"engine.name": engine, "store.path": store and str(store.absolute())}
-    return load(config, {key: value for key, value in overrides.items() if value is not None})
+    if lines:
+        raise UserError(
+            f"--set: expected a model's setting with --protocol, such as als.factors=192, got {lines[0]!r}"
+        )
 
 
 def _of_logs(
@@ -114,9 +134,8 @@ def _of_logs(
 ) -> Evaluation:
     """Take in new logs and measure on their dataset."""
     from flows.night.evaluation import measured_night, measured_split
-    from flows.orchestration.parameters import yesterday
 
-    day = as_of.date() if as_of else yesterday(configuration)
+    day = date_of(as_of, configuration)
     if split == "temporal":
         return measured_night(configuration, day, report)
     return measured_split(configuration, day, split, windows, report)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import typer
 
-from flows.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from flows.commands.options import (
+    DEFAULT_CONFIG,
+    AsOfOption,
+    ConfigOption,
+    EngineOption,
+    JsonOption,
+    OtherStoreOption,
+    SetOption,
+    configured,
+    date_of,
+    override_lines,
+)
 from flows.output import terminal as out
 
-AsOf = Annotated[
-    datetime | None,
-    typer.Option("--as-of", formats=["%Y-%m-%d"], help="The date to run for; yesterday if left out."),
-]
-StorePath = Annotated[Path | None, typer.Option("--store", help="The store's folder, if not as configured.")]
-EngineName = Annotated[str | None, typer.Option("--engine", help="duckdb or spark, if not as configured.")]
 ReplaceChanged = Annotated[
     bool, typer.Option("--replace-changed", help="Take files in again that changed since they were taken in.")
 ]
@@ -36,9 +41,10 @@ class Again(TypedDict, total=False):
 def run(
     *,
     config: ConfigOption = DEFAULT_CONFIG,
-    as_of: AsOf = None,
-    engine: EngineName = None,
-    store: StorePath = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = None,
+    store: OtherStoreOption = None,
+    changes: SetOption = None,
     replace_changed: ReplaceChanged = False,
     rebuild: Rebuild = False,
     resume: Annotated[
@@ -50,17 +56,19 @@ def run(
     """Take in new logs, validate, train, and publish the release of one date."""
     with out.user_errors():
         again = Again(replace_changed=replace_changed, rebuild=rebuild)
-        overrides = _overrides(engine, store)
-        record = run_one(config, _day(as_of), overrides, again, prefect=prefect, resume=resume)
+        lines = override_lines(changes, engine, store)
+        day = as_of.date() if as_of else None
+        record = run_one(config, day, lines, again, prefect=prefect, resume=resume)
         show_run(record, as_json)
 
 
 def ingest(
     *,
     config: ConfigOption = DEFAULT_CONFIG,
-    as_of: AsOf = None,
-    engine: EngineName = None,
-    store: StorePath = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = None,
+    store: OtherStoreOption = None,
+    changes: SetOption = None,
     replace_changed: ReplaceChanged = False,
     rebuild: Rebuild = False,
     as_json: JsonOption = False,
@@ -73,8 +81,8 @@ def ingest(
         from tasks.interactions.late_events import late_events
         from tasks.store.layout import Store
 
-        configuration = _configuration(config, _overrides(engine, store))
-        day = _day(as_of) or _yesterday(configuration)
+        configuration = configured(config, override_lines(changes, engine, store))
+        day = date_of(as_of, configuration)
         again = Again(replace_changed=replace_changed, rebuild=rebuild)
         with shown() as report:
             done = ingest_only(configuration, day, report=report, **again)
@@ -88,17 +96,21 @@ def ingest(
 def run_one(
     config: Path,
     as_of: date | None,
-    overrides: dict[str, Any],
+    overrides: tuple[str, ...],
     again: Again,
     *,
     prefect: bool,
     resume: bool = False,
 ) -> Any:
-    """Run a night with or without Prefect; return its record or end the program with the message."""
+    """Run a night with or without Prefect; return its record or end the program with the message.
+
+    `overrides` are lines `key=value` that replace keys of the configuration.
+    """
+    from flows.orchestration.parameters import yesterday
     from flows.output.progress import shown
 
-    configuration = _configuration(config, overrides)
-    day = as_of or _yesterday(configuration)
+    configuration = configured(config, overrides)
+    day = as_of or yesterday(configuration)
     if not prefect:
         from flows.night.run import run_night
 
@@ -140,29 +152,3 @@ def _ingest_facts(done: Any) -> dict[str, Any]:
         "total": done.total.model_dump(),
         "repeated_before_rules": done.repeated_before_rules,
     }
-
-
-def _configuration(config: Path, overrides: dict[str, Any]) -> Any:
-    from tasks.configuration.configuration import load
-
-    return load(config, overrides)
-
-
-def _overrides(engine: str | None, store: Path | None) -> dict[str, Any]:
-    """Return the keys of the configuration that options replace."""
-    overrides: dict[str, Any] = {}
-    if engine is not None:
-        overrides["engine.name"] = engine
-    if store is not None:
-        overrides["store.path"] = str(store.absolute())
-    return overrides
-
-
-def _yesterday(configuration: Any) -> date:
-    from tasks.runtime.clock import today
-
-    return today(configuration.source.time_zone) - timedelta(days=1)
-
-
-def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None

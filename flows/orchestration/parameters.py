@@ -5,11 +5,8 @@ A flow's docstring describes its parameters: Prefect takes descriptions from the
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -41,28 +38,3 @@ def day_of(as_of: str, configuration: Configuration) -> date:
         return date.fromisoformat(as_of)
     except ValueError:
         raise UserError(f"as_of: expected yesterday or a date such as 2026-11-20, got {as_of!r}") from None
-
-
-def overrides_of(lines: tuple[str, ...]) -> dict[str, Any]:
-    """Return the keys and values of lines `key=value`; a value is read as TOML, and else as text.
-
-    Raises
-    ------
-    UserError
-        If a line has no `=`, or nothing before it.
-    """
-    found: dict[str, Any] = {}
-    for line in lines:
-        key, equals, value = (part.strip() for part in line.partition("="))
-        if not (key and equals):
-            raise UserError(f"overrides: expected key=value, such as engine.name=spark, got {line!r}")
-        try:
-            found[key] = tomllib.loads(f"value = {value}")["value"]
-        except (ValueError, RecursionError):  # also of a number too long, and of lists within lists
-            found[key] = value
-    return found
-
-
-def lines_of(overrides: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the lines that `overrides_of` reads as these keys and values."""
-    return tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in overrides.items())

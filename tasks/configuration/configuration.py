@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from models import registry
 from sql.source import Section, Source
 from tasks.configuration.file import anchored, from_environment, read_toml
+from tasks.configuration.overrides import overridden
 from tasks.configuration.sections import (
     Catalogue,
     DatasetSection,
@@ -133,23 +134,18 @@ class Configuration(Section):
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def load(path: Path, overrides: dict[str, Any] | None = None) -> Configuration:
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Configuration:
     """Return the configuration in a TOML file; relative paths in it are relative to its folder.
 
-    `overrides` replaces keys, given with dots ("engine.name"), before anything is validated.
+    `overrides` replaces keys at any depth, given with dots ("models.als.factors"), before anything is
+    validated.
 
     Raises
     ------
     ConfigurationError
         If the file is missing or no TOML, or a key or value is not as expected: all mistakes are listed.
     """
-    content = read_toml(path)
-    for key, value in (overrides or {}).items():
-        section, _, name = key.partition(".")
-        table = content.setdefault(section, {})
-        if not isinstance(table, dict):
-            raise ConfigurationError(f"{path}: {section}: expected a section [{section}], got {table!r:.200}")
-        table[name] = value
+    content = overridden(read_toml(path), overrides or {})
     try:
         return _validated(_from_folder(content, path), path)
     except RecursionError:

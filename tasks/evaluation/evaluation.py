@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from tasks.configuration.configuration import Configuration
+from tasks.configuration.overrides import overridden
 from tasks.dataset.arrays import load_dataset, load_histories, load_seen
 from tasks.dataset.parts import read
 from tasks.runtime.errors import InputError, UserError
@@ -76,7 +77,7 @@ def settings_of(
     for name in changes:
         if name not in models:
             raise UserError(f"--set: expected one of the models {', '.join(models)}, got {name!r}")
-    both = {name: {**configured.get(name, {}), **changes.get(name, {})} for name in models}
+    both = {name: overridden(configured.get(name, {}), changes.get(name, {})) for name in models}
     for name, settings in both.items():
         registry.config(name, settings)
     return both

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from worlds.paths import ROOT
 
-from flows.orchestration.parameters import overrides_of
 from models import registry
 from sql.engines.spark_engine import java_pattern
 from sql.errors import EngineError
@@ -30,6 +29,7 @@ from sql.source import EVENT_COLUMNS
 from sql.timestamps import time_regex
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.file import store_path
+from tasks.configuration.overrides import overrides_of
 from tasks.runtime.errors import ConfigurationError, UserError
 
 SECONDS = float(os.environ.get("NIGHTSHELF_FUZZ_SECONDS", "600"))

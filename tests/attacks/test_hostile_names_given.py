@@ -187,9 +187,10 @@ def test_a_name_given_to_a_command_is_refused_in_words(
 def test_a_name_given_to_a_flow_fails_it_with_a_message(step: int, names: list[str], night: Night) -> None:
     """What a form sends, as a flow gets it once the server let it through; the flows' own functions."""
     from flows.flip_release import publish, rollback
-    from flows.orchestration.parameters import day_of, overrides_of
+    from flows.orchestration.parameters import day_of
     from flows.run_nightly import nightly
     from tasks.configuration.configuration import load
+    from tasks.configuration.overrides import overrides_of
 
     config = str(night.config)
     before = sorted(str(path) for path in night.folder.parent.rglob("*"))

@@ -66,8 +66,11 @@ def test_the_demo_shows_every_table_and_its_next_commands_work(prefect_server: s
     store = Store(tmp_path / "my demo" / "nightshelf-store")
     before = current(store)
     for words in next_ones:
-        assert command(*words[1:], cwd=tmp_path, PREFECT_API_URL=prefect_server).stdout
+        changed = ["--set", "popular.n=7", "--set", "models.als.factors=4"] if words[1] == "run" else []
+        assert command(*words[1:], *changed, cwd=tmp_path, PREFECT_API_URL=prefect_server).stdout
     after = current(store)
+    settings = after.manifest()["configuration"]
+    assert (settings["popular"]["n"], settings["models"]["als"]["factors"]) == (7, 4)
     assert (after.as_of - before.as_of).days == 1
     assert len(Ledger.read(store).files()) == 4
 
@@ -91,6 +94,33 @@ def test_ingest_prints_what_arrived(night: Night, tmp_path: Path) -> None:
     document = json.loads(called("ingest", *words, "--json").stdout)
     assert (document["files_taken"], document["files_known"]) == (0, 2)
     assert document["total"] == Ledger.read(Store(tmp_path / "other")).counts().model_dump()
+
+
+def test_set_replaces_keys_of_the_configuration_at_any_depth(night: Night, tmp_path: Path) -> None:
+    words = ["--config", str(night.config), "--as-of", str(FIRST), "--store", str(tmp_path / "other")]
+    lines = ["evaluation.enabled=false", "train.models=['als']", "train.serve=als", "models.als.factors=3"]
+    words += ["--no-prefect", "--json", *(word for line in lines for word in ("--set", line))]
+    document = json.loads(called("run", *words).stdout)
+    manifest = current(Store(tmp_path / "other")).manifest()
+    assert manifest["release_id"] == document["release_id"]
+    assert manifest["configuration"]["models"]["als"] == {"factors": 3, "iterations": 3}
+
+
+@pytest.mark.parametrize("name", ["run", "ingest", "evaluate", "backfill"])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("source.columns.usr=z", "unknown key 'usr' in [source.columns] (did you mean 'user'?); known: "),
+        ("engine.memory.x=1", "expected a table at engine.memory, got '1GiB'"),
+        ("factors", "overrides: expected key=value, such as engine.name=spark, got 'factors'"),
+    ],
+)
+def test_a_wrong_key_of_set_is_one_message(night: Night, name: str, line: str, message: str) -> None:
+    dates = ["--start", str(FIRST), "--end", str(FIRST)] if name == "backfill" else []
+    result = CliRunner().invoke(app, [name, "--config", str(night.config), *dates, "--set", line])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert message in " ".join(result.stderr.split())
 
 
 def test_yesterday_is_the_default_date(night: Night, tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ import pytest
 from worlds.night_world import FIRST, SECOND, Night, shop, write_logs
 
 from flows.night.run import run_night
-from flows.orchestration.parameters import day_of, lines_of, overrides_of
+from flows.orchestration.parameters import day_of
 from tasks.quality.checks import QualityRefusedError
-from tasks.runtime.errors import UserError
 from tasks.store.files import read_json
 
 pytestmark = pytest.mark.prefect
@@ -129,17 +128,5 @@ def test_evaluate_measures_the_chosen_models_and_publishes_nothing(prefect_serve
     assert "as_of: expected yesterday or a date" in nonsense.message
 
 
-def test_overrides_are_read_as_they_are_written(two: Night) -> None:
-    given = {
-        "engine.name": "duckdb",
-        "top_n.n": 5,
-        "train.models": ["als"],
-        "store.path": "/a b/ü=1",
-        "x": True,
-    }
-    assert overrides_of(lines_of(given)) == given
-    assert overrides_of(("engine.name = spark", "a=")) == {"engine.name": "spark", "a": ""}
-    for line in ("engine.name", "= 5"):
-        with pytest.raises(UserError, match="expected key=value"):
-            overrides_of((line,))
+def test_a_date_is_yesterday_or_written_out(two: Night) -> None:
     assert day_of("2026-03-02", two.configured()) == date(2026, 3, 2)

@@ -21,6 +21,7 @@ from flows.command_line import app
 from flows.night.retries import directly
 from flows.night.run import run_night
 from tasks.configuration.configuration import Configuration
+from tasks.release.releases import releases
 from tasks.runtime.errors import ConfigurationError, InputError, UserError
 from tasks.store.runs import RunRecord
 
@@ -148,6 +149,12 @@ def test_models_can_be_chosen_for_a_backfill(third: Night) -> None:
         configured(third.config, ["asl"])
 
 
+def test_keys_of_the_configuration_can_be_replaced_for_a_backfill(third: Night) -> None:
+    changed = configured(third.config, ["als"], {"models.als.factors": 2, "top_n.n": 3})
+    assert (changed.train.models, changed.top_n.n) == (("als",), 3)
+    assert changed.models["als"] == {"factors": 2, "iterations": 3}
+
+
 @pytest.mark.parametrize("failure", [ZeroDivisionError("a defect"), InputError("a mistake")])
 def test_a_backfill_with_a_fault_once_repeated_equals_a_clean_one(
     night: Night, tmp_path: Path, failure: Exception
@@ -226,7 +233,7 @@ def test_the_command_shows_the_plan_unless_told_to_run(night: Night) -> None:
 
 
 def test_the_command_ends_with_1_if_a_date_failed_and_the_others_are_there(night: Night) -> None:
-    words = ("--run", "--no-prefect", "--model", "popularity")
+    words = ("--run", "--no-prefect", "--model", "popularity", "--set", "top_n.n=4")
     done = called(night, *words, "--json", code=1)
     dates = json.loads(done.stdout)["dates"]
     assert [one["state"] for one in dates] == ["failed", "published", "published"]
@@ -296,7 +303,10 @@ def test_the_flow_checks_what_a_form_lets_through(
     state = backfill(start=SECOND, end=FIRST, config=str(night.config), return_state=True)
     assert state.is_failed()
     assert state.message == f"expected an end on or after the start {SECOND}, got {FIRST}"
-    outcomes, failed = backfill_with_prefect(night.config, SECOND, SECOND, silent, models=["popularity"])
+    options: dict[str, Any] = {"models": ["popularity"], "overrides": ["top_n.n=4"]}
+    outcomes, failed = backfill_with_prefect(night.config, SECOND, SECOND, silent, **options)
     assert ([one.state for one in outcomes], failed) == (["published"], "")
+    (release,) = (one for one in releases(night.store) if one.release_id == outcomes[0].release_id)
+    assert release.manifest()["configuration"]["top_n"]["n"] == 4
     assert isinstance(night.records()[-1], RunRecord)
     assert "Traceback" not in capfd.readouterr().err

@@ -77,8 +77,12 @@ def test_other_splits_are_printed_with_what_was_left_out(night: Night) -> None:
     ("words", "message"),
     [
         (["--set", "factors=3"], "expected model.key=value, such as als.factors=192, got 'factors'"),
+        (["--set", "models.als=3"], "expected model.key=value, such as als.factors=192, got 'models.als'"),
         (["--set", "mult_vae.hidden=3"], "expected one of the models als, popularity"),
         (["--set", "als.factor=3"], "unknown key 'factor' in models.als"),
+        (["--set", "models.als.factor=3"], "unknown key 'factor' in models.als"),
+        (["--set", "als.factors.x=3"], "expected a table at factors, got 8"),
+        (["--set", "evaluation.k=3"], "unknown key 'k' in [evaluation] (did you mean 'ks'?)"),
         (["--model", "asl"], "unknown model 'asl'"),
     ],
 )
@@ -88,6 +92,20 @@ def test_mistakes_are_named_before_anything_is_taken_in(
     given = ["--config", str(night.config), "--store", str(tmp_path / "new"), *words]
     assert message in called(*given, code=1).stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_set_changes_settings_of_models_and_keys_of_the_configuration(night: Night, tmp_path: Path) -> None:
+    words = ["--config", str(night.config), "--as-of", str(SECOND), "--store", str(tmp_path)]
+    words += ["--model", "als", "--split", "leave-last-out", "--json"]
+
+    def metrics(*lines: str) -> Any:
+        changes = [word for line in lines for word in ("--set", line)]
+        return json.loads(called(*words, *changes).stdout)["metrics"]
+
+    changed = metrics("als.factors=2", "evaluation.ks=[3]")
+    assert {row["k"] for row in changed} == {3}
+    assert metrics("models.als.factors=2", "evaluation.ks=[3]") == changed
+    assert metrics("evaluation.ks=[3]") != changed
 
 
 def ratings(folder: Path) -> Path:
@@ -115,6 +133,8 @@ def test_protocols_run_on_files_over_seeds(tmp_path: Path) -> None:
         (row["metric"], row["k"]) for row in means
     }
     assert all(row["spread"] is not None for row in means)
+    whole = called("--protocol", "vae", *data, "--set", "evaluation.max_users=9", code=1)
+    assert "expected a model's setting with --protocol" in whole.stderr
     time = called("--protocol", "time", *data, "--k", "5", "--against", "random").stdout
     assert "Metrics at 5" in time
     assert "less random" in time
