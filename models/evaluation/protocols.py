@@ -106,7 +106,7 @@ def held_out_users(
     past = None if sequences is None else sequences.rows(split.train_users)
     shown = None if sequences is None else _events_of(sequences.rows(chosen.users), chosen.shown)
     counts = {"train_users": len(split.train_users), "cold_items": split.cold_items, **chosen.counts}
-    return _measure(
+    return measure(
         factory,
         Dataset(split.train, past),
         Histories(chosen.shown, shown),
@@ -179,12 +179,12 @@ def on_split(
     if not len(users):
         raise ModelError(f"expected users with a past and something known to find, got none: {split.counts}")
     relevant, histories = split.warm[users], dataset.histories.rows(users)
-    return _measure(
+    return measure(
         factory, dataset, histories, relevant, users=users, counts=split.counts, ks=ks, options=options
     )
 
 
-def _measure(
+def measure(
     factory: Factory,
     dataset: Dataset,
     histories: Histories,
@@ -195,7 +195,11 @@ def _measure(
     ks: Collection[int],
     options: TrainingOptions | None,
 ) -> Measured:
-    """Train, recommend what is not in the histories, judge; the catalogue is what was trained on."""
+    """Train on a dataset, recommend to some users what is not in their histories, and judge the lists.
+
+    ``relevant`` csr (n_users, n_items): what is to be found by each of the ``histories``; ``users`` int64
+    (n_users,): who they are, ``counts`` what a split left out. The catalogue is what was trained on.
+    """
     options = options or TrainingOptions()
     started = time.perf_counter()
     model = factory().fit(dataset, options)

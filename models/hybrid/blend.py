@@ -42,10 +42,10 @@ class BlendConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _known(self) -> BlendConfig:
-        possible = [name for name in registry.known() if name != Blend.name]
         for weights in (self.weights, *self.weights_by_activity.values()):
             for name in weights:
-                if name not in possible:
+                if name == Blend.name or not registry.is_known(name):
+                    possible = [name for name in registry.known() if name != Blend.name]
                     raise ValueError(f"expected models among {', '.join(possible)}, got {name!r}")
             if not any(weights.values()):
                 raise ValueError(f"expected a weight above 0, got {weights}")

@@ -219,7 +219,7 @@ class TrainSection(Section):
         own = tuple(name for name in (self.serve,) if name != "best")
         segments = tuple(name for name in self.serve_by_segment.models.values() if name != "best")
         for name in (*self.models, *own, *segments):
-            if name not in registry.known():
+            if not registry.is_known(name):
                 known = ", ".join(registry.known())
                 raise ValueError(f"unknown model {name!r}; known: {known}")
         for where, names in (("serve", own), ("serve_by_segment", segments)):

@@ -23,10 +23,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from worlds.matrices import random_world
 
 from models import artefact, registry
 from models.array_file import kinds_of
+from models.contract.worlds import random_world
 from models.errors import ModelError
 from models.factors import als_checkpoint
 from models.options import TrainingOptions
@@ -106,7 +106,7 @@ def sealed(files: dict[str, bytes], packed: bytes | None = None, **changes: Any)
     packed = files["arrays.npz"] if packed is None else packed
     content = json.loads(files["artefact.json"]) | {"sha256": hashlib.sha256(packed).hexdigest()} | changes
     content = {key: value for key, value in content.items() if key != "digest" and value is not ...}
-    content["digest"] = artefact._digest(content)
+    content["digest"] = artefact.digest_of(content)
     return {"arrays.npz": packed, "artefact.json": json.dumps(content).encode()}
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from worlds.matrices import matrix, random_world
 
+from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
 

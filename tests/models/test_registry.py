@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from worlds.matrices import matrix
 
 from models import artefact, registry
 from models.baselines.popularity import Popularity
+from models.contract.worlds import matrix
 from models.dataset import Dataset
 from models.errors import ModelError
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from worlds.matrices import matrix
-
 from models.baselines.popularity import Popularity, PopularityConfig
+from models.contract.worlds import matrix
 from models.dataset import Dataset
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from worlds.matrices import matrix, random_world
 
+from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
 from models.options import TrainingOptions

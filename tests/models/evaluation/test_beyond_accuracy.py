@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds.matrices import matrix
 
+from models.contract.worlds import matrix
 from models.errors import ModelError
 from models.evaluation import beyond_accuracy as beyond
 

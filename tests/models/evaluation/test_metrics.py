@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
-from worlds.matrices import matrix
 
+from models.contract.worlds import matrix
 from models.errors import ModelError
 from models.evaluation import metrics
 from models.evaluation.metrics import METRICS, judge

@@ -6,9 +6,9 @@ from math import log2
 
 import numpy as np
 import pytest
-from worlds.matrices import matrix, random_world
 
 from models import registry
+from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Sequences
 from models.errors import ModelError
 from models.evaluation.bootstrap import Bootstrap

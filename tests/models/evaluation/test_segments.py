@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from worlds.matrices import matrix
 
 from models.activity import ACTIVITY, activity
+from models.contract.worlds import matrix
 from models.errors import ModelError
 from models.evaluation import metrics
 from models.evaluation.segments import by_item, by_user

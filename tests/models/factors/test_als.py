@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_limits
-from worlds.matrices import matrix, random_world
 
+from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.factors import als_checkpoint

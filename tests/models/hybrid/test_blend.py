@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds.matrices import matrix, random_world
 
 from models import artefact, registry
 from models.base import Composite
+from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Sequences
 from models.errors import ModelError
 from models.hybrid.blend import Blend, BlendConfig

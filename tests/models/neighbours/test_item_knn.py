@@ -6,8 +6,8 @@ from math import log, sqrt
 
 import numpy as np
 import pytest
-from worlds.matrices import matrix, random_world
 
+from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.item_knn import ItemKNN, ItemKNNConfig

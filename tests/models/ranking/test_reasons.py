@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from worlds.matrices import matrix
 
+from models.contract.worlds import matrix
 from models.ranking.reasons import LONGEST, reasons
 from models.ranking.similarity import co_occurring, similar_vectors
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds.matrices import matrix
 
+from models.contract.worlds import matrix
 from models.errors import ModelError
 from models.splitting.held_out_users import fold_in, hold_out_users
 
