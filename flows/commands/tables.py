@@ -207,14 +207,9 @@ def _examples(place: Store, found: Release, kind: str) -> str:
 
 def _fallback(place: Store, found: Release) -> list[dict[str, Any]]:
     """Return the list for users without recommendations: everybody's, of the configured window."""
-    from tasks.release.query import popular
+    from tasks.release.query import popular_instead
 
-    rows = out.records_of(popular(place, release=found.release_id))
-    windows = sorted({row["window_days"] for row in rows})
-    settings = found.manifest().get("configuration") or {}
-    wanted = (settings.get("popular") or {}).get("fallback_window")
-    window = wanted if wanted in windows else next(iter(windows), None)
-    return [row for row in rows if row["window_days"] == window]
+    return out.records_of(popular_instead(place, found.release_id))
 
 
 def _first(rows: list[dict[str, Any]], n: int | None) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read, rows
+from tasks.release.tables import popular_source
 
 if TYPE_CHECKING:
     from models.ranking.ladder import Rankings
@@ -49,9 +50,7 @@ def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArra
         steps.append(places(settings.fallback_segment, dataset, values))
         names.append(f"popular_{settings.fallback_segment}")
     everybody = {
-        "popular_all_time" if window == 0 else f"popular_{window}_days": ranked.get(
-            ("all", "all", window), np.zeros(0, np.int32)
-        )
+        popular_source(window): ranked.get(("all", "all", window), np.zeros(0, np.int32))
         for window in (settings.fallback_window, 0)
     }
     for name, items in (*everybody.items(), ("catalogue", np.flatnonzero(allowed).astype(np.int32))):

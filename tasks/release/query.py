@@ -37,7 +37,7 @@ def query(
         return _answer(con, sql, limit=limit)
 
 
-def recommendations_of(store: Store, user_id: str, release: str | None = None) -> Any:
+def recommendations_of(store: Store, user_id: int | str, release: str | None = None) -> Any:
     """Return the recommendations of one user with titles, by rank; no rows for an unknown user."""
     return _lookup(store, "recommendations", "user_id", user_id, release)
 
@@ -49,7 +49,7 @@ def item(store: Store, item_id: str, release: str | None = None) -> Any:
         return _answer(con, "SELECT item_id, title FROM items WHERE item_id = ?", [typed])
 
 
-def similar_to(store: Store, item_id: str, release: str | None = None) -> Any:
+def similar_to(store: Store, item_id: int | str, release: str | None = None) -> Any:
     """Return the items similar to one item with titles, by rank; no rows where there are none."""
     return _lookup(store, "similar_items", "item_id", item_id, release)
 
@@ -70,19 +70,36 @@ def popular(
         return _answer(con, sql, list(given.values()))
 
 
-def _lookup(store: Store, table: str, column: str, text: str, release: str | None) -> Any:
+def popular_instead(store: Store, release: str | None = None) -> Any:
+    """Return what is shown to a user without recommendations: everybody's list, of the configured window."""
+    import pyarrow.compute as pc
+
+    answered = _release(store, release)
+    table = popular(store, release=answered.release_id)
+    windows = set(table["window_days"].to_pylist())
+    settings = answered.manifest().get("configuration") or {}
+    window = (settings.get("popular") or {}).get("fallback_window")
+    if window not in windows:
+        window = min(windows, default=0)
+    return table.filter(pc.equal(table["window_days"], window))
+
+
+def _lookup(store: Store, table: str, column: str, given: int | str, release: str | None) -> Any:
     with _opened(_release(store, release)) as con:
         sql = f"SELECT * FROM {table}_with_titles WHERE {column} = ? ORDER BY rank"
-        return _answer(con, sql, [_typed(con, table, column, text)])
+        return _answer(con, sql, [_typed(con, table, column, given)])
 
 
-def _typed(con: duckdb.DuckDBPyConnection, table: str, column: str, text: str) -> int | str:
+def _typed(con: duckdb.DuckDBPyConnection, table: str, column: str, given: int | str) -> int | str:
     sql = "SELECT data_type FROM duckdb_columns() WHERE table_name = ? AND column_name = ?"
     kind = _answer(con, sql, [table, column])["data_type"][0].as_py()
     if kind == "VARCHAR":
-        return text
+        if not isinstance(given, str):
+            raise UserError(f"expected a {column} of type {kind} (text), got {given!r}")
+        return given
+    text = str(given)
     if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
-        raise UserError(f"expected a {column} of type {kind} (a whole number), got {text!r}")
+        raise UserError(f"expected a {column} of type {kind} (a whole number), got {given!r}")
     return int(text)
 
 

@@ -17,6 +17,11 @@ _STRING, _INT32, _INT64 = pa.string(), pa.int32(), pa.int64()
 _FLOAT, _DOUBLE, _BOOLEAN = pa.float32(), pa.float64(), pa.bool_()
 
 
+def popular_source(window_days: int) -> str:
+    """Return the source of rows that are filled with what everybody takes in a window; 0 is all time."""
+    return "popular_all_time" if window_days == 0 else f"popular_{window_days}_days"
+
+
 @dataclass(frozen=True)
 class IdTypes:
     """The types of the two ids, those of the source: int64 or string, each on its own."""
