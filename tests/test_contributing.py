@@ -120,6 +120,13 @@ def test_the_floors_of_the_design_page_are_those_of_the_contracts() -> None:
         assert listed == [set(layer.split(" | ")) for layer in floors[room]], room
 
 
+@pytest.mark.parametrize("room", ["flows", "tasks", "models", "sql"])
+def test_the_readme_names_the_packages_of_each_room(room: str) -> None:
+    (row,) = re.findall(rf"^\| `{room}/` \|.*$", read("README.md"), re.MULTILINE)
+    packages = {path.parent.name for path in (ROOT / room).glob("*/__init__.py")}
+    assert packages == set(re.findall(r"`(\w+)`", row))
+
+
 def test_the_glossary_is_in_order_and_every_home_is_a_path() -> None:
     glossary = re.search(r"^## Glossary\n(.*?)^## ", CONTRIBUTING, re.MULTILINE | re.DOTALL)
     assert glossary is not None
@@ -164,6 +171,7 @@ def test_a_model_has_what_its_checklist_asks_for(name: str) -> None:
     assert set(kind.space) <= set(kind.Config.model_fields)
     tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests/models" / family).glob("test_*.py")]
     assert any(f'"{name}"' in text or re.search(rf"\b{kind.__name__}\b", text) for text in tests)
+    assert f'\n    model = "{name}"\n' in read("tests/models/test_model_contract.py")
     assert f"\n## [models.{name}]\n" in read("docs/configuration.md")
     assert name in get_args(ModelName)
 
