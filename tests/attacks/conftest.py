@@ -1,4 +1,4 @@
-"""What the attacks share: a canary, hostile names, and engines by name."""
+"""What the attacks share: a canary, hostile names, engines by name, and a workspace."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from worlds.hostile_names import hostile_names
+from worlds.workspace import GOOD, Workspace
 
 
 @pytest.fixture
@@ -29,3 +30,12 @@ def names(canary: Path) -> list[str]:
 def engine_of(request: pytest.FixtureRequest) -> Callable[[str], Any]:
     """Return what gives an engine by its name."""
     return lambda name: request.getfixturevalue(f"{name}_engine")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Return a workspace where everything is right."""
+    workspace = Workspace(tmp_path)
+    workspace.configure()
+    workspace.logs(*GOOD)
+    return workspace
