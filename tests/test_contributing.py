@@ -14,11 +14,13 @@ from typing import get_args
 
 import pyarrow as pa
 import pytest
+import typer
 import yaml
 from worlds.hostile_files.cases import CASES
 from worlds.paths import ROOT
 from worlds.release_world import good_tables
 
+from flows.command_line import app
 from flows.orchestration.parameters import ModelName
 from flows.output.run import SAMPLES
 from models import registry
@@ -100,6 +102,18 @@ def test_every_command_that_a_page_names_exists(page: Path) -> None:
     assert set(re.findall(r"(?:^|`)make (\w+)", text, re.MULTILINE)) <= targets
     for module in re.findall(r"python -m ([\w.]+\w)", text):
         assert find_spec(module) is not None, module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_option_that_a_page_names_exists(page: Path) -> None:
+    commands = typer.main.get_command(app).commands
+    called = r"^ *(?:\w+=\S+ )?nightshelf (\w+)(.*)|`(?:\w+=\S+ )?nightshelf (\w+)([^`]*)`"
+    for call in re.finditer(called, page.read_text(encoding="utf-8"), re.MULTILINE):
+        name, rest = call[1] or call[3], (call[2] or call[4] or "").partition("#")[0]
+        assert name in commands, call[0]
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        known |= {option for parameter in commands[name].params for option in parameter.secondary_opts}
+        assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, call[0]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
