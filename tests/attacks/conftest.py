@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from worlds.hostile_names import hostile_names
+from worlds.payload import Payload
 from worlds.workspace import GOOD, Workspace
 
 
@@ -17,6 +19,15 @@ def canary(tmp_path: Path) -> Iterator[Path]:
     canary = tmp_path / "canary"
     yield canary
     assert not canary.exists()
+
+
+@pytest.fixture
+def armed_canary(canary: Path) -> Path:
+    """Return the canary once a pickle wrote it, so that its absence says something."""
+    pickle.loads(pickle.dumps(Payload(canary)))  # noqa: S301
+    assert canary.exists()
+    canary.unlink()
+    return canary
 
 
 @pytest.fixture
