@@ -23,8 +23,8 @@ TOTAL = {"read": 110, "accepted": 104, "excluded": 1, "quarantined": 4, "duplica
 TOTAL_RULES = {"bots": 1, "ragged_line": 1, "item_null": 3}
 
 
-def station(name: str, **facts: Any) -> Station:
-    return Station(name=name, rows=10, seconds=1.25, peak_memory=2**20, facts=facts)
+def station(kind: str, model: str | None = None, **facts: Any) -> Station:
+    return Station(kind=kind, model=model, rows=10, seconds=1.25, peak_memory=2**20, facts=facts)
 
 
 def metric(
@@ -76,7 +76,7 @@ def test_a_change_is_that_of_the_figures_shown(value: float, before: float | Non
 
 @pytest.mark.parametrize("other", [{"model": "ease"}, {"split": "users"}, {"metric": "recall"}, {"k": 20}])
 def test_only_like_is_compared_with_like(other: dict[str, Any]) -> None:
-    record = a_run(station("measure als", metrics=[metric()]))
+    record = a_run(station("measure", "als", metrics=[metric()]))
     (same,) = summary.metric_rows(record, [metric(value=0.25)])
     assert (same["before"], same["change"]) == (0.25, "↑ +0.2500")
     (unlike,) = summary.metric_rows(record, [metric(**other)])
@@ -85,28 +85,39 @@ def test_only_like_is_compared_with_like(other: dict[str, Any]) -> None:
 
 def test_the_main_metrics_are_one_row_a_model_the_best_first() -> None:
     rows = [metric(model="popularity", value=0.1), metric(value=0.3), metric(k=7, value=0.9)]
-    record = a_run(station("measure als", metrics=rows))
-    found = summary.main_metrics(summary.metric_rows(record, [metric(value=0.2)]))
+    record = a_run(station("measure", "als", metrics=rows))
+    found = summary.main_metric_rows(summary.metric_rows(record, [metric(value=0.2)]))
     assert found == [
         {"model": "als", "ndcg@10": "0.3000 ↑ +0.1000"},
         {"model": "popularity", "ndcg@10": "0.1000"},
     ]
-    assert summary.main_metrics([]) == []
+    assert summary.main_metric_rows([]) == []
 
 
-def test_the_release_before_is_the_one_that_readers_had(tmp_path: Path) -> None:
+def test_the_release_compared_with_is_the_gates_own(tmp_path: Path) -> None:
     world = World(tmp_path)
-    assert summary.release_before(world.store, a_run()) is None
-    first, second, old = (world.publish(day) for day in ("2026-01-02", "2026-01-03", "2026-01-01"))
+    first, second = (world.publish(day) for day in ("2026-02-27", "2026-02-28"))
 
-    def before(release_id: str | None) -> str | None:
-        found = summary.release_before(world.store, a_run(release_id=release_id))
-        return found.release_id if found else None
+    def before(**fields: Any) -> str | None:
+        return summary.compared_with(world.store, a_run(**fields))
 
-    assert before(first.release_id) is None
-    assert before(second.release_id) == first.release_id
-    assert before(old.release_id) == second.release_id  # of a backfill: never active
-    assert before(None) == second.release_id  # of a night that failed
+    assert before(compared_with=first.release_id) == first.release_id
+    assert before(compared_with=None) is None  # the gate had nothing to compare with
+    assert before() == second.release_id  # no gate: its rule
+    assert summary.kept_release(world.store, first.release_id) == first
+    assert summary.kept_release(world.store, "2026-02-26-r1") is None  # removed meanwhile
+    assert summary.kept_release(world.store, None) is None
+
+
+def test_where_the_gate_did_not_judge_the_release_before_is_that_of_an_earlier_date(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    assert summary.compared_with(world.store, a_run()) is None
+    earlier = world.publish("2026-03-01")
+    for run_id in ("r1", "r2"):  # the date of the run itself, and again
+        done = world.publish(str(DAY), run_id)
+        assert summary.compared_with(world.store, a_run(release_id=done.release_id)) == earlier.release_id
+    world.publish("2026-03-03")
+    assert summary.compared_with(world.store, a_run()) == earlier.release_id
 
 
 def test_a_run_that_came_nowhere_has_a_page_all_the_same(tmp_path: Path) -> None:
