@@ -24,7 +24,9 @@ QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 LONG = (
     "test_resume.py",
     "test_ui_backfill.py",
-    "test_stations.py",
+    "test_failed_nights.py",
+    "test_night_after_night.py",
+    "test_nights_at_once.py",
     "test_real_data.py",
     "test_side_by_side.py",
     "test_engines_agree.py",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -141,6 +142,14 @@ class Night:
     def scratch(self) -> list[Path]:
         """Return what engines and ingests left behind."""
         return sorted(self.store.runs.glob(".*")) + sorted(self.store.root.glob(".*.tmp"))
+
+
+@contextmanager
+def unchanged(night: Night) -> Iterator[None]:
+    """Expect that readers see what they saw before: pointer, releases, bytes of the tables."""
+    before = night.pointed(), night.published(), night.hashes(str(night.pointed()))
+    yield
+    assert (night.pointed(), night.published(), night.hashes(str(night.pointed()))) == before
 
 
 def shop(folder: Path, logs: Path, text: str = TEXT, models: str = MODELS) -> Night:
