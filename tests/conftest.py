@@ -33,7 +33,8 @@ LONG = (
     "test_two_workers.py",
     "test_up_and_down.py",
     "test_train.py",
-    "test_backfill.py",
+    "test_dates.py",
+    "test_run_backfill.py",
     "test_run_nightly.py",
 )
 """Files that take longest, in CPU seconds as measured: begun last, one would run alone at the end."""
