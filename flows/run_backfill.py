@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from flows.orchestration.station_task import (  # first: it sets what Prefect reads when it is imported
     REPORT,
@@ -23,7 +23,7 @@ from prefect.states import Failed
 from pydantic import Field
 
 from flows.backfill.dates import Outcome, failures, run_backfill
-from flows.backfill.plan import Planned, configured, estimate, plan, warnings
+from flows.backfill.plan import Mode, Planned, configured, estimate, plan, warnings
 from flows.orchestration.artifacts import artifacts_of, flow_shown
 from flows.orchestration.limits import only_run_of
 from flows.orchestration.logs import failures_unsaid
@@ -47,7 +47,7 @@ def backfill(
     *,
     start: date,
     end: date,
-    mode: Literal["missing", "failed", "all"] = "missing",
+    mode: Mode = "missing",
     dry_run: bool = True,
     max_parallel: Annotated[int, Field(ge=1, le=8)] = 1,
     newest_first: bool = False,
@@ -84,6 +84,16 @@ def backfill(
     if dry_run:
         _show_plan(planned, seconds, warned, reason)
         return planned
+    outcomes = _run(configuration, planned, continue_on_error=continue_on_error, max_parallel=max_parallel)
+    _show_outcomes(outcomes, reason)
+    failed = failures(outcomes)
+    return Failed(message=failed) if failed else outcomes
+
+
+def _run(
+    configuration: Configuration, planned: list[Planned], *, continue_on_error: bool, max_parallel: int
+) -> list[Outcome]:
+    """Run the planned dates, a task each; return what became of them, also to a caller that asked for it."""
     with flow_shown(configuration.store.path, REPORT.get() or logged(LOG)) as report:
         outcomes = run_backfill(
             configuration,
@@ -95,12 +105,10 @@ def backfill(
             report=report,
             trainer=routed(configuration),
         )
-    _show_outcomes(outcomes, reason)
     kept = DONE.get()
     if kept is not None:
         kept.extend(outcomes)
-    failed = failures(outcomes)
-    return Failed(message=failed) if failed else outcomes
+    return outcomes
 
 
 def _alone(configuration: Configuration, name: str, work: Callable[[], T]) -> T:

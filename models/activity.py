@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 import numpy.typing as npt
 
 from models.errors import ModelError
 
-ACTIVITY = ("new", "light", "heavy")
+Activity = Literal["new", "light", "heavy"]
+ACTIVITY: tuple[Activity, ...] = get_args(Activity)
 
 
 def activity(history: npt.NDArray[np.integer], bounds: tuple[int, int] = (5, 50)) -> npt.NDArray[np.int64]:

@@ -121,6 +121,37 @@ def test_no_function_is_long(path: Path) -> None:
             assert lines <= LONGEST_FUNCTION, f"{name(path)}:{node.lineno} {node.name} has {lines} lines"
 
 
+def literals(tree: ast.AST) -> Iterator[tuple[int, frozenset[str], bool]]:
+    """Yield the line, the strings, and whether it is a type, of what lists three strings or more."""
+    types = {
+        node.slice
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set) and len(node.elts) >= 3:
+            values = [element.value for element in node.elts if isinstance(element, ast.Constant)]
+            if len(values) == len(node.elts) and all(isinstance(value, str) for value in values):
+                yield node.lineno, frozenset(values), node in types
+
+
+def test_the_names_of_a_type_are_written_once() -> None:
+    """Where a type lists three names or more, others import the type or its `get_args`."""
+    trees = {name(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+    lists = [(f"{file}:{line}", *rest) for file, tree in trees.items() for line, *rest in literals(tree)]
+    types = {names for _, names, is_type in lists if is_type}
+    places = {names: [place for place, listed, _ in lists if listed == names] for names in types}
+    assert {", ".join(sorted(names)): lines for names, lines in places.items() if len(lines) > 1} == {}
+
+
+def test_no_module_imports_what_another_keeps_to_itself() -> None:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ROOMS:
+                private = [alias.name for alias in node.names if alias.name.startswith("_")]
+                assert not private, f"{name(path)}:{node.lineno} imports {', '.join(private)}"
+
+
 def test_no_package_is_crowded() -> None:
     for folder in {path.parent for path in FILES}:
         files = [path for path in folder.glob("*.py") if path.stem != "__init__"]

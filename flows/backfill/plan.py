@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from tasks.configuration.configuration import Configuration, load, only_models
 from tasks.configuration.engines import threads_of
@@ -17,7 +17,8 @@ from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, read_records
 
-MODES = ("missing", "failed", "all")
+Mode = Literal["missing", "failed", "all"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 RUN, SKIP = "run", "skip"
 BROKEN = ("failed", "interrupted", "running")  # `running` without a release: its process died, or it goes on
 MOST_DATES = 3660  # ten years: more is a mistyped year

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +13,7 @@ from flows.commands.options import (
     DEFAULT_CONFIG,
     AsOfOption,
     ConfigOption,
+    DataOption,
     EngineOption,
     JsonOption,
     OtherStoreOption,
@@ -22,16 +22,21 @@ from flows.commands.options import (
     override_lines,
 )
 from flows.output import terminal as out
+from tasks.evaluation.names import ProtocolName, SplitName
 
 if TYPE_CHECKING:
     from tasks.configuration.configuration import Configuration
     from tasks.evaluation.evaluation import Evaluation
     from tasks.runtime.progress import Report
 
-SplitName = Literal["temporal", "leave-last-out", "held-out-users", "rolling", "random"]
-ProtocolName = Literal["ncf", "vae", "time"]
 SEGMENTS_HELP = "Tables by segment: activity (users), popularity (items) or an attribute; repeatable."
 
+Models = Annotated[
+    list[str] | None, typer.Option(help="A model to measure; those configured if left out. Repeatable.")
+]
+Protocol = Annotated[
+    ProtocolName | None, typer.Option(help="A published protocol, on files instead of the logs.")
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
@@ -47,15 +52,11 @@ def evaluate(
     as_of: AsOfOption = None,
     engine: EngineOption = None,
     store: OtherStoreOption = None,
-    model: Annotated[
-        list[str] | None, typer.Option(help="A model to measure; those configured if left out. Repeatable.")
-    ] = None,
+    model: Models = None,
     split: Annotated[SplitName, typer.Option(help="How the logs are split.")] = "temporal",
     windows: Annotated[int, typer.Option(min=1, help="Windows of a rolling split.")] = 3,
-    protocol: Annotated[
-        ProtocolName | None, typer.Option(help="A published protocol, on files instead of the logs.")
-    ] = None,
-    data: Annotated[Path | None, typer.Option(help="The folder with the files of the protocol.")] = None,
+    protocol: Protocol = None,
+    data: DataOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 1, 2, ... of a protocol.")] = 1,
     k: Annotated[list[int] | None, typer.Option(min=1, help="A length of list; repeatable.")] = None,
     changes: Changes = None,

@@ -42,6 +42,7 @@ SetOption = Annotated[
         "--set", help="Replace a key of the configuration, such as models.als.factors=64; repeatable."
     ),
 ]
+DataOption = Annotated[Path | None, typer.Option("--data", help="The folder with the files of the protocol.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 

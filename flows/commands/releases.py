@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, StoreOption, find_store
+from flows.commands.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    configured,
+    find_store,
+    override_lines,
+)
 from flows.output import terminal as out
 
 if TYPE_CHECKING:
@@ -112,10 +120,9 @@ def publish(
 def _forced(config: Path, store: Path | None, release: str, reason: str) -> dict[str, Any]:
     """Publish a refused night; return what became of it."""
     from flows.night.publish_refused import publish_refused
-    from tasks.configuration.configuration import load
     from tasks.release.pointer import read_pointer
 
-    configuration = load(config, {"store.path": str(store.absolute())} if store else None)
+    configuration = configured(config, override_lines(store=store))
     before = read_pointer(find_store(config, store))
     record = publish_refused(configuration, release, reason)
     return {

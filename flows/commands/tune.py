@@ -8,12 +8,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption
+from flows.commands.options import (
+    DAY_FORMATS,
+    DEFAULT_CONFIG,
+    ConfigOption,
+    DataOption,
+    JsonOption,
+    OtherStoreOption,
+    configured,
+    date_of,
+    override_lines,
+)
 from flows.output import terminal as out
+from tasks.evaluation.names import MetricName, ProtocolName
 
 if TYPE_CHECKING:
     from tasks.configuration.configuration import Configuration
@@ -22,10 +33,8 @@ if TYPE_CHECKING:
 
 AsOf = Annotated[
     datetime | None,
-    typer.Option("--as-of", formats=["%Y-%m-%d"], help="The last date of the data; yesterday if left out."),
+    typer.Option("--as-of", formats=DAY_FORMATS, help="The last date of the data; yesterday if left out."),
 ]
-Metric = Literal["ndcg", "recall", "recall_min", "precision", "map", "mrr", "hit_rate"]
-ProtocolName = Literal["ncf", "vae", "time"]
 Minutes = Annotated[
     float | None, typer.Option(min=0, help="Time for this call; the same command goes on later.")
 ]
@@ -36,17 +45,17 @@ def tune(
     *,
     config: ConfigOption = DEFAULT_CONFIG,
     as_of: AsOf = None,
-    store: Annotated[Path | None, typer.Option(help="The store's folder, if not as configured.")] = None,
+    store: OtherStoreOption = None,
     trials: Annotated[int, typer.Option(min=1, help="Trials of the study, those done before included.")] = 30,
     minutes: Minutes = None,
     windows: Annotated[int, typer.Option(min=1, help="Windows of the past that a trial is judged on.")] = 3,
-    metric: Annotated[Metric, typer.Option(help="What is to be large.")] = "ndcg",
+    metric: Annotated[MetricName, typer.Option(help="What is to be large.")] = "ndcg",
     k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search; models keep theirs.")] = 7,
     protocol: Annotated[
         ProtocolName | None, typer.Option(help="The validation part of a published protocol, not the logs.")
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="The folder with the files of the protocol.")] = None,
+    data: DataOption = None,
     study: Annotated[Path, typer.Option(help="Where the study of a protocol is kept.")] = Path("tuning"),
     write: Annotated[
         Path | None, typer.Option(help="A file for the snippet, beside the study's own.")
@@ -81,12 +90,8 @@ def tune(
 
 def _configured(config: Path, store: Path | None, as_of: datetime | None) -> tuple[Configuration, date]:
     """Return the configuration, which measures whatever the file says, and the date."""
-    from flows.orchestration.parameters import yesterday
-    from tasks.configuration.configuration import load
-
-    place = {"store.path": str(store.absolute())} if store else {}
-    configuration = load(config, {"evaluation.enabled": True, **place})
-    return configuration, as_of.date() if as_of else yesterday(configuration)
+    configuration = configured(config, override_lines(["evaluation.enabled=true"], store=store))
+    return configuration, date_of(as_of, configuration)
 
 
 def _searched(

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flows.output import terminal as out
+from tasks.evaluation.names import METRIC_NAMES
 
 Row = dict[str, Any]
-MAIN = ("ndcg", "recall", "recall_min", "hit_rate", "precision", "map", "mrr")
 WHOLE = ("coverage", "gini", "novelty", "mean_popularity", "head_share")
 
 
@@ -45,7 +45,7 @@ def _of(part: str) -> str:
 def _print_metrics(rows: Sequence[Row], seconds: dict[str, float], title: str) -> None:
     """Print a model a line: the first metric with its interval, or its deviation, and the others."""
     found = {(row["model"], row["metric"]): row for row in rows}
-    names = [name for name in (*MAIN, *WHOLE) if any(metric == name for _, metric in found)]
+    names = [name for name in (*METRIC_NAMES, *WHOLE) if any(metric == name for _, metric in found)]
     first, others = names[0], names[1:]
     models = [name for name in dict.fromkeys(row["model"] for row in rows) if (name, first) in found]
     models.sort(key=lambda name: (-found[name, first]["value"], name))
@@ -73,7 +73,7 @@ def _print_comparisons(rows: Sequence[Row], title: str) -> None:
             row["users"],
         )
         for row in rows
-        if row["metric"] in MAIN
+        if row["metric"] in METRIC_NAMES
     ]
     out.print_table(("model", "metric", "difference", "95 %", "p", "users"), lines, title)
 
@@ -82,7 +82,7 @@ def _print_segments(rows: Sequence[Row], part: str, k: int) -> None:
     """Print, for each segment, a line for each model and value with the first metric that it has."""
     for segment in dict.fromkeys(row["segment"] for row in rows):
         own = [row for row in rows if row["segment"] == segment]
-        metric = next((name for name in MAIN if any(row["metric"] == name for row in own)), None)
+        metric = next((name for name in METRIC_NAMES if any(row["metric"] == name for row in own)), None)
         lines = [
             (
                 row["model"],

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from models import registry
-from models.activity import ACTIVITY, activity
+from models.activity import ACTIVITY, Activity, activity
 from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
@@ -27,7 +27,7 @@ class BlendConfig(ModelConfig):
     weights: Weights = Field(
         default={"als": 0.5, "item_knn": 0.5}, description="the weight of each model, such as als = 0.7"
     )
-    weights_by_activity: dict[Literal["new", "light", "heavy"], Weights] = Field(
+    weights_by_activity: dict[Activity, Weights] = Field(
         default={}, description="other weights for users with few or many items in their history"
     )
     settings: dict[str, dict[str, Any]] = Field(

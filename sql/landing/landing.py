@@ -22,7 +22,11 @@ FORMATS = {
     ".json": "jsonl",
     ".parquet": "parquet",
 }
-
+"""The format that each suffix of a file's name stands for."""
+COMPRESSED = ".gz"
+"""The suffix, behind that of the format, of a file that gzip compressed."""
+SUFFIXES = f"{', '.join(FORMATS)} (also {COMPRESSED})"
+"""What a file's name may end in, as messages list it."""
 
 FREE = 1 << 25  # bytes that any file may hold, however small it is
 GZIP = b"\x1f\x8b"
@@ -71,11 +75,16 @@ def file_format(name: str, reading: Reading) -> str:
     """Return csv, jsonl or parquet: as configured, else by the suffix."""
     if reading.format != "auto":
         return reading.format
-    plain = _plain(name).removesuffix(".gz")
-    for suffix, found in FORMATS.items():
-        if plain.endswith(suffix):
-            return found
-    raise SourceError(f"{name}: expected .csv, .jsonl or .parquet (also .gz), or format = ... in [source]")
+    suffix = format_suffix(name)
+    if suffix is None:
+        raise SourceError(f"{name}: expected {SUFFIXES}, or format = ... in [source]")
+    return FORMATS[suffix]
+
+
+def format_suffix(name: str) -> str | None:
+    """Return the suffix of a name that says its format, such as .csv of log.csv.gz; None if none is known."""
+    plain = _plain(name).removesuffix(COMPRESSED)
+    return next((suffix for suffix in FORMATS if plain.endswith(suffix)), None)
 
 
 def _plain(name: str) -> str:
@@ -89,11 +98,11 @@ def open_text(file: RawFile, reading: Reading) -> IO[bytes]:
     What comes out of a .gz is refused with a SourceError as soon as it is out of all proportion.
     """
     stream: Any = file.path.open("rb")
-    if _plain(file.name).endswith(".gz"):
+    if _plain(file.name).endswith(COMPRESSED):
         stream = io.BufferedReader(_Inflated(file.name, stream, reading.max_expansion), 1 << 16)
     elif stream.peek(2).startswith(GZIP):
         stream.close()
-        raise SourceError(f"{file.name}: is compressed by gzip; expected a name that ends in .gz")
+        raise SourceError(f"{file.name}: is compressed by gzip; expected a name that ends in {COMPRESSED}")
     if is_ascii_based(reading.encoding):
         return stream  # type: ignore[no-any-return]
     return io.BufferedReader(_Recoded(stream, reading.encoding))

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from models import registry
 from sql.source import Section, Source
-from tasks.configuration.file import anchored, from_environment, read_toml
+from tasks.configuration.file import DEFAULT_STORE, anchored, from_environment, read_toml
 from tasks.configuration.overrides import overridden
 from tasks.configuration.sections import (
     Catalogue,
@@ -229,5 +229,5 @@ def _from_folder(content: dict[str, Any], path: Path) -> dict[str, Any]:
             content[section] = content[section] | {"path": place}
     content.setdefault("store", {})
     if isinstance(content["store"], dict):
-        content["store"].setdefault("path", str(folder / "nightshelf-store"))
+        content["store"].setdefault("path", str(folder / DEFAULT_STORE))
     return content

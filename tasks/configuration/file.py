@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from tasks.runtime.errors import ConfigurationError
 
-LARGEST: Final = (
-    2**20
-)  # bytes; no configuration comes near, and a device or a log given by mistake never ends
+LARGEST: Final = 2**20
+"""Bytes: no configuration comes near, and a device or a log given by mistake never ends."""
+DEFAULT_STORE: Final = "nightshelf-store"
+"""The store's folder beside the configuration, if it names none."""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -87,9 +88,6 @@ def from_environment(content: Any, *, is_path: bool = False) -> Any:
     return _REFERENCE.sub(value, content)
 
 
-DEFAULT_FOLDER = "nightshelf-store"
-
-
 def store_path(config: Path) -> Path:
     """Return [store] path of a configuration file, as `tasks.configuration.configuration.load` gives it.
 
@@ -105,7 +103,7 @@ def store_path(config: Path) -> Path:
     section = content.get("store", {})
     if not isinstance(section, dict):
         raise ConfigurationError(f"{config}: store: expected a section [store], got {section!r}")
-    path = section.get("path", DEFAULT_FOLDER)
+    path = section.get("path", DEFAULT_STORE)
     if not isinstance(path, str):
         raise ConfigurationError(f"{config}: store.path: expected a folder, got {path!r}")
     path = from_environment(path, is_path=True)

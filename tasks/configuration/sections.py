@@ -9,7 +9,11 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from models import registry
+from models.activity import ACTIVITY
+from models.evaluation.names import MetricName
+from models.options import Device
 from sql.source import NAME, Reading, Section
+from tasks.configuration.file import DEFAULT_STORE
 
 SIZES = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 EngineName = Literal["duckdb", "spark"]
@@ -26,7 +30,7 @@ def bytes_of(size: str) -> int:
 class StoreSection(Section):
     """[store]: where everything is kept, and for how long."""
 
-    path: Path = Field(Path("nightshelf-store"), description="The store's folder; relative to this file.")
+    path: Path = Field(Path(DEFAULT_STORE), description="The store's folder; relative to this file.")
     keep_releases: int = Field(
         7, ge=2, description="Releases kept; the current and the one before always are."
     )
@@ -167,7 +171,7 @@ class ServeBySegmentSection(Section):
 
     @model_validator(mode="after")
     def _known(self) -> ServeBySegmentSection:
-        strange = sorted(set(self.models) - {"new", "light", "heavy"})
+        strange = sorted(self.models.keys() - set(ACTIVITY))
         if self.by == "activity" and strange:
             raise ValueError(f"models: expected new, light or heavy by activity, got {strange[0]!r}")
         return self
@@ -188,7 +192,7 @@ class TrainSection(Section):
     refit: Literal["served", "all"] = Field(
         "served", description="Models trained on everything, after all were measured without the last events."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
+    device: Device = Field(
         "auto", description="Where models train; the CPU where CUDA is asked for and fails."
     )
     seed: int = Field(7, ge=0, lt=2**32, description="Seed of everything random.")
@@ -254,9 +258,7 @@ class QualitySection(Section):
     """[quality]: what a night's lists must be, beside last night's, before readers get them."""
 
     enabled: bool = Field(True, description="Whether a night that is worse than the last is kept back.")
-    metric: Literal["ndcg", "recall", "recall_min", "precision", "hit_rate", "mrr", "map"] = Field(
-        "ndcg", description="The metric by which models are compared on the holdout."
-    )
+    metric: MetricName = Field("ndcg", description="The metric by which models are compared on the holdout.")
     k: int = Field(10, ge=1, description="Length of list that is compared; top_n.n where that is shorter.")
     min_users: int = Field(
         30, ge=2, description="Fewest users of a comparison; with fewer it is not judged and passes."

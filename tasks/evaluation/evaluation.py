@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.configuration.overrides import overridden
 from tasks.dataset.arrays import load_dataset, load_histories, load_seen
 from tasks.dataset.parts import read
+from tasks.evaluation.names import REFERENCES, SPLITS
 from tasks.runtime.errors import InputError, UserError
 from tasks.runtime.progress import Report, silent
 
@@ -30,11 +31,6 @@ if TYPE_CHECKING:
     from models.splitting.split import Split
     from tasks.evaluation.holdout import Holdout
 
-FLOORS: Final = ("random", "popularity", "recent_popularity", "item_knn")
-"""The reference models, printed beside every model."""
-
-SplitName = Literal["temporal", "leave-last-out", "held-out-users", "rolling", "random"]
-SPLITS: Final[tuple[str, ...]] = get_args(SplitName)
 HELD_OUT_SHARE = 0.1  # of the users for the test, and as many more that stay untouched for validation
 
 
@@ -55,7 +51,7 @@ class Evaluation:
 
 def with_floors(models: Sequence[str]) -> tuple[str, ...]:
     """Return models and the reference models that are not among them."""
-    return tuple(dict.fromkeys([*models, *FLOORS]))
+    return tuple(dict.fromkeys([*models, *REFERENCES]))
 
 
 def settings_of(

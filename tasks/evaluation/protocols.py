@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from tasks.evaluation.evaluation import Evaluation, factory_of, settings_of, with_floors
+from tasks.evaluation.names import ProtocolName
 from tasks.evaluation.protocol_files import Ratings, read_ncf, read_ratings
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report, silent
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     Protocol = Callable[[Factory, int, Part], Measured]
     """What a model is worth: its factory, the seed, the part of the data that is asked for."""
 
-ProtocolName = Literal["ncf", "vae", "time"]
-READ: Final[dict[str, tuple[tuple[str, int], ...]]] = {
+READ: Final[dict[ProtocolName, tuple[tuple[str, int], ...]]] = {
     "ncf": (("hit_rate", 10), ("ndcg", 10)),
     "vae": (("recall_min", 20), ("recall_min", 50), ("ndcg", 100)),
     "time": tuple((name, 10) for name in ("ndcg", "map", "mrr", "hit_rate", "coverage", "novelty")),
@@ -32,7 +32,7 @@ RATINGS = ("ratings.parquet", "ratings.csv", "ratings.dat")
 
 
 def of_protocol(
-    name: str,
+    name: ProtocolName,
     data: Path,
     models: Sequence[str] = (),
     changes: Mapping[str, Mapping[str, Any]] | None = None,
@@ -70,7 +70,7 @@ def of_protocol(
     return done
 
 
-def protocol_of(name: str, data: Path, ks: Sequence[int], options: TrainingOptions) -> Protocol:
+def protocol_of(name: ProtocolName, data: Path, ks: Sequence[int], options: TrainingOptions) -> Protocol:
     """Read the files of a protocol and return what measures a model on them.
 
     `ks` replace those that papers read. InputError says which files are expected where some are missing.
@@ -146,7 +146,7 @@ def _time(ratings: Ratings, ks: list[int], options: TrainingOptions) -> Protocol
     return measured
 
 
-def _ratings(data: Path, name: str) -> Ratings:
+def _ratings(data: Path, name: ProtocolName) -> Ratings:
     for file in RATINGS:
         if (data / file).is_file():
             return read_ratings(data / file)
@@ -159,7 +159,7 @@ def _seeded(options: TrainingOptions, seed: int) -> TrainingOptions:
     return replace(options, seed=seed)
 
 
-def _expected(name: str) -> str:
+def _expected(name: ProtocolName) -> str:
     """Return what a protocol reads, for a message."""
     if name == "ncf":
         return (

@@ -13,10 +13,10 @@ from pathlib import Path
 import fsspec
 from fsspec.core import url_to_fs
 
+from sql.landing.landing import SUFFIXES, format_suffix
 from sql.source import Source
 from tasks.runtime.errors import InputError, SourceUnreachableError
 
-SUFFIXES = (".csv", ".tsv", ".dat", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 PARTS = {
     "%Y": r"\d{4}",
     "%m": r"\d{2}",
@@ -65,9 +65,7 @@ def find(source: Source, as_of: date) -> list[SourceFile]:
     paths = source.path if isinstance(source.path, tuple) else (source.path,)
     found = [file for path in paths for file in _find_under(path, source)]
     if not found:
-        raise InputError(
-            f"[source] path = {_shown(source)}: no files there; expected {', '.join(SUFFIXES)} (also .gz)"
-        )
+        raise InputError(f"[source] path = {_shown(source)}: no files there; expected {SUFFIXES}")
     dated = {file.address: file for file in found}
     return [file for _, file in sorted(dated.items()) if file.day is None or file.day <= as_of]
 
@@ -204,7 +202,7 @@ def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
 
 def _is_log(name: str) -> bool:
     base = name.rsplit("/", 1)[-1]
-    return not base.startswith((".", "_")) and base.lower().removesuffix(".gz").endswith(SUFFIXES)
+    return not base.startswith((".", "_")) and format_suffix(base) is not None
 
 
 def _day(name: str, pattern: str | None) -> date | None:

@@ -205,7 +205,7 @@ def _segments(
     lengths = known["items"].to_numpy()
     attributes = read(dataset, "user_attributes", ["name", "value"])
     for by in (ACTIVITY, *settings.segments):
-        values = list(NAMES)
+        values: list[str] = list(NAMES)
         if by != ACTIVITY:
             values = sorted(set(attributes.filter(pc.equal(attributes["name"], by))["value"].to_pylist()))
         places = np.where(at >= 0, segment_places(by, values, dataset, lengths)[at], -1)

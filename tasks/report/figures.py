@@ -11,6 +11,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from tasks.evaluation.names import REFERENCES
 from tasks.release.database import parquet
 from tasks.release.releases import releases
 from tasks.report import plots
@@ -23,7 +24,6 @@ from tasks.store.runs import RunRecord
 Row = Mapping[str, Any]
 Floats = npt.NDArray[np.float64]
 NIGHTS: Final = 60  # past nights that are shown, at most
-REFERENCES: Final = ("item_knn", "recent_popularity", "popularity", "random")
 BY_K: Final = ("ndcg", "recall", "hit_rate")
 LABELS: Final = {"ndcg": "NDCG", "map": "MAP", "mrr": "MRR", "rmse": "RMSE", "mae": "MAE"}
 
@@ -49,9 +49,10 @@ def label(metric: str, k: int = 0) -> str:
 def styles(models: Iterable[str], served: str) -> dict[str, int]:
     """Return a style of line for each model: the served first, references last, always the same."""
     others = sorted({*models} - {served, *REFERENCES})
-    references = [name for name in REFERENCES if name in models and name != served]
+    strongest_first = REFERENCES[::-1]
+    references = [name for name in strongest_first if name in models and name != served]
     found = {served: 0} | {name: 1 + at % 3 for at, name in enumerate(others)}
-    return found | {name: 4 + REFERENCES.index(name) for name in references}
+    return found | {name: 4 + strongest_first.index(name) for name in references}
 
 
 def main_metric(rows: Sequence[Row]) -> tuple[str, str, int]:

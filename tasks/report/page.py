@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from tasks.configuration.configuration import Configuration
+from tasks.evaluation.names import METRIC_NAMES, REFERENCES
 from tasks.quality.checks import table_lines
 from tasks.release.database import connection
 from tasks.report import figures, summary
@@ -28,7 +29,6 @@ from tasks.store.runs import RunRecord, measured_metrics
 
 MEMORY: Final = "512MB"  # of DuckDB, which spills beyond it
 PASSED: Final = "✓ passed"
-ORDER: Final = ("ndcg", "recall", "recall_min", "hit_rate", "precision", "map", "mrr")
 Row = dict[str, Any]
 
 
@@ -120,7 +120,7 @@ def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dic
         "stations": summary.station_rows(record),
         "tables": sorted(metric_tables(metrics, served), key=lambda one: abs(one["k"] - 10)),
         "day": f"{record.as_of.day} {record.as_of:%B %Y}",
-        "references": figures.REFERENCES,
+        "references": REFERENCES,
         "legend": style if metrics else {},
         "swatches": [swatch(style) for style in range(STYLES)],
         "slowest": max((one.seconds for one in record.stations), default=0.0) or 1.0,
@@ -162,7 +162,7 @@ def metric_tables(metrics: Sequence[Row], served: str) -> list[Row]:
         for name in names:
             column = [cells[model, name] for model in models if (model, name) in cells]
             highest = max(one["value"] for one in column)
-            for one in column if name in ORDER and len(column) > 1 else ():
+            for one in column if name in METRIC_NAMES and len(column) > 1 else ():
                 one["best"] = one["value"] == highest
         listed = [(model, [cells.get((model, name)) for name in names]) for model in models]
         users = max(row["users"] for row in rows)
@@ -172,7 +172,7 @@ def metric_tables(metrics: Sequence[Row], served: str) -> list[Row]:
 
 def _place(metric: str) -> tuple[int, str]:
     """Return where a metric's column stands: the known ones first, coverage after them."""
-    known = (*ORDER, "coverage")
+    known = (*METRIC_NAMES, "coverage")
     return known.index(metric) if metric in known else len(known), metric
 
 
@@ -182,7 +182,7 @@ def _standing(model: str, rows: Sequence[Row], served: str) -> tuple[bool, bool,
     value = max(
         (row["value"] for row in rows if (row["model"], row["metric"]) == (model, first)), default=0.0
     )
-    return model != served, model != served and model in figures.REFERENCES, -value, model
+    return model != served, model != served and model in REFERENCES, -value, model
 
 
 def _beyond(row: Row) -> Row:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from models.options import Device
 from tasks.runtime.errors import StoreError, UserError
 from tasks.store.files import read_json, write_json_atomically
 from tasks.store.run_folder import RunFolder
@@ -34,7 +35,7 @@ class TrainingRequest(BaseModel):
     dataset: Path
     artefact: Path
     stamp: str = ""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     seed: int = Field(ge=0, lt=2**32)
     threads: int = Field(0, ge=0, le=1024)
 

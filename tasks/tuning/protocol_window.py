@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.evaluation.names import ProtocolName
 from tasks.evaluation.protocols import protocol_of
 from tasks.runtime.errors import InputError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     """What a model is worth: its factory, the seed, the part of the data that is asked for."""
 
 
-def validation_window(name: str, data: Path, metric: str, k: int) -> Window:
+def validation_window(name: ProtocolName, data: Path, metric: str, k: int) -> Window:
     """Return what measures settings on the validation part of a protocol, by seed 1; never on its test."""
     from models.options import Progress, TrainingOptions
 

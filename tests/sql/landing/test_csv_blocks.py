@@ -273,7 +273,7 @@ def corrupt(data: bytes) -> bytes:
         ("log.csv.gz", gzip.compress(b"item\n" * 999, mtime=0)[:-20], r"the \.gz is truncated or corrupt"),
         ("log.csv.gz", corrupt(gzip.compress(b"item\n" * 999, mtime=0)), r"the \.gz is truncated or corrupt"),
         ("log.csv.gz", b"item\n1\n", r"the \.gz is truncated or corrupt"),
-        ("log.xlsx", b"item\n1\n", r"log\.xlsx: expected \.csv, \.jsonl or \.parquet"),
+        ("log.xlsx", b"item\n1\n", r"log\.xlsx: expected \.csv, \.tsv, .*\(also \.gz\), or "),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(rows_of, name, data, message):

@@ -6,7 +6,8 @@ import pytest
 from worlds.dataset_world import Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.evaluation.evaluation import FLOORS, SPLITS, Evaluation, of_arrays, to_measure, with_floors
+from tasks.evaluation.evaluation import Evaluation, of_arrays, to_measure, with_floors
+from tasks.evaluation.names import REFERENCES, SPLITS
 from tasks.evaluation.tables import document_of
 from tasks.runtime.errors import UserError
 
@@ -51,7 +52,7 @@ def test_every_split_measures_every_model_on_the_same_users(shop, split) -> None
     done = of_arrays(
         to_measure(shop.configuration, ["als"], changes={"als": {"factors": 2}}), shop.folder, split
     )
-    assert list(done.measured) == ["als", *FLOORS]
+    assert list(done.measured) == ["als", *REFERENCES]
     assert bool(done.warnings) == (split == "random")
     for runs in done.measured.values():
         assert len(runs) == len(done.parts)

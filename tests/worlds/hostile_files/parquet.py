@@ -132,5 +132,11 @@ PARQUET = [
         refused,
         refused="not a readable Parquet file",
     ),
-    Case("another format", "log.xlsx", b"PK", refused, refused="expected .csv, .jsonl or .parquet"),
+    Case(
+        "another format",
+        "log.xlsx",
+        b"PK",
+        refused,
+        refused="expected .csv, .tsv, .dat, .txt, .jsonl, .ndjson, .json, .parquet (also .gz)",
+    ),
 ]
