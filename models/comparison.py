@@ -117,6 +117,8 @@ def _named(models: Models) -> dict[str, Estimator]:
             raise ModelError(f"expected different models, got {label!r} twice; a mapping gives each a name")
         estimators[label] = model if isinstance(model, Estimator) else create(model)
     if not any(estimator.name == BASELINE for estimator in estimators.values()):
+        if BASELINE in estimators:
+            raise ModelError(f"expected popularity by the name {BASELINE!r}, got {estimators[BASELINE]!r}")
         estimators[BASELINE] = create(BASELINE)
     return estimators
 

@@ -116,6 +116,8 @@ class Interactions:
         source = opened(frame)
         users, items = _named(source, "user", user), _named(source, "item", item)
         times = _optional(source, timestamp if timestamp is not None else source.first(NAMES["timestamp"]))
+        if users.name == items.name:
+            raise ModelError(f"expected different columns for user and item, got {users.name!r} for both")
         ratings, strengths = _optional(source, value), _optional(source, weight)
         places = _optional(source, position)
         _check_rows(users, [items, times, ratings, strengths, places])
@@ -259,7 +261,7 @@ def _optional(source: Source, name: Hashable | None) -> Column | None:
 
 def _check_rows(users: Column, others: list[Column | None]) -> None:
     if not len(users):
-        raise ModelError("expected at least one event, got an empty frame")
+        raise ModelError("expected at least one event, got none")
     for column in filter(None, others):
         if len(column) != len(users):
             raise ModelError(
@@ -271,5 +273,7 @@ def _strengths(column: Column) -> Doubles:
     found = numbers(column)
     refuse_rows(column, found < 0, "weights of 0 or more", found)
     if found.sum() > MOST:
-        raise ModelError(f"expected weights of {MOST:g} together in {column.name!r}, got {found.sum():g}")
+        raise ModelError(
+            f"expected weights of at most {MOST:g} together in {column.name!r}, got {found.sum():g}"
+        )
     return found

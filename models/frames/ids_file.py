@@ -22,7 +22,7 @@ def write_ids(path: Path, ids: Ids) -> str:
     with part.open("wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     part.replace(path)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of(path.read_bytes())
 
 
 def read_ids(path: Path, sha256: object, count: int) -> Ids:
@@ -36,7 +36,7 @@ def read_ids(path: Path, sha256: object, count: int) -> Ids:
     if not path.is_file():
         raise ModelError(f"expected the ids of the items in {path}, got no such file")
     content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = sha256_of(content)
     if digest != sha256:
         raise ModelError(f"expected {path} with SHA-256 {sha256!r:.100}, got {digest}: it was changed")
     try:
@@ -48,3 +48,8 @@ def read_ids(path: Path, sha256: object, count: int) -> Ids:
     if len(ids) != count or not np.array_equal(codes, np.arange(count)):
         raise ModelError(f"expected {count} ids in ascending order in {path}, got {len(codes)}")
     return ids
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the SHA-256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
