@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
@@ -19,10 +20,12 @@ from scipy import sparse
 
 from models.dataset import Sequences
 from models.errors import ModelError
+from models.timestamps import LATEST, microseconds, moment
 
 Bools = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
-LATEST = 2**63 - 1  # microseconds: later than every event
+Moment = int | np.datetime64 | datetime
+"""An integer is in microseconds; a datetime without a zone is in UTC."""
 
 
 class RandomSplitWarning(UserWarning):
@@ -80,27 +83,39 @@ class Split:
 def in_order(
     users: npt.NDArray[np.integer],
     items: npt.NDArray[np.integer],
-    timestamps: Longs,
+    timestamps: npt.NDArray[np.integer] | npt.NDArray[np.datetime64],
     n_users: int,
     position: npt.NDArray[np.integer] | None = None,
 ) -> tuple[Sequences, Longs]:
     """Return events as sequences, and the order int64 (n_events,) in which the events went into them.
 
-    Within a user by timestamp; events of one moment by ``position`` where it is given, and then as they came:
-    an unstable sort would change which item is a user's last.
+    ``timestamps`` (n_events,): datetime64 of any unit, in UTC, or integers, which are microseconds. Within a
+    user events are ordered by timestamp; events of one moment by ``position`` where it is given, and then as
+    they came: an unstable sort would change which item is a user's last.
+
+    Raises
+    ------
+    ModelError
+        When an array has another type or length, a user is not below ``n_users``, or a timestamp is missing
+        or cannot be a whole number of microseconds.
     """
-    keys = [timestamps, users] if position is None else [position, timestamps, users]
+    times = microseconds(timestamps)
+    _check_codes("users", users, len(times), n_users)
+    _check_codes("items", items, len(times), 2**31)
+    if position is not None:
+        _check_codes("positions", position, len(times))
+    keys = [times, users] if position is None else [position, times, users]
     order = np.lexsort(keys)  # stable; the last key sorts first
     indptr = np.concatenate(([0], np.cumsum(np.bincount(users, minlength=n_users)))).astype(np.int64)
-    return Sequences(indptr, items[order].astype(np.int32), timestamps[order].astype(np.int64)), order
+    return Sequences(indptr, items[order].astype(np.int32), times[order]), order
 
 
-def split_between(sequences: Sequences, n_items: int, start: int, stop: int = LATEST) -> Split:
-    """Train on events before ``start``, test on those from it until before ``stop`` (microseconds).
+def split_between(sequences: Sequences, n_items: int, start: Moment, stop: Moment = LATEST) -> Split:
+    """Train on events before ``start``, test on those from it until before ``stop``.
 
     Later events are in neither. A validation window is the split that stops where the test's begins.
     """
-    times = sequences.timestamps
+    times, start, stop = sequences.timestamps, moment(start), moment(stop)
     train, tested = times < start, (times >= start) & (times < stop)
     if not train.any() or not tested.any():
         side = "before" if not train.any() else "from"
@@ -108,8 +123,8 @@ def split_between(sequences: Sequences, n_items: int, start: int, stop: int = LA
     return split_events(sequences, n_items, train, tested, boundary=start)
 
 
-def split_at(sequences: Sequences, n_items: int, boundary: int) -> Split:
-    """Split at a moment in microseconds: events before it train, the others test; both must have some."""
+def split_at(sequences: Sequences, n_items: int, boundary: Moment) -> Split:
+    """Split at a moment: events before it train, the others test; both must have some."""
     return split_between(sequences, n_items, boundary)
 
 
@@ -159,17 +174,18 @@ def split_with_validation(
 
 
 def rolling(
-    sequences: Sequences, n_items: int, cuts: Sequence[int], horizon: int | None = None
+    sequences: Sequences, n_items: int, cuts: Sequence[Moment], horizon: int | None = None
 ) -> list[Split]:
     """Return one split a cut-off, each trained on all before it: a backtest over several nights.
 
-    ``cuts`` ascending, in microseconds. A test lasts until the next cut-off, the last one to the end; or
-    ``horizon`` microseconds each.
+    ``cuts`` ascending. A test lasts until the next cut-off, the last one to the end; or ``horizon``
+    microseconds each.
     """
-    if not cuts or any(later <= earlier for earlier, later in pairwise(cuts)):
-        raise ModelError(f"expected ascending cut-offs, got {list(cuts)}")
-    stops = [*cuts[1:], LATEST] if horizon is None else [cut + horizon for cut in cuts]
-    return [split_between(sequences, n_items, cut, stop) for cut, stop in zip(cuts, stops, strict=True)]
+    starts = [moment(cut) for cut in cuts]
+    if not starts or any(later <= earlier for earlier, later in pairwise(starts)):
+        raise ModelError(f"expected ascending cut-offs, got {starts}")
+    stops = [*starts[1:], LATEST] if horizon is None else [start + horizon for start in starts]
+    return [split_between(sequences, n_items, *window) for window in zip(starts, stops, strict=True)]
 
 
 def leave_last_out(sequences: Sequences, n_items: int, last: int = 1, skip: int = 0) -> Split:
@@ -272,3 +288,11 @@ def _only_in_test(values: npt.NDArray[np.integer], train: Bools, tested: Bools, 
     in_train[values[train]] = True
     in_test[values[tested]] = True
     return in_test & ~in_train
+
+
+def _check_codes(name: str, codes: npt.NDArray[np.integer], length: int, stop: int | None = None) -> None:
+    if not isinstance(codes, np.ndarray) or codes.dtype.kind not in "iu" or codes.shape != (length,):
+        kind = f"{codes.dtype} {codes.shape}" if isinstance(codes, np.ndarray) else type(codes).__name__
+        raise ModelError(f"expected {name} as an array of {length} integers, one an event, got {kind}")
+    if stop is not None and length and not 0 <= codes.min() <= codes.max() < stop:
+        raise ModelError(f"expected {name} from 0 to below {stop}, got {codes.min()} to {codes.max()}")

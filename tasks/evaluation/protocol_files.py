@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from models.errors import ModelError
+from models.timestamps import LATEST, microseconds
 from tasks.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -114,14 +116,15 @@ def read_ncf(folder: Path) -> NcfFiles:
     if train.shape[1] > 3:
         from models.splitting.split import in_order
 
-        sequences, _ = in_order(train[:, 0], train[:, 1], train[:, 3] * 10**6, shape[0])
+        sequences, _ = in_order(train[:, 0], train[:, 1], train[:, 3].astype("datetime64[s]"), shape[0])
     return NcfFiles(_ones(train[:, 0], train[:, 1], shape), sequences, test[:, 1], negatives)
 
 
 def read_ratings(path: Path) -> Ratings:
     """Read ratings: Parquet, CSV with a header, or MovieLens' `.dat` (user::item::rating::seconds).
 
-    Columns user_id, item_id, rating, timestamp (or MovieLens' names), and position where there is one.
+    Columns user_id, item_id, rating, timestamp (or MovieLens' names), and position where there is one; what
+    has none comes last of its moment.
     """
     if not path.is_file():
         raise InputError(f"no such file: {path}")
@@ -136,16 +139,23 @@ def read_ratings(path: Path) -> Ratings:
     item_ids, items = np.unique(columns["item_id"].to_numpy(), return_inverse=True)
     positions = None
     if "position" in table.column_names:
-        positions = table["position"].cast(pa.int64()).to_numpy()
+        positions = np.asarray(pc.fill_null(table["position"].cast(pa.int64()), LATEST).to_numpy())
     ratings = columns["rating"].cast(pa.float64()).to_numpy()
-    return Ratings(user_ids, item_ids, users, items, ratings, _micros(columns["timestamp"]), positions)
+    times = _micros(columns["timestamp"], path)
+    return Ratings(user_ids, item_ids, users, items, ratings, times, positions)
 
 
-def _micros(column: pa.ChunkedArray) -> Longs:
+def _micros(column: pa.ChunkedArray, path: Path) -> Longs:
     """Return timestamps, or whole seconds since 1970, as microseconds."""
+    times = column.to_numpy()
     if pa.types.is_integer(column.type):
-        return np.asarray(column.cast(pa.int64()).to_numpy()) * 10**6
-    return np.asarray(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_numpy())
+        times = times.astype("datetime64[s]")
+    elif not pa.types.is_timestamp(column.type):
+        raise InputError(f"{path}: expected timestamps, or whole seconds since 1970, got {column.type}")
+    try:
+        return microseconds(times)
+    except ModelError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _column(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -148,6 +151,47 @@ def test_events_come_in_order_of_time_then_position_then_as_they_were() -> None:
     assert items[order].tolist() == found.items.tolist()
     positions = np.array([9, 2, 3, 1, 0, 0])
     assert in_order(users, items, times, 3, positions)[0].items.tolist() == [14, 13, 11, 15, 12, 10]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_timestamps_of_any_unit_are_ordered_and_cut_as_microseconds(unit: str) -> None:
+    users, items = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    times = np.array(["2026-11-20", "2000-01-01", "2026-11-19", "2026-11-21"], dtype=f"datetime64[{unit}]")
+    world, _ = in_order(users, items, times, 2)
+    assert world.items.tolist() == [1, 0, 0, 1]
+    assert world.timestamps[0] == 946_684_800 * 10**6
+    cut = datetime(2026, 11, 20, tzinfo=UTC)
+    for boundary in (cut, np.datetime64("2026-11-20", unit), world.timestamps[1]):
+        split = split_at(world, 2, boundary)
+        assert split.tested.tolist() == [False, True, False, True]
+        assert split.boundary == world.timestamps[1]
+    assert [part.boundary for part in rolling(world, 2, [cut])] == [world.timestamps[1]]
+    with pytest.raises(ModelError, match="expected a moment as a datetime, a datetime64 or whole"):
+        split_at(world, 2, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"users": np.array([0, 2])}, "expected users from 0 to below 2, got 0 to 2"),
+        (
+            {"users": np.array([0.0, 1.0])},
+            r"users as an array of 2 integers, one an event, got float64 \(2,\)",
+        ),
+        ({"items": np.array([0, 2**31])}, "expected items from 0 to below 2147483648, got 0 to 2147483648"),
+        ({"items": np.array([0])}, r"items as an array of 2 integers, one an event, got int64 \(1,\)"),
+        ({"position": np.array([0, np.nan])}, r"positions as an array of 2 integers.* got float64 \(2,\)"),
+        ({"timestamps": np.array([0.0, 1.0])}, r"expected timestamps as .* got float64 \(2,\)"),
+    ],
+)
+def test_events_of_another_kind_are_refused(change: dict[str, Any], message: str) -> None:
+    events: dict[str, Any] = {
+        "users": np.array([0, 1]),
+        "items": np.array([0, 1]),
+        "timestamps": np.array([5, 6]),
+    }
+    with pytest.raises(ModelError, match=message):
+        in_order(**events | change, n_users=2)
 
 
 def test_a_validation_window_lies_between_training_and_test() -> None:

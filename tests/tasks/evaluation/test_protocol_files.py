@@ -92,6 +92,34 @@ def test_the_position_orders_what_happened_at_one_moment(tmp_path: Path) -> None
         found.at_least(6)
 
 
+def test_a_rating_without_a_position_comes_last_of_its_moment(tmp_path: Path) -> None:
+    """A null once made all positions float64, which rounds large ones."""
+    table = {"user_id": [1, 1, 1], "item_id": [5, 6, 7], "rating": [1, 5, 4], "timestamp": [9, 9, 9]}
+    positions = pa.array([2**53 + 1, None, 2**53], pa.int64())
+    pq.write_table(pa.table(table | {"position": positions}), tmp_path / "r.parquet")
+    found = read_ratings(tmp_path / "r.parquet")
+    assert found.item_ids[found.sequences().items].tolist() == [7, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (pa.array([1.5]), "expected timestamps, or whole seconds since 1970, got double"),
+        (pa.array(["yesterday"]), "expected timestamps, or whole seconds since 1970, got string"),
+        (pa.array([10**13]), "int64 holds, got 10000000000000 s since 1970 in row 0"),
+        (
+            pa.array([1], pa.timestamp("ns")),
+            "expected timestamps of whole microseconds .*got 1 ns since 1970",
+        ),
+    ],
+)
+def test_other_timestamps_are_refused(tmp_path: Path, times: pa.Array, message: str) -> None:
+    table = {"user_id": [1], "item_id": [5], "rating": [1], "timestamp": times}
+    pq.write_table(pa.table(table), tmp_path / "r.parquet")
+    with pytest.raises(InputError, match=message):
+        read_ratings(tmp_path / "r.parquet")
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_ratings(tmp_path / "r.csv")
