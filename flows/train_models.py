@@ -22,6 +22,7 @@ from tasks.runtime.errors import EXPECTED, UserError
 from tasks.runtime.progress import Report
 from tasks.store.layout import Store
 from tasks.store.run_folder import RunFolder
+from tasks.store.runs import station_name
 from tasks.training.artefacts import TrainedModel
 from tasks.training.request import Training, read_request
 from tasks.training.train import train_in_child
@@ -65,7 +66,7 @@ def train_models(
 
 def _trained(training: Training, report: Report) -> TrainedModel:
     """Train as a task, which is tried again after a kill; its warnings go with the model."""
-    name, warnings = f"train {training.model}", list[str]()
+    name, warnings = station_name("train", training.model), list[str]()
 
     def train() -> TrainedModel:
         return train_in_child(training, report, warnings=warnings)

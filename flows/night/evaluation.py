@@ -27,10 +27,11 @@ def measured_night(configuration: Configuration, as_of: date, report: Report = s
             for name in configuration.train.models
             if (run.past_model(name) / "artefact.json").is_file()  # one that failed alone has none
         }
-        found.append(of_night(configuration, run.past, artefacts, holdout))
+        found.append(of_night(configuration, artefacts, holdout))
         found[0].warnings += night.record.warnings
-        for name, (one,) in found[0].measured.items():
-            found[0].measured[name] = [replace(one, seconds=night.record.station(f"measure {name}").seconds)]
+        for name, (measured,) in found[0].measured.items():
+            seconds = night.record.station("measure", name).seconds
+            found[0].measured[name] = [replace(measured, seconds=seconds)]
 
     evaluate_only(configuration, as_of, report=report, then=then)
     return found[0]

@@ -13,7 +13,7 @@ def served_model_station(night: Night) -> Result:
     from tasks.quality.best_model import best_models
     from tasks.recommendations.serving import EVERYBODY
 
-    failed = {one.name.split()[1] for one in night.record.stations if "failed" in one.facts}
+    failed = night.record.failed_models
     names = [name for name in night.configuration.train.models if name not in failed]
     measured = night.measured
     assert measured is not None  # noqa: S101 - the configuration asks for the evaluation
@@ -24,7 +24,7 @@ def served_model_station(night: Night) -> Result:
 
 
 def quality_station(night: Night) -> Result:
-    """Judge models and lists beside the release before; the table is in the record before it may refuse."""
+    """Judge models and lists beside the release before; what it found is recorded before it may refuse."""
     from tasks.quality.accuracy import Tonight, quality_checks
     from tasks.quality.checks import require_quality, rows_of
 
@@ -33,6 +33,7 @@ def quality_station(night: Night) -> Result:
     before = release_before(night.store, night.as_of)
     checks = quality_checks(night.configuration, night.store, tonight, before)
     night.record.quality, night.record.override = rows_of(checks), {}
+    night.record.compared_with = before.release_id if before else None
     night.record.save(night.store)
     require_quality(str(night.as_of), night.release_id, checks)
-    return Result(len(checks), {"compared_with": before.release_id if before else None})
+    return Result(len(checks), {})

@@ -83,7 +83,7 @@ def _overridden(as_of: date, run_id: str, reason: str, store: Store) -> RunRecor
     )
     if not record.finished("quality"):
         facts = {"overridden": failed}
-        record.stations.append(Station(name="quality", seconds=0.0, peak_memory=0, facts=facts))
+        record.stations.append(Station(kind="quality", seconds=0.0, peak_memory=0, facts=facts))
     record.state, record.message = "running", ""
     record.resumed_at.append(moment)
     record.save(store)

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from flows.night.night import Night, Result
-from tasks.configuration.engines import threads_of
 from tasks.configuration.ids import blocked, id_types
 from tasks.dataset.parts import read
 from tasks.quality.champion import forget_champions, keep_champion
@@ -15,7 +14,7 @@ from tasks.release.writer import TableWriter
 from tasks.store.runs import measured_metrics
 
 if TYPE_CHECKING:
-    from tasks.release.audit import Audit
+    from tasks.release.audit import Audit, Expectations
     from tasks.release.publish import Staging
 
 
@@ -56,7 +55,6 @@ def audited_release(night: Night) -> tuple[Staging, Audit]:
 
     metrics = write_metrics(night)
     settings, ids = night.configuration, id_types(night.configuration)
-    limits: dict[str, Any] = {"memory_limit": "1GB", "threads": threads_of(settings)}
     staged = release.stage(
         night.store,
         night.as_of,
@@ -64,14 +62,14 @@ def audited_release(night: Night) -> tuple[Staging, Audit]:
         items=night.folder.dataset / "items",
         ids=ids,
         facts=manifest_facts(night, metrics),
+        resources=settings.resources,
         expires_after=timedelta(hours=settings.store.expires_after_hours),
-        **limits,
     )
-    return staged, audit(staged.folder, expected(night, limits))
+    return staged, audit(staged.folder, expected(night))
 
 
-def expected(night: Night, limits: dict[str, Any]) -> Any:
-    """Return what the release is audited against; `limits` are the audit's memory and threads."""
+def expected(night: Night) -> Expectations:
+    """Return what the release is audited against."""
     from tasks.recommendations.similar_items import rows_of_each
     from tasks.release.audit import Expectations
 
@@ -83,11 +81,11 @@ def expected(night: Night, limits: dict[str, Any]) -> Any:
         entries=night.folder.dataset / "entries",
         n=settings.top_n.n,
         ids=ids,
+        resources=settings.resources,
         similar=rows_of_each(settings, available),
         repeats=settings.top_n.repeats,
         shortage_repeats=settings.top_n.shortage == "repeat",
         blocked=blocked(settings, ids.item).to_pylist(),
-        **limits,
     )
 
 
@@ -113,9 +111,9 @@ def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any
         },
         "model_metrics": metrics,
         "warnings": record.warnings,
-        "devices": {s.name.split()[1]: s.facts["device"] for s in record.stations if "device" in s.facts},
-        "threads": {s.name.split()[1]: s.facts["threads"] for s in record.stations if s.facts.get("threads")},
-        "stations": [station.model_dump(exclude={"facts"}) for station in record.stations],
+        "devices": {s.model: s.facts["device"] for s in record.stations if "device" in s.facts},
+        "threads": {s.model: s.facts["threads"] for s in record.stations if s.facts.get("threads")},
+        "stations": [station.account() for station in record.stations],
         "engine": night.configuration.engine.name,
         "dataset": record.station("dataset").facts,
         "served": night.serving.facts(),

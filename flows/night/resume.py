@@ -14,7 +14,7 @@ from tasks.interactions.ledger import Ledger
 from tasks.runtime.clock import now
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
-from tasks.store.runs import RunRecord, last_night, new_run
+from tasks.store.runs import RunRecord, Station, last_night, new_run
 
 LOG = logging.getLogger("nightshelf")
 Resume = Literal["no", "yes", "where possible"]
@@ -95,32 +95,30 @@ def _forget_stale(night: Night) -> None:
     record = night.record
     if night.store.release(night.release_id).is_dir() or not record.stations:
         return  # the release is there: what is left is to point to it
-    record.stations = [one for one in record.stations if "failed" not in one.facts]  # a model, once more
+    record.stations = [station for station in record.stations if not station.failed]  # a model, once more
     found, seen = last_ingest(night.store), record.station("interactions").facts.get("last_ingest")
     if found != seen:
         record.stations, record.warnings = [], []
         why = f"ingest {found} was committed after the run's own last one, {seen}"
     else:
-        lost = [one.name for one in record.stations if not _is_there(night, one.name)]
+        lost = [station for station in record.stations if not _is_there(night, station)]
         if not lost:
             return
-        names = [station.name for station in record.stations]
-        record.stations = record.stations[: names.index(lost[0])]
-        why = f"the output of {', '.join(lost)} is gone"
+        record.stations = record.stations[: record.stations.index(lost[0])]
+        why = f"the output of {', '.join(station.name for station in lost)} is gone"
     first = record.stations[-1].name if record.stations else None
     record.warnings.append(f"resumed {f'after {first}' if first else 'from the station interactions'}: {why}")
     LOG.warning("%s", record.warnings[-1])
 
 
-def _is_there(night: Night, name: str) -> bool:
-    """Tell whether what a finished station wrote is still there: staging of old runs is let go of in time."""
-    kind, _, model = name.partition(" ")
+def _is_there(night: Night, station: Station) -> bool:
+    """Tell whether what a finished station wrote is still there: staging of old runs is removed in time."""
     run = night.folder
     folders: dict[str, Path] = {"dataset": run.dataset, "holdout": run.past}
-    if kind == "train":
-        return run.model(model).is_dir()
-    if kind in folders:
-        return folders[kind].is_dir()
-    if kind in {"validation_results", "popular_items", "recommendations", "similar_items"}:
-        return (run.staging / f"{kind}.parquet").is_file()
+    if station.kind == "train" and station.model:
+        return run.model(station.model).is_dir()
+    if station.kind in folders:
+        return folders[station.kind].is_dir()
+    if station.kind in {"validation_results", "popular_items", "recommendations", "similar_items"}:
+        return (run.staging / f"{station.kind}.parquet").is_file()
     return True

@@ -36,7 +36,7 @@ from tasks.runtime.redaction import clean_errors
 from tasks.runtime.usage import measured
 from tasks.store.files import writing
 from tasks.store.layout import LOCK_WAIT, Store
-from tasks.store.runs import RunRecord, Station, bury, new_run
+from tasks.store.runs import RunRecord, Station, bury, new_run, station_name
 from tasks.training.train import Trainer
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ def run_night(
         if configuration.train.chooses:
             run_station(night, step, "served_model", partial(served_model_station, night))
         for name in _trained(night):
-            _run_alone(night, step, "train", name, partial(train_station, night, name))
+            _run_alone(night, step, "train", name, train_station)
         run_station(night, step, "recommendations", partial(recommendations_station, night))
         run_station(night, step, "similar_items", partial(similar_station, night))
         if configuration.quality.enabled:
@@ -142,7 +142,7 @@ def ingest_only(
 ) -> Ingest:
     """Take in new logs up to a date; train and publish nothing. Raises what `run_night` raises."""
     store = writable(configuration)
-    with store.lock(f"ingest up to {as_of}", LOCK_WAIT, report):
+    with store.lock(f"ingest up to {as_of}", LOCK_WAIT, report), configuration.resources.applied():
         sweep_scratch(store.runs)
         bury(store)
         take_in = partial(ingest, configuration, store, as_of=as_of, report=report)
@@ -152,18 +152,20 @@ def ingest_only(
             )
 
 
-def run_station(night: Night, step: Step, name: str, station: Callable[[], Result]) -> None:
+def run_station(
+    night: Night, step: Step, kind: str, station: Callable[[], Result], model: str | None = None
+) -> None:
     """Run one station and record what it gave and cost; not if it is finished, in a run that goes on."""
-    if night.record.finished(name):
+    if night.record.finished(kind, model):
         return
+    name = station_name(kind, model)
     guarded = partial(_guarded, night.store, tried(name, station, night.record.warn))
     guarded.__doc__ = getattr(station, "func", station).__doc__  # Prefect shows it
     with named(station=name), measured() as cost:
         night.report(name, 0, 0)
         result = step(name, guarded)
-    done = Station(
-        name=name, rows=result.rows, seconds=cost.seconds, peak_memory=cost.peak_memory, facts=result.facts
-    )
+    costs = {"seconds": cost.seconds, "peak_memory": cost.peak_memory}
+    done = Station(kind=kind, model=model, rows=result.rows, facts=result.facts, **costs)
     night.record.stations.append(done)
     night.record.save(night.store)
 
@@ -190,25 +192,26 @@ def _guarded(store: Store, work: Callable[[], T]) -> T:
             raise
 
 
-def _run_alone(night: Night, step: Step, doing: str, model: str, station: Callable[[], Result]) -> None:
+def _run_alone(
+    night: Night, step: Step, kind: str, model: str, station: Callable[[Night, str], Result]
+) -> None:
     """Run a station of one model; where the configuration allows it, its failure is that model's alone.
 
     A model that could not be measured is not trained either. Without the served model there is no night.
     """
-    name, settings = f"{doing} {model}", night.configuration.train
-    if _failed_alone(night, model):
+    if model in night.record.failed_models:
         return
     try:
-        run_station(night, step, name, station)
+        run_station(night, step, kind, partial(station, night, model), model)
     except OF_ONE_MODEL as error:
-        if settings.on_failure == "stop":
+        if night.configuration.train.on_failure == "stop":
             raise
         if model in _indispensable(night):
             raise TrainingError(f"the served model {model} failed, nothing is published: {error}") from error
-        night.record.warn(f"{name} failed, the night went on without it: {error}")
+        failed = Station(kind=kind, model=model, seconds=0.0, peak_memory=0, facts={"failed": str(error)})
+        night.record.warn(f"{failed.name} failed, the night went on without it: {error}")
         LOG.warning("%s", night.record.warnings[-1])
-        facts = {"failed": str(error)}
-        night.record.stations.append(Station(name=name, seconds=0.0, peak_memory=0, facts=facts))
+        night.record.stations.append(failed)
         night.record.save(night.store)
 
 
@@ -221,19 +224,13 @@ def _indispensable(night: Night) -> tuple[str, ...]:
     return night.serving.names
 
 
-def _failed_alone(night: Night, model: str) -> bool:
-    """Tell whether a model failed in this night, which went on without it."""
-    names = {f"measure {model}", f"train {model}"}
-    return any(one.name in names and "failed" in one.facts for one in night.record.stations)
-
-
 def _measured(night: Night, step: Step) -> None:
     """Run the stations up to the measuring of the models."""
     enabled = night.configuration.evaluation.enabled
     if not night.record.finished("holdout" if enabled else "popular_items"):
         _with_engine(night, step, enabled)
     for name in night.configuration.in_training_order if enabled else ():
-        _run_alone(night, step, "measure", name, partial(measure_station, night, name))
+        _run_alone(night, step, "measure", name, measure_station)
 
 
 def _with_engine(night: Night, step: Step, enabled: bool) -> None:

@@ -92,9 +92,7 @@ def show_run(store: Store, record: RunRecord, sample_users: int) -> None:
     tables: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "rows": lambda: summary.accounting_rows(record),
         "checks": lambda: summary.check_rows(store, record),
-        "metrics": lambda: summary.metric_rows(
-            record, summary.metrics_of(summary.release_before(store, record))
-        ),
+        "metrics": lambda: summary.compared_metrics(store, record),
         "stations": lambda: summary.station_rows(record),
         "samples": lambda: summary.sample_rows(store, record, sample_users),
     }

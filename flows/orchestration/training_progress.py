@@ -14,6 +14,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from tasks.report.markdown import markdown
 from tasks.runtime.logs import where
 from tasks.runtime.progress import Report
+from tasks.store.runs import kind_and_model
 
 SECONDS = 2.0  # between two movements of a bar
 KINDS = ("train", "measure")  # stations that train
@@ -50,7 +51,7 @@ class Training:
         if bar is None or bar.station != station:
             self.fill(as_of)  # a station follows on one that succeeded
             bar = self.bars[as_of] = Bar(station)
-        if not of or station.partition(" ")[0] not in KINDS:
+        if not of or kind_and_model(station)[0] not in KINDS:
             return
         if bar.artifact is None or done >= of or time.monotonic() - bar.moved_at >= SECONDS:
             self._move(as_of, bar, 100.0 * min(done / of, 1.0), f"{doing} ({done:.0f} of {of:.0f})")

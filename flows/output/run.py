@@ -15,11 +15,11 @@ from flows.output import terminal as out
 from tasks.interactions.account import Counts
 from tasks.interactions.ingest import Ingest
 from tasks.interactions.late_events import LateEvents
+from tasks.release.main_metrics import main_metrics
 from tasks.report.summary import late_events_of
 from tasks.store.files import readable
 from tasks.store.runs import RunRecord, measured_metrics
 
-SHOWN = ("ndcg@10", "recall@20", "hit_rate@10", "coverage@10")
 SAMPLES = {
     "recommendations": "recommendations_with_titles WHERE user_id = {user} ORDER BY rank",
     "similar_items": "similar_items_with_titles ORDER BY item_id, rank",
@@ -81,16 +81,9 @@ def print_metrics(record: RunRecord) -> None:
     rows = measured_metrics(record)
     if not rows:
         return
-    values: dict[str, dict[str, float]] = {}
-    for row in rows:
-        values.setdefault(row["model"], {})[f"{row['metric']}@{row['k']}"] = round(row["value"], 4)
-    names = dict.fromkeys(name for found in values.values() for name in found)
-    known = [name for name in SHOWN if name in names] or list(names)[:4]
-    best = sorted(values.items(), key=lambda model: (-model[1].get(known[0], 0.0), model[0]))
+    table = main_metrics(rows, lambda row: round(row["value"], 4))
     title = f"Measured on the last events, for {rows[0]['users']:,} users"
-    out.print_table(
-        ("model", *known), [(model, *(found.get(name) for name in known)) for model, found in best], title
-    )
+    out.print_table(tuple(table[0]), [tuple(row.values()) for row in table], title)
 
 
 def print_demo(config: Path, as_of: date) -> None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-import socket
 from pathlib import Path
 from typing import Any, Final
 
 from tasks.interactions.forgotten import unfinished
+from tasks.release.main_metrics import main_metrics
 from tasks.release.pointer import read_pointer
 from tasks.release.releases import Release, current, releases
 from tasks.runtime.errors import StoreError
-from tasks.store.files import read_json
 from tasks.store.layout import Store
+from tasks.store.locks import holder_of
 
 FRESH: Final = "fresh"
 STALE: Final = "stale"
 EMPTY: Final = "nothing published"
 DAMAGED: Final = "damaged"
-_SHORT: Final = ("ndcg@10", "recall@20", "hit_rate@10", "coverage@10")
 _PARTS: Final = ("interactions", "quarantine", "ingests", "runs", "releases")
 
 
@@ -77,22 +76,9 @@ def lock_holder(store: Store) -> str | None:
 
     The locks themselves are not touched.
     """
-    holders = dict.fromkeys(filter(None, map(_living, store.holders())))
-    return "; ".join(holders) or None
-
-
-def _living(path: Path) -> str | None:
-    """Return who a file says to hold a lock, None if that process is gone."""
-    if not path.exists():
-        return None
-    try:
-        facts = read_json(path)
-        pid, host, since = int(facts["pid"]), facts["host"], dt.datetime.fromisoformat(facts["since"])
-    except (StoreError, KeyError, TypeError, ValueError):  # replaced or removed at this moment
-        return None
-    if host == socket.gethostname() and not _was_running(pid, since):
-        return None
-    return f"{facts.get('purpose')} (pid {pid} on {host} since {facts['since']})"
+    holders = dict.fromkeys(filter(None, map(holder_of, store.holders())))
+    named = (f"{it.purpose} (pid {it.pid} on {it.host} since {it.since.isoformat()})" for it in holders)
+    return "; ".join(named) or None
 
 
 def disk_used(store: Store) -> dict[str, int | None]:
@@ -103,18 +89,6 @@ def disk_used(store: Store) -> dict[str, int | None]:
     others = [path for path in store.root.iterdir() if path.name not in _PARTS]
     total = sum(filter(None, used.values())) + sum(_size(path) for path in others)
     return used | {"total": total, "free": shutil.disk_usage(store.root).free}
-
-
-def _was_running(pid: int, since: dt.datetime) -> bool:
-    """Tell whether the process of this id, if any, is the one that was there then, not a later one."""
-    import psutil
-
-    try:
-        return float(psutil.Process(pid).create_time()) <= since.timestamp() + 1
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
 
 
 def _described(release: Release, now: dt.datetime) -> dict[str, Any]:
@@ -148,15 +122,9 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
     """Return the main metrics of every model, one row a model, the best first."""
     import pyarrow.parquet as pq
 
-    models: dict[str, dict[str, Any]] = {}
     with pq.ParquetFile(path) as file:  # pq.read_table would import pandas
-        columns = file.read(["model", "metric", "k", "value"]).to_pydict()
-    for model, metric, k, value in zip(*columns.values(), strict=True):
-        models.setdefault(model, {})[f"{metric}@{k}"] = value
-    names = sorted({name for found in models.values() for name in found})
-    shown = [name for name in _SHORT if name in names] or names[:4]
-    rows = [{"model": model} | {name: found.get(name) for name in shown} for model, found in models.items()]
-    return sorted(rows, key=lambda row: (-(row[shown[0]] or 0.0), row["model"]))
+        rows = file.read(["model", "metric", "k", "value"]).to_pylist()
+    return main_metrics(rows, lambda row: row["value"])
 
 
 def _last_run(store: Store, holder: str | None) -> dict[str, Any] | None:
@@ -172,7 +140,7 @@ def _last_run(store: Store, holder: str | None) -> dict[str, Any] | None:
     facts = record.model_dump(mode="json", exclude={"stations"})
     if record.state == "running" and holder is None:
         facts["state"] = "interrupted"
-    stations = [station.model_dump(exclude={"facts"}) for station in record.stations]
+    stations = [station.account() for station in record.stations]
     return facts | {"seconds": round(sum(s["seconds"] for s in stations), 3), "stations": stations}
 
 

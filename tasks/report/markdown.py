@@ -105,12 +105,10 @@ def plain(text: str) -> str:
 
 def night_page(store: Store, record: RunRecord) -> str:
     """Return the page about a run, however far it came."""
-    before = summary.release_before(store, record)
-    metrics = summary.metric_rows(record, summary.metrics_of(before))
     tables = {
         "Quality": summary.quality_rows(record),
         "Rows": summary.accounting_rows(record),
-        "Main metrics": summary.main_metrics(metrics),
+        "Main metrics": summary.main_metric_rows(summary.compared_metrics(store, record)),
         "Stations": summary.station_rows(record),
     }
     environment = jinja2.Environment(
@@ -128,7 +126,7 @@ def night_page(store: Store, record: RunRecord) -> str:
         ],
         readers=summary.readers(record),
         store=store.root,
-        before=before.release_id if before else None,
+        before=summary.compared_with(store, record),
         report=report_of(store, record),
         late=summary.late_events_of(record),
         tables=tables.items(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -21,15 +22,23 @@ from tasks.report import figures, summary
 from tasks.report.list_churn import Churn, list_churn
 from tasks.report.markdown import plain
 from tasks.report.plots import STYLES, swatch
-from tasks.report.sample_users import sample_users
+from tasks.report.sample_users import Sample, sample_users
 from tasks.runtime.redaction import redacted
 from tasks.store.files import readable, write_text_atomically, writing
 from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, measured_metrics
 
-MEMORY: Final = "512MB"  # of DuckDB, which spills beyond it
 PASSED: Final = "✓ passed"
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """What the dataset and the lists of a run show; `churn` is against the release compared with."""
+
+    popularity: figures.Figure | None
+    samples: list[Sample]
+    churn: Churn | None
 
 
 class _Whole(str):
@@ -96,55 +105,65 @@ def moment(text: str) -> str:
 
 def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dict[str, Any]:
     """Return what the template is filled with."""
-    before = summary.release_before(store, record)
-    changes = summary.metric_rows(record, summary.metrics_of(before))
+    before = summary.compared_with(store, record)
+    changes = summary.compared_metrics(store, record)
     metrics = [row | change for row, change in zip(measured_metrics(record), changes, strict=True)]
-    served, checks = _served(record, configuration), summary.check_rows(store, record)
-    quality = summary.quality_rows(record)
-    refused = [row for row in quality if row["result"] != PASSED]
+    served = _served(record, configuration)
     style = figures.styles(dict.fromkeys(row["model"] for row in metrics), served)
-    lists = _lists(store, record)
-    found: dict[str, Any] = {
+    nights = figures.nights_figure(figures.past_nights(store, record, metrics), metrics, style)
+    lists = _looked_at(store, record, configuration, served, before)
+    drawn = (nights, lists.popularity, figures.churn_figure(lists.churn, before or ""))
+    return {
         "record": record,
         "store": store.root,
-        "release_before": before.release_id if before else None,
+        "day": f"{record.as_of.day} {record.as_of:%B %Y}",
+        "release_before": before,
         "readers": summary.readers(record),
-        "state": _state(record, [*checks, *quality]),
         "message": _beside_the_table(record),
-        "quality": quality,
-        "refused": refused,
+        **_judged(store, record),
         "accounting": summary.accounting_rows(record),
         "late": summary.late_events_of(record),
-        "checks": checks,
-        "failed": [row for row in checks if row["result"] != PASSED],
         "stations": summary.station_rows(record),
-        "tables": sorted(metric_tables(metrics, served), key=lambda one: abs(one["k"] - 10)),
-        "day": f"{record.as_of.day} {record.as_of:%B %Y}",
+        "slowest": max((station.seconds for station in record.stations), default=0.0) or 1.0,
+        "tiles": _tiles(record, metrics, served, lists.churn),
+        "tables": sorted(metric_tables(metrics, served), key=lambda table: abs(table["k"] - 10)),
+        "served": served,
         "references": REFERENCES,
         "legend": style if metrics else {},
         "swatches": [swatch(style) for style in range(STYLES)],
-        "slowest": max((one.seconds for one in record.stations), default=0.0) or 1.0,
-        "served": served,
-        "drawn": list(figures.metric_figures(metrics, style)),
-        "samples": [],
+        "drawn": [*figures.metric_figures(metrics, style), *filter(None, drawn)],
+        "samples": lists.samples,
         "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "version": version("nightshelf"),
     }
-    nights = figures.nights_figure(figures.past_nights(store, record, metrics), metrics, style)
-    folder, dataset = record.folder(store).root, record.folder(store).dataset
-    churn = None
-    with connection(folder, MEMORY, configuration.engine.threads or 2) as con:
-        popular = None
+
+
+def _judged(store: Store, record: RunRecord) -> dict[str, Any]:
+    """Return the checks of both gates, those that failed, and what became of the run."""
+    checks, quality = summary.check_rows(store, record), summary.quality_rows(record)
+    return {
+        "checks": checks,
+        "failed": [row for row in checks if row["result"] != PASSED],
+        "quality": quality,
+        "refused": [row for row in quality if row["result"] != PASSED],
+        "state": _state(record, [*checks, *quality]),
+    }
+
+
+def _looked_at(
+    store: Store, record: RunRecord, configuration: Configuration, served: str, before: str | None
+) -> _Lists:
+    """Look at the dataset and the lists of a run, as far as it came, and at those of the release `before`."""
+    run, lists, earlier = record.folder(store), _lists(store, record), summary.kept_release(store, before)
+    popularity, samples, churn = None, list[Sample](), None
+    with connection(run.root, configuration.resources) as con:
         if record.finished("dataset"):
-            popular = figures.popularity_figure(con, dataset / "items", lists)
-            number = configuration.report.sample_users
-            found["samples"] = sample_users(con, dataset, lists, served, number)
-        if lists is not None and before is not None:
-            churn = list_churn(con, before.table("recommendations"), lists)
-    shutil.rmtree(folder / ".spill", ignore_errors=True)
-    changed = figures.churn_figure(churn, before.release_id if before else "")
-    found["drawn"] += [figure for figure in (nights, popular, changed) if figure is not None]
-    return found | {"tiles": _tiles(record, metrics, served, churn)}
+            popularity = figures.popularity_figure(con, run.dataset / "items", lists)
+            samples = sample_users(con, run.dataset, lists, served, configuration.report.sample_users)
+        if lists is not None and earlier is not None:
+            churn = list_churn(con, earlier.table("recommendations"), lists)
+    shutil.rmtree(run.root / ".spill", ignore_errors=True)
+    return _Lists(popularity, samples, churn)
 
 
 def metric_tables(metrics: Sequence[Row], served: str) -> list[Row]:

@@ -11,15 +11,14 @@ import pyarrow.parquet as pq
 
 from tasks.interactions.account import Counts
 from tasks.interactions.late_events import LateEvents
-from tasks.release.pointer import read_pointer
-from tasks.release.releases import Release, open_release
+from tasks.release.main_metrics import main_metrics
+from tasks.release.releases import Release, open_release, release_before
 from tasks.store.files import readable
 from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, measured_metrics
 
 Row = dict[str, Any]
 KEYS: Final = ("model", "split", "metric", "k")
-MAIN: Final = ("ndcg@10", "recall@20", "hit_rate@10", "coverage@10")
 DIGITS: Final = 4  # of a metric, and of its change
 SHOWN: Final = 5  # rows of each sampled list
 OUTCOMES: Final = ("accepted", "excluded", "quarantined", "duplicates")
@@ -102,19 +101,19 @@ def data_docs(store: Store, record: RunRecord) -> Path | None:
     return index if index.is_file() else None
 
 
-def release_before(store: Store, record: RunRecord) -> Release | None:
-    """Return the release that readers had when this run published, or have if it did not; None without one.
+def compared_with(store: Store, record: RunRecord) -> str | None:
+    """Return the id of the release that a run is compared with: its gate's own, or by the gate's rule."""
+    if record.compared_with != "":
+        return record.compared_with
+    before = release_before(store, record.as_of)
+    return before.release_id if before else None
 
-    StoreError when it is damaged.
-    """
-    pointer = read_pointer(store)
-    if pointer is None:
+
+def kept_release(store: Store, release_id: str | None) -> Release | None:
+    """Return a release, None where it was removed meanwhile; StoreError when it is damaged."""
+    if release_id is None or not store.release(release_id).is_dir():
         return None
-    active = [*pointer.history, pointer.release_id]
-    if record.release_id in active:
-        active = active[: active.index(record.release_id)]
-    known = [release_id for release_id in active if store.release(release_id).is_dir()]
-    return open_release(store, known[-1]) if known else None
+    return open_release(store, release_id)
 
 
 def metrics_of(release: Release | None) -> list[Row]:
@@ -142,6 +141,12 @@ def metric_rows(record: RunRecord, before: Iterable[Mapping[str, Any]] = ()) -> 
     return rows
 
 
+def compared_metrics(store: Store, record: RunRecord) -> list[Row]:
+    """Return every metric that the run measured, with its change against the release compared with."""
+    before = kept_release(store, compared_with(store, record))
+    return metric_rows(record, metrics_of(before))
+
+
 def change(value: float, before: float | None) -> str:
     """Return `↑ +0.0123`, `↓ -0.0123` or `=`; nothing where there was nothing before."""
     if before is None:
@@ -152,18 +157,9 @@ def change(value: float, before: float | None) -> str:
     return f"{'↑' if difference > 0 else '↓'} {difference:+.{DIGITS}f}"
 
 
-def main_metrics(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Return a row of the main metrics a model, the best first; `rows` are those of `metric_rows`."""
-    models: dict[str, dict[str, str]] = {}
-    for row in rows:
-        text = f"{row['value']:.{DIGITS}f} {row['change']}".strip()
-        models.setdefault(row["model"], {})[f"{row['metric']}@{row['k']}"] = text
-    names = list(dict.fromkeys(name for found in models.values() for name in found))
-    shown: list[str] = [name for name in MAIN if name in names] or names[:4]
-    table = [
-        {"model": model} | {name: found.get(name, "") for name in shown} for model, found in models.items()
-    ]
-    return sorted(table, key=lambda row: row[shown[0]].partition(" ")[0], reverse=True)
+def main_metric_rows(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Return the main metrics with their changes, a row a model; `rows` are those of `metric_rows`."""
+    return main_metrics(rows, lambda row: f"{row['value']:.{DIGITS}f} {row['change']}".strip())
 
 
 def sample_rows(store: Store, record: RunRecord, number: int = 3) -> list[Row]:

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 NAMING: Final = 2.0  # seconds in which who takes a lock has named itself, even on a slow disk
-AT_ONCE: Final = (
-    0.2  # seconds; a lock that was only looked at, or whose file was just removed, is free by then
-)
+AT_ONCE: Final = 0.2  # seconds; a lock only looked at, or whose file was just removed, is free by then
+CLOCK: Final = 1.0  # seconds that the system may be off in saying when a process began
 
 
 @contextmanager
@@ -59,9 +59,59 @@ def held(
         lock.release()
 
 
-def held_by(holder: Path) -> str:
+@dataclass(frozen=True)
+class Holder:
+    """A process that says to hold a lock, what for, and since when."""
+
+    pid: int
+    host: str
+    purpose: str
+    since: dt.datetime
+
+    def __str__(self) -> str:
+        """Return who it is, as the message about a lock has it."""
+        return f"pid {self.pid} on {self.host} ({self.purpose}) since {self.since.isoformat()}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs, and not a later one of the same id.
+
+        A process of another machine is taken to run.
+        """
+        if self.host != socket.gethostname():
+            return True
+        import psutil
+
+        try:
+            os.kill(self.pid, 0)
+        except PermissionError:  # it runs, and is another user's
+            pass
+        except ProcessLookupError:
+            return False
+        try:
+            return float(psutil.Process(self.pid).create_time()) <= self.since.timestamp() + CLOCK
+        except psutil.Error:  # it runs, but when it began is hidden from this user
+            return True
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Return who a file says to hold a lock.
+
+    None while a process has the lock and has not named itself, of a file that is damaged or just being
+    removed, and for what a dead process left.
+    """
+    try:
+        facts = read_json(path)
+        since = dt.datetime.fromisoformat(facts["since"])
+        holder = Holder(int(facts["pid"]), str(facts["host"]), str(facts["purpose"]), since)
+        return holder if holder.pid > 0 and holder.alive else None
+    except (StoreError, KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def held_by(path: Path) -> str:
     """Return who a file says to hold a lock, as a message has it."""
-    return _named(holder) or "another process"
+    return str(holder_of(path) or "another process")
 
 
 def _take_at_once(lock: BaseFileLock, holder: Path | None, name: str, patience: float) -> None:
@@ -71,7 +121,7 @@ def _take_at_once(lock: BaseFileLock, holder: Path | None, name: str, patience: 
         try:
             _take(lock, holder, name, patience)
         except StoreLockedError:
-            if holder is None or _named(holder) or time.monotonic() > until:
+            if holder is None or holder_of(holder) or time.monotonic() > until:
                 raise
         else:
             return
@@ -85,17 +135,3 @@ def _take(lock: BaseFileLock, holder: Path | None, name: str, seconds: float) ->
     except Timeout:
         who = "another process" if holder is None else held_by(holder)
         raise StoreLockedError(f"{name} is locked by {who}") from None
-
-
-def _named(holder: Path) -> str | None:
-    """Return who holds a lock, None between taking it and naming itself, or for a leftover of a dead one."""
-    try:
-        facts = read_json(holder)
-        pid, host = int(facts["pid"]), facts["host"]
-        if host == socket.gethostname():
-            os.kill(pid, 0)
-    except (StoreError, KeyError, TypeError, ValueError, ProcessLookupError, OverflowError):
-        return None
-    except PermissionError:
-        pass  # alive, another user's
-    return f"pid {pid} on {host} ({facts.get('purpose')}) since {facts.get('since')}"

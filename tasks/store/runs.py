@@ -6,9 +6,9 @@ import shutil
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from tasks.runtime.clock import now
 from tasks.runtime.errors import StoreError
@@ -18,16 +18,57 @@ from tasks.store.layout import Store
 from tasks.store.run_folder import RunFolder, record_paths, run_paths
 
 
+def station_name(kind: str, model: str | None = None) -> str:
+    """Return what a station is called: `dataset`, `train als`."""
+    return f"{kind} {model}" if model else kind
+
+
+def kind_and_model(name: str) -> tuple[str, str | None]:
+    """Return the kind and the model, if any, of a station by what it is called."""
+    kind, _, model = name.partition(" ")
+    return kind, model or None
+
+
 class Station(BaseModel):
-    """One finished station: its rows, seconds, peak memory (bytes) of the process and its children."""
+    """One finished station: what it did, for which model if for one, what it gave and what it cost.
+
+    `seconds` and `peak_memory` (bytes) are those of the process and its children.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str
+    kind: str
+    model: str | None = None
     rows: int | None = None
     seconds: float
     peak_memory: int
     facts: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_0_1(cls, content: Any) -> Any:
+        """Take a station as 0.1 wrote it, with kind and model as one name."""
+        if not isinstance(content, dict) or "kind" in content or not isinstance(content.get("name"), str):
+            return content
+        kind, model = kind_and_model(content["name"])
+        return {key: value for key, value in content.items() if key != "name"} | {
+            "kind": kind,
+            "model": model,
+        }
+
+    @property
+    def name(self) -> str:
+        """What the station is called."""
+        return station_name(self.kind, self.model)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed, and the night went on without its model."""
+        return "failed" in self.facts
+
+    def account(self) -> dict[str, Any]:
+        """Return what the manifest and `status` tell of it: its name and the fields that are not facts."""
+        return {"name": self.name, **self.model_dump(exclude={"facts"})}
 
 
 class RunRecord(BaseModel):
@@ -36,7 +77,9 @@ class RunRecord(BaseModel):
     `purpose` is night, evaluation or tuning. `configuration` is the configuration's fingerprint, empty in
     records that are older than it; so is `finished_at`, and in those of a run that goes on or was killed.
     `ingests_before` counts the ingests that were committed when the run began. `quality` are the rows of
-    tasks.quality.rows_of; `override` says who published the run although they failed, when and why.
+    tasks.quality.checks.rows_of, `compared_with` the release that they speak of: None if there was none to
+    compare with, empty if the gate has not judged. `override` says who published the run although checks
+    failed, when and why.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,19 +100,32 @@ class RunRecord(BaseModel):
     ingests_before: int | None = None
     resumed_at: list[str] = []
     quality: list[dict[str, Any]] = []
+    compared_with: str | None = ""
     override: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _of_0_1(self) -> Self:
+        """Take a record as 0.1 wrote it, with what the gate compared with among the facts of its station."""
+        if "compared_with" not in self.model_fields_set and self.finished("quality"):
+            self.compared_with = self.station("quality").facts.get("compared_with", "")
+        return self
 
     def folder(self, store: Store) -> RunFolder:
         """Return where the run keeps what it makes."""
         return RunFolder(store, self.as_of, self.run_id)
 
-    def finished(self, name: str) -> bool:
+    def finished(self, kind: str, model: str | None = None) -> bool:
         """Tell whether a station is finished."""
-        return any(station.name == name for station in self.stations)
+        return any((station.kind, station.model) == (kind, model) for station in self.stations)
 
-    def station(self, name: str) -> Station:
-        """Return a finished station by its name."""
-        return next(station for station in self.stations if station.name == name)
+    def station(self, kind: str, model: str | None = None) -> Station:
+        """Return a finished station."""
+        return next(station for station in self.stations if (station.kind, station.model) == (kind, model))
+
+    @property
+    def failed_models(self) -> set[str | None]:
+        """The models that failed, and without which the night went on."""
+        return {station.model for station in self.stations if station.failed}
 
     def warn(self, *warnings: str) -> None:
         """Keep warnings for the manifest, each once."""
@@ -100,8 +156,10 @@ def read_record(path: Path) -> RunRecord:
     """Return the record of a run in a file; StoreError when it cannot be read or is none."""
     try:
         return RunRecord.model_validate(read_json(path))
-    except ValueError as error:
-        raise StoreError(f"expected the record of a run in {path}, got {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise StoreError(f"expected the record of a run in {path}; {where}: {first['msg']}") from None
 
 
 def read_records(store: Store, as_of: date | None = None) -> list[RunRecord]:
@@ -146,7 +204,7 @@ def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:
 
     A model that failed alone has none.
     """
-    stations = (station for station in record.stations if station.name.startswith("measure "))
+    stations = (station for station in record.stations if station.kind == "measure")
     return [row for station in stations for row in station.facts.get("metrics", [])]
 
 

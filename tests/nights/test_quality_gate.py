@@ -22,6 +22,7 @@ from flows.night.run import run_night
 from tasks.demo.logs import write_demo_logs
 from tasks.quality.checks import QualityRefusedError
 from tasks.release.releases import release_before
+from tasks.report.markdown import night_page
 from tasks.runtime.errors import UserError
 from tasks.store.files import read_json
 
@@ -89,6 +90,7 @@ def test_an_honest_night_with_another_seed_passes(bench: Bench, seed: int) -> No
 
 def test_a_first_night_says_that_there_is_nothing_to_compare_with(judged: Night) -> None:
     first, second = judged.records()
+    assert (first.compared_with, second.compared_with) == (None, first.release_id)
     rows = {row["check"]: row for row in first.quality}
     assert rows["accuracy ndcg@6"]["observed"] == "nothing to compare with: no release of an earlier date"
     assert all(row["passed"] for row in first.quality)
@@ -110,8 +112,6 @@ def test_a_refused_night_leaves_readers_alone_and_says_why_in_one_table(judged: 
 
 
 def test_the_page_of_a_refused_night_shows_the_table_once(judged: Night) -> None:
-    from tasks.report.markdown import night_page
-
     page = night_page(judged.store, judged.records()[-1])
     assert page.count("at least 1") == 1
     assert "| coverage |" in page
@@ -177,9 +177,10 @@ def test_a_night_is_compared_with_an_earlier_date_however_often_it_runs(night: N
     first = night.pointed()
     for _ in range(2):
         record = run_night(night.configured(**ONE), SECOND)
-        assert record.station("quality").facts == {"compared_with": first}
+        assert record.compared_with == first
+        assert f"| compared with | {first} |" in night_page(night.store, record)
     third = run_night(night.configured(**ONE), THIRD)
-    assert third.station("quality").facts == {"compared_with": record.release_id}
+    assert third.compared_with == record.release_id
     before = release_before(night.store, FIRST)
     assert before is None
     kept = {folder.name for folder in night.store.champions.iterdir()}

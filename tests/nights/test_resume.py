@@ -262,6 +262,22 @@ def test_a_record_older_than_the_fingerprint_loads_and_is_refused(stopped: Night
         resume(stopped, **QUICK)
 
 
+def test_a_run_of_0_1_goes_on(night: Night) -> None:
+    fail(night, "recommendations", **QUICK)
+    path = record_paths(night.store, SECOND)[-1]
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for station in record["stations"]:  # one name for both, as 0.1 had it
+        kind, model = station.pop("kind"), station.pop("model")
+        station["name"] = f"{kind} {model}" if model else kind
+    newer = {"compared_with", "seal", "sealed_by"}
+    old = {key: value for key, value in record.items() if key not in newer}
+    path.write_text(json.dumps(old), encoding="utf-8")
+    resumed, ran = resume(night, **QUICK)
+    assert ran == SHORT[SHORT.index("recommendations") :]
+    assert [station.name for station in resumed.stations] == SHORT
+    assert resumed.state == "published"
+
+
 def test_a_new_ingest_takes_the_run_back_to_the_interactions(
     stopped: Night, undisturbed: Night, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from worlds.night_world import FIRST, Night, shop, write_logs
 
-from flows.night import retries as retry_station
+from flows.night import retries
 from flows.night.retries import ATTEMPTS, directly, tried
 from flows.night.run import run_night
 from tasks.interactions.source_files import find
@@ -23,7 +23,7 @@ HUGE = {"mult_vae": {"hidden": 2**40}, "als": {"factors": 8, "iterations": 3}}
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry_station, "WAITS", [0.0] * (ATTEMPTS - 1))
+    monkeypatch.setattr(retries, "WAITS", [0.0] * (ATTEMPTS - 1))
 
 
 def failing(times: int, error: Exception) -> tuple[Callable[[], str], list[int]]:
@@ -107,7 +107,7 @@ def test_a_night_goes_on_without_a_model_that_fails_and_tries_it_again_when_resu
     assert "train mult_vae" not in ran
     (warning,) = record.warnings
     assert warning.startswith("measure mult_vae failed, the night went on without it: model mult_vae cannot")
-    assert "not enough memory" in record.station("measure mult_vae").facts["failed"]
+    assert "not enough memory" in record.station("measure", "mult_vae").facts["failed"]
     assert {row["model"] for row in measured_metrics(record)} == {"als"}
     manifest = read_json(night.store.release(str(record.release_id)) / "manifest.json")
     assert manifest["warnings"] == [warning]

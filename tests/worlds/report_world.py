@@ -76,16 +76,16 @@ def the_run(**fields: Any) -> RunRecord:
     """Return the record of a night that came to its end."""
     counts = COUNTS | {"rules": {"item_missing": 3}}
     stations = {
-        "interactions": {"arrived": counts, "total": counts, "exclude_rules": []},
-        "dataset": {"users": 4, "items": 8, "events": 6},
-        "measure als": {"metrics": MEASURED["als"], "device": "cpu"},
-        "measure popularity": {"metrics": MEASURED["popularity"]},
-        "recommendations": {"by_source": {"als": 11, "popularity": 1}},
-        "release": {"active": True},
+        ("interactions", None): {"arrived": counts, "total": counts, "exclude_rules": []},
+        ("dataset", None): {"users": 4, "items": 8, "events": 6},
+        ("measure", "als"): {"metrics": MEASURED["als"], "device": "cpu"},
+        ("measure", "popularity"): {"metrics": MEASURED["popularity"]},
+        ("recommendations", None): {"by_source": {"als": 11, "popularity": 1}},
+        ("release", None): {"active": True},
     }
     done = [
-        Station(name=name, rows=12, seconds=1.5, peak_memory=2**20, facts=facts)
-        for name, facts in stations.items()
+        Station(kind=kind, model=model, rows=12, seconds=1.5, peak_memory=2**20, facts=facts)
+        for (kind, model), facts in stations.items()
     ]
     facts = {"run_id": "r2", "as_of": date.fromisoformat(SECOND), "started_at": "2026-01-04T02:30:00+00:00"}
     return RunRecord(**(facts | {"stations": done, "state": "published"} | fields))

@@ -41,7 +41,7 @@ def test_the_last_events_measure_the_model_named_and_the_floors(night: Night) ->
     measured = {
         (row["model"], row["metric"]): (row["value"], row["ci_low"], row["ci_high"])
         for station in record.stations
-        if station.name.startswith("measure ")
+        if station.kind == "measure"
         for row in station.facts["metrics"]
     }
     shown = {(row["model"], row["metric"]): row for row in document["metrics"]}

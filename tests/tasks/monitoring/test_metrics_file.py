@@ -11,10 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from worlds.night_world import FIRST, SECOND, THIRD, Night, shop, write_logs
 
+from flows.night.pointer import point_readers
 from flows.night.run import evaluate_only, run_night
 from tasks.configuration.configuration import Configuration
 from tasks.monitoring.metrics_file import metrics_text, write_metrics
-from tasks.release.publish import rollback
 from tasks.release.releases import current
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
@@ -161,8 +161,7 @@ def test_an_evaluation_is_told_beside_the_night(night: Night) -> None:
 
 def test_a_rollback_is_told_at_once(night: Night) -> None:
     second = value(night, "release_as_of_timestamp_seconds")
-    with night.store.lock("rollback"):
-        rollback(night.store)
+    point_readers(night.store, None, "rollback")
     assert second - value(night, "release_as_of_timestamp_seconds") == 24 * 3600
     assert value(night, "last_success_timestamp_seconds") > 0
 

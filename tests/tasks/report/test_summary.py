@@ -104,7 +104,9 @@ def test_the_release_compared_with_is_the_gates_own(tmp_path: Path) -> None:
     assert before(compared_with=first.release_id) == first.release_id
     assert before(compared_with=None) is None  # the gate had nothing to compare with
     assert before() == second.release_id  # no gate: its rule
-    assert summary.kept_release(world.store, first.release_id) == first
+    kept = summary.kept_release(world.store, first.release_id)
+    assert kept is not None
+    assert kept.release_id == first.release_id
     assert summary.kept_release(world.store, "2026-02-26-r1") is None  # removed meanwhile
     assert summary.kept_release(world.store, None) is None
 

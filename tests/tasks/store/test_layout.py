@@ -171,16 +171,6 @@ def test_a_second_writer_hears_who_holds_the_lock_and_a_dead_one_holds_none(stor
     assert not (store.root / ".lock.holder.json").exists()
 
 
-def test_a_stale_holder_file_is_not_believed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.store.locks.NAMING", 0.0)
-    holder = store.root / ".lock.holder.json"
-    with store.lock("real"):
-        for text in ('{"pid": 999999999, "purpose": "old"}', "not json", '{"pid": "x"}'):
-            holder.write_text(text)
-            with pytest.raises(StoreError, match="locked by another process"), store.lock("second"):
-                pass
-
-
 def test_a_date_is_locked_apart_from_the_store_and_from_other_dates(store: Store) -> None:
     with store.lock("writer"), store.date_lock("2026-01-02", "night"), store.date_lock("2026-01-03", "other"):
         message = (
