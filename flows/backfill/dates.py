@@ -71,35 +71,22 @@ def run_backfill(
     """
     dates = to_run(planned)
     if not dates:
-        return [_not_begun(one, "") for one in planned]
+        return [_not_begun(date_planned, "") for date_planned in planned]
     at_once = min(max_parallel, len(dates))
     roomy = shared(_keeping_all(configuration, planned), at_once)
     _take_in(configuration, max(dates), report)
-    stopped, children = threading.Event(), set[Child]()
+    children = set[Child]()
 
-    def run(as_of: date) -> Outcome | None:
-        if stopped.is_set():
-            return None
+    def run(as_of: date) -> Outcome:
         report(f"backfill {as_of}", dates.index(as_of), len(dates))
         order = Order(configuration=roomy, as_of=as_of, lock_wait=lock_wait)
-        work = (
-            partial(run_here, order, step, report, trainer)
-            if at_once == 1
-            else partial(run_apart, order, report, children)
-        )
-        outcome = _attempted(as_of, partial(around, f"backfill {as_of}", work))
-        if outcome.state == FAILED and not continue_on_error:
-            stopped.set()
-        return outcome
+        if at_once == 1:
+            return _attempted(as_of, around, partial(run_here, order, step, report, trainer))
+        return _attempted(as_of, around, partial(run_apart, order, report, children))
 
-    try:
-        ran = dict(zip(dates, _each(run, dates, at_once), strict=True))
-    except BaseException:  # Ctrl-C, or Prefect's cancellation
-        stopped.set()
-        for child in [*children]:
-            end(child)
-        raise
-    return [ran.get(one.as_of) or _not_begun(one, "stopped after a date that failed") for one in planned]
+    ran = _each(run, dates, at_once, children, continue_on_error=continue_on_error)
+    stopped = "stopped after a date that failed"
+    return [ran.get(date_planned.as_of) or _not_begun(date_planned, stopped) for date_planned in planned]
 
 
 def failures(outcomes: Sequence[Outcome]) -> str:
@@ -122,14 +109,44 @@ def _take_in(configuration: Configuration, last: date, report: Report) -> None:
         )
 
 
-def _each(run: Callable[[date], Outcome | None], dates: Sequence[date], at_once: int) -> list[Outcome | None]:
+def _each(
+    run: Callable[[date], Outcome],
+    dates: Sequence[date],
+    at_once: int,
+    children: set[Child],
+    *,
+    continue_on_error: bool,
+) -> dict[date, Outcome]:
+    """Run the dates; return what became of those that were begun. An interruption ends `children`, too."""
+    stopped, outcomes = threading.Event(), dict[date, Outcome]()
+
+    def unless_stopped(as_of: date) -> None:
+        if stopped.is_set():
+            return
+        outcomes[as_of] = run(as_of)
+        if outcomes[as_of].state == FAILED and not continue_on_error:
+            stopped.set()
+
+    try:
+        _side_by_side(unless_stopped, dates, at_once)
+    except BaseException:  # Ctrl-C, or Prefect's cancellation
+        stopped.set()
+        for child in [*children]:
+            end(child)
+        raise
+    return outcomes
+
+
+def _side_by_side(run: Callable[[date], None], dates: Sequence[date], at_once: int) -> None:
     """Run the dates; several at once in threads of this context, which an interruption does not wait for."""
     if at_once == 1:
-        return [run(as_of) for as_of in dates]
+        for as_of in dates:
+            run(as_of)
+        return
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="backfill")
     try:
-        futures = [pool.submit(copy_context().run, run, as_of) for as_of in dates]
-        return [future.result() for future in futures]
+        for future in [pool.submit(copy_context().run, run, as_of) for as_of in dates]:
+            future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -148,11 +165,11 @@ def _keeping_all(configuration: Configuration, planned: Sequence[Planned]) -> Co
     return configuration.model_copy(update={"store": store})
 
 
-def _attempted(as_of: date, work: Callable[[], RunRecord]) -> Outcome:
-    """Run one date; neither a mistake nor a defect there ends the other dates."""
+def _attempted(as_of: date, around: Step, work: Callable[[], RunRecord]) -> Outcome:
+    """Run a date inside `around`; neither a mistake nor a defect there ends the other dates."""
     started = time.monotonic()
     try:
-        record = work()
+        record = around(f"backfill {as_of}", work)
     except EXPECTED as error:
         return Outcome(as_of, RUN, FAILED, _since(started), message=str(error))
     except Exception as error:

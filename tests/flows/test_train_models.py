@@ -72,9 +72,9 @@ def test_a_task_is_tried_again_only_where_the_cause_may_pass(
 ) -> None:
     from prefect import flow
 
-    from flows import run_nightly
+    from flows.orchestration import station_task
 
-    monkeypatch.setattr(run_nightly, "WAITS", [0.0, 0.0])
+    monkeypatch.setattr(station_task, "WAITS", [0.0, 0.0])
     calls: list[str] = []
 
     def station() -> str:
@@ -89,11 +89,11 @@ def test_a_task_is_tried_again_only_where_the_cause_may_pass(
 
     @flow
     def tried() -> str:
-        return run_nightly.as_task("train als", station)
+        return station_task.as_task("train als", station)
 
     @flow
     def refused() -> str:
-        return run_nightly.as_task("train als", refusing)
+        return station_task.as_task("train als", refusing)
 
     assert tried() == "done"
     assert calls == ["killed"] * 3

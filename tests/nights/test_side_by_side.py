@@ -48,7 +48,7 @@ def test_a_parallel_backfill_with_faults_ends_equal_to_a_clean_one(
     faults.mkdir()
     monkeypatch.setenv("FAULTS", str(faults))
     faulty = (sys.executable, "-P", str(WORLDS / "faulty_date.py"))
-    monkeypatch.setattr(flows.run_date, "COMMAND", faulty)
+    monkeypatch.setattr(flows.backfill.one_date, "COMMAND", faulty)
     tries = repeated(night, last)
     failed = [one for attempt in tries for one in attempt if one.state == "failed"]
     assert len(failed) == len(list(faults.iterdir())) > days / 4

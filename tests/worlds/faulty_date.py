@@ -34,11 +34,11 @@ def step(as_of: str, name: str, station: Callable[[], Any]) -> Any:
     return directly(name, station)
 
 
-def run_here(order: flows.run_date.Order, *, report: Any) -> Any:
+def run_here(order: flows.backfill.one_date.Order, *, report: Any) -> Any:
     """Run a date with its faults."""
     return whole(order, partial(step, str(order.as_of)), report)
 
 
 if __name__ == "__main__":
-    whole, flows.run_date.run_here = flows.run_date.run_here, run_here
-    sys.exit(flows.run_date.main())
+    whole, flows.backfill.one_date.run_here = flows.backfill.one_date.run_here, run_here
+    sys.exit(flows.backfill.one_date.main())
