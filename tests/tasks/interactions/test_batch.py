@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from worlds.log_world import COLUMNS
+from worlds.log_world import COLUMNS, Logs
+
+from sql.engines.duckdb_engine import DuckDBEngine
 
 T = "2026-03-01 10:00:00"
 AT = datetime.fromisoformat(T)
@@ -231,3 +234,24 @@ def test_parquet_types_become_text_without_loss(logs):
     assert row[0] == 2**53 + 1
     assert row[2:] == (AT.replace(microsecond=123456), '["a"]', 1)
     assert logs.quarantine() == [(2, "user_missing")]
+
+
+@pytest.mark.parametrize(("zone", "accepted"), [("UTC", 3), ("Pacific/Kiritimati", 2)])
+def test_events_after_the_day_of_their_file_are_quarantined_in_the_zone_of_the_source(
+    tmp_path: Path, duckdb_engine: DuckDBEngine, zone: str, accepted: int
+) -> None:
+    logs = Logs(tmp_path / "shop", duckdb_engine, file_date="%Y-%m-%d", time_zone=zone)
+    days = ("2026-01-05T08:00:00Z", "2025-12-31T08:00:00Z", "2026-01-06T23:59:59Z", "2081-01-05T08:00:00Z")
+    logs.write("events-2026-01-05.csv", *(f"u{n},i1,{day}" for n, day in enumerate(days)))
+    done = logs.ingest()
+    assert done.counts.accepted == accepted
+    assert done.counts.rules == {"timestamp_after_file": 4 - accepted}
+    assert [path.parent.name for path in logs.store.quarantine.rglob("*.parquet")] == ["event_date=unknown"]
+
+
+def test_without_file_date_events_may_be_later_than_their_file(
+    tmp_path: Path, duckdb_engine: DuckDBEngine
+) -> None:
+    logs = Logs(tmp_path / "shop", duckdb_engine)
+    logs.write("events-2026-01-05.csv", "u1,i1,2081-01-05T08:00:00Z")
+    assert logs.ingest().counts.accepted == 1

@@ -11,7 +11,7 @@ from worlds.log_world import AS_OF, Logs
 from sql.engines.duckdb_engine import DuckDBEngine
 from sql.source import Source
 from tasks.interactions.ledger import Ledger
-from tasks.interactions.source_files import fetch, find, redacted
+from tasks.interactions.source_files import SourceFile, fetch, find, last_day, redacted
 from tasks.runtime.errors import InputError
 
 T = "2026-03-01 10:00:00"
@@ -120,3 +120,20 @@ def test_no_secret_is_in_a_message(monkeypatch):
     with pytest.raises(InputError) as failed:
         find(source("https://me:s3cret@127.0.0.1:1/log.csv?sig=s3cret"), AS_OF)
     assert "s3cret" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "day", "expected"),
+    [
+        ("%Y-%m-%d", date(2026, 2, 28), date(2026, 2, 28)),
+        ("%Y%j", date(2026, 12, 31), date(2026, 12, 31)),
+        ("%Y-%m", date(2026, 2, 1), date(2026, 2, 28)),
+        ("%Y-%m", date(2028, 12, 1), date(2028, 12, 31)),
+        ("%Y", date(2026, 1, 1), date(2026, 12, 31)),
+        (None, None, None),
+    ],
+)
+def test_a_file_is_about_the_period_in_its_name(
+    pattern: str | None, day: date | None, expected: date | None
+) -> None:
+    assert last_day(SourceFile("logs/x.csv", 1, "", day), pattern) == expected

@@ -11,21 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sql.engines import spark_session
-from sql.engines.duckdb_engine import DuckDBEngine
 from sql.engines.text import literal
 from sql.errors import EngineError, EngineMissing
-
-
-@pytest.fixture(scope="module")
-def duckdb_engine(tmp_path_factory):
-    engine = DuckDBEngine(tmp_path_factory.mktemp("duckdb"), 2**28, 1)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
-def engine(request):
-    return request.getfixturevalue(f"{request.param}_engine")
 
 
 def test_a_table_is_written_and_read_back(engine, tmp_path):
