@@ -14,22 +14,23 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-workers.lock")
 
 
 def locked(name: str) -> dict[str, str]:
-    """Return the versions of a lock by package; every line that is no remark pins one."""
+    """Return the versions of a lock by package; every line that is no remark pins one, by nothing else."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    found = {}
-    for line in lines:
-        if line.strip() and not line.lstrip().startswith("#"):
-            pinned = re.fullmatch(r"([A-Za-z0-9._-]+)==([0-9][A-Za-z0-9.!_]*)", line.strip())
-            assert pinned, f"{name}: {line}"
-            found[canonicalize_name(pinned[1])] = pinned[2]
-    assert len(found) > 100
-    return found
+    pins = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    assert len(pins) > 100
+    versions = {}
+    for pin in pins:
+        (exact,) = pin.specifier
+        assert str(pin) == f"{pin.name}=={Version(exact.version).public}", f"{name}: {pin}"
+        versions[canonicalize_name(pin.name)] = exact.version
+    return versions
 
 
 def needed(names: list[str], seen: set[str]) -> set[str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from packaging.requirements import Requirement
+from packaging.version import InvalidVersion, Version
+
+from tasks.runtime.redaction import redacted
 from tasks.store.files import readable
 
 State = Literal["ok", "missing", "problem"]
@@ -24,7 +27,6 @@ PYTHON: Final = (3, 11)
 JAVA: Final = 17
 REACH_SECONDS: Final = 3.0
 LOCK_FILE: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
-_PIN: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)(.*)$")
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
@@ -66,7 +68,7 @@ def package_checks(
             found = installed(name)
         except metadata.PackageNotFoundError:
             found = ""
-        if found and (not wanted or _public(found) == _public(wanted)):
+        if found and (not wanted or _is_same(found, wanted)):
             continue
         wrong += 1
         problem = f"version {found}, tested with {wanted}" if found else "not installed"
@@ -79,13 +81,10 @@ def package_checks(
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Return name -> version of the pins of a lock file that apply to this platform."""
-    pins = {}
-    for line in text.splitlines():
-        match = _PIN.match(line)
-        if match is not None and _applies(match[3]):
-            pins[match[1]] = match[2]
-    return pins
+    """Return name -> version of the pins of a lock file that apply to this platform and Python."""
+    lines = [line for line in text.splitlines() if line[:1].isalnum()]  # others are remarks, options, hashes
+    pins = [Requirement(line.partition(" #")[0].rstrip(" \\")) for line in lines]
+    return {pin.name: next(iter(pin.specifier)).version for pin in pins if _applies(pin)}
 
 
 def required() -> list[str]:
@@ -94,7 +93,7 @@ def required() -> list[str]:
         lines = metadata.requires("nightshelf") or []
     except metadata.PackageNotFoundError:
         return []
-    return [re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
+    return [needed.name for needed in map(Requirement, lines) if _applies(needed)]
 
 
 def java_check(needed: bool = False) -> Check:
@@ -183,7 +182,7 @@ def reached(url: str) -> Check:
     import urllib.error
     import urllib.request
 
-    shown = re.sub(r"(?<=://)[^/@]*@", "", url)
+    shown = redacted(url)
     advice = "start that server (prefect server start), or unset PREFECT_API_URL, or run with --no-prefect"
     if not url.startswith(("http://", "https://")):
         return Check("Prefect", PROBLEM, f"PREFECT_API_URL is no http address: {shown}", advice)
@@ -197,16 +196,17 @@ def reached(url: str) -> Check:
         return Check("Prefect", PROBLEM, f"the server at {shown} does not answer: {reason}", advice)
 
 
-def _applies(marker: str) -> bool:
-    """Tell whether a pin's marker leaves it on this platform; only platform names are looked at."""
-    here: Mapping[str, Any] = {"sys_platform": sys.platform, "platform_system": platform.system()}
-    found = re.findall(r"(sys_platform|platform_system)\s*(==|!=)\s*['\"](\w+)['\"]", marker)
-    return all((here[name] == value) == (sign == "==") for name, sign, value in found)
+def _applies(requirement: Requirement) -> bool:
+    """Tell whether a requirement's marker, if it has one, leaves it to this platform and Python."""
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
-def _public(version: str) -> str:
-    """Return a version without the local part that tells builds apart: 2.13.0+cpu is 2.13.0."""
-    return version.partition("+")[0]
+def _is_same(found: str, wanted: str) -> bool:
+    """Tell whether two versions are one, apart from the local part of builds: 2.13.0+cpu is 2.13."""
+    try:
+        return Version(Version(found).public) == Version(Version(wanted).public)
+    except InvalidVersion:
+        return found == wanted
 
 
 def _cgroup_text(name: str) -> str | None:

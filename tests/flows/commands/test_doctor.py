@@ -60,18 +60,33 @@ uvicorn[standard]==0.30
 torch==2.13.0+cpu ; sys_platform == 'linux'
 pywin32==306 ; sys_platform == "win32"
     # via nightshelf
+tomli==2.2.1 ; python_version < "3.11"
+numpy==2.4.6 ; sys_platform == "win32" or python_version >= "3.11"
+cffi==2.0.0 ; implementation_name != "cpython" and sys_platform == "linux"  # a remark
 """
-    assert machine.pinned(text) == {"duckdb": "2.0.1", "uvicorn": "0.30", "torch": "2.13.0+cpu"}
+    pins = {"duckdb": "2.0.1", "uvicorn": "0.30", "torch": "2.13.0+cpu", "numpy": "2.4.6"}
+    assert machine.pinned(text) == pins
 
 
 def test_packages_are_compared_with_the_lock_file(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text("a==1.0\nb==2.0\n")
-    (good,) = machine.package_checks(lock, version_of(a="1.0", b="2.0+cpu"))
-    assert (good.state, good.found) == ("ok", "2 as in requirements.lock")
+    for versions in ({"a": "1.0", "b": "2.0+cpu"}, {"a": "1.0.0", "b": "2"}):
+        (good,) = machine.package_checks(lock, version_of(**versions))
+        assert (good.state, good.found) == ("ok", "2 as in requirements.lock")
+    (odd,) = machine.package_checks(lock, version_of(a="1.0", b="made by hand"))
+    assert (odd.name, odd.found) == ("b", "version made by hand, tested with 2.0")
     older, gone = machine.package_checks(lock, version_of(a="0.9"))
     assert (older.name, older.state, older.found) == ("a", "problem", "version 0.9, tested with 1.0")
     assert (gone.state, gone.found, gone.advice) == ("problem", "not installed", "pip install 'b==2.0'")
+
+
+def test_without_a_lock_file_every_package_that_is_asked_for_is_looked_up(tmp_path: Path) -> None:
+    asked = machine.required()
+    assert {"prefect", "duckdb", "great-expectations"} <= set(asked)
+    assert not {"pytest", "prefect-docker"} & set(asked)
+    (gone, *_) = machine.package_checks(tmp_path / "none.lock", version_of())
+    assert (gone.name, gone.found, gone.advice) == (asked[0], "not installed", f"pip install '{asked[0]}'")
 
 
 def test_memory_is_compared_with_the_budget() -> None:
