@@ -60,11 +60,11 @@ def evaluate(
     Examples
     --------
     >>> import nightshelf as ns
-    >>> events = {"user": [1, 2, 1, 2, 3, 3, 1, 2], "item": [5, 5, 6, 7, 5, 6, 7, 6], "time": range(8)}
+    >>> events = {"user": [1, 1, 2, 2, 2, 3, 4, 5, 1], "item": list("ababcdddc"), "time": range(9)}
     >>> data = ns.Interactions.of(events, unit="s")
-    >>> figures = ns.evaluate(data, ["item_knn"], k=1, share=0.25).to_pylist()
+    >>> figures = ns.evaluate(data, ["item_knn"], k=1, share=0.1).to_pylist()
     >>> [(row["model"], row["value"]) for row in figures if row["metric"] == "recall"]
-    [('item_knn', 1.0), ('popularity', 0.5)]
+    [('item_knn', 1.0), ('popularity', 0.0)]
     """
     estimators, ks = _named(models), _cuts(k)
     options = options or TrainingOptions()

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
-from models.frames.columns import microseconds, numbers, refuse_rows, whole_numbers
+from models.frames.columns import moments, numbers, refuse_rows, whole_numbers
 from models.frames.ids import Ids, encoded
 from models.frames.source import Column, Form, Kind, Source, frame_of, opened
 from models.splitting.split import in_order
@@ -128,7 +128,7 @@ class Interactions:
             item_ids,
             user_codes,
             item_codes,
-            timestamps=None if times is None else microseconds(times, unit),
+            timestamps=None if times is None else moments(times, unit),
             values=None if ratings is None else numbers(ratings),
             weights=None if strengths is None else _strengths(strengths),
             positions=None if places is None else whole_numbers(places),

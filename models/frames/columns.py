@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 
 from models.errors import ModelError
 from models.frames.source import Column
+from models.timestamps import microseconds
 
 UNITS = ("s", "ms", "us", "ns")
-MICROSECONDS = pa.timestamp("us")
 NUMERIC = (
     pa.types.is_integer,
     pa.types.is_floating,
@@ -24,7 +24,7 @@ NUMERIC = (
 )
 
 
-def microseconds(column: Column, unit: str | None) -> npt.NDArray[np.int64]:
+def moments(column: Column, unit: str | None) -> npt.NDArray[np.int64]:
     """Return a column of times as microseconds since 1970-01-01 UTC, int64 (n_rows,).
 
     Timestamps of any unit (those without a zone are UTC), dates (their midnight), text in ISO 8601, and
@@ -39,7 +39,7 @@ def microseconds(column: Column, unit: str | None) -> npt.NDArray[np.int64]:
     refuse_nulls(column, "a time", values)
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _whole(column, values, pa.timestamp("us", getattr(kind, "tz", None)))
+        return _whole(column, values.to_numpy())
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _counted(column, values, unit)
     if is_text(kind):
@@ -118,13 +118,11 @@ def refuse_rows(column: Column, wrong: npt.NDArray[np.bool_], what: str, values:
         )
 
 
-def _whole(column: Column, values: Any, kind: Any) -> npt.NDArray[np.int64]:
+def _whole(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     try:
-        return np.asarray(values.cast(kind).cast(pa.int64()).to_numpy())
-    except pa.ArrowException as error:
-        raise ModelError(
-            f"expected times of whole microseconds in {column.name!r} (round them): {_line(error)}"
-        ) from error
+        return microseconds(values)
+    except ModelError as error:
+        raise ModelError(f"{column.name!r}: {error}") from None
 
 
 def _counted(column: Column, values: Any, unit: str | None) -> npt.NDArray[np.int64]:
@@ -133,20 +131,20 @@ def _counted(column: Column, values: Any, unit: str | None) -> npt.NDArray[np.in
             f"expected unit= one of {', '.join(UNITS)} for the numbers in {column.name!r}, got {unit!r}"
         )
     try:
-        values = values.cast(pa.int64())
+        counts = values.cast(pa.int64()).to_numpy()
     except pa.ArrowException as error:
         raise ModelError(
             f"expected whole numbers as times in {column.name!r}, got others: {_line(error)}"
         ) from error
-    return _whole(column, values.cast(pa.timestamp(unit)), MICROSECONDS)
+    return _whole(column, counts.astype(f"datetime64[{unit}]"))
 
 
 def _read(column: Column, values: Any) -> npt.NDArray[np.int64]:
     """Read times in ISO 8601: all with an offset, or all without, which are UTC."""
     problems = []
-    for kind in (MICROSECONDS, pa.timestamp("us", "UTC")):
+    for zone in (None, "UTC"):
         try:
-            return np.asarray(values.cast(kind).cast(pa.int64()).to_numpy())
+            return np.asarray(values.cast(pa.timestamp("us", zone)).cast(pa.int64()).to_numpy())
         except pa.ArrowException as error:
             problems.append(_line(error))
     match = re.search("'(.{0,100}).*' as a scalar", problems[0])

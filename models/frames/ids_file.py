@@ -43,7 +43,7 @@ def read_ids(path: Path, sha256: object, count: int) -> Ids:
         table = pa.ipc.open_file(content).read_all()
         table.validate(full=True)
         ids, codes = encoded(Column(COLUMN, table[COLUMN], Form()))
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # OSError: flatbuffers
         raise ModelError(f"expected a column of ids in {path}, got {error!s:.200}") from error
     if len(ids) != count or not np.array_equal(codes, np.arange(count)):
         raise ModelError(f"expected {count} ids in ascending order in {path}, got {len(codes)}")

@@ -14,17 +14,18 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from models.errors import ModelError
-from models.timestamps import LATEST, microseconds
+from models.timestamps import LATEST
 from tasks.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from models.dataset import Sequences
+    from models.interactions import Interactions
 
 Longs = npt.NDArray[np.int64]
 NAMES = {
-    "user_id": ("user_id", "userId", "user"),
-    "item_id": ("item_id", "movieId", "item"),
-    "rating": ("rating", "value"),
+    "user": ("user_id", "userId", "user"),
+    "item": ("item_id", "movieId", "item"),
+    "value": ("rating", "value"),
     "timestamp": ("timestamp",),
 }
 
@@ -41,56 +42,6 @@ class NcfFiles:
     sequences: Sequences | None
     positives: Longs
     negatives: Longs
-
-
-@dataclass(frozen=True)
-class Ratings:
-    """Ratings with users and items numbered in the order of their ids.
-
-    `user_ids`, `item_ids`: the id of each number; `users`, `items` int64, `ratings` float64, `timestamps`
-    int64 microseconds, `positions` int64 (the true order of one moment, or None), all (n_ratings,).
-    """
-
-    user_ids: npt.NDArray[Any]
-    item_ids: npt.NDArray[Any]
-    users: Longs
-    items: Longs
-    ratings: npt.NDArray[np.float64]
-    timestamps: Longs
-    positions: Longs | None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Numbers of users and items."""
-        return len(self.user_ids), len(self.item_ids)
-
-    def at_least(self, rating: float) -> Ratings:
-        """Return the ratings from `rating` on, with the users and items that remain numbered anew."""
-        kept = self.ratings >= rating
-        if not kept.any():
-            raise InputError(f"expected a rating of {rating} or more, got none")
-        user_numbers, users = np.unique(self.users[kept], return_inverse=True)
-        item_numbers, items = np.unique(self.items[kept], return_inverse=True)
-        positions = None if self.positions is None else self.positions[kept]
-        return Ratings(
-            self.user_ids[user_numbers],
-            self.item_ids[item_numbers],
-            users,
-            items,
-            self.ratings[kept],
-            self.timestamps[kept],
-            positions,
-        )
-
-    def sequences(self) -> Sequences:
-        """Return the ratings as events in time order, then by position, then as in the file."""
-        from models.splitting.split import in_order
-
-        return in_order(self.users, self.items, self.timestamps, len(self.user_ids), self.positions)[0]
-
-    def matrix(self) -> Any:
-        """Return the pairs as csr float32 (n_users, n_items) of ones."""
-        return _ones(self.users, self.items, self.shape)
 
 
 def read_ncf(folder: Path) -> NcfFiles:
@@ -120,12 +71,14 @@ def read_ncf(folder: Path) -> NcfFiles:
     return NcfFiles(_ones(train[:, 0], train[:, 1], shape), sequences, test[:, 1], negatives)
 
 
-def read_ratings(path: Path) -> Ratings:
+def read_ratings(path: Path) -> Interactions:
     """Read ratings: Parquet, CSV with a header, or MovieLens' `.dat` (user::item::rating::seconds).
 
     Columns user_id, item_id, rating, timestamp (or MovieLens' names), and position where there is one; what
     has none comes last of its moment.
     """
+    from models.interactions import Interactions
+
     if not path.is_file():
         raise InputError(f"no such file: {path}")
     if path.suffix == ".parquet":
@@ -134,39 +87,22 @@ def read_ratings(path: Path) -> Ratings:
         table = _csv(path, ":").select([0, 2, 4, 6]).rename_columns(list(NAMES))
     else:
         table = pacsv.read_csv(path)
-    columns = {name: _column(table, name, path) for name in NAMES}
-    user_ids, users = np.unique(columns["user_id"].to_numpy(), return_inverse=True)
-    item_ids, items = np.unique(columns["item_id"].to_numpy(), return_inverse=True)
-    positions = None
+    named = {role: _column(table, role, path) for role in NAMES}
     if "position" in table.column_names:
-        positions = np.asarray(pc.fill_null(table["position"].cast(pa.int64()), LATEST).to_numpy())
-    ratings = columns["rating"].cast(pa.float64()).to_numpy()
-    times = _micros(columns["timestamp"], path)
-    return Ratings(user_ids, item_ids, users, items, ratings, times, positions)
-
-
-def _micros(column: pa.ChunkedArray, path: Path) -> Longs:
-    """Return timestamps, or whole seconds since 1970, as microseconds."""
-    times = column.to_numpy()
-    if pa.types.is_integer(column.type):
-        times = times.astype("datetime64[s]")
-    elif not pa.types.is_timestamp(column.type):
-        raise InputError(f"{path}: expected timestamps, or whole seconds since 1970, got {column.type}")
+        named["position"] = "position"
+        filled = pc.fill_null(table["position"].cast(pa.int64()), LATEST)
+        table = table.set_column(table.column_names.index("position"), "position", filled)
     try:
-        return microseconds(times)
+        return Interactions.of(table, **named, unit="s")
     except ModelError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _column(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
-    for known in NAMES[name]:
-        if known in table.column_names:
-            if table[known].null_count:
-                raise InputError(
-                    f"{path}: expected a {known} in every row, got {table[known].null_count} empty"
-                )
-            return table[known]
-    raise InputError(f"{path}: expected a column {name}, got {', '.join(table.column_names)}")
+def _column(table: pa.Table, role: str, path: Path) -> str:
+    for name in NAMES[role]:
+        if name in table.column_names:
+            return name
+    raise InputError(f"{path}: expected a column {NAMES[role][0]}, got {', '.join(table.column_names)}")
 
 
 def _one(folder: Path, pattern: str) -> Path:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tasks.evaluation.evaluation import Evaluation, factory_of, settings_of, with_floors
 from tasks.evaluation.names import ProtocolName
-from tasks.evaluation.protocol_files import Ratings, read_ncf, read_ratings
+from tasks.evaluation.protocol_files import read_ncf, read_ratings
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report, silent
 
 if TYPE_CHECKING:
     from models.evaluation.measured import Measured
     from models.evaluation.protocols import Factory, Part
+    from models.interactions import Interactions
     from models.options import TrainingOptions
 
     Protocol = Callable[[Factory, int, Part], Measured]
@@ -113,10 +114,10 @@ def _ncf(data: Path, ks: list[int], options: TrainingOptions) -> Protocol:
     return measured
 
 
-def _vae(ratings: Ratings, ks: list[int], options: TrainingOptions) -> Protocol:
+def _vae(ratings: Interactions, ks: list[int], options: TrainingOptions) -> Protocol:
     from models.evaluation.protocols import held_out_users
 
-    matrix, sequences = ratings.matrix(), ratings.sequences()
+    matrix, sequences = ratings.seen, ratings.sequences
     held_out = max(1, min(HELD_OUT, ratings.shape[0] // OF_USERS))
 
     def measured(factory: Factory, seed: int, part: Part) -> Measured:
@@ -134,11 +135,13 @@ def _vae(ratings: Ratings, ks: list[int], options: TrainingOptions) -> Protocol:
     return measured
 
 
-def _time(ratings: Ratings, ks: list[int], options: TrainingOptions) -> Protocol:
+def _time(ratings: Interactions, ks: list[int], options: TrainingOptions) -> Protocol:
     from models.evaluation.protocols import temporal
 
     liked = ratings.at_least(LEAST_RATING)
-    sequences = liked.sequences()
+    sequences = liked.sequences
+    if sequences is None:
+        raise InputError("expected ratings with timestamps, to split them in time, got none")
 
     def measured(factory: Factory, seed: int, part: Part) -> Measured:
         return temporal(sequences, liked.shape[1], factory, ks=ks, part=part, options=_seeded(options, seed))
@@ -146,7 +149,7 @@ def _time(ratings: Ratings, ks: list[int], options: TrainingOptions) -> Protocol
     return measured
 
 
-def _ratings(data: Path, name: ProtocolName) -> Ratings:
+def _ratings(data: Path, name: ProtocolName) -> Interactions:
     for file in RATINGS:
         if (data / file).is_file():
             return read_ratings(data / file)

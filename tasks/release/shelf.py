@@ -138,7 +138,7 @@ class Shelf:
         --------
         >>> import nightshelf as ns
         >>> ns.open("nightshelf-store").query("SELECT count(*) AS n FROM items").to_pylist()
-        [{'n': 7}]
+        [{'n': 8}]
         """
         return questions.query(self.store, sql, self.release_id)
 

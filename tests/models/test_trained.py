@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from models import artefact
 from models.errors import ModelError
 from models.estimator import Estimator, create, load, save
+from models.frames.ids_file import sha256_of
 from models.interactions import Interactions
 
 EVENTS = {"user": ["a", "a", "b", "b", "c"], "item": [7, 8, 7, 9, 8]}
@@ -67,12 +69,10 @@ def swapped(folder: Path, name: str) -> None:
 
 def with_ids(folder: Path, ids: Any, name: str = "id") -> None:
     """Replace the ids, with a right hash, as one who tampers with care does."""
-    from models.frames import ids_file
-
     table = pa.table({name: ids})
     with pa.OSFile(str(folder / "items.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    changed(folder, items=ids_file.sha256_of((folder / "items.arrow").read_bytes()))
+    changed(folder, items=sha256_of((folder / "items.arrow").read_bytes()))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,20 @@ def test_a_saved_model_that_was_changed_is_refused(damage: Any, message: str, tm
     damage(folder)
     with pytest.raises(ModelError, match=message):
         load(folder)
+
+
+@pytest.mark.parametrize("ids", [[7, 8, 7, 9, 8], list("xyxzy")], ids=["numbers", "text"])
+def test_ids_with_a_flipped_bit_are_read_or_refused_even_with_a_right_hash(ids: Any, tmp_path: Path) -> None:
+    folder = fitted({"user": EVENTS["user"], "item": ids}).save(tmp_path)
+    path = folder / "items.arrow"
+    good = path.read_bytes()
+    for place in range(0, len(good), 3):
+        content = bytearray(good)
+        content[place] ^= 1 << place % 8
+        path.write_bytes(content)
+        changed(folder, items=sha256_of(bytes(content)))
+        with suppress(ModelError):
+            assert load(folder).similar_items(k=1)["rank"].to_pylist() == [1] * 3
 
 
 def test_a_model_of_a_night_has_no_ids_and_is_not_taken_for_one_that_has(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models.errors import ModelError
 from tasks.evaluation.protocol_files import read_ncf, read_ratings
 from tasks.runtime.errors import InputError
 
@@ -70,25 +71,26 @@ def test_ratings_come_from_csv_dat_and_parquet_alike(tmp_path: Path) -> None:
     )
     for name in ("r.csv", "r.dat", "r.parquet"):
         found = read_ratings(tmp_path / name)
-        assert (found.user_ids.tolist(), found.item_ids.tolist()) == ([3, 7], [10, 20, 30])
+        assert found.user_ids.take(np.arange(2)).to_pylist() == [3, 7]
+        assert found.item_ids.take(np.arange(3)).to_pylist() == [10, 20, 30]
         assert (found.users.tolist(), found.items.tolist()) == ([1, 0, 0], [2, 0, 1])
-        assert found.ratings.tolist() == [2.5, 4.0, 3.0]
+        assert found.values.tolist() == [2.5, 4.0, 3.0]
         assert found.timestamps.tolist() == [10**9, 10**9, 999 * 10**6]
         assert found.positions is None
-        assert found.sequences().items.tolist() == [1, 0, 2]
-        assert found.matrix().toarray().tolist() == [[1, 1, 0], [0, 0, 1]]
+        assert found.sequences.items.tolist() == [1, 0, 2]
+        assert found.seen.toarray().tolist() == [[1, 1, 0], [0, 0, 1]]
 
 
 def test_the_position_orders_what_happened_at_one_moment(tmp_path: Path) -> None:
     table = {"user_id": [1, 1, 1], "item_id": [5, 6, 7], "rating": [1, 5, 4], "timestamp": [9, 9, 9]}
     pq.write_table(pa.table(table | {"position": [2, 0, 1]}), tmp_path / "r.parquet")
     found = read_ratings(tmp_path / "r.parquet")
-    assert found.item_ids[found.sequences().items].tolist() == [6, 7, 5]
+    assert found.item_ids.take(found.sequences.items).to_pylist() == [6, 7, 5]
     liked = found.at_least(4)
     assert liked.shape == (1, 2)
-    assert liked.item_ids[liked.sequences().items].tolist() == [6, 7]
+    assert liked.item_ids.take(liked.sequences.items).to_pylist() == [6, 7]
     np.testing.assert_array_equal(liked.positions, [0, 1])
-    with pytest.raises(InputError, match="a rating of 6 or more, got none"):
+    with pytest.raises(ModelError, match="a value of 6 or more, got none"):
         found.at_least(6)
 
 
@@ -98,14 +100,14 @@ def test_a_rating_without_a_position_comes_last_of_its_moment(tmp_path: Path) ->
     positions = pa.array([2**53 + 1, None, 2**53], pa.int64())
     pq.write_table(pa.table(table | {"position": positions}), tmp_path / "r.parquet")
     found = read_ratings(tmp_path / "r.parquet")
-    assert found.item_ids[found.sequences().items].tolist() == [7, 5, 6]
+    assert found.item_ids.take(found.sequences.items).to_pylist() == [7, 5, 6]
 
 
 @pytest.mark.parametrize(
     ("times", "message"),
     [
-        (pa.array([1.5]), "expected timestamps, or whole seconds since 1970, got double"),
-        (pa.array(["yesterday"]), "expected timestamps, or whole seconds since 1970, got string"),
+        (pa.array([1.5]), "expected whole numbers as times in 'timestamp', got others"),
+        (pa.array(["yesterday"]), "expected times in ISO 8601 in 'timestamp', .* got 'yesterday'"),
         (pa.array([10**13]), "int64 holds, got 10000000000000 s since 1970 in row 0"),
         (
             pa.array([1], pa.timestamp("ns")),
@@ -127,5 +129,5 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected a column item_id, got userId, film"):
         read_ratings(tmp_path / "r.csv")
     (tmp_path / "r.csv").write_text("userId,movieId,rating,timestamp\n7,,2.5,1000\n7,2,2.5,1000\n")
-    with pytest.raises(InputError, match="a movieId in every row, got 1 empty"):
+    with pytest.raises(InputError, match="an id in every row of 'movieId', got 1 null, the first in row 0"):
         read_ratings(tmp_path / "r.csv")

@@ -35,7 +35,7 @@ def test_popularity_among_99_negatives_is_that_of_dacrema_et_al() -> None:
 def test_popularity_after_a_global_cut_is_that_of_the_replay_notebook() -> None:
     """Ratings >= 3, the last 20 % of the time, cold users and items dropped; lists of 10."""
     ratings = read_ratings(DATA / "ratings.parquet").at_least(3)
-    found = temporal(ratings.sequences(), ratings.shape[1], lambda: create("popularity"))
+    found = temporal(ratings.sequences, ratings.shape[1], lambda: create("popularity"))
     figures = {row.metric: row.value for row in found.table()}
     expected = {"ndcg": 0.244, "map": 0.157, "mrr": 0.390, "hit_rate": 0.645, "coverage": 0.034}
     for metric, value in expected.items():
