@@ -12,13 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
-import pyarrow as pa
 import pytest
 import typer
 import yaml
 from worlds.hostile_files.cases import CASES
 from worlds.paths import ROOT
-from worlds.release_world import good_tables
+from worlds.release_world import World, good_tables
 
 from flows.command_line import app
 from flows.orchestration.parameters import ModelName
@@ -28,8 +27,8 @@ from sql.engines.engine import Dialect
 from sql.landing.landing import FORMATS, file_format
 from sql.source import Format, Reading
 from tasks.configuration.sections import EngineName
-from tasks.release.audit import Expectations, audit
-from tasks.release.tables import TABLES, IdTypes, Table, markdown
+from tasks.release.audit import audit
+from tasks.release.tables import TABLES, Table, markdown
 
 
 def returns_result(node: ast.FunctionDef) -> bool:
@@ -212,9 +211,7 @@ def test_a_table_has_what_its_checklist_asks_for(table: Table) -> None:
 
 
 def test_the_audit_asks_for_every_table(tmp_path: Path) -> None:
-    nothing = tmp_path / "nothing"
-    ids = IdTypes(pa.int64(), pa.int64())
-    result = audit(tmp_path, Expectations(users=nothing, items=nothing, entries=nothing, n=1, ids=ids))
+    result = audit(tmp_path, World(tmp_path).expectations())
     assert {failure.table for failure in result.failures} == set(TABLES)
     checks = read("docs/tables.md").partition("## What the audit checks")[2]
     named = set(re.findall(r"\w+_\w+|recommendations", checks))

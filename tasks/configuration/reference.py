@@ -18,15 +18,16 @@ from tasks.configuration.configuration import Configuration
 
 INTRODUCTION = """# Configuration
 
-One TOML file. An unknown key or a bad value is an error that names what was expected, what came and what
-is known. Relative paths are relative to the file's own folder; `${NAME}` and `${NAME:-default}` are taken
-from the environment. `deployments/` holds complete examples: `demo.toml`, `online-retail.toml`,
-`movielens-1m.toml`, `movielens-small.toml`.
+One TOML file. An unknown key or a bad value is an error that names what was expected, what came and
+what is known. Relative paths are relative to the file's own folder; `${NAME}` and
+`${NAME:-default}` are taken from the environment. `deployments/` holds complete examples:
+`demo.toml`, `online-retail.toml`, `movielens-1m.toml`, `movielens-small.toml`.
 
-Predicates (`where`, `positive`) are SQL over the columns of an interaction: user_id, item_id, timestamp,
-event_date, event_type, value, weight, session_id, position and the attributes of `[source.attributes]`.
-They are parsed and checked: comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic, lower,
-upper, trim, length, abs, coalesce, substring and regexp_like; nothing else.
+Predicates (`where`, `positive`) are SQL over the columns of an interaction: user_id, item_id,
+timestamp, event_date, event_type, value, weight, session_id, position and the attributes of
+`[source.attributes]`. They are parsed and checked: comparisons, AND, OR, NOT, IN, BETWEEN, LIKE, IS
+NULL, arithmetic, lower, upper, trim, length, abs, coalesce, substring and regexp_like; nothing
+else.
 
 This page is written by `python -m tasks.configuration.reference`.
 """
@@ -38,7 +39,7 @@ def reference() -> str:
     for name, field in Configuration.model_fields.items():
         if name != "models":
             lines += section(name, field)
-    for model in registry.known():
+    for model in registry.built_in():
         lines += table(f"models.{model}", type(registry.config(model, {})))
     return "\n".join(lines)
 
