@@ -11,9 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from models import registry
+from models.dataset import Dataset
 from models.errors import ModelError
 from models.estimator import Estimator, create
 from models.evaluation.bootstrap import Bootstrap
+from models.evaluation.measured import Figure
 from models.evaluation.protocols import measure
 from models.interactions import Interactions
 from models.options import TrainingOptions
@@ -67,26 +69,33 @@ def evaluate(
     [('item_knn', 1.0), ('popularity', 0.0)]
     """
     estimators, ks = _named(models), _cuts(k)
-    options = options or TrainingOptions()
     past, split = _split(data, share)
-    dataset, users = past.dataset, split.warm_users
-    if not len(users):
-        raise ModelError(f"expected users with a past and something known to find, got none: {split.counts}")
+    dataset = past.dataset
     rows: list[dict[str, Any]] = []
     for label, estimator in estimators.items():
-        measured = measure(
-            partial(registry.create, estimator.name, estimator.config),
-            dataset,
-            dataset.histories.rows(users),
-            split.warm[users],
-            users=users,
-            counts=split.counts,
-            ks=ks,
-            options=options,
-        )
-        figures = measured.table(Bootstrap(threads=options.threads))
+        figures = _measured(estimator, dataset, split, ks, options or TrainingOptions())
         rows += [{"model": label, **asdict(figure)} for figure in figures]
     return data.frame(pa.Table.from_pylist(rows, SCHEMA))
+
+
+def _measured(
+    estimator: Estimator, past: Dataset, split: Split, ks: list[int], options: TrainingOptions
+) -> list[Figure]:
+    """Train a model on the past and return its figures on the test of the split."""
+    users = split.warm_users
+    if not len(users):
+        raise ModelError(f"expected users with a past and something known to find, got none: {split.counts}")
+    measured = measure(
+        partial(registry.create, estimator.name, estimator.config),
+        past,
+        past.histories.rows(users),
+        split.warm[users],
+        users=users,
+        counts=split.counts,
+        ks=ks,
+        options=options,
+    )
+    return measured.table(Bootstrap(threads=options.threads))
 
 
 def _split(data: Interactions, share: float) -> tuple[Interactions, Split]:

@@ -7,7 +7,7 @@ the rows does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -114,26 +114,9 @@ class Interactions:
         Interactions(events=2, users=2, items=2, times='2026-11-20 to 2026-11-21')
         """
         source = opened(frame)
-        users, items = _named(source, "user", user), _named(source, "item", item)
-        times = _optional(source, timestamp if timestamp is not None else source.first(NAMES["timestamp"]))
-        if users.name == items.name:
-            raise ModelError(f"expected different columns for user and item, got {users.name!r} for both")
-        ratings, strengths = _optional(source, value), _optional(source, weight)
-        places = _optional(source, position)
-        _check_rows(users, [items, times, ratings, strengths, places])
-        user_ids, user_codes = encoded(users)
-        item_ids, item_codes = encoded(items)
-        return cls(
-            user_ids,
-            item_ids,
-            user_codes,
-            item_codes,
-            timestamps=None if times is None else moments(times, unit),
-            values=None if ratings is None else numbers(ratings),
-            weights=None if strengths is None else _strengths(strengths),
-            positions=None if places is None else whole_numbers(places),
-            kind=source.kind,
-        )
+        names = {"user": user, "item": item, "timestamp": timestamp}
+        names |= {"value": value, "weight": weight, "position": position}
+        return cls(**_converted(_columns(source, names), unit), kind=source.kind)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -245,28 +228,44 @@ class Interactions:
         return {name: array for name, array in named.items() if isinstance(array, np.ndarray)}
 
 
-def _named(source: Source, role: str, name: Hashable | None) -> Column:
-    """Return the column of the users or the items: the one that was named, or one of the usual names."""
-    chosen = source.first(NAMES[role]) if name is None else name
-    if chosen is None:
-        usual = ", ".join(NAMES[role])
-        hint = source.hint(*NAMES[role])
-        raise ModelError(f"expected a column {usual}, or {role}= its name, got {source.listed()}{hint}")
-    return source.column(chosen)
-
-
-def _optional(source: Source, name: Hashable | None) -> Column | None:
-    return None if name is None else source.column(name)
-
-
-def _check_rows(users: Column, others: list[Column | None]) -> None:
+def _columns(source: Source, names: Mapping[str, Hashable | None]) -> dict[str, Column]:
+    """Return the columns that were named or have a usual name, by what they hold, of as many rows each."""
+    columns = {}
+    for role, name in names.items():
+        chosen = source.first(NAMES.get(role, ())) if name is None else name
+        if chosen is not None:
+            columns[role] = source.column(chosen)
+        elif role in ("user", "item"):
+            usual = ", ".join(NAMES[role])
+            hint = source.hint(*NAMES[role])
+            raise ModelError(f"expected a column {usual}, or {role}= its name, got {source.listed()}{hint}")
+    users = columns["user"]
+    if users.name == columns["item"].name:
+        raise ModelError(f"expected different columns for user and item, got {users.name!r} for both")
     if not len(users):
         raise ModelError("expected at least one event, got none")
-    for column in filter(None, others):
+    for column in columns.values():
         if len(column) != len(users):
             raise ModelError(
                 f"expected {len(users)} rows in {column.name!r}, as in {users.name!r}, got {len(column)}"
             )
+    return columns
+
+
+def _converted(columns: Mapping[str, Column], unit: str | None) -> dict[str, Any]:
+    """Return the arrays of interactions, by name."""
+    user_ids, users = encoded(columns["user"])
+    item_ids, items = encoded(columns["item"])
+    arrays: dict[str, Any] = {"user_ids": user_ids, "item_ids": item_ids, "users": users, "items": items}
+    if "timestamp" in columns:
+        arrays["timestamps"] = moments(columns["timestamp"], unit)
+    if "value" in columns:
+        arrays["values"] = numbers(columns["value"])
+    if "weight" in columns:
+        arrays["weights"] = _strengths(columns["weight"])
+    if "position" in columns:
+        arrays["positions"] = whole_numbers(columns["position"])
+    return arrays
 
 
 def _strengths(column: Column) -> Doubles:
