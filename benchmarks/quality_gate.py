@@ -163,7 +163,7 @@ def damaged(bench: Bench, fault: str) -> Audit:
     table = _damaged(pq.read_table(path), fault, item)
     path.unlink()
     pq.write_table(table, path)
-    return audit(folder, expected(night, {"memory_limit": "1GB", "threads": 1}))
+    return audit(folder, expected(night))
 
 
 def _damaged(table: pa.Table, fault: str, seen: pa.Scalar) -> pa.Table:

@@ -21,8 +21,8 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.options import TrainingOptions
-from models.ranking.topn import BLOCK_BYTES, TopN, block_users, top_n, top_n_factors
+from models.options import TrainingOptions, limited
+from models.ranking.topn import TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
 
 FloatArray = npt.NDArray[np.float32]
@@ -136,14 +136,18 @@ class Model(ABC, Generic[C]):
         self.n_items = dataset.n_items
         self.trained_items = np.bincount(dataset.matrix.indices, minlength=self.n_items) > 0
         self.report = {}
-        started = time.perf_counter()
-        self._fit(dataset, options or TrainingOptions())
+        started, options = time.perf_counter(), options or TrainingOptions()
+        with limited(options.threads):
+            self._fit(dataset, options)
         self.report["seconds"] = round(time.perf_counter() - started, 3)
         return self
 
     @final
     def scores(self, histories: Histories) -> FloatArray:
-        """Return the scores float32 (n_users, n_items), of seen items too, all at once."""
+        """Return the scores float32 (n_users, n_items), of seen items too, all at once.
+
+        On as many threads as `models.options.limited` says.
+        """
         self._check(histories)
         result = np.empty((len(histories), self.n_items), dtype=np.float32)
         step = block_users(self.n_items)
@@ -164,7 +168,7 @@ class Model(ABC, Generic[C]):
         *,
         exclude: sparse.csr_array | None = None,
         allowed: npt.NDArray[np.bool_] | None = None,
-        block_bytes: int = BLOCK_BYTES,
+        block_bytes: int = 0,
         threads: int = 0,
     ) -> TopN:
         """Return the ``n`` best items of every user.
@@ -173,7 +177,8 @@ class Model(ABC, Generic[C]):
         user (seen items; None excludes nothing). ``allowed`` bool (n_items,): False is never recommended to
         anyone. Both are applied before selection, so a list is short (padded with -1, -inf) only when no more
         items are eligible. A user with an empty history gets a padded row: the model knows nothing about
-        them, the caller falls back.
+        them, the caller falls back. ``block_bytes`` of scores are held at a time, on so many ``threads``; 0
+        means what `models.options.limited` says, for what the model computes, too.
         """
         blocks = self.iter_recommend(
             histories, n, exclude=exclude, allowed=allowed, block_bytes=block_bytes, threads=threads
@@ -188,7 +193,7 @@ class Model(ABC, Generic[C]):
         *,
         exclude: sparse.csr_array | None = None,
         allowed: npt.NDArray[np.bool_] | None = None,
-        block_bytes: int = BLOCK_BYTES,
+        block_bytes: int = 0,
         threads: int = 0,
     ) -> Iterator[tuple[int, TopN]]:
         """Yield ``(first user, TopN)`` block after block: as ``recommend``, in bounded memory."""
@@ -197,7 +202,6 @@ class Model(ABC, Generic[C]):
             raise ModelError(f"expected exclude of shape {histories.matrix.shape}, got {exclude.shape}")
         if allowed is not None and allowed.shape != (self.n_items,):
             raise ModelError(f"expected allowed of shape ({self.n_items},), got {allowed.shape}")
-        above = 0.0 if self.evidence_only else None
         if not self.serves_cold_items:
             allowed = self.eligible(allowed)
         item_vectors = self.item_vectors() if isinstance(self, Factorised) else None
@@ -205,28 +209,25 @@ class Model(ABC, Generic[C]):
         for start in range(0, len(histories), step):
             part = histories.rows(slice(start, start + step))
             seen = None if exclude is None else exclude[start : start + step]
-            if isinstance(self, Factorised) and item_vectors is not None:
-                top = top_n_factors(
-                    self.vectors(part),
-                    item_vectors,
-                    n,
-                    exclude=seen,
-                    allowed=allowed,
-                    above=above,
-                    block_bytes=block_bytes,
-                    threads=threads,
-                )
-            else:
-                top = top_n(
-                    self._block(part),
-                    n,
-                    exclude=seen,
-                    allowed=allowed,
-                    above=above,
-                    threads=threads,
-                    overwrite=True,
-                )
+            with limited(threads, block_bytes):
+                top = self._top(part, item_vectors, n, seen, allowed)
             yield start, top.without(part.empty)
+
+    def _top(
+        self,
+        histories: Histories,
+        item_vectors: FloatArray | None,
+        n: int,
+        seen: sparse.csr_array | None,
+        allowed: npt.NDArray[np.bool_] | None,
+    ) -> TopN:
+        """Return the lists of some users, within what `limited` says."""
+        above = 0.0 if self.evidence_only else None
+        if isinstance(self, Factorised) and item_vectors is not None:
+            vectors = self.vectors(histories)
+            return top_n_factors(vectors, item_vectors, n, exclude=seen, allowed=allowed, above=above)
+        scores = self._block(histories)
+        return top_n(scores, n, exclude=seen, allowed=allowed, above=above, overwrite=True)
 
     def eligible(self, allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:
         """Return which items may be given out, bool (n_items,): trained on, and allowed."""

@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any, Literal, NamedTuple, get_args
 
 from tasks.configuration.configuration import Configuration, load, only_models
-from tasks.configuration.engines import threads_of
 from tasks.configuration.sections import bytes_of
 from tasks.release.releases import releases
 from tasks.runtime.clock import today
@@ -107,7 +106,7 @@ def shared(configuration: Configuration, at_once: int) -> Configuration:
     engine, top_n = configuration.engine, configuration.top_n
     share = {
         "memory": _share(engine.memory, at_once),
-        "threads": max(1, threads_of(configuration) // at_once),
+        "threads": max(1, configuration.resources.threads // at_once),
     }
     lists = {"memory": _share(top_n.memory, at_once)}
     return configuration.model_copy(

@@ -39,14 +39,14 @@ def started(
     begin: Callable[[Store], RunRecord],
     trainer: Trainer | None = None,
 ) -> Iterator[Night]:
-    """Give a night that holds its date's lock; its record says how it ended.
+    """Give a night that holds its date's lock and keeps to its resources; its record says how it ended.
 
     Nights of other dates may be at work meanwhile: the store's own lock is held only to write what is shared.
     """
     if trainer is None and configuration.train.deployment:
         LOG.info("[train] deployment is for nights run by Prefect: this one trains in its own processes")
     store = writable(configuration)
-    with store.date_lock(as_of, f"run for {as_of}"):
+    with store.date_lock(as_of, f"run for {as_of}"), configuration.resources.applied():
         with store.lock(f"run for {as_of}: beginning", LOCK_WAIT, report):
             sweep_scratch(store.runs)
             bury(store, as_of)

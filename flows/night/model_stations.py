@@ -16,7 +16,7 @@ def measure_station(night: Night, name: str) -> Result:
     trained = train_model(night, name, "past")
     run = night.folder
     holdout = make_holdout(night.configuration, run.dataset, run.past, cut)
-    rows = measure(night.configuration, run.past, trained.folder, holdout)
+    rows = measure(night.configuration, trained.folder, holdout)
     cold = {"cold_users": holdout.cold_users, "cold_items": holdout.cold_items, "repeats": holdout.repeats}
     return Result(len(holdout.users), {**_place(trained), "metrics": rows, **cold})
 

@@ -14,7 +14,7 @@ from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.weighting import Weighting, weighted
-from models.options import TrainingOptions
+from models.options import TrainingOptions, score_bytes
 from models.ranking.topn import TopN, block_users, top_n
 from models.search_space import Choice, Range, Space
 
@@ -68,7 +68,8 @@ class ItemKNN(Model[ItemKNNConfig]):
         def nearest(start: int) -> TopN:
             return self._nearest(by_item[start : start + step] @ columns, norms, start)
 
-        with ThreadPoolExecutor(min(options.workers, 4)) as pool:  # 4: a block of products is some 100 MiB
+        blocks = score_bytes() // (2 * 4 * step * self.n_items)  # a block of products is twice its scores
+        with ThreadPoolExecutor(max(1, min(options.workers, 4, blocks))) as pool:
             top = TopN.stack(pool.map(nearest, range(0, self.n_items, step)), self.config.neighbours)
         self._keep(top.items, np.where(top.items < 0, np.float32(0), top.scores))
 

@@ -25,10 +25,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models.errors import ModelError
-from models.options import workers
+from models.options import score_bytes, workers
 
 FloatArray = npt.NDArray[np.float32]
-BLOCK_BYTES = 512 * 2**20
 GUESS_USERS = 48  # users in a product: the scores of so few stay in the processor's cache until they are read
 STREAM_USERS = 8192  # users in one yield of iter_top_n
 
@@ -90,8 +89,8 @@ def top_n(
     """Return the ``n`` best items of each row of ``scores`` float32 (n_users, n_items).
 
     ``exclude`` csr (n_users, n_items): stored entries are not eligible; ``allowed`` bool (n_items,): False is
-    not eligible; ``above``: only scores strictly above are. ``overwrite`` lets the masking write into
-    ``scores``.
+    not eligible; ``above``: only scores strictly above are. ``threads`` 0 means as many as `workers` says.
+    ``overwrite`` lets the masking write into ``scores``.
     """
     if not isinstance(scores, np.ndarray) or scores.ndim != 2 or scores.dtype != np.float32:
         raise ModelError(f"expected scores as a float32 matrix, got {getattr(scores, 'dtype', type(scores))}")
@@ -112,15 +111,15 @@ def top_n_factors(
     exclude: sparse.csr_array | None = None,
     allowed: npt.NDArray[np.bool_] | None = None,
     above: float | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int = 0,
     threads: int = 0,
 ) -> TopN:
     """Return the top N of ``user_vectors @ item_vectors.T`` without ever holding it.
 
-    The rest is as in ``top_n``.
-
-    ``user_vectors`` float32 (n_users, d), ``item_vectors`` float32 (n_items, d).
+    ``user_vectors`` float32 (n_users, d), ``item_vectors`` float32 (n_items, d). At most ``block_bytes`` of
+    scores are held, of one user at least; 0 means what `score_bytes` says. The rest is as in ``top_n``.
     """
+    block_bytes = score_bytes(block_bytes)
     user_vectors, item_vectors = _checked_vectors(user_vectors, item_vectors)
     n_users, n_items = len(user_vectors), len(item_vectors)
     task = _Selection.checked((n_users, n_items), n, exclude, allowed, above)
@@ -154,7 +153,7 @@ def iter_top_n(
     exclude: sparse.csr_array | None = None,
     allowed: npt.NDArray[np.bool_] | None = None,
     above: float | None = None,
-    block_bytes: int = BLOCK_BYTES,
+    block_bytes: int = 0,
     threads: int = 0,
 ) -> Iterator[tuple[int, TopN]]:
     """Yield ``(first user, TopN)``, thousands of users at a time, for a writer that streams."""

@@ -82,12 +82,16 @@ class DuckDBEngine:
         database = folder / "engine.duckdb"
         database.unlink(missing_ok=True)
         try:
-            self._connection = duckdb.connect(str(database))
+            self._connection = duckdb.connect(
+                str(database),
+                config={
+                    "memory_limit": f"{max(memory_bytes // 2**20, 128)}MiB",
+                    "threads": str(max(threads, 1)),
+                },
+            )
         except duckdb.Error as error:
             raise EngineError(f"DuckDB: {error}") from error
         for setting, value in {
-            "memory_limit": f"{max(memory_bytes // 2**20, 128)}MiB",
-            "threads": str(max(threads, 1)),
             "temp_directory": str(folder / "spill"),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",

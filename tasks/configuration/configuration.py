@@ -27,10 +27,12 @@ from tasks.configuration.sections import (
     StoreSection,
     TopNSection,
     TrainSection,
+    bytes_of,
 )
 from tasks.release.tables import GLOBAL_SEGMENT
 from tasks.runtime.errors import ConfigurationError
 from tasks.runtime.redaction import HIDDEN, is_secret_name, note_secrets
+from tasks.runtime.resources import Resources
 
 
 class Configuration(Section):
@@ -111,6 +113,12 @@ class Configuration(Section):
     def model_post_init(self, _context: Any, /) -> None:
         """Remember which values are secret, in every process that has a configuration."""
         note_secrets(self.model_dump())
+
+    @property
+    def resources(self) -> Resources:
+        """What a run may use of this machine."""
+        engine = self.engine
+        return Resources.of(bytes_of(engine.memory), engine.threads, bytes_of(self.top_n.memory))
 
     def fingerprint(self) -> str:
         """Return a hash of everything that decides what a night makes.

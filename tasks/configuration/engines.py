@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -11,18 +10,11 @@ from pathlib import Path
 
 from sql.engines.engine import Engine
 from tasks.configuration.configuration import Configuration
-from tasks.configuration.sections import bytes_of
 from tasks.store.files import writing
 
-__all__ = ["Engine", "open_engine", "sweep_scratch", "threads_of"]
+__all__ = ["Engine", "open_engine", "sweep_scratch"]
 
 SCRATCH = ".engine-"
-SHARE = 0.6  # of the memory budget that the engine may take; the rest is for Python, Arrow and the allocator
-
-
-def threads_of(configuration: Configuration) -> int:
-    """Return the worker threads of a run: as configured, or every core that this process may use."""
-    return configuration.engine.threads or len(os.sched_getaffinity(0))
 
 
 @contextmanager
@@ -34,10 +26,9 @@ def open_engine(configuration: Configuration, folder: Path) -> Iterator[Engine]:
     EngineMissing
         If the Spark engine is asked for and there is no Java that it can use.
     """
-    settings = configuration.engine
+    settings, resources = configuration.engine, configuration.resources
     scratch = folder / f"{SCRATCH}{secrets.token_hex(4)}"
-    memory = int(bytes_of(settings.memory) * SHARE)
-    threads = threads_of(configuration)
+    memory, threads = resources.sql_memory, resources.threads
     engine: Engine
     try:
         if settings.name == "spark":

@@ -26,6 +26,7 @@ from tasks.release.releases import Release, releases, verify
 from tasks.release.tables import GLOBAL_SEGMENT, TABLES, IdTypes
 from tasks.release.writer import TableWriter
 from tasks.runtime.errors import StoreError
+from tasks.runtime.resources import of_this_machine
 from tasks.store.files import exchange, sync, write_json_atomically, writing
 from tasks.store.layout import Store
 
@@ -127,7 +128,8 @@ def _rewrite(store: Store, release: Release, wanted: Wanted, theirs: _Theirs) ->
     places = _Places(theirs.groups)
     _kept(old, folder, _POPULAR, ids, places.kept)
     items = _items(old, folder)
-    content = build_database(folder, items, ids, {name: str(manifest.get(name, "")) for name in _INFO})
+    info = {name: str(manifest.get(name, "")) for name in _INFO}
+    content = build_database(folder, items, ids, info, of_this_machine())
     items.unlink()
     shutil.rmtree(folder / ".spill", ignore_errors=True)
     note = {

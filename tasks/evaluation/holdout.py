@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,25 +15,96 @@ import pyarrow.compute as pc
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.arrays import load_histories, load_seen, micros
 from tasks.dataset.parts import read
+from tasks.evaluation.kept_lists import KeptLists, read_lists, stamp_of, write_lists
+from tasks.evaluation.renumbering import indices_in, renumbered, renumbered_histories
 from tasks.runtime.errors import InputError
+from tasks.runtime.resources import Resources
 
+if TYPE_CHECKING:
+    from models.base import Model
+    from models.dataset import Histories
+
+Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 LATEST = 2**63 - 1  # microseconds: later than every event
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """The measured users and what they did after the cut.
+    """The measured users of a dataset, what models are told of them, and what they did after the cut.
 
-    `users` int64: indices in the holdout's dataset; `relevant` csr (n_users, n_items) of its items. What
-    could not be measured is counted: users and items without a past, and pairs that were known.
+    All in the indices of the dataset `past`. `users` int64 (n_users,); `relevant` csr (n_users, n_items);
+    `histories` of the n_users; `lengths` int64: the items of every user's history; `seen` csr (n_users,
+    n_items): what may not be listed, None where that is nothing; `item_ids`, and `allowed` bool (n_items,):
+    what may be. What could not be measured is counted: users and items without a past, and known pairs.
     """
 
-    users: npt.NDArray[np.int64]
+    past: Path
+    users: Longs
     relevant: Any
+    histories: Histories
+    lengths: Longs
+    seen: Any
+    item_ids: pa.Array
+    allowed: npt.NDArray[np.bool_]
     cold_users: int
     cold_items: int
     repeats: int
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def cuts(self, ks: Collection[int]) -> list[int]:
+        """Return lengths of list in order, none longer than the catalogue."""
+        return sorted({min(k, len(self.allowed)) for k in ks})
+
+    def lists(
+        self,
+        model: Model[Any],
+        k: int,
+        resources: Resources,
+        *,
+        item_ids: pa.Array | None = None,
+        users: Longs | None = None,
+    ) -> Ints:
+        """Return the lists int32 (n_users, k) of a model, in the items of `past`, padded with -1.
+
+        `item_ids` are those that the model was trained on, by index, if not on `past`: it is asked in its own
+        indices, told nothing of items that it does not know, and may not list those that `past` lacks.
+        `users` are places in `users`, if not all are asked about.
+        """
+        histories, seen = self.histories, self.seen
+        if users is not None:
+            histories, seen = histories.rows(users), None if seen is None else seen[users]
+        limits = {"block_bytes": resources.block_bytes, "threads": resources.threads}
+        if item_ids is None:
+            return model.recommend(histories, k, exclude=seen, allowed=self.allowed, **limits).items
+        theirs, ours = indices_in(self.item_ids, item_ids), indices_in(item_ids, self.item_ids)
+        histories = renumbered_histories(histories, theirs, len(ours))
+        seen = None if seen is None else renumbered(seen, theirs, len(ours))
+        allowed = (ours >= 0) & self.allowed[np.maximum(ours, 0)]
+        items = model.recommend(histories, k, exclude=seen, allowed=allowed, **limits).items
+        return np.where(items >= 0, ours[np.maximum(items, 0)], -1).astype(np.int32)
+
+    def lists_of(self, artefact: Path, k: int, resources: Resources) -> Ints:
+        """Return the lists int32 (n_users, k) of a model on disk that was trained on `past`.
+
+        They are kept beside the artefact: who asks again for as many items or fewer needs no model.
+        """
+        from models.artefact import load
+
+        stamp = stamp_of(artefact, self._rules())
+        kept = read_lists(artefact, stamp)
+        lists = None if kept is None else kept.of(self.users, k)
+        if lists is None:
+            lists = self.lists(load(artefact), k, resources)
+            if kept is None or len(self) >= len(kept.users):
+                write_lists(artefact, stamp, KeptLists(self.users, lists))
+        return lists
+
+    def _rules(self) -> bytes:
+        """Return what lists depend on beside the model and the user."""
+        return self.allowed.tobytes() + (b"seen" if self.seen is None else b"unseen")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -68,24 +140,30 @@ def make_holdout(
 
     Until before `stop`, in microseconds, if that is given. Bots are not measured.
     """
-    events = _of_people(full)
+    events, seen, histories = _of_people(full), load_seen(past), load_histories(past)
     times = micros(events["timestamp"])
     after = events.filter(pa.array((times >= cut) & (times < (LATEST if stop is None else stop))))
     users = translated(full, past, "user")[after["user_index"].to_numpy()]
     items = translated(full, past, "item")[after["item_index"].to_numpy()]
-    seen = load_seen(past)
     pairs = _pairs(users, items, seen.shape)
     repeats = pairs.multiply(seen).tocsr()
     wanted = pairs if configuration.top_n.repeats else (pairs - repeats).tocsr()
     wanted.eliminate_zeros()
-    measured = np.flatnonzero((np.diff(wanted.indptr) > 0) & ~load_histories(past).empty)
+    measured = np.flatnonzero((np.diff(wanted.indptr) > 0) & ~histories.empty)
     limit = configuration.evaluation.max_users
     if len(measured) > limit:
         chosen = np.random.default_rng(configuration.train.seed).choice(measured, limit, replace=False)
         measured = np.sort(chosen)
+    catalogue = read(past, "items", ["item_id", "available"])
     return Holdout(
+        past=past,
         users=measured,
         relevant=wanted[measured],
+        histories=histories.rows(measured),
+        lengths=np.diff(histories.matrix.indptr).astype(np.int64),
+        seen=None if configuration.top_n.repeats else seen[measured],
+        item_ids=catalogue["item_id"].combine_chunks(),
+        allowed=catalogue["available"].to_numpy(),
         cold_users=len(np.unique(after["user_index"].to_numpy()[users < 0])),
         cold_items=len(np.unique(after["item_index"].to_numpy()[items < 0])),
         repeats=int(repeats.nnz),
@@ -112,7 +190,7 @@ def _pairs(users: Longs, items: Longs, shape: tuple[int, int]) -> Any:
 
 def translated(full: Path, past: Path, kind: str) -> Longs:
     """Return the index in `past` of each user (item) of `full`, -1 for those that it does not know."""
-    old = read(past, f"{kind}s", [f"{kind}_id"])[f"{kind}_id"]
-    new = read(full, f"{kind}s", [f"{kind}_id"])[f"{kind}_id"]
-    places = pc.fill_null(pc.index_in(new, old.combine_chunks()), -1)
-    return np.asarray(places.to_numpy(), dtype=np.int64)
+    old, new = (
+        read(folder, f"{kind}s", [f"{kind}_id"])[f"{kind}_id"].combine_chunks() for folder in (past, full)
+    )
+    return indices_in(new, old)

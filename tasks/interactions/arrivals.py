@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from models.options import workers
 from sql.landing.landing import RawFile
 from sql.source import Source
 from tasks.interactions.account import TakenFile
@@ -17,6 +17,8 @@ from tasks.interactions.source_files import SourceFile, fetch, find, redacted
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report
 from tasks.store.files import sha256_of
+
+AT_ONCE = 4  # files that are fetched and hashed at a time, at most
 
 
 @dataclass
@@ -134,17 +136,17 @@ def _candidates(
         if old is None or not file.stamp or (old.size, old.stamp) != (file.size, file.stamp):
             unknown.append(file)
 
-    def look(place: int) -> Candidate:
-        file = unknown[place]
-        path = fetch(file, scratch / "fetched" / str(place))
+    def look(number: int) -> Candidate:
+        file = unknown[number]
+        path = fetch(file, scratch / "fetched" / str(number))
         try:
             return Candidate(file, path, sha256_of(path))
         except OSError as error:
             raise InputError(f"{redacted(file.address)}: cannot be read: {error.strerror or error}") from None
 
-    with ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0)))) as pool:
-        for place, candidate in enumerate(pool.map(look, range(len(unknown)))):
-            report("ingest: looking for new files", place + 1, len(unknown))
+    with ThreadPoolExecutor(min(AT_ONCE, workers())) as pool:
+        for number, candidate in enumerate(pool.map(look, range(len(unknown)))):
+            report("ingest: looking for new files", number + 1, len(unknown))
             yield candidate
 
 

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read
 from tasks.evaluation.holdout import make_holdout
+from tasks.evaluation.model_metrics import compared_length
 from tasks.quality.champion import Champion, Measured, NoChampionError, read_champion
 from tasks.quality.checks import QualityCheck, not_judged
 from tasks.quality.comparison import Question, Values, compare
@@ -72,12 +73,11 @@ def accuracy_checks(
 ) -> Iterator[QualityCheck]:
     """Yield the checks `accuracy` and `refit`; where one cannot be made it says why, and passes."""
     settings, measured = configuration.quality, tonight.measured
-    k = min(settings.k, configuration.top_n.n)
-    name = f"{settings.metric}@{k}"
+    name = f"{settings.metric}@{compared_length(configuration)}"
     if measured is None:
         yield not_judged(f"accuracy {name}", "evaluation.enabled = false: nothing was measured")
         return
-    asked = _Asked(configuration, tonight, measured, k)
+    asked = _Asked(configuration, tonight, measured)
     try:
         champion = read_champion(store, configuration, before)
         yield asked.against(f"accuracy {name} against {champion.release_id}", champion)
@@ -88,23 +88,18 @@ def accuracy_checks(
 
 @dataclass(frozen=True)
 class _Asked:
-    """A night that is asked on its holdout, with lists of k."""
+    """A night that is asked on its holdout."""
 
     configuration: Configuration
     tonight: Tonight
     measured: Measured
-    k: int
 
     def against(self, name: str, champion: Champion) -> QualityCheck:
         """Compare the challenger with the champion; NoChampionError where that cannot be read."""
         from models.errors import ModelError
 
         question = self._question(max(self.measured.cut, champion.cut))
-
-        def theirs() -> Values:
-            lists = question.lists(champion.models, champion.item_ids, champion.serving, self.k)
-            return question.judge(self.configuration, lists, self.k)
-
+        theirs = partial(question.asked, champion.models, champion.serving, champion.item_ids)
         try:
             return self._judged(name, question, partial(self._challenger, question), theirs)
         except ModelError as error:
@@ -113,35 +108,30 @@ class _Asked:
     def refit(self, name: str) -> QualityCheck:
         """Compare the published model, which has seen the answers, with the challenger, which has not."""
         question, serving = self._question(self.measured.cut), self.tonight.serving
-        items = read(self.tonight.dataset, "items", ["item_id"])["item_id"].combine_chunks()
-        folders = {one: self.tonight.models / one for one in serving.names}
-
-        def published() -> Values:
-            lists = question.lists(folders, items, serving, self.k)
-            return question.judge(self.configuration, lists, self.k)
-
+        item_ids = read(self.tonight.dataset, "items", ["item_id"])["item_id"].combine_chunks()
+        artefacts = {model: self.tonight.models / model for model in serving.names}
+        published = partial(question.asked, artefacts, serving, item_ids)
         return self._judged(name, question, published, partial(self._challenger, question))
 
     def _question(self, cut: int) -> Question:
-        past = self.measured.past
-        holdout = make_holdout(self.configuration, self.tonight.dataset, past, cut)
-        return Question.of(past, holdout, repeats=self.configuration.top_n.repeats)
+        holdout = make_holdout(self.configuration, self.tonight.dataset, self.measured.past, cut)
+        return Question(self.configuration, holdout)
 
     def _challenger(self, question: Question) -> Values:
-        folders = {one: self.measured.artefacts / one for one in self.tonight.serving.names}
-        lists = question.lists(folders, question.item_ids, self.tonight.serving, self.k)
-        return question.judge(self.configuration, lists, self.k)
+        serving = self.tonight.serving
+        artefacts = {model: self.measured.artefacts / model for model in serving.names}
+        return question.measured_together(artefacts, serving)
 
     def _judged(
         self, name: str, question: Question, ask: Callable[[], Values], ask_other: Callable[[], Values]
     ) -> QualityCheck:
-        """Return whether the one is surely worse than the other by more than may be."""
-        settings, users = self.configuration.quality, len(question.holdout.users)
+        """Return whether the first is surely worse than the other by more than may be."""
+        settings, users = self.configuration.quality, len(question.holdout)
         if users < settings.min_users:
             return not_judged(name, f"{users} users, fewer than {settings.min_users}")
         ours, theirs = ask(), ask_other()
-        found, other = compare(self.configuration, ours, theirs), float(theirs.mean())
-        parts = (found.difference, found.low or 0.0, found.high or 0.0)
+        compared, other = compare(self.configuration, ours, theirs), float(theirs.mean())
+        parts = (compared.difference, compared.low or 0.0, compared.high or 0.0)
         share, low, high = (part / other if other else 0.0 for part in parts)
         said = f"{ours.mean():.4f} against {other:.4f}: {share:+.1%} [{low:+.1%}, {high:+.1%}], {users} users"
         bound = f"not surely below -{settings.max_loss:.1%}"

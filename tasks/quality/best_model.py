@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from tasks.configuration.configuration import Configuration
 from tasks.evaluation.holdout import make_holdout
+from tasks.evaluation.model_metrics import compared_length
 from tasks.quality.champion import Measured, champion_serving
 from tasks.quality.comparison import Question, Values, compare
-from tasks.recommendations.serving import BEST, EVERYBODY, Serving, segment_places
+from tasks.recommendations.serving import BEST, EVERYBODY, segment_places
 from tasks.runtime.errors import TrainingError
 from tasks.store.layout import Store
 
@@ -60,33 +61,20 @@ def best_models(  # noqa: PLR0917
         raise TrainingError("no model could be measured, so there is no best one, nothing is published")
     train = configuration.train
     holdout = make_holdout(configuration, dataset, measured.past, measured.cut)
-    question = Question.of(measured.past, holdout, repeats=configuration.top_n.repeats)
-    values = _values(configuration, names, question, measured)
+    question = Question(configuration, holdout)
+    values = {name: question.measured(measured.artefacts / name) for name in names}
     kept = champion_serving(store, before)
     fixed = Choice(train.serve, "as configured", {})
-    everybody = np.ones(len(holdout.users), np.bool_)
+    everybody = np.ones(len(holdout), np.bool_)
     best = partial(_best, configuration, values)
     served = kept.default if kept else None
     choices = {EVERYBODY: best(everybody, served) if train.serve == BEST else fixed}
     segments, by = train.serve_by_segment.models, train.serve_by_segment.by
     for value in (value for value, name in segments.items() if name == BEST):
-        places = segment_places(by, [value], question.past, question.lengths)[holdout.users]
+        places = segment_places(by, [value], holdout.past, holdout.lengths)[holdout.users]
         served = kept.of(by, value) if kept else None
         choices[value] = best(places == 0, served, choices[EVERYBODY].model)
     return choices
-
-
-def _values(
-    configuration: Configuration, names: Sequence[str], question: Question, measured: Measured
-) -> dict[str, Values]:
-    """Return the metric of the gate of each model for each user of the holdout."""
-    k = min(configuration.quality.k, configuration.top_n.n)
-    values = {}
-    for name in names:
-        folders = {name: measured.artefacts / name}
-        lists = question.lists(folders, question.item_ids, Serving(name), k, configuration.engine.threads)
-        values[name] = question.judge(configuration, lists, k)
-    return values
 
 
 def _best(
@@ -104,7 +92,7 @@ def _best(
         return Choice(incumbent or otherwise or names[0], few, {})
     own = {name: values[name][users] for name in names}
     figures = {name: round(float(one.mean()), 6) for name, one in own.items()}
-    metric = f"{settings.metric}@{min(settings.k, configuration.top_n.n)}"
+    metric = f"{settings.metric}@{compared_length(configuration)}"
     if incumbent is None:
         best = names[int(np.argmax([own[name].mean() for name in names]))]
         return Choice(best, f"the best {metric}; no model served before it", figures)

@@ -16,6 +16,7 @@ from sql.engines.text import render
 from tasks.release.database import connection, parquet
 from tasks.release.tables import GLOBAL_SEGMENT, MODEL_METRICS, SEEN_BEFORE, TABLES, IdTypes
 from tasks.runtime.errors import UserError
+from tasks.runtime.resources import Resources
 
 _SLICE_ROWS: Final = 2_000_000  # rows joined at a time: bounds the memory whatever the table's size
 _KEYS: Final = {
@@ -45,12 +46,11 @@ class Expectations:
     entries: Path
     n: int
     ids: IdTypes
+    resources: Resources
     similar: int | None = None
     repeats: bool = False
     shortage_repeats: bool = False
     blocked: Sequence[int] | Sequence[str] = ()
-    memory_limit: str = "1GB"
-    threads: int = 2
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ _Check = tuple[str, str, Any, Any]  # table, check, observed, expected: passes w
 
 
 def audit(folder: Path, expectations: Expectations) -> Audit:
-    """Check the five Parquet files in `folder`; memory stays within the expectations' limit."""
+    """Check the five Parquet files in `folder`, within the expectations' resources."""
     checks = list(_schemas(folder, expectations.ids))
     if all(observed == expected for _, _, observed, expected in checks):
-        with connection(folder, expectations.memory_limit, expectations.threads) as con:
+        with connection(folder, expectations.resources) as con:
             con.register(
                 "blocked_ids", pa.table({"item_id": pa.array(expectations.blocked, expectations.ids.item)})
             )
@@ -140,7 +140,7 @@ class _Auditor:
     def order(self, name: str) -> Iterator[_Check]:
         self.con.execute("SET threads = 1")  # the rows come in the order of the file
         row = self.one("order", table=self.files[name], key=_KEYS[name])
-        self.con.execute(f"SET threads = {self.expectations.threads}")
+        self.con.execute(f"SET threads = {self.expectations.resources.threads}")
         yield name, "rows with a score that is not finite", row["not_finite"], 0
         yield name, f"rows not sorted by {_KEYS[name]}", row["unsorted"], 0
         yield name, "rows with a rank that is not 1, 2, 3, ... of its list", row["misranked"], 0

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from sql.engines.text import itself, render
 from tasks.release.tables import TABLES, IdTypes, Table
 from tasks.runtime.errors import StoreError
+from tasks.runtime.resources import Resources
 from tasks.store.files import writing
 
 DATABASE: Final = "nightshelf.duckdb"
@@ -35,9 +36,7 @@ def build_database(
     items: Path,
     ids: IdTypes,
     info: Mapping[str, str],
-    *,
-    memory_limit: str = "1GB",
-    threads: int = 2,
+    resources: Resources,
 ) -> dict[str, str]:
     """Build nightshelf.duckdb in `folder` from the Parquet files there and return a content hash per table.
 
@@ -48,7 +47,7 @@ def build_database(
     for leftover in (path, Path(f"{path}.wal")):
         leftover.unlink(missing_ok=True)
     try:
-        with connection(folder, memory_limit, threads) as con, writing(path):
+        with connection(folder, resources) as con, writing(path):
             con.execute(f"ATTACH {_quoted(str(path))} AS release (STORAGE_VERSION '{STORAGE_VERSION}')")
             con.execute("USE release")
             _fill(con, folder, items, ids, info)
@@ -62,11 +61,10 @@ def build_database(
     return hashes
 
 
-def connection(folder: Path, memory_limit: str, threads: int) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB that stays within `memory_limit` and spills into `folder`."""
+def connection(folder: Path, resources: Resources) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB that stays within its share of the memory and spills into `folder`."""
     config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory_limit,
-        "threads": str(threads),
+        **resources.of_duckdb,
         "temp_directory": str(folder / ".spill"),
         "preserve_insertion_order": "true",
         "autoinstall_known_extensions": "false",

@@ -17,6 +17,7 @@ from tasks.release.releases import Release, current, open_release, previous, rel
 from tasks.release.retention import discard
 from tasks.release.tables import IdTypes
 from tasks.runtime.errors import StoreError
+from tasks.runtime.resources import Resources
 from tasks.store.files import read_json, sync, write_json_atomically, writing
 from tasks.store.layout import Store
 from tasks.store.names import release_id_of
@@ -39,9 +40,8 @@ def stage(
     items: Path,
     ids: IdTypes,
     facts: Mapping[str, Any],
+    resources: Resources,
     expires_after: dt.timedelta = dt.timedelta(hours=48),
-    memory_limit: str = "1GB",
-    threads: int = 2,
 ) -> Staging:
     """Complete the release in the run's staging folder, from the five Parquet files there.
 
@@ -56,7 +56,7 @@ def stage(
     info["code_version"] = str(facts.get("code_version", ""))
     with writing(folder):
         _sweep(folder)
-        content = build_database(folder, items, ids, info, memory_limit=memory_limit, threads=threads)
+        content = build_database(folder, items, ids, info, resources)
         write_json_atomically(folder / MANIFEST, build_manifest(folder, release_id, facts, content, **times))
     return Staging(release_id, folder)
 

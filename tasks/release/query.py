@@ -12,8 +12,11 @@ import duckdb
 from tasks.release.releases import Release, current, open_release
 from tasks.release.tables import GLOBAL_SEGMENT
 from tasks.runtime.errors import UserError
+from tasks.runtime.resources import Resources
 from tasks.store.layout import Store
 
+READER: Final = Resources.of(2 * 2**30, 2)
+"""What one who reads a release may use of the machine: readers have no configuration."""
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _READS: Final = ("SELECT", "EXPLAIN")
 
@@ -23,17 +26,17 @@ def query(
     sql: str,
     release: str | None = None,
     *,
-    memory_limit: str = "1GB",
-    threads: int = 2,
+    resources: Resources | None = None,
     limit: int | None = None,
 ) -> Any:
     """Answer one SELECT on a release, the active one unless an id is given, as a pyarrow Table.
 
-    Only the first `limit` rows of the answer are made; None makes them all. The statement can read the
+    Only the first `limit` rows of the answer are made; None makes them all. `resources` are READER's unless
+    others are given. The statement can read the
     release's own tables and nothing else: no other file, no network, no settings. UserError, of one line,
     for anything that is not one SELECT and for DuckDB's complaints.
     """
-    with _opened(_release(store, release), memory_limit, threads) as con:
+    with _opened(_release(store, release), resources or READER) as con:
         return _answer(con, sql, limit=limit)
 
 
@@ -44,7 +47,7 @@ def recommendations_of(store: Store, user_id: int | str, release: str | None = N
 
 def item(store: Store, item_id: str, release: str | None = None) -> Any:
     """Return item_id and title of one item of the catalogue; no row for an unknown item."""
-    with _opened(_release(store, release)) as con:
+    with _opened(_release(store, release), READER) as con:
         typed = _typed(con, "items", "item_id", item_id)
         return _answer(con, "SELECT item_id, title FROM items WHERE item_id = ?", [typed])
 
@@ -66,7 +69,7 @@ def popular(
     given = {column: wish for column, wish in wanted.items() if wish is not None}
     where = " AND ".join(f"{column} = ?" for column in given)
     sql = f"SELECT * FROM popular_items_with_titles WHERE {where} ORDER BY segment_value, window_days, rank"
-    with _opened(_release(store, release)) as con:
+    with _opened(_release(store, release), READER) as con:
         return _answer(con, sql, list(given.values()))
 
 
@@ -85,7 +88,7 @@ def popular_instead(store: Store, release: str | None = None) -> Any:
 
 
 def _lookup(store: Store, table: str, column: str, given: int | str, release: str | None) -> Any:
-    with _opened(_release(store, release)) as con:
+    with _opened(_release(store, release), READER) as con:
         sql = f"SELECT * FROM {table}_with_titles WHERE {column} = ? ORDER BY rank"
         return _answer(con, sql, [_typed(con, table, column, given)])
 
@@ -108,9 +111,7 @@ def _release(store: Store, release: str | None) -> Release:
 
 
 @contextmanager
-def _opened(
-    release: Release, memory_limit: str = "1GB", threads: int = 2
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _opened(release: Release, resources: Resources) -> Iterator[duckdb.DuckDBPyConnection]:
     config: dict[str, str | bool | int | float | list[str]] = {
         "enable_external_access": "false",
         "autoinstall_known_extensions": "false",
@@ -118,8 +119,7 @@ def _opened(
         "allow_community_extensions": "false",
         "python_enable_replacements": "false",
         "temp_directory": "",  # a query that outgrows its memory fails, rather than write beside the release
-        "memory_limit": memory_limit,
-        "threads": str(threads),
+        **resources.of_duckdb,
         "lock_configuration": "true",
     }
     try:

@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from models.options import workers
 from tasks.runtime.progress import Report, silent
 
 _BLOCK: Final = 2**20  # bytes read at a time
@@ -77,8 +78,8 @@ def differences(
 
 
 def _at_once(paths: Sequence[Path]) -> int:
-    """Return how many files are read at a time: each keeps a processor busy."""
-    return max(1, min(len(paths), len(os.sched_getaffinity(0))))
+    """Return how many files are read at a time: each keeps a thread busy."""
+    return max(1, min(len(paths), workers()))
 
 
 def _hash_of(path: Path, advance: Callable[[int], None] | None = None) -> FileHash:

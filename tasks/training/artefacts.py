@@ -57,7 +57,7 @@ def train(
     options = TrainingOptions(
         device=configuration.train.device,
         seed=configuration.train.seed,
-        threads=configuration.engine.threads,
+        threads=configuration.resources.threads,
         checkpoints=checkpoints_of(folder),
         progress=shown_by(report),
     )

@@ -17,6 +17,7 @@ from typing import Any
 
 from tasks.runtime.children import Say, Told, end_with_parent, speaker
 from tasks.runtime.errors import StoreError, UserError
+from tasks.runtime.resources import Resources
 from tasks.training.artefacts import TrainedModel, checkpoints_of, fit, shown_by
 from tasks.training.request import TrainingRequest, facts_of, read_request, run_of
 
@@ -69,17 +70,17 @@ def _trained(request: TrainingRequest, file: Path, say: Say) -> TrainedModel:
 
     from models.options import TrainingOptions
 
-    run = run_of(file)
+    run, resources = run_of(file), Resources.of(request.memory, request.threads)
     folder = run / request.artefact
     options = TrainingOptions(
         device=request.device,
         seed=request.seed,
-        threads=request.threads,
+        threads=resources.threads,
         checkpoints=checkpoints_of(folder),
         progress=shown_by(lambda *step: say({"progress": step})),
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f"{folder.name}.lock"), timeout=LOCK_WAIT):
+    with resources.applied(), FileLock(folder.with_name(f"{folder.name}.lock"), timeout=LOCK_WAIT):
         own = partial(_beside, request, file)
         return fit(request.model, request.settings, run / request.dataset, folder, options, own)
 

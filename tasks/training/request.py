@@ -25,7 +25,8 @@ class TrainingRequest(BaseModel):
     """One training: its model and settings, and where in the run's folder it reads and writes.
 
     `dataset` and `artefact` are relative to the run's folder, so that a worker that sees the store elsewhere
-    finds them. `stamp` changes when the dataset is written again.
+    finds them. `stamp` changes when the dataset is written again. `threads` 0 asks for every core of
+    the machine that trains; `memory` is in bytes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +38,8 @@ class TrainingRequest(BaseModel):
     stamp: str = ""
     device: Device = "auto"
     seed: int = Field(ge=0, lt=2**32)
-    threads: int = Field(0, ge=0, le=1024)
+    threads: int = Field(ge=0, le=1024)
+    memory: int = Field(ge=1)
 
     @field_validator("dataset", "artefact")
     @classmethod
@@ -86,6 +88,7 @@ def write_request(training: Training, configuration: Configuration) -> TrainingR
         device=configuration.train.device,
         seed=configuration.train.seed,
         threads=configuration.engine.threads,
+        memory=configuration.resources.memory,
     )
     training.file.parent.mkdir(parents=True, exist_ok=True)
     write_json_atomically(training.file, request.model_dump(mode="json"))

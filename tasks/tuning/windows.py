@@ -19,9 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.configuration.configuration import Configuration
-from tasks.dataset.arrays import load_dataset, load_histories, load_seen
+from tasks.dataset.arrays import load_dataset
 from tasks.dataset.build import build_dataset
-from tasks.dataset.parts import read, rows
+from tasks.dataset.parts import rows
 from tasks.evaluation.holdout import cut_of, make_holdout, translated
 from tasks.interactions.events import make_events
 from tasks.interactions.ledger import Ledger
@@ -140,10 +140,7 @@ class _Window:
         self.configuration = configuration
         self.holdout = make_holdout(configuration, past, folder, *between)
         self.data = load_dataset(folder)
-        self.histories = load_histories(folder).rows(self.holdout.users)
-        self.seen = None if configuration.top_n.repeats else load_seen(folder)[self.holdout.users]
-        self.allowed = read(folder, "items", ["available"])["available"].to_numpy()
-        self.metric, self.k = of[0], min(of[1], len(self.allowed))
+        self.metric, (self.k,) = of[0], self.holdout.cuts([of[1]])
         known = translated(past, folder, "user")  # of each user of the past the index in the window, or -1
         of_past = np.full(rows(folder, "users"), -1, dtype=np.int64)
         of_past[known[known >= 0]] = np.flatnonzero(known >= 0)
@@ -154,14 +151,10 @@ class _Window:
         from models.evaluation.metrics import judge
         from models.options import TrainingOptions
 
-        threads = self.configuration.engine.threads
-        train = self.configuration.train
-        options = TrainingOptions(train.device, train.seed, threads, progress=progress)
-        model = factory().fit(self.data, options)
-        top = model.recommend(
-            self.histories, self.k, exclude=self.seen, allowed=self.allowed, threads=threads
-        )
-        judged = judge(top.items, self.holdout.relevant, [self.k], threads=threads).values()
+        train, resources = self.configuration.train, self.configuration.resources
+        options = TrainingOptions(train.device, train.seed, resources.threads, progress=progress)
+        lists = self.holdout.lists(factory().fit(self.data, options), self.k, resources)
+        judged = judge(lists, self.holdout.relevant, [self.k], threads=resources.threads).values()
         values = np.full(self.n_users, np.nan)
         values[self.users] = judged[self.metric, self.k]
         return values

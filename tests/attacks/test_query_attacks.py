@@ -14,6 +14,7 @@ from worlds.release_world import World
 
 from tasks.release.query import query
 from tasks.runtime.errors import UserError
+from tasks.runtime.resources import Resources
 from tasks.store.files import sha256_of
 
 KEPT = "what another file holds"
@@ -131,7 +132,7 @@ def test_whatever_is_beside_the_release_is_refused(world: World, server: Server,
     for attack in attacks:
         sql = attack.format(secret=secret, canary=canary, folder=secret.parent, url=url)
         with pytest.raises(UserError) as refusal:  # a failure here shows which: `sql`
-            query(world.store, sql, memory_limit="200MB")
+            query(world.store, sql, resources=Resources.of(320 * 2**20, 2))
         assert "\n" not in str(refusal.value)
         assert 10 < len(str(refusal.value)) < 2000
         assert KEPT not in str(refusal.value)

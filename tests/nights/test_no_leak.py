@@ -89,7 +89,7 @@ def test_users_and_items_that_are_new_after_the_cut_change_no_metric(tmp_path):
         assert (holdout.cold_users, holdout.cold_items) == (3 * late, 3 * late)
         models = {name: past.train(name, name) for name in registry.known()}
         figures.append(
-            {name: measure(past.configuration, past.folder, one, holdout) for name, one in models.items()}
+            {name: measure(past.configuration, one, holdout) for name, one in models.items()}
         )
     engine.close()
     assert all(figures[0].values())

@@ -15,10 +15,12 @@ from tasks.release.publish import Staging, publish, stage
 from tasks.release.releases import Release
 from tasks.release.tables import IdTypes
 from tasks.release.writer import TableWriter
+from tasks.runtime.resources import Resources
 from tasks.store.layout import Store
 from tasks.store.run_folder import RunFolder
 
 N = 3
+RESOURCES = Resources.of(2**30, 1)
 USERS = [10, 20, 30, 40]
 ITEMS = [100, 101, 102, 103, 104, 105, 106, 107]  # 107 is unavailable
 SEEN = {10: [100, 101], 20: [101], 30: [102, 103], 40: [100]}
@@ -122,7 +124,7 @@ class World:
     def expectations(self, **changes: Any) -> Expectations:
         """Return what the release is audited against."""
         paths = [self.dataset / f"{name}.parquet" for name in ("users", "items", "entries")]
-        return Expectations(*paths, **({"n": N, "ids": self.ids} | changes))
+        return Expectations(*paths, **({"n": N, "ids": self.ids, "resources": RESOURCES} | changes))
 
     def write(self, folder: Path, block: int = 1000) -> None:
         """Write the five tables, `block` rows at a time."""
@@ -140,8 +142,8 @@ class World:
     def stage(self, as_of: str = "2026-01-02", run_id: str = "r1", **options: Any) -> Staging:
         """Write and stage a release."""
         self.write(self.staging(as_of, run_id))
-        arguments = {"items": self.dataset / "items.parquet", "ids": self.ids, "facts": FACTS} | options
-        return stage(self.store, as_of, run_id, **arguments)
+        arguments = {"items": self.dataset / "items.parquet", "ids": self.ids, "facts": FACTS}
+        return stage(self.store, as_of, run_id, **{"resources": RESOURCES, **arguments, **options})
 
     def audit(self, staging: Staging, **changes: Any) -> Audit:
         """Audit a staged release."""

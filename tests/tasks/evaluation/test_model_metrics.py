@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 import pytest
 from worlds.dataset_world import Shop
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.evaluation.holdout import cut_of, make_holdout
 from tasks.evaluation.model_metrics import measure
 from tasks.runtime.errors import InputError, UserError
@@ -27,13 +26,6 @@ NEW = [
 ]
 
 
-@pytest.fixture
-def engine(tmp_path):
-    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
-    yield engine
-    engine.close()
-
-
 def measured(folder, engine, rows, **sections):
     """Return the holdout of the second day and the metrics of popularity by name and k."""
     sections = {"evaluation": {"ks": [1, 2, 50]}, "engine": {"threads": 1}} | sections
@@ -42,12 +34,12 @@ def measured(folder, engine, rows, **sections):
     full, past = shop.build(DAY), shop.build(DAY, until=CUT, name="past")
     holdout = make_holdout(full.configuration, full.folder, past.folder, CUT)
     model = train(full.configuration, "popularity", past.folder, folder / "model").folder
-    found = measure(full.configuration, past.folder, model, holdout)
+    found = measure(full.configuration, model, holdout)
     return holdout, {(row["metric"], row["k"]): row for row in found}
 
 
-def test_by_hand(tmp_path, engine):
-    holdout, found = measured(tmp_path, engine, OLD + NEW)
+def test_by_hand(tmp_path, duckdb_engine):
+    holdout, found = measured(tmp_path, duckdb_engine, OLD + NEW)
     assert holdout.users.tolist() == [0, 1]
     assert holdout.relevant.toarray().tolist() == [[0, 0, 1], [0, 0, 1]]
     assert (holdout.cold_users, holdout.cold_items, holdout.repeats) == (1, 1, 1)
@@ -74,8 +66,8 @@ def test_by_hand(tmp_path, engine):
     assert {k for _, k in found} == {1, 2, 3}
 
 
-def test_repeats_count_where_they_may_be_recommended(tmp_path, engine):
-    holdout, found = measured(tmp_path, engine, OLD + NEW, top_n={"repeats": True})
+def test_repeats_count_where_they_may_be_recommended(tmp_path, duckdb_engine):
+    holdout, found = measured(tmp_path, duckdb_engine, OLD + NEW, top_n={"repeats": True})
     assert holdout.relevant.toarray().tolist() == [[0, 0, 1], [1, 0, 1]]
     assert holdout.repeats == 1
     # both get [a, b, c]: one finds c at the third rank, the other a at the first and c at the third
@@ -84,9 +76,9 @@ def test_repeats_count_where_they_may_be_recommended(tmp_path, engine):
     assert found["ndcg", 3]["value"] == pytest.approx((third + other) / 2)
 
 
-def test_items_and_users_of_the_future_change_no_metric(tmp_path, engine):
+def test_items_and_users_of_the_future_change_no_metric(tmp_path, duckdb_engine):
     with_, without = (
-        measured(tmp_path / name, engine, rows)[1]
+        measured(tmp_path / name, duckdb_engine, rows)[1]
         for name, rows in (
             ("a", OLD + NEW),
             ("b", OLD + [row for row in NEW if row[1] != "d" and row[0] != "4"]),
@@ -95,38 +87,38 @@ def test_items_and_users_of_the_future_change_no_metric(tmp_path, engine):
     assert with_ == without
 
 
-def test_what_cannot_be_recommended_is_not(tmp_path, engine):
-    _, found = measured(tmp_path, engine, OLD + NEW, top_n={"blocked_items": ["b"]})
+def test_what_cannot_be_recommended_is_not(tmp_path, duckdb_engine):
+    _, found = measured(tmp_path, duckdb_engine, OLD + NEW, top_n={"blocked_items": ["b"]})
     assert found["ndcg", 1]["value"] == 1  # c comes first for both, once b is blocked
     assert found["coverage", 3]["value"] == 0.5
 
 
-def test_users_without_a_counting_past_are_not_measured(tmp_path, engine):
+def test_users_without_a_counting_past_are_not_measured(tmp_path, duckdb_engine):
     rows = [*OLD, ("5", "a", PAST, {"value": 0}), ("5", "b", NEXT), *NEW]
-    holdout, _ = measured(tmp_path, engine, rows, dataset={"positive": "value is null"})
+    holdout, _ = measured(tmp_path, duckdb_engine, rows, dataset={"positive": "value is null"})
     assert holdout.users.tolist() == [0, 1]
 
 
-def test_a_sample_of_users_is_the_same_every_time(tmp_path, engine):
+def test_a_sample_of_users_is_the_same_every_time(tmp_path, duckdb_engine):
     found = [
-        measured(tmp_path / name, engine, OLD + NEW, evaluation={"max_users": 1})[0].users.tolist()
+        measured(tmp_path / name, duckdb_engine, OLD + NEW, evaluation={"max_users": 1})[0].users.tolist()
         for name in "ab"
     ]
     assert found[0] == found[1]
     assert len(found[0]) == 1
 
 
-def test_one_measured_user_has_no_interval_and_none_no_rows(tmp_path, engine):
-    _, one = measured(tmp_path / "one", engine, [*OLD, ("1", "c", NEXT)])
+def test_one_measured_user_has_no_interval_and_none_no_rows(tmp_path, duckdb_engine):
+    _, one = measured(tmp_path / "one", duckdb_engine, [*OLD, ("1", "c", NEXT)])
     assert one["ndcg", 2]["value"] == pytest.approx(1 / math.log2(3))
     assert one["ndcg", 2]["ci_low"] is None
-    holdout, none = measured(tmp_path / "none", engine, [*OLD, ("4", "a", NEXT)])
+    holdout, none = measured(tmp_path / "none", duckdb_engine, [*OLD, ("4", "a", NEXT)])
     assert len(holdout.users) == 0
     assert none == {}
 
 
-def test_the_cut_holds_out_the_last_share(tmp_path, engine):
-    shop = Shop(tmp_path, engine)
+def test_the_cut_holds_out_the_last_share(tmp_path, duckdb_engine):
+    shop = Shop(tmp_path, duckdb_engine)
     shop.log(*[(f"u{n % 3}", f"i{n}", f"2026-03-{n + 1:02} 10:00:00") for n in range(10)])
     folder = shop.build(DAY).folder
     for share, day in ((0.2, 9), (0.5, 6), (0.01, 10), (0.94, 2)):
@@ -135,8 +127,8 @@ def test_the_cut_holds_out_the_last_share(tmp_path, engine):
         cut_of(folder, 0.99)
 
 
-def test_a_model_that_cannot_be_trained_is_one_message(tmp_path, engine):
-    shop = Shop(tmp_path, engine, dataset={"min_item_users": 9})
+def test_a_model_that_cannot_be_trained_is_one_message(tmp_path, duckdb_engine):
+    shop = Shop(tmp_path, duckdb_engine, dataset={"min_item_users": 9})
     shop.log(*OLD)
     built = shop.build(DAY)
     with pytest.raises(UserError, match="model als cannot be trained: expected at least one weight"):

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from worlds.killed_calls import killed_at
-from worlds.release_world import FACTS, N, World
+from worlds.release_world import FACTS, RESOURCES, N, World
 
 from tasks.release.audit import Audit
 from tasks.release.publish import publish, rollback, stage
@@ -93,13 +93,15 @@ def test_a_table_that_cannot_be_read_stops_the_staging(fresh: World, damage: str
             items=fresh.dataset / "items.parquet",
             ids=fresh.ids,
             facts=FACTS,
+            resources=RESOURCES,
         )
     assert not (folder / "manifest.json").exists()
 
 
 def test_facts_that_lack_or_collide_are_refused(fresh: World) -> None:
     fresh.stage()
-    arguments: dict[str, Any] = {"items": fresh.dataset / "items.parquet", "ids": fresh.ids}
+    items = fresh.dataset / "items.parquet"
+    arguments: dict[str, Any] = {"items": items, "ids": fresh.ids, "resources": RESOURCES}
     with pytest.raises(StoreError, match="missing: code_version"):
         stage(
             fresh.store,

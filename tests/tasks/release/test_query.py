@@ -13,6 +13,7 @@ from worlds.release_world import World
 
 from tasks.release.query import popular, query, recommendations_of, similar_to
 from tasks.runtime.errors import StoreError, UserError
+from tasks.runtime.resources import Resources
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_everything_else_is_refused_in_one_line(world: World, tmp_path: Path, sq
     file = tmp_path / "file"
     before = sorted(path.name for path in world.store.release("2026-01-02-r1").iterdir())
     with pytest.raises(UserError) as refusal:
-        query(world.store, sql.format(file=file, other=other), memory_limit="100MB")
+        query(world.store, sql.format(file=file, other=other), resources=Resources.of(200 * 2**20, 2))
     assert len(str(refusal.value)) > 10
     assert "\n" not in str(refusal.value)
     assert not file.exists()
