@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tasks.configuration.configuration import Configuration
     from tasks.evaluation.evaluation import Evaluation
     from tasks.runtime.progress import Report
+    from tasks.runtime.resources import Resources
 
 SEGMENTS_HELP = "Tables by segment: activity (users), popularity (items) or an attribute; repeatable."
 
@@ -74,27 +77,33 @@ def evaluate(
     with out.user_errors():
         from flows.output.evaluation import print_evaluation
         from flows.output.progress import shown
+        from tasks.evaluation.evaluation import to_measure
         from tasks.evaluation.tables import document_of
 
-        lines, settings = changes_of(changes or [])
-        ks = k or []
+        wanted = _Wanted(model or [], k or [], *changes_of(changes or []))
         with shown() as report:
             if protocol is not None and data is not None:
-                from tasks.evaluation.protocols import of_protocol
-
-                _only_settings(lines)
-                done = of_protocol(protocol, data, model or [], settings, seeds=seeds, ks=ks, report=report)
+                done, resources = _of_files(wanted, protocol, data, seeds, report)
             else:
-                from tasks.evaluation.evaluation import to_measure
-
-                configuration = configured(config, override_lines(lines, engine, store))
-                configuration = to_measure(configuration, model or [], ks, settings)
-                done = _of_logs(configuration, as_of, split, windows, report)
-            document = document_of(done, against=against, segments=segments or [])
+                changed = configured(config, override_lines(wanted.lines, engine, store))
+                changed = to_measure(changed, wanted.models, wanted.ks, wanted.settings)
+                day, resources = date_of(as_of, changed), changed.resources
+                done = _of_logs(changed, day, split, windows, report)
+            document = document_of(done, resources.threads, against=against, segments=segments or [])
         if as_json:
             out.print_json(document)
         else:
             print_evaluation(document)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is to be measured: models, lengths of list, lines that replace keys, and settings by model."""
+
+    models: list[str]
+    ks: list[int]
+    lines: list[str]
+    settings: dict[str, dict[str, Any]]
 
 
 def changes_of(lines: Iterable[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
@@ -120,26 +129,32 @@ def changes_of(lines: Iterable[str]) -> tuple[list[str], dict[str, dict[str, Any
     return of_configuration, dict(settings)
 
 
-def _only_settings(lines: list[str]) -> None:
-    """Raise UserError for a line that replaces a key of the configuration, which a protocol does not read."""
+def _of_files(
+    wanted: _Wanted, protocol: ProtocolName, data: Path, seeds: int, report: Report
+) -> tuple[Evaluation, Resources]:
+    """Measure on the files of a published protocol, which reads no configuration."""
+    from tasks.evaluation.protocols import of_protocol
     from tasks.runtime.errors import UserError
+    from tasks.runtime.resources import of_this_machine
 
-    if lines:
-        raise UserError(
-            f"--set: expected a model's setting with --protocol, such as als.factors=192, got {lines[0]!r}"
-        )
+    if wanted.lines:
+        expected = "expected a model's setting with --protocol, such as als.factors=192"
+        raise UserError(f"--set: {expected}, got {wanted.lines[0]!r}")
+    resources, models, settings = of_this_machine(), wanted.models, wanted.settings
+    with resources.applied():
+        how: dict[str, Any] = {"seeds": seeds, "ks": wanted.ks, "report": report}
+        return of_protocol(protocol, data, models, settings, resources=resources, **how), resources
 
 
 def _of_logs(
-    configuration: Configuration, as_of: datetime | None, split: str, windows: int, report: Report
+    configuration: Configuration, as_of: date, split: SplitName, windows: int, report: Report
 ) -> Evaluation:
     """Take in new logs and measure on their dataset."""
     from flows.night.evaluation import measured_night, measured_split
 
-    day = date_of(as_of, configuration)
     if split == "temporal":
-        return measured_night(configuration, day, report)
-    return measured_split(configuration, day, split, windows, report)
+        return measured_night(configuration, as_of, report)
+    return measured_split(configuration, as_of, split, windows, report)
 
 
 def register(app: typer.Typer) -> None:

@@ -29,6 +29,7 @@ from tasks.evaluation.names import MetricName, ProtocolName
 if TYPE_CHECKING:
     from tasks.configuration.configuration import Configuration
     from tasks.runtime.progress import Report
+    from tasks.runtime.resources import Resources
     from tasks.tuning.search import Found, Search
 
 AsOf = Annotated[
@@ -67,6 +68,7 @@ def tune(
         raise typer.BadParameter("--protocol and --data FOLDER belong together")
     with out.user_errors():
         from flows.output.progress import shown
+        from tasks.runtime.resources import of_this_machine
         from tasks.tuning.search import Search
 
         wanted = Search(model, {}, trials, seed, minutes)
@@ -76,16 +78,18 @@ def tune(
 
             check_tunable(model)
             place = study / f"{protocol}-{model}-{metric}-{k}-{seed}"
-            with shown() as report:
-                window = validation_window(protocol, data, metric, k)
+            resources = of_this_machine()
+            with shown() as report, resources.applied():
+                window = validation_window(protocol, data, metric, k, resources)
                 found = _searched_alone(wanted, [window], place, report)
         else:
             configuration, day = _configured(config, store, as_of)
             wanted = replace(wanted, configured=configuration.models.get(model, {}))
             choices = {"seed": seed, "windows": windows, "metric": metric, "k": k}
-            with shown() as report:
+            resources = configuration.resources
+            with shown() as report, resources.applied():
                 found, place = _searched(configuration, day, wanted, choices, report)
-        _tell(found, place, wanted, f"{metric}@{k}", write=write, as_json=as_json)
+        _tell(found, place, wanted, f"{metric}@{k}", resources, write=write, as_json=as_json)
 
 
 def _configured(config: Path, store: Path | None, as_of: datetime | None) -> tuple[Configuration, date]:
@@ -164,12 +168,19 @@ def _alone(study: Path) -> Iterator[None]:
 
 
 def _tell(
-    found: Found, study: Path, wanted: Search, metric: str, *, write: Path | None, as_json: bool
+    found: Found,
+    study: Path,
+    wanted: Search,
+    metric: str,
+    resources: Resources,
+    *,
+    write: Path | None,
+    as_json: bool,
 ) -> None:
     """Print and write what was found."""
     from tasks.tuning.result import settings_table, snippet_of, verdict_of, write_snippet
 
-    verdict = verdict_of(found)
+    verdict = verdict_of(found, resources.threads)
     snippet = snippet_of(wanted.model, metric, found, verdict, " ".join(["nightshelf", *sys.argv[1:]]))
     for path in filter(None, (study / "tuned.toml", write)):
         write_snippet(path, snippet)

@@ -9,7 +9,16 @@ from flows.output import terminal as out
 from tasks.evaluation.names import METRIC_NAMES
 
 Row = dict[str, Any]
-WHOLE = ("coverage", "gini", "novelty", "mean_popularity", "head_share")
+WHOLE = (
+    "coverage",
+    "gini",
+    "novelty",
+    "serendipity",
+    "diversity",
+    "attribute_diversity",
+    "mean_popularity",
+    "head_share",
+)
 
 
 def print_evaluation(document: Row) -> None:

@@ -17,7 +17,6 @@ from models.errors import ModelError
 Values = npt.NDArray[np.float64]
 Lists = npt.NDArray[np.int32]
 Counts = npt.NDArray[np.integer] | npt.NDArray[np.floating]
-BLOCK_VALUES = 2**24  # float64 values of item vectors that are gathered at a time: 128 MiB
 
 
 def coverage(items: Lists, k: int, catalogue: npt.NDArray[np.bool_]) -> float:
@@ -91,26 +90,21 @@ def head_items(popularity: Counts, share: float = 0.2) -> npt.NDArray[np.bool_]:
     return head & (np.asarray(popularity) > 0)
 
 
-def diversity(items: Lists, k: int, vectors: npt.NDArray[np.floating]) -> Values:
+def diversity(items: Lists, k: int, vectors: sparse.csr_array) -> Values:
     """Mean of 1 - cosine over all pairs of the first k: intra-list diversity by item vectors.
 
     Smyth and McClave 2001; 1 minus the mean of the similarities that Ziegler et al. 2005 sum. ``vectors``
-    (n_items, d). A vector of zeros is at distance 1 from all. NaN for fewer than two items.
-    The sum over the pairs comes from the sum of the unit vectors, |sum|^2 = m + 2 sum of cosines.
+    csr (n_items, d), such as the users of each item. A vector of zeros is at distance 1 from all. NaN for
+    fewer than two items.
     """
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True).astype(np.float64)
-    unit = np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0)
-    unit = np.vstack((unit, np.zeros(unit.shape[1])))  # the last row is the padding's
-    first = _first(items, k)
-    result = np.full(len(first), np.nan)
-    step = max(1, BLOCK_VALUES // (k * unit.shape[1] or 1))
-    for start in range(0, len(first), step):
-        chosen = unit[first[start : start + step]]  # (users, k, d)
-        own = np.square(chosen).sum(axis=(1, 2))  # how many are not zero
-        alike = (np.square(chosen.sum(axis=1)).sum(axis=1) - own) / 2
-        size = (first[start : start + step] >= 0).sum(axis=1)
-        pairs = size * (size - 1) / 2
-        np.divide(pairs - alike, pairs, out=result[start : start + step], where=pairs > 0)
+    from models.evaluation.diversity_kernel import cosine_rows
+
+    first = _first_of(items, k, vectors.shape[0], "vectors")
+    lengths = np.sqrt(np.square(vectors.astype(np.float64)).sum(axis=1))
+    units = vectors.data / np.repeat(np.where(lengths > 0, lengths, 1.0), np.diff(vectors.indptr))
+    result, total = np.full(len(first), np.nan), np.zeros(vectors.shape[1])
+    indptr, indices = vectors.indptr.astype(np.int64), vectors.indices.astype(np.int32)
+    cosine_rows(first, indptr, indices, units, total, result)
     return result
 
 
@@ -120,13 +114,11 @@ def attribute_diversity(items: Lists, k: int, attributes: sparse.csr_array) -> V
     Intra-list diversity by attributes: csr (n_items, n_attributes), whose stored entries an item has. Two
     items without any attribute are at distance 1: nothing is known in common. NaN for fewer than two items.
     """
-    from models.evaluation.attribute_kernel import jaccard_rows
+    from models.evaluation.diversity_kernel import jaccard_rows
 
     if not attributes.has_canonical_format:
         raise ModelError("expected attributes with sorted, distinct columns in each row")
-    first = np.require(_first(items, k), np.int32, ["C", "W"])
-    if first.size and first.max() >= attributes.shape[0]:
-        raise ModelError(f"expected attributes of {first.max() + 1} items, got {attributes.shape[0]}")
+    first = _first_of(items, k, attributes.shape[0], "attributes")
     result = np.full(len(first), np.nan)
     jaccard_rows(first, attributes.indptr.astype(np.int64), attributes.indices.astype(np.int32), result)
     return result
@@ -156,6 +148,14 @@ def _first(items: Lists, k: int) -> Lists:
     if items.ndim != 2 or not 1 <= k <= items.shape[1]:
         raise ModelError(f"expected k from 1 to the {items.shape[-1]} ranks of the lists, got {k}")
     return items[:, :k]
+
+
+def _first_of(items: Lists, k: int, n_items: int, what: str) -> Lists:
+    """Return the first k, contiguous; ModelError for an item of which nothing is known."""
+    first = np.require(_first(items, k), np.int32, ["C", "W"])
+    if first.size and first.max() >= n_items:
+        raise ModelError(f"expected {what} of {first.max() + 1} items, got {n_items}")
+    return first
 
 
 def _mean_of(items: Lists, k: int, figures: Values) -> Values:

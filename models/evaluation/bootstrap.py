@@ -54,11 +54,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How to resample: how often, from which seed, how sure, by which method, on how many threads (0: all).
+    """How to resample: how often, from which seed, how sure, by which method, on how many threads.
 
     ``percentile``: the quantiles of the resampled means. ``bca``: bias-corrected and accelerated (Efron
     1987), closer to its promise for skewed values of few users; the acceleration is the closed form of the
-    jackknife of a mean.
+    jackknife of a mean. ``threads`` 0 means as many as `models.options.workers` says.
     """
 
     resamples: int = 2_000
@@ -74,16 +74,15 @@ class Bootstrap:
                 f"got {self.resamples}, {self.confidence} and {self.seed}"
             )
 
-    def intervals(self, values: Mapping[Key, Values], weights: Values | None = None) -> dict[Key, Interval]:
+    def intervals(self, values: Mapping[Key, Values]) -> dict[Key, Interval]:
         """Return the mean of each metric over the users and its interval.
 
-        ``values`` float64 (n_users,) each, NaN for users who are not measured; ``weights`` (n_users,) > 0
-        makes it a weighted mean, such as the ratings of a user for RMSE squared. A metric that measures
-        nobody is left out.
+        ``values`` float64 (n_users,) each, NaN for users who are not measured. A metric that measures nobody
+        is left out.
         """
         found: dict[Key, Interval] = {}
-        for keys, matrix, share in _groups(values, weights):
-            means, low, high, _ = self._figures(matrix, share)
+        for keys, matrix in _groups(values):
+            means, low, high, _ = self._figures(matrix)
             for at, key in enumerate(keys):
                 found[key] = Interval(means[at], low[at], high[at], len(matrix))
         return {key: found[key] for key in values if key in found}
@@ -104,31 +103,30 @@ class Bootstrap:
                     )
                 differences[key] = one[key] - other[key]
         found: dict[Key, Comparison] = {}
-        for keys, matrix, _ in _groups(differences, None):
-            means, low, high, p = self._figures(matrix, None)
+        for keys, matrix in _groups(differences):
+            means, low, high, p = self._figures(matrix)
             for at, key in enumerate(keys):
                 found[key] = Comparison(means[at], low[at], high[at], p[at], len(matrix))
         return {key: found[key] for key in differences if key in found}
 
     def _figures(
-        self, matrix: Values, weights: Values | None
+        self, matrix: Values
     ) -> tuple[list[float], list[float | None], list[float | None], list[float]]:
         """Return the mean, the ends of the interval and p of each column."""
-        means, resampled = self._resampled(matrix, weights)
+        means, resampled = self._resampled(matrix)
         if len(matrix) < 2:
             nothing: list[float | None] = [None] * len(means)
             return means.tolist(), nothing, nothing, [1.0] * len(means)
-        low, high = self._ends(matrix, weights, means, resampled)
+        low, high = self._ends(matrix, means, resampled)
         beyond = (np.abs(resampled - means) >= np.abs(means)).sum(axis=0)
         p = (1 + beyond) / (1 + self.resamples)
         return means.tolist(), low.tolist(), high.tolist(), p.tolist()
 
-    def _resampled(self, matrix: Values, weights: Values | None) -> tuple[Values, Values]:
+    def _resampled(self, matrix: Values) -> tuple[Values, Values]:
         """Return the means (n_metrics,) and those of every resample (resamples, n_metrics)."""
         from models.evaluation.bootstrap_kernel import resample_sums
 
-        columns = matrix if weights is None else np.column_stack((matrix * weights[:, None], weights))
-        columns = np.require(columns, np.float64, ["C", "W"])
+        columns = np.require(matrix, np.float64, ["C", "W"])
         sums = np.zeros((self.resamples, columns.shape[1]))
         starts = range(0, self.resamples, CHUNK)
         with ThreadPoolExecutor(min(workers(self.threads), len(starts))) as pool:
@@ -137,14 +135,9 @@ class Bootstrap:
                     lambda at: resample_sums(columns, np.uint64(self.seed), at, sums[at : at + CHUNK]), starts
                 )
             )
-        total = columns.sum(axis=0)
-        if weights is None:
-            return total / len(matrix), sums / len(matrix)
-        return total[:-1] / total[-1], sums[:, :-1] / sums[:, -1:]
+        return columns.sum(axis=0) / len(matrix), sums / len(matrix)
 
-    def _ends(
-        self, matrix: Values, weights: Values | None, means: Values, resampled: Values
-    ) -> tuple[Values, Values]:
+    def _ends(self, matrix: Values, means: Values, resampled: Values) -> tuple[Values, Values]:
         """Return the lower and the upper ends, (n_metrics,) each."""
         tail = (1 - self.confidence) / 2
         if self.method == "percentile":
@@ -152,9 +145,7 @@ class Bootstrap:
             return low, high
         below = (resampled < means).mean(axis=0) + (resampled == means).mean(axis=0) / 2
         bias = ndtri(np.clip(below, 1 / (2 * self.resamples), 1 - 1 / (2 * self.resamples)))
-        share = np.full(len(matrix), 1 / len(matrix)) if weights is None else weights / weights.sum()
-        influence = share[:, None] / (1 - share[:, None]) * (matrix - means)  # mean without - mean, negated
-        influence -= influence.mean(axis=0)
+        influence = matrix - means  # the mean without a user less the mean, negated, times n - 1
         spread = np.square(influence).sum(axis=0) ** 1.5
         skew = np.divide((influence**3).sum(axis=0), 6 * spread, out=np.zeros(len(means)), where=spread > 0)
         ends = []
@@ -164,21 +155,16 @@ class Bootstrap:
         return ends[0], ends[1]
 
 
-def _groups(
-    values: Mapping[Key, Values], weights: Values | None
-) -> list[tuple[list[Key], Values, Values | None]]:
-    """Return the metrics that measure the same users, with their values (users, metrics) and the weights."""
+def _groups(values: Mapping[Key, Values]) -> list[tuple[list[Key], Values]]:
+    """Return the metrics that measure the same users, with their values (users, metrics)."""
     together: dict[bytes, list[Key]] = {}
     for key, column in values.items():
-        if column.ndim != 1 or (weights is not None and weights.shape != column.shape):
-            raise ModelError(f"expected one value (and weight) a user, got {column.shape}")
+        if column.ndim != 1:
+            raise ModelError(f"expected one value a user, got {column.shape}")
         together.setdefault(np.isnan(column).tobytes(), []).append(key)
-    groups: list[tuple[list[Key], Values, Values | None]] = []
+    groups: list[tuple[list[Key], Values]] = []
     for keys in together.values():
         measured = ~np.isnan(values[keys[0]])
         if measured.any():
-            matrix = np.column_stack([values[key][measured] for key in keys])
-            if weights is not None and not (weights[measured] > 0).all():
-                raise ModelError("expected weights > 0 of the measured users, got others")
-            groups.append((keys, matrix, None if weights is None else weights[measured]))
+            groups.append((keys, np.column_stack([values[key][measured] for key in keys])))
     return groups

@@ -13,6 +13,7 @@ from scipy import sparse
 from models.evaluation import beyond_accuracy as beyond
 from models.evaluation.bootstrap import Bootstrap
 from models.evaluation.metrics import Values, judge
+from models.ranking.topn import top_n_factors
 
 
 @dataclass(frozen=True)
@@ -61,15 +62,52 @@ class Measured:
         return rows + whole
 
 
+@dataclass(frozen=True, eq=False)
+class Background:
+    """What the lists of some users are seen against, whichever model made them.
+
+    ``by_item`` csr (n_items, n_users): the training users of each item; ``catalogue`` bool (n_items,): what
+    might have been recommended; ``popular`` int32 (users with lists, N): what the most popular items would
+    have been to them, padded with -1; ``trained_users``: how many users have weights.
+    """
+
+    by_item: sparse.csr_array
+    catalogue: npt.NDArray[np.bool_]
+    popular: npt.NDArray[np.int32]
+    trained_users: int
+
+    @classmethod
+    def of(
+        cls,
+        training: sparse.csr_array,
+        catalogue: npt.NDArray[np.bool_],
+        n_users: int,
+        k: int,
+        exclude: sparse.csr_array | None,
+    ) -> Background:
+        """Return the background of lists of k for ``n_users``; ``training`` csr (n_users, n_items).
+
+        ``exclude`` csr (users with lists, n_items): what was not to be listed.
+        """
+        by_item = training.T.tocsr()
+        popularity = np.diff(by_item.indptr).astype(np.float32)
+        user_vectors, allowed = np.ones((n_users, 1), np.float32), catalogue & (popularity > 0)
+        top = top_n_factors(user_vectors, popularity[:, None], k, exclude=exclude, allowed=allowed)
+        return cls(by_item, catalogue, top.items, int((np.diff(training.indptr) > 0).sum()))
+
+    @property
+    def popularity(self) -> npt.NDArray[np.int64]:
+        """Training users of each item, int64 (n_items,)."""
+        return np.asarray(np.diff(self.by_item.indptr), dtype=np.int64)
+
+
 def judged(
     items: npt.NDArray[np.int32],
     relevant: sparse.csr_array,
+    background: Background,
     *,
     users: npt.NDArray[np.int64],
     history: npt.NDArray[np.int64],
-    popularity: npt.NDArray[np.int64],
-    trained_users: int,
-    catalogue: npt.NDArray[np.bool_],
     ks: Collection[int],
     counts: dict[str, int],
     seconds: float = 0.0,
@@ -78,17 +116,20 @@ def judged(
 ) -> Measured:
     """Judge lists int32 (n_users, N), whoever made them, by all metrics at ``ks``.
 
-    ``catalogue`` bool (n_items,): what might have been recommended. The others are described in Measured.
+    The others are described in Measured and Background.
     """
     values = judge(items, relevant, ks, threads=threads).values()
-    overall = {}
+    overall, popularity = {}, background.popularity
     head = beyond.head_items(popularity)
     for k in sorted(set(ks)):
-        values["novelty", k] = beyond.novelty(items, k, popularity, trained_users)
+        values["novelty", k] = beyond.novelty(items, k, popularity, background.trained_users)
         values["mean_popularity", k] = beyond.mean_popularity(items, k, popularity)
         values["head_share", k] = beyond.head_share(items, k, head)
-        overall["coverage", k] = beyond.coverage(items, k, catalogue)
-        overall["gini", k] = beyond.gini(items, k, catalogue)
+        values["serendipity", k] = beyond.serendipity(items, k, background.popular[:, :k], relevant)
+        if k > 1:  # a single item is no pair
+            values["diversity", k] = beyond.diversity(items, k, background.by_item)
+        overall["coverage", k] = beyond.coverage(items, k, background.catalogue)
+        overall["gini", k] = beyond.gini(items, k, background.catalogue)
     return Measured(
         users, values, overall, counts, items, relevant, history, popularity, seconds, report or {}
     )

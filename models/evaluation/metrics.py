@@ -63,7 +63,7 @@ def judge(
 
     ``items`` int32 (n_users, N), distinct in a row, padded with -1; ``relevant`` csr (n_users, n_items),
     whose stored entries are relevant whatever their value; ``ks`` from 1 to N. Exact, and the same for every
-    number of threads (0: all cores).
+    number of threads (0: as many as `models.options.workers` says).
     """
     cuts = _checked_cuts(ks, _checked_lists(items, relevant))
     counts = np.diff(relevant.indptr).astype(np.int64)
@@ -168,42 +168,6 @@ def mean(values: Values) -> tuple[float, int]:
     if not len(measured):
         raise ModelError("expected at least one user with a relevant item, got none")
     return float(measured.mean()), len(measured)
-
-
-def rmse(predicted: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> float:
-    """Root of the mean of (predicted - actual) squared over all ratings (not over users)."""
-    return float(np.sqrt(np.mean(np.square(_errors(predicted, actual)))))
-
-
-def mae(predicted: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> float:
-    """Mean of abs(predicted - actual) over all ratings (not over users)."""
-    return float(np.mean(np.abs(_errors(predicted, actual))))
-
-
-def rating_errors(
-    predicted: npt.NDArray[np.floating],
-    actual: npt.NDArray[np.floating],
-    users: npt.NDArray[np.integer],
-    n_users: int,
-) -> tuple[Values, Values, npt.NDArray[np.int64]]:
-    """Return each user's mean squared error, mean absolute error (NaN without ratings) and ratings.
-
-    Their means over users weighted by the ratings are RMSE squared and MAE: what a bootstrap by user needs.
-    """
-    errors = _errors(predicted, actual)
-    counts = np.bincount(users, minlength=n_users)
-    squared = np.bincount(users, np.square(errors), n_users)
-    absolute = np.bincount(users, np.abs(errors), n_users)
-    return _ratio(squared, counts), _ratio(absolute, counts), counts.astype(np.int64)
-
-
-def _errors(predicted: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> Values:
-    if predicted.shape != actual.shape or not predicted.size:
-        raise ModelError(f"expected a prediction a rating, got {predicted.shape} for {actual.shape}")
-    errors = predicted.astype(np.float64) - actual
-    if not np.isfinite(errors).all():
-        raise ModelError("expected finite predictions and ratings, got others")
-    return errors
 
 
 def _checked_lists(items: npt.NDArray[np.int32], relevant: sparse.csr_array) -> int:

@@ -18,9 +18,9 @@ from scipy import sparse
 from models.base import Model
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
-from models.evaluation.measured import Measured, judged
+from models.evaluation.measured import Background, Measured, judged
 from models.evaluation.sampled import Ties, sampled_values
-from models.options import TrainingOptions
+from models.options import TrainingOptions, limited
 from models.splitting.held_out_users import hold_out_users
 from models.splitting.split import (
     Split,
@@ -65,10 +65,11 @@ def ncf(
     dataset = Dataset(train, sequences)
     model = factory().fit(dataset, options)
     scores = np.empty(candidates.shape, dtype=np.float32)
-    for start in range(0, len(candidates), BLOCK_USERS):
-        rows = slice(start, start + BLOCK_USERS)
-        block = model.scores(dataset.histories.rows(rows))
-        scores[rows] = np.take_along_axis(block, candidates[rows], axis=1)
+    with limited(0 if options is None else options.threads):
+        for start in range(0, len(candidates), BLOCK_USERS):
+            rows = slice(start, start + BLOCK_USERS)
+            block = model.scores(dataset.histories.rows(rows))
+            scores[rows] = np.take_along_axis(block, candidates[rows], axis=1)
     untrained = int((~model.trained_items[positives]).sum())
     return Measured(
         users=np.arange(len(candidates)),
@@ -204,14 +205,16 @@ def measure(
     started = time.perf_counter()
     model = factory().fit(dataset, options)
     top = model.recommend(histories, max(ks), exclude=histories.matrix, threads=options.threads)
+    with limited(options.threads):
+        background = Background.of(
+            dataset.matrix, model.trained_items, len(histories), max(ks), histories.matrix
+        )
     return judged(
         top.items,
         relevant,
+        background,
         users=users,
         history=np.diff(histories.matrix.indptr).astype(np.int64),
-        popularity=np.bincount(dataset.matrix.indices, minlength=dataset.n_items),
-        trained_users=int((np.diff(dataset.matrix.indptr) > 0).sum()),
-        catalogue=model.trained_items,
         ks=ks,
         counts=counts,
         seconds=time.perf_counter() - started,

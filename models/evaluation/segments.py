@@ -51,6 +51,8 @@ def by_item(
     ks: Collection[int],
     codes: Codes,
     names: Sequence[str],
+    *,
+    threads: int = 0,
 ) -> dict[str, Judged]:
     """Judge the lists against the relevant items of one segment of items after the other.
 
@@ -64,7 +66,7 @@ def by_item(
         kept = codes[relevant.indices] == code
         indptr = np.concatenate(([0], np.cumsum(np.bincount(rows[kept], minlength=relevant.shape[0]))))
         parts = (relevant.data[kept], relevant.indices[kept], indptr)
-        found[name] = judge(items, sparse.csr_array(parts, shape=relevant.shape), ks)
+        found[name] = judge(items, sparse.csr_array(parts, shape=relevant.shape), ks, threads=threads)
     return found
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.overrides import overridden
-from tasks.dataset.arrays import load_dataset, load_histories, load_seen
-from tasks.dataset.parts import read
+from tasks.dataset.arrays import load_dataset
+from tasks.evaluation.item_attributes import item_attributes, with_attribute_diversity
 from tasks.evaluation.names import REFERENCES, SPLITS
 from tasks.runtime.errors import InputError, UserError
 from tasks.runtime.progress import Report, silent
@@ -103,44 +103,33 @@ def to_measure(
     )
 
 
-def of_night(
-    configuration: Configuration, past: Path, artefacts: Mapping[str, Path], holdout: Holdout
-) -> Evaluation:
+def of_night(configuration: Configuration, artefacts: Mapping[str, Path], holdout: Holdout) -> Evaluation:
     """Return what the models of a night are worth on its holdout, user by user."""
-    from models.artefact import load
-    from models.evaluation.measured import judged
+    from models.evaluation.measured import Background, judged
+    from models.options import limited
 
-    if not len(holdout.users):
+    if not len(holdout):
         raise InputError(
             f"expected users with a past and something to find, got none: {holdout.cold_users} cold users, "
             f"{holdout.cold_items} cold items, {holdout.repeats} repeated pairs"
         )
-    done = Evaluation("temporal", ("",), folder=past)
-    everybody, data = load_histories(past), load_dataset(past)
-    histories, seen = everybody.rows(holdout.users), load_seen(past)[holdout.users]
-    allowed = read(past, "items", ["available"])["available"].to_numpy()
-    ks = sorted({min(k, len(allowed)) for k in configuration.evaluation.ks})
+    done, training = Evaluation("temporal", ("",), folder=holdout.past), load_dataset(holdout.past).matrix
+    ks, resources = holdout.cuts(configuration.evaluation.ks), configuration.resources
+    attributes, catalogue = item_attributes(holdout.past), np.asarray(holdout.allowed, dtype=np.bool_)
+    with limited(resources.threads, resources.block_bytes):
+        background = Background.of(training, catalogue, len(holdout), ks[-1], holdout.seen)
     for name, folder in artefacts.items():
-        top = load(folder).recommend(
-            histories,
-            ks[-1],
-            exclude=None if configuration.top_n.repeats else seen,
-            allowed=allowed,
-            threads=configuration.engine.threads,
-        )
-        found = judged(
-            top.items,
+        measured = judged(
+            holdout.lists_of(folder, ks[-1], resources),
             holdout.relevant,
+            background,
             users=holdout.users,
-            history=np.diff(histories.matrix.indptr).astype(np.int64),
-            popularity=np.bincount(data.matrix.indices, minlength=data.n_items),
-            trained_users=int((~data.histories.empty).sum()),
-            catalogue=np.asarray(allowed, dtype=np.bool_),
+            history=np.diff(holdout.histories.matrix.indptr).astype(np.int64),
             ks=ks,
             counts=holdout.counts,
-            threads=configuration.engine.threads,
+            threads=resources.threads,
         )
-        done.measured[name] = [found]
+        done.measured[name] = [with_attribute_diversity(measured, attributes)]
     return done
 
 
@@ -157,7 +146,7 @@ def of_arrays(
     A pair weighs 1 + alpha ln(1 + its training events); kinds and ages of events, which a night's weights
     know, are not in the sequences. Held-out users keep the weights of the dataset.
     """
-    data = load_dataset(folder)
+    data, attributes = load_dataset(folder), item_attributes(folder)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         parts = list(_parts(configuration, data, split, windows))
@@ -166,7 +155,8 @@ def of_arrays(
     for number, name in enumerate(configuration.train.models):
         report(f"measuring: {name}", number, len(configuration.train.models))
         factory = factory_of(name, configuration.settings_of(name))
-        done.measured[name] = [measure(factory) for _, measure in parts]
+        measured = (measure(factory) for _, measure in parts)
+        done.measured[name] = [with_attribute_diversity(part, attributes) for part in measured]
     report("measuring: done", len(configuration.train.models), len(configuration.train.models))
     return done
 
@@ -237,7 +227,7 @@ def _options(configuration: Configuration) -> TrainingOptions:
     return TrainingOptions(
         device=configuration.train.device,
         seed=configuration.train.seed,
-        threads=configuration.engine.threads,
+        threads=configuration.resources.threads,
     )
 
 

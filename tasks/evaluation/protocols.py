@@ -11,6 +11,7 @@ from tasks.evaluation.names import ProtocolName
 from tasks.evaluation.protocol_files import read_ncf, read_ratings
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report, silent
+from tasks.runtime.resources import Resources
 
 if TYPE_CHECKING:
     from models.evaluation.measured import Measured
@@ -38,9 +39,9 @@ def of_protocol(
     models: Sequence[str] = (),
     changes: Mapping[str, Mapping[str, Any]] | None = None,
     *,
+    resources: Resources,
     seeds: int = 1,
     ks: Sequence[int] = (),
-    threads: int = 0,
     report: Report = silent,
 ) -> Evaluation:
     """Measure models (none: the reference models alone) and the reference models under a protocol.
@@ -55,7 +56,7 @@ def of_protocol(
     settings = settings_of(wanted, {}, changes or {})
     numbers = range(1, seeds + 1)
     done = Evaluation(name, tuple(f"seed {seed}" if seeds > 1 else "" for seed in numbers))
-    protocol = protocol_of(name, data, ks, TrainingOptions(threads=threads))
+    protocol = protocol_of(name, data, ks, TrainingOptions(threads=resources.threads))
     for place, model in enumerate(wanted):
         found: list[Measured] = []
         for seed in numbers:

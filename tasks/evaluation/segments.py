@@ -30,8 +30,8 @@ MOST_VALUES = 20  # of an attribute: those of the most users or items
 class Segments:
     """The tables of some segments of an evaluation; UserError for a name that is not known."""
 
-    def __init__(self, done: Evaluation, names: Collection[str]) -> None:
-        self.done, self.names = done, list(dict.fromkeys(names))
+    def __init__(self, done: Evaluation, names: Collection[str], threads: int) -> None:
+        self.done, self.names, self.threads = done, list(dict.fromkeys(names)), threads
         known = [*OWN, *(name for kind in ("user", "item") for name in _attributes(done.folder, kind))]
         for name in self.names:
             if name not in known:
@@ -52,13 +52,26 @@ class Segments:
         if segment == "activity":
             yield from _by_user(one, activity(one.history), ACTIVITY)
         elif segment == "popularity":
-            yield from _by_item(one, _head(one), HEAD)
+            yield from self._by_item(one, _head(one), HEAD)
         elif folder is not None and segment in _attributes(folder, "user"):
             codes, values = _codes(folder, "user", segment)
             yield from _by_user(one, codes[one.users], values)
         elif folder is not None:
             for value, having in _having(folder, segment):
-                yield from _by_item(one, having, (value,))
+                yield from self._by_item(one, having, (value,))
+
+    def _by_item(self, one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
+        """Judge the lists against the relevant items of each segment; protocols without lists have none."""
+        from models.evaluation.segments import by_item
+
+        if one.items is None or one.relevant is None:
+            return
+        ks = sorted({k for _, k in one.values})
+        found = by_item(one.items, one.relevant, ks, codes, list(names), threads=self.threads)
+        for name, judged in found.items():
+            for (metric, k), values in judged.values().items():
+                users = int(np.count_nonzero(~np.isnan(values)))
+                yield _row(name, metric, k, float(np.nanmean(values)) if users else None, users)
 
 
 def _by_user(one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
@@ -66,19 +79,6 @@ def _by_user(one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Ro
 
     for figure in by_user(one.values, codes, list(names)):
         yield _row(figure.segment, figure.metric, figure.k, figure.value, figure.users)
-
-
-def _by_item(one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
-    """Judge the lists against the relevant items of each segment; protocols without lists have none."""
-    from models.evaluation.segments import by_item
-
-    if one.items is None or one.relevant is None:
-        return
-    ks = sorted({k for _, k in one.values})
-    for name, judged in by_item(one.items, one.relevant, ks, codes, list(names)).items():
-        for (metric, k), values in judged.values().items():
-            users = int(np.count_nonzero(~np.isnan(values)))
-            yield _row(name, metric, k, float(np.nanmean(values)) if users else None, users)
 
 
 def _row(name: str, metric: str, k: int, value: float | None, users: int) -> Row:

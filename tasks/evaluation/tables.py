@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 def document_of(
-    done: Evaluation, *, against: str | None = None, segments: Collection[str] = (), threads: int = 0
+    done: Evaluation, threads: int, *, against: str | None = None, segments: Collection[str] = ()
 ) -> Row:
     """Return all tables of an evaluation as plain values.
 
@@ -47,7 +47,7 @@ def document_of(
         "metrics": list(_metrics(done, boot)),
         "against": against,
         "comparisons": list(_comparisons(done, against, boot)) if against else [],
-        "segments": list(Segments(done, segments).rows()) if segments else [],
+        "segments": list(Segments(done, segments, threads).rows()) if segments else [],
     }
 
 

@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 Floats = npt.NDArray[np.float64]
 NIGHTS: Final = 60  # past nights that are shown, at most
 BY_K: Final = ("ndcg", "recall", "hit_rate")
-LABELS: Final = {"ndcg": "NDCG", "map": "MAP", "mrr": "MRR", "rmse": "RMSE", "mae": "MAE"}
+LABELS: Final = {"ndcg": "NDCG", "map": "MAP", "mrr": "MRR"}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tasks.evaluation.names import ProtocolName
 from tasks.evaluation.protocols import protocol_of
 from tasks.runtime.errors import InputError
+from tasks.runtime.resources import Resources
 
 if TYPE_CHECKING:
     from models.evaluation.measured import Measured
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     """What a model is worth: its factory, the seed, the part of the data that is asked for."""
 
 
-def validation_window(name: ProtocolName, data: Path, metric: str, k: int) -> Window:
+def validation_window(name: ProtocolName, data: Path, metric: str, k: int, resources: Resources) -> Window:
     """Return what measures settings on the validation part of a protocol, by seed 1; never on its test."""
     from models.options import Progress, TrainingOptions
 
@@ -28,7 +29,7 @@ def validation_window(name: ProtocolName, data: Path, metric: str, k: int) -> Wi
     def told(step: Progress) -> None:
         listening[-1](step)
 
-    protocol = protocol_of(name, data, [k], TrainingOptions(progress=told))
+    protocol = protocol_of(name, data, [k], TrainingOptions(threads=resources.threads, progress=told))
 
     def window(factory: Factory, progress: Callable[[Progress], None]) -> Values:
         listening[:] = [progress]

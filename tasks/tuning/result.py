@@ -35,14 +35,14 @@ def settings_table(model: str, found: Found) -> list[tuple[str, Any, Any]]:
     return [(name, before[name], {**before, **found.best}[name]) for name in names]
 
 
-def verdict_of(found: Found, seed: int = 0, threads: int = 0) -> Verdict:
+def verdict_of(found: Found, threads: int) -> Verdict:
     """Return how the best settings compare with the configured ones on the validation windows."""
     from models.evaluation.bootstrap import Bootstrap
 
     key = "metric"
-    compared = Bootstrap(seed=seed, threads=threads).compare(
-        {key: found.best_values}, {key: found.configured_values}
-    )[key]
+    compared = Bootstrap(threads=threads).compare({key: found.best_values}, {key: found.configured_values})[
+        key
+    ]
     return Verdict(compared.difference, compared.low, compared.high, compared.users)
 
 

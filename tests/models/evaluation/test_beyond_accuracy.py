@@ -66,11 +66,13 @@ def test_the_head_is_the_most_popular_share_of_what_anyone_had() -> None:
 
 
 def test_diversity_by_hand() -> None:
-    vectors = np.array([[2.0, 0], [0, 3], [1, 1], [0, 0]])
+    vectors = matrix([[2.0, 0], [0, 3], [1, 1], [0, 0]])
     half = 1 - 0.5**0.5  # 45 degrees
     found = beyond.diversity(SHORT, 3, vectors)
     np.testing.assert_allclose(found, [(1 + half + half) / 3, 1, NAN, NAN])  # zeros are far from all
     np.testing.assert_allclose(beyond.diversity(SHORT, 2, vectors)[0], 1)
+    with pytest.raises(ModelError, match="vectors of 4 items, got 3"):
+        beyond.diversity(SHORT, 3, vectors[:3])
 
 
 def test_attribute_diversity_by_hand() -> None:
@@ -87,7 +89,7 @@ def test_both_diversities_are_the_mean_over_all_pairs(rng: np.random.Generator) 
     lists[0, 3:] = -1
     vectors = rng.standard_normal((12, 3))
     genres = rng.random((12, 4)) < 0.4
-    cosine = beyond.diversity(lists, 6, vectors)
+    cosine = beyond.diversity(lists, 6, matrix(vectors))
     jaccard = beyond.attribute_diversity(lists, 6, matrix(genres))
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     for user, listed in enumerate(lists):
@@ -95,15 +97,6 @@ def test_both_diversities_are_the_mean_over_all_pairs(rng: np.random.Generator) 
         np.testing.assert_allclose(cosine[user], np.mean([1 - unit[a] @ unit[b] for a, b in pairs]))
         apart = [1 - (genres[a] & genres[b]).sum() / max(1, (genres[a] | genres[b]).sum()) for a, b in pairs]
         np.testing.assert_allclose(jaccard[user], np.mean(apart))
-
-
-def test_diversity_is_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(1)
-    lists = np.argsort(rng.random((50, 12)), axis=1)[:, :6].astype(np.int32)
-    vectors = rng.standard_normal((12, 3))
-    expected = beyond.diversity(lists, 6, vectors)
-    monkeypatch.setattr("models.evaluation.beyond_accuracy.BLOCK_VALUES", 60)
-    np.testing.assert_array_equal(beyond.diversity(lists, 6, vectors), expected)
 
 
 def test_serendipity_counts_what_is_right_and_unexpected() -> None:
@@ -131,7 +124,7 @@ def test_a_cut_off_beyond_the_lists_is_refused() -> None:
     for call in (
         lambda: beyond.coverage(LISTS, 5, ALL),
         lambda: beyond.novelty(LISTS, 0, np.ones(8), 3),
-        lambda: beyond.diversity(LISTS, 5, np.ones((8, 2))),
+        lambda: beyond.diversity(LISTS, 5, matrix(np.ones((8, 2)))),
     ):
         with pytest.raises(ModelError, match="k from 1 to the 4 ranks of the lists"):
             call()

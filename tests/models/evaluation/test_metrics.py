@@ -129,18 +129,3 @@ def test_blocks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     lists[41, 1] = lists[41, 0]
     with pytest.raises(ModelError, match="for the user in row 41"):
         judge(lists, relevant, (3, 12))
-
-
-def test_errors_of_ratings_by_hand() -> None:
-    predicted, actual = np.array([3.0, 4.0, 1.0, 5.0]), np.array([4.0, 4.0, 3.0, 5.0])
-    assert metrics.rmse(predicted, actual) == pytest.approx((5 / 4) ** 0.5)
-    assert metrics.mae(predicted, actual) == pytest.approx(3 / 4)
-    squared, absolute, counts = metrics.rating_errors(predicted, actual, np.array([0, 0, 2, 2]), 3)
-    np.testing.assert_allclose(squared, [0.5, np.nan, 2])
-    np.testing.assert_allclose(absolute, [0.5, np.nan, 1])
-    assert counts.tolist() == [2, 0, 2]
-    assert np.nansum(squared * counts) / counts.sum() == pytest.approx(metrics.rmse(predicted, actual) ** 2)
-    with pytest.raises(ModelError, match="a prediction a rating"):
-        metrics.rmse(predicted, actual[:2])
-    with pytest.raises(ModelError, match="finite predictions"):
-        metrics.mae(predicted * np.nan, actual)

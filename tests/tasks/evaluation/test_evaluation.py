@@ -72,7 +72,7 @@ def test_leave_last_out_asks_for_the_last_item_of_everybody(evaluated) -> None:
 
 def test_a_model_less_itself_is_nothing_and_segments_share_out_the_users(evaluated) -> None:
     segments = ["activity", "popularity", "group", "kind"]
-    document = document_of(evaluated, against="random", segments=segments)
+    document = document_of(evaluated, 1, against="random", segments=segments)
     rows = {(row["model"], row["metric"], row["k"]): row for row in document["metrics"]}
     for row in document["comparisons"]:
         other = rows["random", row["metric"], row["k"]]["value"]
@@ -106,11 +106,11 @@ def test_rolling_windows_never_train_on_what_they_ask_for(shop) -> None:
 
 def test_mistakes_are_named(shop, evaluated) -> None:
     with pytest.raises(UserError, match="--against ease: expected one of popularity, random"):
-        document_of(evaluated, against="ease")
+        document_of(evaluated, 1, against="ease")
     with pytest.raises(
         UserError, match="--segments colour: expected one of activity, popularity, group, kind"
     ):
-        document_of(evaluated, segments=["colour"])
+        document_of(evaluated, 1, segments=["colour"])
     with pytest.raises(UserError, match="--split: expected one of temporal, leave-last-out"):
         of_arrays(shop.configuration, shop.folder, "by name")
     with pytest.raises(UserError, match="--set: expected one of the models popularity, random"):

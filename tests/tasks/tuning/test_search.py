@@ -64,7 +64,7 @@ def test_it_finds_what_is_better_than_configured_and_counts_its_trials(tmp_path:
     again = search(Search("item_knn", {"neighbours": 500}, trials=12), [window], tmp_path)
     assert window.calls == 13  # nothing is left to do
     assert again.best == found.best
-    verdict = verdict_of(found)
+    verdict = verdict_of(found, 1)
     assert verdict.better
     assert verdict.difference == pytest.approx(found.best_score - found.configured_score)
 
@@ -144,12 +144,12 @@ timestamp = "t"
 def test_the_snippet_is_a_section_of_the_configuration_and_says_when_it_may_be_noise(tmp_path: Path) -> None:
     configured = {"neighbours": 20, "weighting": "none"}
     found = search(Search("item_knn", configured, trials=3), [Judging()], tmp_path)
-    snippet = snippet_of("item_knn", "ndcg@10", found, verdict_of(found), "nightshelf tune item_knn")
+    snippet = snippet_of("item_knn", "ndcg@10", found, verdict_of(found, 1), "nightshelf tune item_knn")
     (tmp_path / "nightshelf.toml").write_text(CONFIGURATION + snippet)
     loaded = load(tmp_path / "nightshelf.toml").models["item_knn"]
     assert loaded == {**configured, **found.best}
     assert [best for _, _, best in settings_table("item_knn", found)] == list(loaded.values())
-    assert not verdict_of(found).better  # three trials at random against what is nearly the best
+    assert not verdict_of(found, 1).better  # three trials at random against what is nearly the best
     assert "NOT shown to be better" in snippet
     better = search(Search("item_knn", {"neighbours": 700}, trials=3), [Judging()], tmp_path / "better")
-    assert "NOT" not in snippet_of("item_knn", "ndcg@10", better, verdict_of(better), "tune")
+    assert "NOT" not in snippet_of("item_knn", "ndcg@10", better, verdict_of(better, 1), "tune")
