@@ -22,6 +22,7 @@ from tasks.erasure.wanted import MARK, Change, Wanted, counted
 from tasks.release.retention import discard
 from tasks.report.markdown import plain
 from tasks.runtime.errors import StoreError, StoreLockedError
+from tasks.runtime.markup import elements, pieces_of, without, written
 from tasks.runtime.redaction import redacted
 from tasks.store.files import read_json, write_json_atomically, write_text_atomically, writing
 from tasks.store.layout import Store
@@ -30,8 +31,6 @@ from tasks.store.run_folder import DATA_DOCS, RECORD, REPORT, record_paths, run_
 KEPT: Final = (RECORD, REPORT, DATA_DOCS)
 _SCRATCH: Final = (".*", "catalogue", "scratch")
 _BATCH: Final = 1 << 17  # rows
-_ARTICLE: Final = re.compile(r'<article class="user".*?</article>\s*', re.DOTALL)
-_TEXT: Final = re.compile(r"(?s)(<style.*?</style>|<script.*?</script>|<[^>]*>)")
 _COLUMNS: Final = ("user_id", "id_text")
 
 
@@ -164,13 +163,18 @@ def _shown(user_id: str) -> str:
 
 def _without_samples(page: str, wanted: Wanted) -> tuple[str, int]:
     """Return a page without the articles about them, and how many those were; elsewhere ids are marked."""
-    heads = [f"<bdi>{_shown(one)}</bdi> <span>" for one in wanted.ids]
-    gone = [one for one in _ARTICLE.findall(page) if any(head in one for head in heads)]
-    for article in gone:
-        page = page.replace(article, "")
-    names = [_shown(one) for one in wanted.ids if not one.isdigit()]
-    if any(name in page for name in names):
-        words = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names))
-        pieces = _TEXT.split(page)  # every second piece is a tag, a style or a script
-        page = "".join(one if at % 2 else words.sub(MARK, one) for at, one in enumerate(pieces))
-    return page, len(gone)
+    heads = [f"<bdi>{_shown(user_id)}</bdi> <span>" for user_id in wanted.ids]
+    names = [_shown(user_id) for user_id in wanted.ids if not user_id.isdigit()]
+    if not any(text in page for text in (*heads, *names)):
+        return page, 0
+    pieces = pieces_of(page)
+
+    def is_theirs(element: range) -> bool:
+        text = written(pieces[element.start : element.stop])
+        return "user" in pieces[element.start].classes and any(head in text for head in heads)
+
+    gone = [element for element in elements(pieces) if is_theirs(element)]
+    words = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names) or "(?!)")
+    kept = without(pieces, gone)
+    texts = [words.sub(MARK, piece.raw) if piece.kind == "text" else piece.raw for piece in kept]
+    return "".join(texts), len(gone)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from worlds.gate_world import SECRET
 
+from tasks.validation.data_docs import HEAD, self_contained
+
 
 def test_the_pages_show_the_suites_and_need_no_network(gate, tmp_path):
     checks = gate()
@@ -20,8 +22,26 @@ def test_the_pages_show_the_suites_and_need_no_network(gate, tmp_path):
         assert not {"<script", "<link", "<img", "url("} & set(page.split()), name
         assert "https://" not in page.replace('href="https://greatexpectations.io"', ""), name
         assert SECRET not in page
+        assert page.count("<div") == page.count("</div>"), name
     profile = next(page for name, page in pages.items() if name.startswith("validations/nightshelf_profile"))
     assert "min_events: at least 1 events up to 2026-03-09" in profile
+
+
+def test_a_page_fetches_nothing_and_is_whole():
+    """A regular expression once left the end tags of a card behind, and took a quoted > for a tag's end."""
+    page = """<html><head><link href="https://a.example/x.css"><title>A &amp; B</title>
+<style>p { background: url('https://a.example/)x.png') }</style><script>"</script>"</script></head>
+<body><div class="card"><strong>Actions</strong><div><label class="btn btn-primary">All</label></div></div>
+<div class="card"><p>Kept: 1 &lt; 2</p></div><img alt="a > b" src="https://a.example/x.png"><footer>x</footer>
+</body></html>"""
+    shown = self_contained(page)
+    assert "a.example" not in shown
+    assert '"\n' not in shown.partition("<body>")[2]
+    assert "Actions" not in shown
+    assert '<div class="card"><p>Kept: 1 &lt; 2</p></div>' in shown
+    assert shown.count("<div") == shown.count("</div>") == 1
+    assert "p { background: none }" in shown
+    assert f"{HEAD}</head>" in shown
 
 
 def test_a_resumed_gate_writes_the_same_pages_again(gate, tmp_path):

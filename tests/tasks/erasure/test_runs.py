@@ -1,0 +1,36 @@
+"""Users taken out of the pages about runs: their samples go, their ids are marked, tags and styles stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sql.interactions.forgotten import KeyedList
+from tasks.erasure.runs import erase_pages
+from tasks.erasure.wanted import MARK, Wanted
+from tasks.store.layout import Store
+
+PAGE = """<style>.ann { color: red }</style>
+<article class="user" id="a"><h3><bdi>ann</bdi> <span>2 events</span></h3><p>ann's list</p></article>
+<article class="user" id="b"><h3><bdi>annabel</bdi> <span>1 event</span></h3></article>
+<p title="a > ann">ann &gt; annabel</p>
+"""
+LEFT = f"""<style>.ann {{ color: red }}</style>
+
+<article class="user" id="b"><h3><bdi>annabel</bdi> <span>1 event</span></h3></article>
+<p title="a > ann">{MARK} &gt; annabel</p>
+"""
+
+
+def test_a_page_loses_their_samples_and_names_them_nowhere_in_its_text(tmp_path: Path) -> None:
+    """A quoted > was once taken for the end of a tag, and what came after it for text."""
+    store, wanted = Store(tmp_path), Wanted(("ann", "17"), KeyedList(b"key", frozenset()))
+    store.reports.mkdir()
+    page, other = store.reports / "one.html", store.reports / "two.html"
+    page.write_text(PAGE, encoding="utf-8")
+    other.write_text("<p>17 users, none of them named</p>", encoding="utf-8")
+    for dry_run in (True, False):
+        (change,) = erase_pages(store, wanted, dry_run=dry_run)
+        assert (change.rows, change.files) == (1, 1)
+        assert (page.read_text(encoding="utf-8") == PAGE) == dry_run
+    assert page.read_text(encoding="utf-8") == LEFT
+    assert erase_pages(store, wanted, dry_run=False) == []

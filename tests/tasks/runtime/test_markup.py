@@ -1,0 +1,80 @@
+"""HTML as pieces: together they are the page, and an element is what a browser takes for it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.runtime.markup import elements, pieces_of, without, written
+
+BITS = [
+    "<p>",
+    "</p>",
+    "<div class='a b'>",
+    "</div>",
+    "<br>",
+    "<img src='>'/>",
+    "<script>",
+    "</script>",
+    "<style>",
+]
+BITS += [
+    "</style>",
+    "<!-- <p> -->",
+    "<!doctype html>",
+    "&amp;",
+    "&#39;",
+    "&",
+    "<",
+    ">",
+    "text",
+    "\n",
+    "<path/>",
+]
+
+
+@given(st.lists(st.sampled_from(BITS) | st.text(max_size=3)).map("".join))
+def test_the_pieces_together_are_the_page(page: str) -> None:
+    pieces = pieces_of(page)
+    assert written(pieces) == page
+    for element in elements(pieces):
+        assert 0 <= element.start < element.stop <= len(pieces)
+        assert pieces[element.start].kind == "start"
+
+
+def test_a_piece_is_a_tag_or_what_stands_between_two() -> None:
+    page = "<!doctype html><P CLASS='a b'>1 &lt; 2<br></p ><style>p > a { color: '</p>' }</style>"
+    shown = [(piece.kind, piece.tag, piece.raw) for piece in pieces_of(page)]
+    assert shown == [
+        ("other", "", "<!doctype html>"),
+        ("start", "p", "<P CLASS='a b'>"),
+        ("text", "", "1 &lt; 2"),
+        ("start", "br", "<br>"),
+        ("end", "p", "</p >"),
+        ("start", "style", "<style>"),
+        ("other", "", "p > a { color: '</p>' }"),
+        ("end", "style", "</style>"),
+    ]
+    assert pieces_of(page)[1].classes == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("page", "left"),
+    [
+        ("a<b>x</b>c", "ac"),
+        ("a<b>x<b>y</b>z</b>c", "ac"),
+        ("a<b title='</b>'>x</b>c", "ac"),
+        ("a<b><!-- </b> -->x</b>c", "ac"),
+        ("a<b>x<p>y<p>z</b>c", "ac"),
+        ("a<i>x</b></i>c", "a<i>x</b></i>c"),
+        ("a<b>c", "ac"),
+        ("a<b/>c", "a<b/>c"),
+        ("a<br>c", "a<br>c"),
+    ],
+)
+def test_an_element_goes_with_all_that_is_in_it(page: str, left: str) -> None:
+    pieces = pieces_of(page)
+    assert (
+        written(without(pieces, [part for part in elements(pieces) if pieces[part.start].tag == "b"])) == left
+    )
