@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any, Final
+from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
@@ -41,9 +41,6 @@ SETTINGS: Final[dict[Any, Any]] = {
     "lines.linewidth": 1.8,
     "lines.markersize": 5.5,
 }
-_XML: Final = re.compile(
-    r"<\?xml.*?\?>|<!DOCTYPE.*?>|<metadata>.*?</metadata>|\s+xmlns(?::\w+)?=\"[^\"]*\"|<!--.*?-->", re.DOTALL
-)
 Floats = npt.NDArray[np.float64]
 
 
@@ -195,12 +192,30 @@ def _percent(value: float, _: Any = None) -> str:
 
 def _inlined(name: str, svg: str) -> str:
     """Return the SVG without what a page does not need, its ids made its own, its colours variables."""
-    text = _XML.sub("", svg).replace("xlink:href", "href").strip()
-    text = re.sub(r'\bid="', f'id="{name}-', text)
-    text = re.sub(r"(url\(#|href=\"#)", rf"\1{name}-", text)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text))
-    for tone, variable in ((INK, "ink"), (MUTED, "muted"), (GRID, "grid"), (PAPER, "paper")):
-        text = text.replace(tone, f"var(--{variable})")
-    for style in range(STYLES):
-        text = text.replace(colour(style), f"var(--model-{style})")
-    return text
+    root = ElementTree.fromstring(svg)  # noqa: S314 - drawn by us a moment ago
+    for metadata in root.findall("{*}metadata"):
+        root.remove(metadata)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]  # without its namespace, which HTML knows
+        attributes = [(key.rpartition("}")[2], value) for key, value in element.items()]
+        element.attrib.clear()
+        element.attrib.update({key: _attribute(name, key, value) for key, value in attributes})
+    for key in ("width", "height"):
+        root.attrib.pop(key, None)
+    return ElementTree.tostring(root, encoding="unicode").strip()
+
+
+def _attribute(name: str, key: str, value: str) -> str:
+    if key == "id":
+        return f"{name}-{value}"
+    if key == "href":
+        return value.replace("#", f"#{name}-", 1)
+    for tone, variable in _tones().items():
+        value = value.replace(tone, f"var(--{variable})")
+    return value.replace("url(#", f"url(#{name}-")
+
+
+def _tones() -> dict[str, str]:
+    """Return the variable of the page for each colour that is drawn."""
+    models = {colour(style): f"model-{style}" for style in range(STYLES)}
+    return {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", **models}

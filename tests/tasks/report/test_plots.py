@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from xml.etree import ElementTree
 
 from tasks.report.plots import Line, lines, plot
 
@@ -18,3 +19,22 @@ def test_a_plot_is_the_same_bytes_each_time_and_takes_its_colours_from_the_page(
     assert not re.search(r"#0000[0-9a-f]{2}", first)
     assert "http" not in first
     assert ">NDCG</text>" in first
+
+
+def test_a_plot_stands_in_a_page_under_ids_of_its_own_and_its_words_stay_as_they_are() -> None:
+    """Ids and addresses were once looked for in the words, too."""
+    words = 'id="x" url(#y) #000001 <b> & more'
+    text = plot("a", lambda axis: lines(axis, [Line("als", 0, [1, 2], [0.1, 0.2])], "k", words))
+    assert 'id="x" url(#y) #000001 &lt;b&gt; &amp; more</text>' in text
+    root = ElementTree.fromstring(text)  # noqa: S314 - our own
+    assert root.tag == "svg"
+    assert root.keys() == ["viewBox", "version"]
+    ids = {element.get("id") for element in root.iter()} - {None}
+    assert ids
+    assert all(name.startswith("a-") for name in ids)
+    used = {element.get("href", "#").removeprefix("#") for element in root.iter()} - {""}
+    used |= set(
+        re.findall(r"url\(#([^)]*)\)", " ".join(value for e in root.iter() for value in e.attrib.values()))
+    )
+    assert used <= ids
+    assert used
