@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +30,7 @@ def render(name: str, values: Mapping[str, object] | None = None) -> str:
 
 def itself(path: Path) -> str:
     """Return a path as a pattern of DuckDB that matches this path alone, whatever its name holds."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(path))
+    return glob.escape(str(path))
 
 
 def literal(text: str) -> str:
