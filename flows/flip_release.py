@@ -21,7 +21,7 @@ from tasks.configuration.configuration import load
 from tasks.configuration.file import store_path
 from tasks.report.markdown import markdown
 from tasks.report.summary import readers
-from tasks.runtime.errors import EXPECTED
+from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.store.layout import Store
 
 
@@ -62,7 +62,7 @@ def _force(config: str, release_id: str, reason: str) -> Any:
     """Publish a refused night; return its id and the override, or the state Failed with what is wrong."""
     try:
         record = publish_refused(load(Path(config)), release_id, reason)
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     facts = record.override
     get_run_logger().warning("%s published by force: %s", record.release_id, facts["reason"])
@@ -84,7 +84,7 @@ def _flip(config: str, to: str | None, purpose: str, reason: str) -> Any:
         if not reason.strip():  # a form's check of its length lets blanks through
             return Failed(message="expected a reason, got blanks")
         before, after = point_readers(Store(store_path(Path(config))), to, purpose)
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     get_run_logger().info("readers moved from %s to %s: %s", before, after.release_id, reason)
     left = f"`{before}`" if before else "a damaged pointer"

@@ -33,7 +33,7 @@ from flows.output.progress import logged
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.overrides import overrides_of
 from tasks.report.markdown import markdown
-from tasks.runtime.errors import EXPECTED
+from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.runtime.progress import Report
 
 T = TypeVar("T")
@@ -77,7 +77,7 @@ def backfill(
         configuration = configured(Path(config), models, overrides_of(overrides))
         planned = plan(configuration, start, end, mode, newest_first)
         seconds, warned = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     for warning in warned:
         log.warning("%s", warning)

@@ -20,7 +20,7 @@ from flows.output.progress import logged
 from tasks.configuration.configuration import load
 from tasks.configuration.overrides import overrides_of
 from tasks.evaluation.evaluation import to_measure
-from tasks.runtime.errors import EXPECTED
+from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.store.runs import measured_metrics
 
 LOG = logging.getLogger("nightshelf")
@@ -52,6 +52,6 @@ def evaluate(
         name_run(configuration, day, "evaluate")
         with run_shown(configuration, day, logged(LOG)) as report:
             record = evaluate_only(configuration, day, report=report, trainer=routed(configuration))
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     return measured_metrics(record)

@@ -24,7 +24,7 @@ from flows.orchestration.station_task import REPORT, as_task
 from flows.output.progress import logged
 from tasks.configuration.configuration import load
 from tasks.configuration.overrides import overrides_of
-from tasks.runtime.errors import EXPECTED
+from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.runtime.progress import Report
 from tasks.runtime.redaction import clean_errors
 from tasks.store.runs import RunRecord
@@ -77,7 +77,7 @@ def nightly(
                 trainer=routed(configuration),
                 resume="yes" if resume else "where possible" if retried else "no",
             )
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     return record
 

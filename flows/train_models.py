@@ -8,7 +8,7 @@ import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads 
 import logging
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from prefect import flow, runtime
 from prefect.states import Failed
@@ -18,13 +18,13 @@ from flows.night.retries import tried
 from flows.orchestration.artifacts import flow_shown
 from flows.orchestration.station_task import REPORT, as_task
 from flows.output.progress import logged
-from tasks.runtime.errors import EXPECTED, UserError
+from tasks.runtime.errors import EXPECTED_ERRORS, UserError
 from tasks.runtime.progress import Report
 from tasks.store.layout import Store
 from tasks.store.run_folder import RunFolder
 from tasks.store.runs import station_name
 from tasks.training.artefacts import TrainedModel
-from tasks.training.request import Training, read_request
+from tasks.training.request import Phase, Training, read_request
 from tasks.training.train import train_in_child
 
 LOG = logging.getLogger("nightshelf")
@@ -42,7 +42,7 @@ def train_models(
     run_id: Annotated[str, Field(description="The run whose dataset is trained on.")],
     model: Annotated[str, Field(description="The model to train.")],
     phase: Annotated[
-        Literal["past", "served"],
+        Phase,
         Field(description="past: without the last events, to be measured. served: on everything."),
     ] = "served",
 ) -> Any:
@@ -59,7 +59,7 @@ def train_models(
         training = checked(store, as_of, run_id, model, phase)
         with flow_shown(training.run.store.root, REPORT.get() or logged(LOG)) as report:
             trained = _trained(training, report)
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     return f"{model} trained on {trained.device} in {trained.seconds:.0f} s"
 
@@ -74,7 +74,7 @@ def _trained(training: Training, report: Report) -> TrainedModel:
     return as_task(name, tried(name, train, warnings.append))
 
 
-def checked(store: str, as_of: date, run_id: str, model: str, phase: Literal["past", "served"]) -> Training:
+def checked(store: str, as_of: date, run_id: str, model: str, phase: Phase) -> Training:
     """Return the training that is asked for; UserError unless the run asked for it."""
     run = RunFolder(Store(Path(store)), as_of, run_id)
     if not run.root.is_dir():

@@ -19,7 +19,7 @@ from flows.night.run import Step, ingest_only
 from tasks.configuration.configuration import Configuration
 from tasks.release.releases import releases
 from tasks.runtime.children import Child, end
-from tasks.runtime.errors import EXPECTED
+from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import LOCK_WAIT, Store
 from tasks.store.runs import RunRecord
@@ -103,7 +103,7 @@ def _take_in(configuration: Configuration, last: date, report: Report) -> None:
     """Take the logs in up to the last date; where they cannot be, each date tries up to its own."""
     try:
         ingest_only(configuration, last, report=report)
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         LOG.warning(
             "the logs up to %s cannot be taken in at once, each date takes in its own: %s", last, error
         )
@@ -170,7 +170,7 @@ def _attempted(as_of: date, around: Step, work: Callable[[], RunRecord]) -> Outc
     started = time.monotonic()
     try:
         record = around(f"backfill {as_of}", work)
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         return Outcome(as_of, RUN, FAILED, _since(started), message=str(error))
     except Exception as error:
         LOG.exception("backfill of %s: a defect", as_of)

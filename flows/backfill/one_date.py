@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from flows.night.retries import directly
 from flows.night.run import Step, run_night
 from tasks.configuration.configuration import Configuration
-from tasks.runtime.children import Child, Told, end_with_parent, listen, running, speaker
-from tasks.runtime.errors import EXPECTED, StoreLockedError, UserError
+from tasks.runtime.children import Child, LogForwarder, end_with_parent, listen, open_channel, running
+from tasks.runtime.errors import EXPECTED_ERRORS, StoreLockedError, UserError
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import Store
 from tasks.store.run_folder import RunFolder
@@ -101,10 +101,10 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
 
 def main() -> int:
     """Run the date that standard input names; return the exit code."""
-    say = speaker()
+    say = open_channel()
     order = Order.model_validate_json(sys.stdin.readline())
     threading.Thread(target=end_with_parent, name="parent-watch", daemon=True).start()
-    logging.getLogger().addHandler(Told(say))
+    logging.getLogger().addHandler(LogForwarder(say))
     logging.getLogger().setLevel(logging.INFO)
 
     def report(doing: str, done: float, of: float) -> None:
@@ -112,7 +112,7 @@ def main() -> int:
 
     try:
         record = run_here(order, report=report)
-    except EXPECTED as error:
+    except EXPECTED_ERRORS as error:
         say({"refused": str(error)})
         return 2
     say({"run_id": record.run_id})

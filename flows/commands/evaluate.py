@@ -135,12 +135,12 @@ def _of_files(
     """Measure on the files of a published protocol, which reads no configuration."""
     from tasks.evaluation.protocols import of_protocol
     from tasks.runtime.errors import UserError
-    from tasks.runtime.resources import of_this_machine
+    from tasks.runtime.resources import machine_resources
 
     if wanted.lines:
         expected = "expected a model's setting with --protocol, such as als.factors=192"
         raise UserError(f"--set: {expected}, got {wanted.lines[0]!r}")
-    resources, models, settings = of_this_machine(), wanted.models, wanted.settings
+    resources, models, settings = machine_resources(), wanted.models, wanted.settings
     with resources.applied():
         how: dict[str, Any] = {"seeds": seeds, "ks": wanted.ks, "report": report}
         return of_protocol(protocol, data, models, settings, resources=resources, **how), resources

@@ -146,7 +146,7 @@ def register(app: typer.Typer) -> None:
 def _ingest_facts(done: Any) -> dict[str, Any]:
     """Return what an ingest did, in plain values."""
     return {
-        "files_taken": done.taken,
+        "files_taken": done.ingested,
         "files_known": done.known,
         "arrived": done.counts.model_dump(),
         "total": done.total.model_dump(),

@@ -207,9 +207,9 @@ def _examples(place: Store, found: Release, kind: str) -> str:
 
 def _fallback(place: Store, found: Release) -> list[dict[str, Any]]:
     """Return the list for users without recommendations: everybody's, of the configured window."""
-    from tasks.release.query import popular_instead
+    from tasks.release.query import fallback_items
 
-    return out.records_of(popular_instead(place, found.release_id))
+    return out.records_of(fallback_items(place, found.release_id))
 
 
 def _first(rows: list[dict[str, Any]], n: int | None) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ def tune(
         raise typer.BadParameter("--protocol and --data FOLDER belong together")
     with out.user_errors():
         from flows.output.progress import shown
-        from tasks.runtime.resources import of_this_machine
+        from tasks.runtime.resources import machine_resources
         from tasks.tuning.search import Search
 
         wanted = Search(model, {}, trials, seed, minutes)
@@ -78,7 +78,7 @@ def tune(
 
             check_tunable(model)
             place = study / f"{protocol}-{model}-{metric}-{k}-{seed}"
-            resources = of_this_machine()
+            resources = machine_resources()
             with shown() as report, resources.applied():
                 window = validation_window(protocol, data, metric, k, resources)
                 found = _searched_alone(wanted, [window], place, report)

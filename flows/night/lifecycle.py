@@ -13,11 +13,11 @@ from tasks.configuration.engines import sweep_scratch
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.runtime.clock import now
 from tasks.runtime.errors import StoreError, StoreLockedError
-from tasks.runtime.logs import named
+from tasks.runtime.logs import log_fields
 from tasks.runtime.progress import Report
 from tasks.runtime.redaction import clean
 from tasks.store.layout import LOCK_WAIT, Store
-from tasks.store.runs import RunRecord, bury, prune
+from tasks.store.runs import RunRecord, mark_interrupted, prune
 from tasks.training.train import Trainer, train_in_child
 
 LOG = logging.getLogger("nightshelf")
@@ -49,10 +49,10 @@ def started(
     with store.date_lock(as_of, f"run for {as_of}"), configuration.resources.applied():
         with store.lock(f"run for {as_of}: beginning", LOCK_WAIT, report):
             sweep_scratch(store.runs)
-            bury(store, as_of)
+            mark_interrupted(store, as_of)
             night = Night(configuration, store, as_of, begin(store), report, trainer or train_in_child)
             sweep_scratch(night.folder.root)
-        with named(run_id=night.record.run_id, as_of=str(as_of)):
+        with log_fields(run_id=night.record.run_id, as_of=str(as_of)):
             try:
                 yield night
                 night.record.finished_at = now().isoformat()

@@ -21,9 +21,11 @@ def point_readers(store: Store, to: str | None, purpose: str) -> tuple[str | Non
     """
     from tasks.release import publish as station
 
-    station.left_pointer(store, to)  # before the lock, which would leave a file where there is no store
+    station.pointer_to_roll_back(
+        store, to
+    )  # before the lock, which would leave a file where there is no store
     with store.lock(purpose):
-        left = station.left_pointer(store, to)
+        left = station.pointer_to_roll_back(store, to)
         target = station.rollback(store, to)
         write_metrics(store)
         return left.release_id if left else None, target

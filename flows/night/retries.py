@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from tasks.runtime.errors import TransientError, can_pass
+from tasks.runtime.errors import TransientError, is_transient
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
@@ -27,13 +27,13 @@ def directly(name: str, station: Callable[[], T]) -> T:
     tries = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
         wait=lambda state: waited(state.attempt_number) * (1 + JITTER * random.random()),  # noqa: S311
-        retry=retry_if_exception(can_pass),
+        retry=retry_if_exception(is_transient),
         reraise=True,
     )
     try:
         return tries(station)
     except TransientError as error:
-        error.spent = True
+        error.exhausted = True
         raise
 
 

@@ -29,14 +29,14 @@ from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import open_engine, sweep_scratch
 from tasks.interactions.ingest import Ingest, ingest
 from tasks.recommendations.serving import BEST
-from tasks.runtime.errors import OF_ONE_MODEL, TrainingError
-from tasks.runtime.logs import named
+from tasks.runtime.errors import MODEL_ERRORS, TrainingError
+from tasks.runtime.logs import log_fields
 from tasks.runtime.progress import Report, silent
 from tasks.runtime.redaction import clean_errors
 from tasks.runtime.usage import measured
 from tasks.store.files import writing
 from tasks.store.layout import LOCK_WAIT, Store
-from tasks.store.runs import RunRecord, Station, bury, new_run, station_name
+from tasks.store.runs import RunRecord, Station, mark_interrupted, new_run, station_name
 from tasks.training.train import Trainer
 
 T = TypeVar("T")
@@ -144,7 +144,7 @@ def ingest_only(
     store = writable(configuration)
     with store.lock(f"ingest up to {as_of}", LOCK_WAIT, report), configuration.resources.applied():
         sweep_scratch(store.runs)
-        bury(store)
+        mark_interrupted(store)
         take_in = partial(ingest, configuration, store, as_of=as_of, report=report)
         with open_engine(configuration, store.runs) as engine:
             return _guarded(
@@ -161,7 +161,7 @@ def run_station(
     name = station_name(kind, model)
     guarded = partial(_guarded, night.store, tried(name, station, night.record.warn))
     guarded.__doc__ = getattr(station, "func", station).__doc__  # Prefect shows it
-    with named(station=name), measured() as cost:
+    with log_fields(station=name), measured() as cost:
         night.report(name, 0, 0)
         result = step(name, guarded)
     costs = {"seconds": cost.seconds, "peak_memory": cost.peak_memory}
@@ -203,7 +203,7 @@ def _run_alone(
         return
     try:
         run_station(night, step, kind, partial(station, night, model), model)
-    except OF_ONE_MODEL as error:
+    except MODEL_ERRORS as error:
         if night.configuration.train.on_failure == "stop":
             raise
         if model in _indispensable(night):
@@ -219,8 +219,8 @@ def _indispensable(night: Night) -> tuple[str, ...]:
     """Return the models without which there is no night; while `best` is not chosen, any may be left out."""
     train = night.configuration.train
     if train.chooses and not night.record.finished("served_model"):
-        named = (train.serve, *train.serve_by_segment.models.values())
-        return tuple(name for name in named if name != BEST)
+        log_fields = (train.serve, *train.serve_by_segment.models.values())
+        return tuple(name for name in log_fields if name != BEST)
     return night.serving.names
 
 

@@ -37,7 +37,7 @@ def interactions_station(night: Night, engine: Engine) -> Result:
     making = night.as_of if night.record.purpose == "night" else None
     facts = {
         "last_ingest": last,
-        "files_taken": done.taken,
+        "files_taken": done.ingested,
         "files_known": done.known,
         "arrived": done.counts.model_dump(),
         "total": done.total.model_dump(),

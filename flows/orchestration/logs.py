@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
-from tasks.runtime.logs import where, write_logs
+from tasks.runtime.logs import current_fields, write_logs
 
 LOG = logging.getLogger("nightshelf")
 
@@ -30,7 +30,7 @@ class FlowRunLines(APILogHandler):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the message with the run, the date and the station behind it."""
-        facts = [f"{name} {value}" for name, value in where().items() if value]
+        facts = [f"{name} {value}" for name, value in current_fields().items() if value]
         return super().format(record) + (f" [{', '.join(facts)}]" if facts else "")
 
 

@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Failed
 
 from flows.night.retries import ATTEMPTS, JITTER, WAITS
-from tasks.runtime.errors import EXPECTED, TransientError, can_pass
+from tasks.runtime.errors import EXPECTED_ERRORS, TransientError, is_transient
 from tasks.runtime.progress import Report
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ def as_task(name: str, station: Callable[[], T]) -> T:
         refused.clear()
         try:
             return station()
-        except EXPECTED as error:
+        except EXPECTED_ERRORS as error:
             refused.append(error)
             return Failed(message=str(error))
 
@@ -48,11 +48,11 @@ def as_task(name: str, station: Callable[[], T]) -> T:
         retries=ATTEMPTS - 1,
         retry_delay_seconds=WAITS,
         retry_jitter_factor=JITTER,
-        retry_condition_fn=lambda *_: bool(refused) and can_pass(refused[0]),
+        retry_condition_fn=lambda *_: bool(refused) and is_transient(refused[0]),
     )
     state = as_named(guarded)(return_state=True)
     if refused:
         if isinstance(refused[0], TransientError):
-            refused[0].spent = True  # a task around this one does not begin again
+            refused[0].exhausted = True  # a task around this one does not begin again
         raise refused.pop()  # Prefect keeps the task: what it holds, and the error its frames, would stay
     return state.result()  # type: ignore[no-any-return]

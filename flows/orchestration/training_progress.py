@@ -12,7 +12,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 
 from tasks.report.markdown import markdown
-from tasks.runtime.logs import where
+from tasks.runtime.logs import current_fields
 from tasks.runtime.progress import Report
 from tasks.store.runs import kind_and_model
 
@@ -44,7 +44,7 @@ class Training:
     def __call__(self, doing: str, done: float, of: float) -> None:
         """Tell the progress."""
         self.report(doing, done, of)
-        station, as_of = where()["station"], where()["as_of"]
+        station, as_of = current_fields()["station"], current_fields()["as_of"]
         if station is None or as_of is None or not _in_a_run():
             return
         bar = self.bars.get(as_of)

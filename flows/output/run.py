@@ -60,7 +60,7 @@ def print_run(record: RunRecord) -> None:
 
 def print_accounting(done: Ingest, exclude_rules: Collection[str], late: LateEvents) -> None:
     """Print what an ingest took in; `exclude_rules` are the rules that do not quarantine."""
-    out.print_line(f"{done.taken} files taken in, {done.known} known before.")
+    out.print_line(f"{done.ingested} files taken in, {done.known} known before.")
     _print_counts(done.counts, "Rows of these files", exclude_rules)
     _print_counts(done.total, "All rows taken in so far", exclude_rules)
     if done.repeated_before_rules:

@@ -35,9 +35,9 @@ def user_errors() -> Iterator[None]:
     except PermissionError as error:
         fail(f"cannot read {error.filename}: permission denied")
     except Exception as error:
-        from tasks.runtime.errors import EXPECTED  # late: `--help` needs no part of the store
+        from tasks.runtime.errors import EXPECTED_ERRORS  # late: `--help` needs no part of the store
 
-        if not isinstance(error, EXPECTED):
+        if not isinstance(error, EXPECTED_ERRORS):
             clean(error)
             raise
         fail(str(error))

@@ -16,7 +16,7 @@ from sql.landing.landed_file import LandedFile, land_file
 from sql.landing.landing import RawFile, SourceError, positional
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import Catalogue
-from tasks.interactions.source_files import fetch, find_one, redacted
+from tasks.interactions.source_files import fetch, find_file, redacted
 from tasks.runtime.errors import InputError
 
 FALSE = ("0", "false", "f", "no", "n")
@@ -83,7 +83,7 @@ def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, sc
 def _land(kind: str, catalogue: Catalogue, scratch: Path) -> LandedFile:
     folder = scratch / "catalogue"
     folder.mkdir(parents=True, exist_ok=True)
-    file = find_one(str(catalogue.path), f"{kind}s")
+    file = find_file(str(catalogue.path), f"{kind}s")
     raw = RawFile(0 if kind == "item" else 1, fetch(file, folder), redacted(file.address))
     wanted = [catalogue.id, catalogue.title, catalogue.available, *catalogue.attributes.values()]
     mapped = list(dict.fromkeys(column for column in wanted if column is not None))

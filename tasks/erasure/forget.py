@@ -16,7 +16,7 @@ from tasks.erasure.interactions import erase_interactions
 from tasks.erasure.releases import erase_releases
 from tasks.erasure.runs import erase_pages, erase_runs, erase_studies, studies_held
 from tasks.erasure.wanted import Change, Wanted, unique
-from tasks.interactions.forgotten import Forgotten, read_forgotten, remember, settle
+from tasks.interactions.forgotten import Forgotten, read_forgotten, record_pending, record_removed
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.release.retention import clean
 from tasks.runtime.errors import StoreError, StoreLockedError, UserError
@@ -67,10 +67,10 @@ def erase(
         wanted = _wanted(store, user_ids)
         _changed(store, wanted, dry_run=True, report=report)
         _require_known(wanted, read_forgotten(store), allow_unknown=allow_unknown)
-        wanted.listed = remember(store, wanted.ids).keyed()
+        wanted.listed = record_pending(store, wanted.ids).keyed()
         clean(store)
         changes = _changed(store, wanted, dry_run=False, report=report)
-        settle(store, wanted.ids)
+        record_removed(store, wanted.ids)
         write_metrics(store)
     return changes
 
@@ -102,7 +102,7 @@ def _alone(store: Store, report: Report) -> Iterator[None]:
     if not store.root.is_dir():
         raise StoreError(f"there is no store in {store.root}")
     with store.lock("forgetting users", LOCK_WAIT, report), studies_held(store):
-        at_work = [f"the run for {day} ({who})" for day, who in store.dates_at_work().items()]
+        at_work = [f"the run for {day} ({who})" for day, who in store.running_dates().items()]
         if at_work:
             raise StoreLockedError(
                 f"nothing is forgotten while runs are at work: wait for {', '.join(at_work)}"

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from sql.source import FORGOTTEN
 from tasks.erasure.wanted import Change, Wanted, counted
-from tasks.interactions.account import TakenFile
-from tasks.interactions.forgotten import screened
+from tasks.interactions.account import IngestedFile
+from tasks.interactions.forgotten import without_forgotten
 from tasks.interactions.ledger import IngestManifest, Ledger
 from tasks.interactions.sweep import sweep
 from tasks.store.files import sync_all, write_json_atomically, writing
@@ -45,10 +45,12 @@ def erase_interactions(store: Store, wanted: Wanted, *, dry_run: bool) -> list[C
     was written, so that a rewritten one would pass for whole.
     """
     ledger, total = Ledger.read(store), _Found()
-    ledger.require_whole([store.root / part for one in ledger.living() for part in one.written()])
+    ledger.require_whole(
+        [store.root / part for one in ledger.live_manifests() for part in one.parquet_paths()]
+    )
     if not dry_run:
         sweep(store, ledger)
-    for manifest in ledger.living():
+    for manifest in ledger.live_manifests():
         found = _Found()
         parts = {
             day: [_events(store.root / part, day, wanted, found, dry_run=dry_run) for part in paths]
@@ -104,7 +106,7 @@ def _commit(
     )
     write_json_atomically(store.ingest(manifest.ingest_id), new.model_dump(mode="json"))
     with writing(store.root):
-        for part in {store.root / part for part in manifest.written()} - set(files):
+        for part in {store.root / part for part in manifest.parquet_paths()} - set(files):
             part.unlink(missing_ok=True)
 
 
@@ -112,7 +114,7 @@ def _named(store: Store, paths: list[Path]) -> list[str]:
     return [str(path.relative_to(store.root)) for path in paths]
 
 
-def _accounted(file: TakenFile, found: _Found) -> TakenFile:
+def _accounted(file: IngestedFile, found: _Found) -> IngestedFile:
     """Return a file whose removed rows count as excluded by the rule `forgotten`: the account closes."""
     accepted = {day: n for (file_id, day), n in found.accepted.items() if file_id == file.file_id}
     refused = {rule: n for (file_id, rule), n in found.refused.items() if file_id == file.file_id}
@@ -167,7 +169,7 @@ def _quarantine(path: Path, wanted: Wanted, found: _Found, *, dry_run: bool) -> 
     with pq.ParquetFile(path) as file:
         table = file.read()
     wanted.among(table["user_id"])
-    kept = screened(table, wanted.listed)
+    kept = without_forgotten(table, wanted.listed)
     if kept.equals(table):
         return path
     found.refused_parts += 1

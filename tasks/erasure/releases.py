@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 
 from tasks.erasure.wanted import Change, Wanted, counted
 from tasks.release.database import DATABASE, build_database
-from tasks.release.manifest import MANIFEST, renewed_manifest
+from tasks.release.manifest import MANIFEST, updated_manifest
 from tasks.release.releases import Release, releases, verify
 from tasks.release.tables import GLOBAL_SEGMENT, TABLES, IdTypes
 from tasks.release.writer import TableWriter
 from tasks.runtime.errors import StoreError
-from tasks.runtime.resources import of_this_machine
+from tasks.runtime.resources import machine_resources
 from tasks.store.files import exchange, sync, write_json_atomically, writing
 from tasks.store.layout import Store
 
@@ -129,7 +129,7 @@ def _rewrite(store: Store, release: Release, wanted: Wanted, theirs: _Theirs) ->
     _kept(old, folder, _POPULAR, ids, places.kept)
     items = _items(old, folder)
     info = {name: str(manifest.get(name, "")) for name in _INFO}
-    content = build_database(folder, items, ids, info, of_this_machine())
+    content = build_database(folder, items, ids, info, machine_resources())
     items.unlink()
     shutil.rmtree(folder / ".spill", ignore_errors=True)
     note = {
@@ -141,7 +141,7 @@ def _rewrite(store: Store, release: Release, wanted: Wanted, theirs: _Theirs) ->
     warnings = [wanted.without_names(str(one)) for one in manifest.get("warnings", [])]
     erased = [*manifest.get("erased", []), note]
     write_json_atomically(
-        folder / MANIFEST, renewed_manifest(folder, manifest, content, warnings=warnings, erased=erased)
+        folder / MANIFEST, updated_manifest(folder, manifest, content, warnings=warnings, erased=erased)
     )
     with writing(folder):
         for path in folder.iterdir():

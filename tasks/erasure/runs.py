@@ -22,7 +22,7 @@ from tasks.erasure.wanted import MARK, Change, Wanted, counted
 from tasks.release.retention import discard
 from tasks.report.markdown import plain
 from tasks.runtime.errors import StoreError, StoreLockedError
-from tasks.runtime.markup import elements, pieces_of, without, written
+from tasks.runtime.markup import as_html, elements, pieces_of, without_elements
 from tasks.runtime.redaction import redacted
 from tasks.store.files import read_json, write_json_atomically, write_text_atomically, writing
 from tasks.store.layout import Store
@@ -170,11 +170,11 @@ def _without_samples(page: str, wanted: Wanted) -> tuple[str, int]:
     pieces = pieces_of(page)
 
     def is_theirs(element: range) -> bool:
-        text = written(pieces[element.start : element.stop])
+        text = as_html(pieces[element.start : element.stop])
         return "user" in pieces[element.start].classes and any(head in text for head in heads)
 
     gone = [element for element in elements(pieces) if is_theirs(element)]
     words = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names) or "(?!)")
-    kept = without(pieces, gone)
+    kept = without_elements(pieces, gone)
     texts = [words.sub(MARK, piece.raw) if piece.kind == "text" else piece.raw for piece in kept]
     return "".join(texts), len(gone)

@@ -38,7 +38,7 @@ class Counts(BaseModel):
             self.rules[rule] = self.rules.get(rule, 0) + rows
 
 
-class TakenFile(BaseModel):
+class IngestedFile(BaseModel):
     """A file that was taken in; `first_day` and `last_day` are what its name says it is about.
 
     `days` counts its accepted rows by day; it is empty in manifests that are older than it.
@@ -69,7 +69,7 @@ class TakenFile(BaseModel):
         )
 
 
-def total(files: Iterable[TakenFile]) -> Counts:
+def total(files: Iterable[IngestedFile]) -> Counts:
     """Return the accounting of some files together."""
     counts = Counts()
     for file in files:

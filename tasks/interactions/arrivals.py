@@ -11,9 +11,9 @@ from pathlib import Path
 from models.options import workers
 from sql.landing.landing import RawFile
 from sql.source import Source
-from tasks.interactions.account import TakenFile
+from tasks.interactions.account import IngestedFile
 from tasks.interactions.ledger import Ledger
-from tasks.interactions.source_files import SourceFile, fetch, find, redacted
+from tasks.interactions.source_files import SourceFile, fetch, find_files, redacted
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report
 from tasks.store.files import sha256_of
@@ -65,7 +65,7 @@ def arrivals(
         If there are no files, one cannot be read, or one changed since it was taken in and
         `replace_changed` is false; or `rebuild` is true and a file that was taken in is not there any more.
     """
-    found = find(source, as_of)
+    found = find_files(source, as_of)
     known = [] if rebuild else ledger.files()
     by_address = {file.address: file for file in known}
     looked_at = list(_candidates(found, by_address, scratch, report))
@@ -119,7 +119,7 @@ def _require_all_there(ledger: Ledger, here: set[str]) -> None:
         )
 
 
-def _changed(old: TakenFile, file: SourceFile) -> str:
+def _changed(old: IngestedFile, file: SourceFile) -> str:
     return (
         f"{old.address}: changed since it was taken in ({old.size} bytes then, {file.size} now); "
         "run `nightshelf ingest --replace-changed` if the new content is right"
@@ -127,7 +127,7 @@ def _changed(old: TakenFile, file: SourceFile) -> str:
 
 
 def _candidates(
-    found: Sequence[SourceFile], by_address: dict[str, TakenFile], scratch: Path, report: Report
+    found: Sequence[SourceFile], by_address: dict[str, IngestedFile], scratch: Path, report: Report
 ) -> Iterator[Candidate]:
     """Yield the files that may be new, each hashed; a few are read at a time."""
     unknown = []

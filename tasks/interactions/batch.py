@@ -12,7 +12,7 @@ from sql.engines.engine import Engine
 from sql.interactions.forgotten import KeyedList
 from sql.interactions.judged import Judged, judge
 from tasks.configuration.configuration import Configuration
-from tasks.interactions.account import Counts, TakenFile
+from tasks.interactions.account import Counts, IngestedFile
 from tasks.interactions.arrivals import Arrival
 from tasks.interactions.forgotten import read_forgotten, screen_quarantine
 from tasks.interactions.ledger import IngestManifest, Ledger
@@ -98,8 +98,8 @@ def _graced(day: date | None) -> date | None:
     return None if day is None else day + timedelta(days=1)
 
 
-def _taken(arrival: Arrival, counts: Counts, last: date | None, days: dict[str, int]) -> TakenFile:
-    return TakenFile(
+def _taken(arrival: Arrival, counts: Counts, last: date | None, days: dict[str, int]) -> IngestedFile:
+    return IngestedFile(
         file_id=arrival.raw.file_id,
         address=arrival.raw.name,
         sha256=arrival.sha256,

@@ -14,7 +14,7 @@ from sql.interactions.predicate import portable
 from sql.source import EVENT_COLUMNS
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
-from tasks.interactions.forgotten import keep_out
+from tasks.interactions.forgotten import register_forgotten_users
 from tasks.interactions.ledger import Ledger
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ def make_events(
     types, strengths = pa.array(list(weights), pa.string()), pa.array(list(weights.values()), pa.float64())
     engine.table("event_weights", pa.table({"event_type": types, "strength": strengths}))
     values = _event_values(configuration, engine, as_of, until)
-    values["forgotten"] = keep_out(engine, ledger.store, "interactions")
+    values["forgotten"] = register_forgotten_users(engine, ledger.store, "interactions")
     engine.view("events", render("dataset/events", {**values, "replaced": sorted(ledger.replaced())}))
 
 

@@ -60,7 +60,7 @@ def read_forgotten(store: Store) -> Forgotten:
         raise StoreError(f"{path} is damaged ({error!r}); restore it from a backup") from None
 
 
-def unfinished(store: Store) -> str | None:
+def unfinished_removal(store: Store) -> str | None:
     """Return a warning where a removal was cut off, None where none was."""
     try:
         waiting = len(read_forgotten(store).pending)
@@ -71,14 +71,14 @@ def unfinished(store: Store) -> str | None:
     return f"`nightshelf forget` did not end for {waiting} users: the same command again removes what is left"
 
 
-def remember(store: Store, user_ids: Iterable[object]) -> Forgotten:
+def record_pending(store: Store, user_ids: Iterable[object]) -> Forgotten:
     """Put users on the list, their removal not ended yet; return it. The caller holds the store's lock."""
     known = read_forgotten(store)
     new = {known.keyed().digest(user_id) for user_id in user_ids}
     return _written(store, Forgotten(known.key, known.digests | new, known.pending | new))
 
 
-def settle(store: Store, user_ids: Iterable[object]) -> Forgotten:
+def record_removed(store: Store, user_ids: Iterable[object]) -> Forgotten:
     """Note that the removal of these users has ended. The caller holds the store's lock."""
     known = read_forgotten(store)
     done = {known.keyed().digest(user_id) for user_id in user_ids}
@@ -99,7 +99,7 @@ def _written(store: Store, listed: Forgotten) -> Forgotten:
     return listed
 
 
-def keep_out(engine: Engine, store: Store, relation: str) -> bool:
+def register_forgotten_users(engine: Engine, store: Store, relation: str) -> bool:
     """Make the relation `forgotten_users` where a removal has not ended; tell whether that is so."""
     known = read_forgotten(store)
     if known.pending:
@@ -109,7 +109,7 @@ def keep_out(engine: Engine, store: Store, relation: str) -> bool:
     return bool(known.pending)
 
 
-def screened(table: Any, listed: KeyedList) -> Any:
+def without_forgotten(table: Any, listed: KeyedList) -> Any:
     """Return quarantined rows as they may be kept, as pyarrow Table: without users who were forgotten.
 
     Gone are their rows; and the text of a row whose user could not be read, since whose it is cannot be
@@ -137,7 +137,7 @@ def screen_quarantine(folder: Path, listed: KeyedList) -> None:
     for path in sorted(folder.glob("*/*.parquet")) if listed.digests else []:
         with pq.ParquetFile(path) as file:
             found = file.read()
-        pq.write_table(screened(found, listed), path, compression="zstd")
+        pq.write_table(without_forgotten(found, listed), path, compression="zstd")
 
 
 def _names(raw: str, listed: KeyedList) -> bool:

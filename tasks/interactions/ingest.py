@@ -15,7 +15,7 @@ from sql.interactions.judged import template_values
 from sql.landing.landing import SourceError
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of
-from tasks.interactions.account import Counts, TakenFile, total
+from tasks.interactions.account import Counts, IngestedFile, total
 from tasks.interactions.arrivals import Arrival, arrivals, batches
 from tasks.interactions.batch import Intake
 from tasks.interactions.ledger import Ledger
@@ -32,14 +32,14 @@ class Ingest:
     `files` are those taken in now, `replaced` those that count no longer because of them.
     """
 
-    taken: int
+    ingested: int
     known: int
     counts: Counts
     total: Counts
     repeated_before_rules: int
     days: tuple[str, ...]
-    files: tuple[TakenFile, ...]
-    replaced: tuple[TakenFile, ...]
+    files: tuple[IngestedFile, ...]
+    replaced: tuple[IngestedFile, ...]
 
 
 def ingest(
@@ -108,7 +108,7 @@ def _alone(store: Store, as_of: date) -> None:
 
     Runs read what was committed when they took their own logs in; adding to it does not touch them.
     """
-    others = [f"{day} by {who}" for day, who in store.dates_at_work().items() if day != as_of]
+    others = [f"{day} by {who}" for day, who in store.running_dates().items() if day != as_of]
     if others:
         raise StoreLockedError(f"files that are to be replaced are read by runs for {', '.join(others)}")
 
@@ -116,13 +116,13 @@ def _alone(store: Store, as_of: date) -> None:
 def _summary(ledger: Ledger, as_of: date, before: int) -> Ingest:
     """Return what the ingests after the first `before` took in for a date and was not replaced since."""
     gone = ledger.replaced()
-    living = [manifest.ingest_id for manifest in ledger.living()]
+    living = [manifest.ingest_id for manifest in ledger.live_manifests()]
     new = [ingest for ingest in ledger.manifests[before:] if ingest.as_of == as_of]
     new = [ingest for ingest in new if ingest.ingest_id in living]
     files = [file for manifest in new for file in manifest.files if file.file_id not in gone]
     went = {file_id for manifest in new for file_id in manifest.replaces}
     return Ingest(
-        taken=len(files),
+        ingested=len(files),
         known=len(Ledger(ledger.store, ledger.manifests[:before]).files()),
         counts=total(files),
         total=ledger.counts(),

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.interactions.account import TakenFile
+from tasks.interactions.account import IngestedFile
 from tasks.release.releases import Release, releases
 from tasks.store.layout import Store
 from tasks.store.runs import last_night
@@ -47,7 +47,7 @@ class LateEvents(BaseModel):
 
 
 def late_events(
-    store: Store, new: Sequence[TakenFile], replaced: Sequence[TakenFile], making: date | None
+    store: Store, new: Sequence[IngestedFile], replaced: Sequence[IngestedFile], making: date | None
 ) -> LateEvents:
     """Return what of the files taken in now is late; `replaced` are those that count no longer.
 
@@ -72,7 +72,7 @@ def late_events(
     return LateEvents(days=dict(sorted(days.items())), dates=sorted(dates))
 
 
-def _days(files: Iterable[TakenFile]) -> Counter[str]:
+def _days(files: Iterable[IngestedFile]) -> Counter[str]:
     """Return the accepted events of files by day."""
     found: Counter[str] = Counter()
     for file in files:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.interactions.account import Counts, TakenFile, total
+from tasks.interactions.account import Counts, IngestedFile, total
 from tasks.runtime.errors import DamagedError, StoreError
 from tasks.runtime.progress import Report, silent
 from tasks.store.files import read_json, write_json_atomically
@@ -34,14 +34,14 @@ class IngestManifest(BaseModel):
     created_at: datetime
     fingerprint: str
     engine: str
-    files: list[TakenFile]
+    files: list[IngestedFile]
     parts: dict[str, list[str]]
     quarantine: list[str]
     replaces: list[int]
     repeated_before_rules: int
     hashes: dict[str, FileHash] = {}
 
-    def written(self) -> list[str]:
+    def parquet_paths(self) -> list[str]:
         """Return the paths in the store of all Parquet files that the ingest wrote."""
         return [*(part for parts in self.parts.values() for part in parts), *self.quarantine]
 
@@ -83,12 +83,12 @@ class Ledger:
         """Return the ids of files whose rows no longer count."""
         return {file_id for manifest in self.manifests for file_id in manifest.replaces}
 
-    def files(self) -> list[TakenFile]:
+    def files(self) -> list[IngestedFile]:
         """Return the files whose rows count."""
         gone = self.replaced()
         return [file for manifest in self.manifests for file in manifest.files if file.file_id not in gone]
 
-    def living(self, replaced: Sequence[int] = ()) -> list[IngestManifest]:
+    def live_manifests(self, replaced: Sequence[int] = ()) -> list[IngestManifest]:
         """Return the manifests with a file that counts, once those of `replaced` no longer do.
 
         Parquet files of the others are not even opened: their columns may have had other types.
@@ -105,7 +105,7 @@ class Ledger:
         first, last = days
         return [
             self.store.root / part
-            for manifest in self.living()
+            for manifest in self.live_manifests()
             for day, parts in sorted(manifest.parts.items())
             if (first is None or day >= first) and (last is None or day <= last)
             for part in parts
@@ -113,7 +113,7 @@ class Ledger:
 
     def parts_by_day(self, days: Sequence[str], replaced: Sequence[int] = ()) -> dict[str, list[Path]]:
         """Return the Parquet files of interactions, by `days`, once files `replaced` no longer count."""
-        living = self.living(replaced)
+        living = self.live_manifests(replaced)
         return {
             day: [self.store.root / part for manifest in living for part in manifest.parts.get(day, [])]
             for day in days

@@ -54,7 +54,7 @@ class SourceFile:
     local: bool = False
 
 
-def find(source: Source, as_of: date) -> list[SourceFile]:
+def find_files(source: Source, as_of: date) -> list[SourceFile]:
     """Return the source's files in the order of their names; those dated after `as_of` are left alone.
 
     Raises
@@ -80,7 +80,7 @@ def last_day(file: SourceFile, pattern: str | None) -> date | None:
     return (file.day.replace(day=1) + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
 
 
-def find_one(path: str, section: str) -> SourceFile:
+def find_file(path: str, section: str) -> SourceFile:
     """Return the one file at a path or address; `section` is whose it is, for the message."""
     try:
         filesystem, place = url_to_fs(path)

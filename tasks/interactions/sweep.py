@@ -12,7 +12,7 @@ def sweep(store: Store, ledger: Ledger) -> int:
 
     That is Parquet files, folders of days without any, and half-written records of ingests.
     """
-    named = {store.root / path for manifest in ledger.living() for path in manifest.written()}
+    named = {store.root / path for manifest in ledger.live_manifests() for path in manifest.parquet_paths()}
     days = [*store.interactions.glob("*/"), *store.quarantine.glob("*/")]
     orphans = [path for day in days for path in day.glob("*.parquet") if path not in named]
     orphans += store.ingests.glob(".*.tmp")

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from tasks.configuration.configuration import Configuration, load
-from tasks.interactions.source_files import find, find_one
+from tasks.interactions.source_files import find_file, find_files
 from tasks.monitoring.machine import MISSING, OK, PROBLEM, Check
 from tasks.monitoring.status import lock_holder
 from tasks.runtime.errors import UserError
@@ -58,7 +58,7 @@ def store_checks(store: Store, needed: int) -> Iterator[Check]:
 def source_check(configuration: Configuration) -> Check:
     """Check that there are logs: how many files, and of which dates by their names."""
     try:
-        files = find(configuration.source, date.max)
+        files = find_files(configuration.source, date.max)
     except UserError as error:
         return Check("logs", PROBLEM, str(error), "correct [source] path, or put the logs there")
     days = sorted(file.day for file in files if file.day is not None)
@@ -72,7 +72,7 @@ def catalogue_checks(configuration: Configuration) -> Iterator[Check]:
         if catalogue.path is None:
             continue
         try:
-            file = find_one(catalogue.path, section)
+            file = find_file(catalogue.path, section)
         except UserError as error:
             yield Check(f"catalogue of {section}", PROBLEM, str(error), f"correct [{section}] path")
         else:

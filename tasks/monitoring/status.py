@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.interactions.forgotten import unfinished
+from tasks.interactions.forgotten import unfinished_removal
 from tasks.release.main_metrics import main_metrics
 from tasks.release.pointer import read_pointer
 from tasks.release.releases import Release, current, releases
@@ -47,7 +47,7 @@ def store_status(store: Store, now: dt.datetime | None = None) -> dict[str, Any]
     damaged = [release.release_id for release in found if release.problem]
     answer["releases"] = {"count": len(found), "damaged": damaged}
     answer["disk"] = disk_used(store)
-    answer["warnings"] = [*answer["warnings"], *filter(None, [unfinished(store)])]
+    answer["warnings"] = [*answer["warnings"], *filter(None, [unfinished_removal(store)])]
     return answer
 
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tasks.interactions.forgotten import NAME as FORGOTTEN
 from tasks.interactions.ledger import REBUILD, WITHOUT, IngestManifest, Ledger, manifest_paths
 from tasks.quality.champion import FACTS, kept_files, way_on
-from tasks.release.manifest import MANIFEST, STRANGE, recorded_files, strangers
+from tasks.release.manifest import MANIFEST, UNEXPECTED, recorded_files, unexpected_files
 from tasks.release.pointer import PointerDamagedError, read_pointer
 from tasks.runtime.errors import StoreError
 from tasks.runtime.progress import Report, silent
@@ -150,8 +150,8 @@ def _releases(survey: _Survey) -> None:
             survey.damaged.append(
                 survey.finding(folder / MANIFEST, f"cannot be understood: {error!r}", remedy)
             )
-        for path in strangers(folder):
-            survey.damaged.append(survey.finding(path, STRANGE, "remove it"))
+        for path in unexpected_files(folder):
+            survey.damaged.append(survey.finding(path, UNEXPECTED, "remove it"))
 
 
 def _active(store: Store) -> str | None:
@@ -164,11 +164,11 @@ def _active(store: Store) -> str | None:
 
 def _ingests(survey: _Survey) -> None:
     manifests = list(_manifests(survey))
-    for manifest in Ledger(survey.store, manifests).living():
+    for manifest in Ledger(survey.store, manifests).live_manifests():
         logs = [file.address for file in manifest.files]
         more = f" and {len(logs) - 1} more" if len(logs) > 1 else ""
         remedy = f"{REBUILD} (it has rows of {logs[0]}{more})"
-        there = {survey.store.root / path: manifest.hashes.get(path) for path in manifest.written()}
+        there = {survey.store.root / path: manifest.hashes.get(path) for path in manifest.parquet_paths()}
         survey.expect({path: one for path, one in there.items() if one is not None}, remedy)
         unknown = [path for path, one in there.items() if one is None]
         for path in unknown:

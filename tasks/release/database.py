@@ -64,7 +64,7 @@ def build_database(
 def connection(folder: Path, resources: Resources) -> duckdb.DuckDBPyConnection:
     """Open an in-memory DuckDB that stays within its share of the memory and spills into `folder`."""
     config: dict[str, str | bool | int | float | list[str]] = {
-        **resources.of_duckdb,
+        **resources.duckdb_settings,
         "temp_directory": str(folder / ".spill"),
         "preserve_insertion_order": "true",
         "autoinstall_known_extensions": "false",

@@ -29,7 +29,7 @@ FACTS: Final = (
     "devices",
     "stations",
 )
-STRANGE: Final = "is not part of the release"
+UNEXPECTED: Final = "is not part of the release"
 _RELEASE_FILES: Final = (*(f"{name}.parquet" for name in TABLES), DATABASE)
 
 
@@ -68,7 +68,7 @@ def build_manifest(
     return {**own, **redacted(dict(facts))}
 
 
-def renewed_manifest(
+def updated_manifest(
     folder: Path, manifest: Mapping[str, Any], content: Mapping[str, str], **facts: Any
 ) -> dict[str, Any]:
     """Return the manifest of a release whose files in `folder` were rewritten; `facts` are what is new."""
@@ -83,7 +83,7 @@ def file_problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
         return [f"{MANIFEST} does not list the files {', '.join(_RELEASE_FILES)}"]
     found = differences(recorded_files(folder, manifest))
     problems = [_told(path.name, problem) for path, problem in sorted(found.items())]
-    return problems + [_told(path.name, STRANGE) for path in strangers(folder)]
+    return problems + [_told(path.name, UNEXPECTED) for path in unexpected_files(folder)]
 
 
 def recorded_files(folder: Path, manifest: Mapping[str, Any]) -> dict[Path, FileHash]:
@@ -94,7 +94,7 @@ def recorded_files(folder: Path, manifest: Mapping[str, Any]) -> dict[Path, File
     }
 
 
-def strangers(folder: Path) -> list[Path]:
+def unexpected_files(folder: Path) -> list[Path]:
     """Return what lies in the folder of a release and is no part of it."""
     return sorted(path for path in folder.iterdir() if path.name not in (*_RELEASE_FILES, MANIFEST))
 

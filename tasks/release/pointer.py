@@ -23,12 +23,12 @@ class PointerDamagedError(DamagedError):
 class Pointer:
     """What current.json says: the active release, and those active before it, the latest last.
 
-    `left` has the moments (ISO 8601, UTC) at which readers were led away from releases.
+    `left_at` has the moments (ISO 8601, UTC) at which readers were led away from releases.
     """
 
     release_id: str
     history: tuple[str, ...] = ()
-    left: Mapping[str, str] = field(default_factory=dict)
+    left_at: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def as_of(self) -> dt.date:
@@ -59,7 +59,7 @@ def write_pointer(store: Store, release_id: str, history: tuple[str, ...], befor
     """Point readers to a release, which is there and whole, atomically; `before` is where they were."""
     as_of, _ = split_release_id(release_id)
     now = dt.datetime.now(dt.UTC)
-    left = {**before.left, before.release_id: now.isoformat(timespec="milliseconds")} if before else {}
+    left = {**before.left_at, before.release_id: now.isoformat(timespec="milliseconds")} if before else {}
     content = {
         "release_id": release_id,
         "as_of": as_of,

@@ -102,7 +102,7 @@ def rollback(store: Store, to: str | None = None) -> Release:
 
     StoreError when there is none, or a file of it is missing or changed. The caller holds the store's lock.
     """
-    pointer = left_pointer(store, to)
+    pointer = pointer_to_roll_back(store, to)
     to = to or previous(store)
     if to is None:
         raise StoreError(f"no release was active before {current(store).release_id}; nothing to roll back to")
@@ -120,7 +120,7 @@ def rollback(store: Store, to: str | None = None) -> Release:
     return open_release(store, to)
 
 
-def left_pointer(store: Store, to: str | None) -> Pointer | None:
+def pointer_to_roll_back(store: Store, to: str | None) -> Pointer | None:
     """Return the pointer that is moved; None where it is damaged and the release to lead to is named."""
     try:
         pointer = read_pointer(store)

@@ -73,7 +73,7 @@ def popular(
         return _answer(con, sql, list(given.values()))
 
 
-def popular_instead(store: Store, release: str | None = None) -> Any:
+def fallback_items(store: Store, release: str | None = None) -> Any:
     """Return what is shown to a user without recommendations: everybody's list, of the configured window."""
     import pyarrow.compute as pc
 
@@ -119,7 +119,7 @@ def _opened(release: Release, resources: Resources) -> Iterator[duckdb.DuckDBPyC
         "allow_community_extensions": "false",
         "python_enable_replacements": "false",
         "temp_directory": "",  # a query that outgrows its memory fails, rather than write beside the release
-        **resources.of_duckdb,
+        **resources.duckdb_settings,
         "lock_configuration": "true",
     }
     try:

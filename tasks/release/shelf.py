@@ -94,7 +94,7 @@ class Shelf:
         if rows.num_rows:
             return rows
         longest = self.query("SELECT max(rank) AS n FROM recommendations")["n"][0].as_py() or 0
-        popular = questions.popular_instead(self.store, self.release_id)
+        popular = questions.fallback_items(self.store, self.release_id)
         return _as_recommendations(popular.slice(0, longest), user_id, rows.schema)
 
     def similar(self, item_id: int | str) -> pa.Table:

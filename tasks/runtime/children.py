@@ -21,7 +21,7 @@ from tasks.runtime.progress import Report
 LOG = logging.getLogger("nightshelf")
 GRACE_SECONDS: Final = 5.0  # for a child to end by itself before it is killed
 Child = subprocess.Popen[str]
-Say = Callable[[dict[str, Any]], None]
+Send = Callable[[dict[str, Any]], None]
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def listen(child: Child, report: Report, name: str) -> dict[str, Any]:
     return said
 
 
-def speaker() -> Say:
+def open_channel() -> Send:
     """Return what writes one object a line to what was standard output; that now leads to standard error."""
     sys.stdout.flush()
     lines, lock = os.fdopen(os.dup(1), "w", encoding="utf-8"), threading.Lock()
@@ -86,10 +86,10 @@ def speaker() -> Say:
     return say
 
 
-class Told(logging.Handler):
+class LogForwarder(logging.Handler):
     """Passes log records on to the parent."""
 
-    def __init__(self, say: Say) -> None:
+    def __init__(self, say: Send) -> None:
         super().__init__()
         self.say = say
 

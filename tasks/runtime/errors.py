@@ -46,10 +46,10 @@ class DamagedError(StoreError):
 class TransientError(UserError):
     """The cause may pass, so a second try can help; no other error is worth one.
 
-    `spent` is set once the tries are used up, so that whoever runs the whole does not begin them again.
+    `exhausted` is set once the tries are used up, so that whoever runs the whole does not begin them again.
     """
 
-    spent = False
+    exhausted = False
 
 
 class SourceUnreachableError(InputError, TransientError):
@@ -68,13 +68,13 @@ class TrainingLostError(TrainingError, TransientError):
     """The flow run or the worker that trained was lost; another goes on from its checkpoint."""
 
 
-EXPECTED: tuple[type[Exception], ...] = (UserError, EngineError, ModelError)
+EXPECTED_ERRORS: tuple[type[Exception], ...] = (UserError, EngineError, ModelError)
 """What the command line prints as one message; anything else is a defect of the program."""
 
-OF_ONE_MODEL: tuple[type[Exception], ...] = (TrainingError, ModelError)
+MODEL_ERRORS: tuple[type[Exception], ...] = (TrainingError, ModelError)
 """What concerns one model, and not the night."""
 
 
-def can_pass(error: BaseException | None) -> bool:
+def is_transient(error: BaseException | None) -> bool:
     """Tell whether a second try can help: the one thing that retries ask."""
-    return isinstance(error, TransientError) and not error.spent
+    return isinstance(error, TransientError) and not error.exhausted

@@ -22,7 +22,7 @@ _NAME: Final = "nightshelf-json"  # of our handlers
 
 
 @contextmanager
-def named(**fields: str) -> Iterator[None]:
+def log_fields(**fields: str) -> Iterator[None]:
     """Let the log lines of what is done inside carry these of run_id, as_of, station."""
     token = _WHERE.set({**(_WHERE.get() or {}), **fields})
     try:
@@ -31,7 +31,7 @@ def named(**fields: str) -> Iterator[None]:
         _WHERE.reset(token)
 
 
-def where() -> dict[str, str | None]:
+def current_fields() -> dict[str, str | None]:
     """Return run_id, as_of and station of what is being done, None for what is not known."""
     found = _WHERE.get() or {}
     return {field: found.get(field) for field in FIELDS}
@@ -94,7 +94,7 @@ class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line = {"time": time, "level": record.levelname, "logger": record.name}
-        facts: dict[str, Any] = {**line, "message": record.getMessage(), **where()}
+        facts: dict[str, Any] = {**line, "message": record.getMessage(), **current_fields()}
         if record.exc_info:
             facts["traceback"] = self.formatException(record.exc_info)
         return json.dumps(redacted(facts))

@@ -111,12 +111,12 @@ def elements(pieces: Sequence[Piece]) -> list[range]:
     return [range(start, stop) for start, stop in stops.items()]
 
 
-def without(pieces: Sequence[Piece], gone: Iterable[range]) -> list[Piece]:
+def without_elements(pieces: Sequence[Piece], gone: Iterable[range]) -> list[Piece]:
     """Return the pieces without those of some elements."""
     left_out = {at for element in gone for at in element}
     return [piece for at, piece in enumerate(pieces) if at not in left_out]
 
 
-def written(pieces: Iterable[Piece]) -> str:
+def as_html(pieces: Iterable[Piece]) -> str:
     """Return what pieces are together."""
     return "".join(piece.raw for piece in pieces)

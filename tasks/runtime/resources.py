@@ -46,7 +46,7 @@ class Resources:
         return int(self.memory * SQL_SHARE)
 
     @property
-    def of_duckdb(self) -> dict[str, str]:
+    def duckdb_settings(self) -> dict[str, str]:
         """The settings of a DuckDB that keeps to these."""
         return {"memory_limit": f"{max(1, self.sql_memory // 2**20)}MiB", "threads": str(self.threads)}
 
@@ -87,7 +87,7 @@ class Resources:
                     os.environ[name] = value
 
 
-def of_this_machine() -> Resources:
+def machine_resources() -> Resources:
     """Return what a command that has no configuration uses: every core, and half of the memory."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Resources.of(pages // 2, 0)

@@ -15,7 +15,7 @@ from typing import Final
 from tasks.runtime.errors import StoreError, StoreLockedError
 from tasks.runtime.progress import Report, silent
 from tasks.store.files import readable, sync, writing
-from tasks.store.locks import AT_ONCE, held, held_by
+from tasks.store.locks import AT_ONCE, held, holder_text
 from tasks.store.names import checked_date, checked_name, split_release_id
 
 LOCK_WAIT: Final = 3600.0  # seconds that a night waits for another writer, which may be taking in a long log
@@ -146,7 +146,7 @@ class Store:
             finally:
                 lock.unlink(missing_ok=True)  # while it is held: who opened it meanwhile finds it gone
 
-    def dates_at_work(self) -> dict[dt.date, str]:
+    def running_dates(self) -> dict[dt.date, str]:
         """Return the dates that a process runs now, with who it is; in another process or in this one."""
         found = {}
         for path in sorted(self.inside(".locks").glob("*.lock")):
@@ -156,7 +156,7 @@ class Store:
                 with held(path, None, str(as_of), "", patience=patience):
                     path.unlink(missing_ok=True)  # of a process that died
             except StoreLockedError:
-                found[as_of] = held_by(self._holder(as_of))
+                found[as_of] = holder_text(self._holder(as_of))
         return found
 
     def _date_lock(self, as_of: dt.date | str) -> Path:

@@ -109,7 +109,7 @@ def holder_of(path: Path) -> Holder | None:
         return None
 
 
-def held_by(path: Path) -> str:
+def holder_text(path: Path) -> str:
     """Return who a file says to hold a lock, as a message has it."""
     return str(holder_of(path) or "another process")
 
@@ -133,5 +133,5 @@ def _take(lock: BaseFileLock, holder: Path | None, name: str, seconds: float) ->
     try:
         lock.acquire(timeout=seconds)
     except Timeout:
-        who = "another process" if holder is None else held_by(holder)
+        who = "another process" if holder is None else holder_text(holder)
         raise StoreLockedError(f"{name} is locked by {who}") from None

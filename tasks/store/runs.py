@@ -208,13 +208,13 @@ def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:
     return [row for station in stations for row in station.facts.get("metrics", [])]
 
 
-def bury(store: Store, mine: date | None = None) -> list[RunRecord]:
+def mark_interrupted(store: Store, mine: date | None = None) -> list[RunRecord]:
     """Mark the runs that a dead process left `running` as `interrupted`; return them.
 
     A run is alive as long as its date's lock is held. The caller holds the store's lock; and that of the
     date `mine`, if any, of which it has not begun its own run.
     """
-    dead, alive = [], {*store.dates_at_work()} - {mine}
+    dead, alive = [], {*store.running_dates()} - {mine}
     for record in read_records(store):
         if record.state == "running" and record.as_of not in alive:
             record.state, record.message = "interrupted", "the process ended before the run did"
@@ -229,7 +229,7 @@ def prune(store: Store, keep: int, mine: date | None = None) -> list[Path]:
     Those of dates that are at work stay, except of the caller's own date `mine`. The caller holds the store's
     lock.
     """
-    alive = {str(as_of) for as_of in store.dates_at_work() if as_of != mine}
+    alive = {str(as_of) for as_of in store.running_dates() if as_of != mine}
     folders = [folder for folder in run_paths(store) if not folder.name.startswith(".")]
     removed = [folder for folder in folders[: -keep or None] if folder.parent.name not in alive]
     with writing(store.runs):

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tasks.runtime.children import Say, Told, end_with_parent, speaker
+from tasks.runtime.children import LogForwarder, Send, end_with_parent, open_channel
 from tasks.runtime.errors import StoreError, UserError
 from tasks.runtime.resources import Resources
 from tasks.training.artefacts import TrainedModel, checkpoints_of, fit, shown_by
@@ -30,8 +30,8 @@ CUDA_ERRORS = {"AcceleratorError", "OutOfMemoryError"}  # of torch, whatever the
 
 def main(arguments: list[str]) -> int:
     """Train what the request asks for; return the exit code."""
-    say = speaker()
-    logging.getLogger().addHandler(Told(say))
+    say = open_channel()
+    logging.getLogger().addHandler(LogForwarder(say))
     logging.getLogger().setLevel(logging.INFO)
     threading.Thread(target=end_with_parent, name="parent-watch", daemon=True).start()
     ended = _attempted(Path(arguments[0]), arguments[1:] == ["cpu"], say)
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     return CODES[ended["ended"]]
 
 
-def _attempted(file: Path, on_cpu: bool, say: Say) -> dict[str, Any]:
+def _attempted(file: Path, on_cpu: bool, say: Send) -> dict[str, Any]:
     """Return how the training ended, in words."""
     from models.errors import DeviceMissingError, ModelError
 
@@ -64,7 +64,7 @@ def _attempted(file: Path, on_cpu: bool, say: Say) -> dict[str, Any]:
     return {"ended": "trained", "peak_memory": peak, **facts}
 
 
-def _trained(request: TrainingRequest, file: Path, say: Say) -> TrainedModel:
+def _trained(request: TrainingRequest, file: Path, say: Send) -> TrainedModel:
     """Train, alone: a process that trained the same before may not have ended yet."""
     from filelock import FileLock
 

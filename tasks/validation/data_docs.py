@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from tasks.runtime.markup import Piece, elements, pieces_of, without
+from tasks.runtime.markup import Piece, elements, pieces_of, without_elements
 
 if TYPE_CHECKING:
     from tasks.validation.checks import Check
@@ -90,7 +90,9 @@ def self_contained(page: str) -> str:
     A card of buttons goes with them: they need a script.
     """
     pieces, texts = pieces_of(page), list[str]()
-    for piece in without(pieces, [element for element in elements(pieces) if _is_remote(pieces, element)]):
+    for piece in without_elements(
+        pieces, [element for element in elements(pieces) if _is_remote(pieces, element)]
+    ):
         if (piece.kind, piece.tag) == ("end", "head"):
             texts.append(HEAD)
         texts.append(ADDRESS.sub("none", piece.raw) if piece.kind == "other" else piece.raw)

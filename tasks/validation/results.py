@@ -64,7 +64,7 @@ def validate(
 
 def quarantine_examples(ledger: Ledger, engine: Engine) -> dict[str, str]:
     """Return file:line of a row that broke each row rule; in Parquet files the line is the row's number."""
-    parts = [ledger.store.root / part for manifest in ledger.living() for part in manifest.quarantine]
+    parts = [ledger.store.root / part for manifest in ledger.live_manifests() for part in manifest.quarantine]
     if not parts:
         return {}
     names = {file.file_id: file.address for file in ledger.files()}

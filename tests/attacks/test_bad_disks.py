@@ -21,7 +21,7 @@ from flows.night.run import run_night
 from tasks.configuration.configuration import load
 from tasks.monitoring.verification import verify_store
 from tasks.release.releases import current
-from tasks.runtime.errors import EXPECTED
+from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.store.layout import Store
 from tasks.store.runs import last_run
 
@@ -97,7 +97,7 @@ def test_no_disk_space_in_the_middle(yesterday: Workspace, small_disk: Path, sta
             _mount("-o", f"remount,size={used + 8192}", str(small_disk))
         return directly(name, work)
 
-    with pytest.raises(EXPECTED, match=r"[Nn]o space left on (the disk|device)|disk is full"):
+    with pytest.raises(EXPECTED_ERRORS, match=r"[Nn]o space left on (the disk|device)|disk is full"):
         run_night(load(full.config), DATE, step=step)
     assert last_run(full.store).state in {"failed", "running"}  # the last if even that could not be written
     assert current(full.store) == before

@@ -13,8 +13,8 @@ from worlds.hostile_names import toml
 
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.file import store_path
-from tasks.interactions.source_files import fetch, find
-from tasks.runtime.errors import EXPECTED, StoreError
+from tasks.interactions.source_files import fetch, find_files
+from tasks.runtime.errors import EXPECTED_ERRORS, StoreError
 from tasks.store.layout import Store
 from tasks.store.names import checked_name, is_release_id
 from tasks.store.run_folder import RunFolder
@@ -69,7 +69,7 @@ def test_a_store_of_any_path_stays_where_it_is(
             if not real.startswith(str(tmp_path)) or name.startswith(".."):
                 continue  # devices, and folders that are not this test's
             Store(root).create()
-        except EXPECTED:
+        except EXPECTED_ERRORS:
             continue
         made += 1
         assert (Path(real) / "releases").is_dir(), name
@@ -80,7 +80,7 @@ def test_a_store_of_any_path_stays_where_it_is(
 def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_refused_soon(
     section: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.interactions.source_files import find_one
+    from tasks.interactions.source_files import find_file
 
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "logs").mkdir()
@@ -90,12 +90,12 @@ def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_refused_soon(
         path = tmp_path / "nightshelf.toml"
         text = SOURCE.replace('"logs"', toml(name)) if section == "source" else SOURCE
         path.write_text(text, encoding="utf-8")
-        with suppress(*EXPECTED):
+        with suppress(*EXPECTED_ERRORS):
             if section == "source":
-                for file in find(load(path).source, date(2026, 3, 10)):
+                for file in find_files(load(path).source, date(2026, 3, 10)):
                     assert Path(file.address).is_file(), name
             else:
-                find_one(name, section)
+                find_file(name, section)
 
 
 def is_folder_of_others(name: str, folder: Path) -> bool:
@@ -127,7 +127,7 @@ def test_what_is_among_the_logs_and_no_file_is_refused(kind: str, tmp_path: Path
     for path in (str(logs), str(logs / "*.csv"), *([] if kind == "folder" else [str(other)])):
         configuration = Configuration.model_validate({"source": {**source, "path": path}})
         with pytest.raises(InputError, match=r"b\.csv"):
-            find(configuration.source, AS_OF)
+            find_files(configuration.source, AS_OF)
     if opened is not None:
         opened.close()
 
@@ -140,7 +140,7 @@ def test_no_name_of_a_log_leads_to_another_file(tmp_path: Path) -> None:
     below.mkdir(parents=True)
     (below / "elsewhere.csv").write_text("user,item,time\nown,i,2026-03-10 12:00:00\n")
     (shop.folder / "logs" / "simplecache::b.csv").write_text("user,item,time\nown,j,2026-03-10 12:00:00\n")
-    files = find(shop.configuration().source, AS_OF)
+    files = find_files(shop.configuration().source, AS_OF)
     texts = [fetch(file, tmp_path / "fetched").read_text() for file in files]
     assert len(texts) == 2
     assert all("own" in text and "secret" not in text for text in texts)

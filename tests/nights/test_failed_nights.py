@@ -99,7 +99,7 @@ def test_a_changed_file_is_refused_until_asked_for(night: Night, tmp_path: Path)
     logs = tmp_path / "logs"
     shutil.copytree(night.logs, logs)
     moved = shop(tmp_path / "moved", logs)
-    assert ingest_only(moved.configured(), SECOND).taken == 2
+    assert ingest_only(moved.configured(), SECOND).ingested == 2
     changed = logs / f"events-{SECOND}.csv"
     lines = changed.read_text(encoding="utf-8").splitlines(keepends=True)
     changed.write_text("".join(lines[:-1]), encoding="utf-8")

@@ -160,5 +160,5 @@ def test_evaluating_and_taking_in_publish_nothing(night: Night) -> None:
         done = ingest_only(night.configured(), THIRD)
     assert record.state == "measured"
     assert [station.name for station in record.stations] == STATIONS[: STATIONS.index("train popularity")]
-    assert (done.taken, done.known) == (0, 3)
+    assert (done.ingested, done.known) == (0, 3)
     assert done.total == Ledger.read(night.store).counts()

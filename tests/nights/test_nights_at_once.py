@@ -56,7 +56,7 @@ def test_a_night_does_not_see_what_another_takes_in_meanwhile(night: Night, tmp_
 
     def meanwhile(name: str, station: Any) -> Any:
         if name == "validation_results":
-            assert ingest_only(alone.configured(), THIRD + timedelta(days=1)).taken == 2
+            assert ingest_only(alone.configured(), THIRD + timedelta(days=1)).ingested == 2
         return station()
 
     record = run_night(alone.configured(**QUICK), SECOND, step=meanwhile)
@@ -67,8 +67,8 @@ def test_files_are_not_replaced_under_a_run_that_reads_them(night: Night) -> Non
     with night.store.date_lock(SECOND, "run for the second"):
         with pytest.raises(StoreLockedError, match=rf"read by runs for {SECOND} by pid {os.getpid()} "):
             ingest_only(night.configured(), THIRD, rebuild=True)
-        assert ingest_only(night.configured(), THIRD).taken == 1
-    assert ingest_only(night.configured(), THIRD, rebuild=True).taken == 3
+        assert ingest_only(night.configured(), THIRD).ingested == 1
+    assert ingest_only(night.configured(), THIRD, rebuild=True).ingested == 3
 
 
 def test_what_others_at_work_hold_is_neither_buried_nor_removed(night: Night) -> None:

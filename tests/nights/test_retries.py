@@ -12,7 +12,7 @@ from worlds.night_world import FIRST, Night, shop, write_logs
 from flows.night import retries
 from flows.night.retries import ATTEMPTS, directly, tried
 from flows.night.run import run_night
-from tasks.interactions.source_files import find
+from tasks.interactions.source_files import find_files
 from tasks.runtime.errors import InputError, SourceUnreachableError, TrainingError, TrainingKilledError
 from tasks.store.files import read_json
 from tasks.store.runs import measured_metrics
@@ -64,7 +64,7 @@ def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
 
 def test_a_refused_connection_may_pass_and_a_missing_file_does_not(night: Night) -> None:
     def found(path: str) -> Any:
-        return find(night.configured(source__path=path).source, FIRST)
+        return find_files(night.configured(source__path=path).source, FIRST)
 
     with pytest.raises(SourceUnreachableError, match="cannot be read"):
         found("ftp://127.0.0.1:1/logs/a.csv")

@@ -59,7 +59,7 @@ def test_a_parallel_backfill_with_faults_ends_equal_to_a_clean_one(
         assert night.hashes(release_id) == clean.hashes(theirs[day]), day
     assert str(night.pointed()).startswith(str(last))
     assert night.scratch() == []
-    assert night.store.dates_at_work() == {}
+    assert night.store.running_dates() == {}
 
 
 def test_dates_at_once_share_memory_and_threads_and_give_the_same_tables(tmp_path: Path) -> None:
@@ -114,4 +114,4 @@ def test_of_many_runs_of_a_date_one_publishes_and_the_others_say_who_does(
     assert len(refusals) == len(rounds) * (processes - 1)
     assert len(night.published()) == rounds.count("whole")
     assert len({json.dumps(night.hashes(name)) for name in night.published()}) == 1
-    assert night.store.dates_at_work() == {}
+    assert night.store.running_dates() == {}

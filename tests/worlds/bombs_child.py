@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flows.night.run import ingest_only
 from tasks.configuration.configuration import load
-from tasks.runtime.errors import EXPECTED
+from tasks.runtime.errors import EXPECTED_ERRORS
 
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
@@ -22,7 +22,7 @@ def main() -> None:
         started, said, counts = time.monotonic(), "", {}
         try:
             counts = ingest_only(load(folder / "nightshelf.toml"), date(2026, 3, 2)).counts.model_dump()
-        except EXPECTED as error:
+        except EXPECTED_ERRORS as error:
             said = str(error)
         peak = PEAK.search(Path("/proc/self/status").read_text())
         facts = {"said": said, "counts": counts, "seconds": time.monotonic() - started}

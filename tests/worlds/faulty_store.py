@@ -37,7 +37,7 @@ from tasks.monitoring.verification import verify_store
 from tasks.release.publish import finish, publish
 from tasks.release.releases import current, releases
 from tasks.release.retention import clean, retain
-from tasks.runtime.errors import EXPECTED
+from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.store.layout import Store
 from worlds import failing_calls
 from worlds.release_world import World
@@ -138,7 +138,7 @@ class Taking:
     def again(self, folder: Path) -> None:
         self.work(folder)
         store = Store(folder / "store")
-        named = {path for one in Ledger.read(store).manifests for path in one.written()}
+        named = {path for one in Ledger.read(store).manifests for path in one.parquet_paths()}
         there = {str(path.relative_to(store.root)) for path in store.root.rglob("*.parquet")}
         assert there == named, there ^ named
 
@@ -169,7 +169,7 @@ def forked(work: Callable[[], Any], killed_after: float | None = None) -> tuple[
         ended: tuple[str, Any] = ("wrong", "")
         try:
             ended = ("done", work())
-        except EXPECTED as error:
+        except EXPECTED_ERRORS as error:
             ended = ("refused", str(error))
         except OSError as error:
             ended = ("refused" if error.errno in SYSTEM else "wrong", traceback.format_exc())

@@ -15,7 +15,7 @@ T = "2026-03-01 10:00:00"
 def test_the_same_files_are_not_taken_in_twice(logs):
     logs.write("a.csv", f"u1,i1,{T}")
     logs.ingest()
-    assert (logs.ingest().taken, logs.ingest().known) == (0, 1)
+    assert (logs.ingest().ingested, logs.ingest().known) == (0, 1)
     assert len(Ledger.read(logs.store).manifests) == 1
 
 
@@ -24,7 +24,7 @@ def test_a_file_that_was_moved_or_copied_is_not_taken_in_again(logs):
     logs.ingest()
     path.rename(logs.folder / "b.csv")
     logs.write("copy.csv", f"u1,i1,{T}")
-    assert logs.ingest().taken == 0
+    assert logs.ingest().ingested == 0
 
 
 def test_a_log_that_was_rotated_is_a_new_file(logs):
@@ -32,9 +32,9 @@ def test_a_log_that_was_rotated_is_a_new_file(logs):
     logs.ingest()
     path.rename(logs.folder / "events-1.csv")
     logs.write("events.csv", f"u2,i2,{T}")
-    assert logs.ingest().taken == 1
+    assert logs.ingest().ingested == 1
     assert [row[0] for row in logs.rows()] == ["u1", "u2"]
-    assert logs.ingest().taken == 0
+    assert logs.ingest().ingested == 0
 
 
 def test_a_changed_file_is_refused_until_it_is_to_be_replaced(logs):
@@ -46,10 +46,10 @@ def test_a_changed_file_is_refused_until_it_is_to_be_replaced(logs):
     ):
         logs.ingest()
     assert len(logs.rows()) == 2
-    assert logs.ingest(replace_changed=True).taken == 1
+    assert logs.ingest(replace_changed=True).ingested == 1
     assert [row[0] for row in logs.rows()] == ["u1", "u3", "u4"]
     assert logs.counts().accepted == 3
-    assert logs.ingest().taken == 0
+    assert logs.ingest().ingested == 0
 
 
 def test_a_duplicate_counts_when_the_file_of_its_first_copy_is_replaced(logs):
@@ -102,7 +102,7 @@ def test_files_dated_after_the_date_are_left_alone(logs):
     for day in (1, 2, 3):
         logs.write(f"events-2026-03-0{day}.csv", f"u{day},i1,2026-03-0{day}")
     (logs.folder / "events-2026-03-03.csv").write_bytes(b"")  # not even looked at
-    assert logs.ingest(date(2026, 3, 2), file_date="%Y-%m-%d").taken == 2
+    assert logs.ingest(date(2026, 3, 2), file_date="%Y-%m-%d").ingested == 2
     assert [row[0] for row in logs.rows()] == ["u1", "u2"]
 
 

@@ -20,7 +20,7 @@ AT = datetime.fromisoformat(T)
 def test_rows_become_interactions_with_their_file_and_line(logs):
     logs.write("a.csv", f"u1,i1,{T}", f"u2,i2,{T}")
     done = logs.ingest()
-    assert (done.taken, done.known, done.days) == (1, 0, ("2026-03-01",))
+    assert (done.ingested, done.known, done.days) == (1, 0, ("2026-03-01",))
     assert logs.rows("user_id, item_id, timestamp, event_date, file_id, line") == [
         ("u1", "i1", AT, AT.date(), 1, 2),
         ("u2", "i2", AT, AT.date(), 1, 3),

@@ -116,7 +116,7 @@ def test_rebuild_takes_everything_in_anew(logs):
     logs.ingest()
     with pytest.raises(InputError, match=r"the \[source\] section .* changed"):
         logs.ingest(user_id_type="int64")
-    assert logs.ingest(rebuild=True, user_id_type="int64").taken == 1
+    assert logs.ingest(rebuild=True, user_id_type="int64").ingested == 1
     ledger = Ledger.read(logs.store)
     assert [file.counts.accepted for file in ledger.files()] == [2]
 

@@ -62,7 +62,7 @@ def test_a_line_is_one_object_that_says_where_it_comes_from() -> None:
     assert [first[name] for name in ("run_id", "as_of", "station")] == ["r1", "2026-03-02", "train als"]
     assert datetime.fromisoformat(first["time"]).utcoffset() is not None
     assert [second[name] for name in ("run_id", "as_of", "station")] == [None, None, None]
-    assert set(log_lines.where().values()) == {None}
+    assert set(log_lines.current_fields().values()) == {None}
 
 
 def test_lines_of_libraries_are_objects_too_and_only_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.runtime.markup import elements, pieces_of, without, written
+from tasks.runtime.markup import as_html, elements, pieces_of, without_elements
 
 BITS = [
     "<p>",
@@ -37,7 +37,7 @@ BITS += [
 @given(st.lists(st.sampled_from(BITS) | st.text(max_size=3)).map("".join))
 def test_the_pieces_together_are_the_page(page: str) -> None:
     pieces = pieces_of(page)
-    assert written(pieces) == page
+    assert as_html(pieces) == page
     for element in elements(pieces):
         assert 0 <= element.start < element.stop <= len(pieces)
         assert pieces[element.start].kind == "start"
@@ -76,5 +76,8 @@ def test_a_piece_is_a_tag_or_what_stands_between_two() -> None:
 def test_an_element_goes_with_all_that_is_in_it(page: str, left: str) -> None:
     pieces = pieces_of(page)
     assert (
-        written(without(pieces, [part for part in elements(pieces) if pieces[part.start].tag == "b"])) == left
+        as_html(
+            without_elements(pieces, [part for part in elements(pieces) if pieces[part.start].tag == "b"])
+        )
+        == left
     )

@@ -178,13 +178,13 @@ def test_a_date_is_locked_apart_from_the_store_and_from_other_dates(store: Store
         )
         with pytest.raises(StoreLockedError, match=message), store.date_lock("2026-01-02", "second"):
             pass
-        at_work = store.dates_at_work()
+        at_work = store.running_dates()
         assert [str(day) for day in at_work] == ["2026-01-02", "2026-01-03"]
         assert "(night)" in at_work[dt.date(2026, 1, 2)]
         assert lock_holder(store) is not None
         assert [word in str(lock_holder(store)) for word in ("writer", "night", "other")] == [True] * 3
     (store.root / ".locks" / "2026-01-04.lock").touch()  # of a process that died
-    assert store.dates_at_work() == {}
+    assert store.running_dates() == {}
     assert not list((store.root / ".locks").iterdir())
     with pytest.raises(StoreError, match="expected a date"), store.date_lock("../x", "escape"):
         pass

@@ -16,7 +16,7 @@ from tasks.monitoring.status import lock_holder
 from tasks.runtime.errors import StoreLockedError
 from tasks.store.files import write_json_atomically
 from tasks.store.layout import Store
-from tasks.store.locks import held_by, holder_of
+from tasks.store.locks import holder_of, holder_text
 
 LONG_AGO = "2020-01-01T00:00:00+00:00"
 
@@ -48,7 +48,7 @@ def test_a_process_that_runs_is_named_alike_by_the_message_and_by_status(store: 
     assert holder is not None
     since = holder.since.isoformat()
     host = socket.gethostname()
-    assert held_by(path) == f"pid {os.getpid()} on {host} (run for 2026-01-02) since {since}"
+    assert holder_text(path) == f"pid {os.getpid()} on {host} (run for 2026-01-02) since {since}"
     assert lock_holder(store) == f"run for 2026-01-02 (pid {os.getpid()} on {host} since {since})"
 
 

@@ -18,7 +18,7 @@ from worlds.dataset_world import AS_OF, Shop
 from worlds.paths import IMPORTABLE
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.runtime.errors import TrainingError, TrainingKilledError, UserError, can_pass
+from tasks.runtime.errors import TrainingError, TrainingKilledError, UserError, is_transient
 from tasks.store.files import read_json, write_json_atomically
 from tasks.store.run_folder import RunFolder
 from tasks.training.artefacts import train
@@ -154,7 +154,7 @@ def test_a_training_killed_in_an_epoch_goes_on_from_its_checkpoint(asked, undist
     training = asked("mult_vae")
     with pytest.raises(TrainingKilledError, match=r"killed by signal 9 \(out of memory\?\)") as killed:
         train_in_child(training, killing)
-    assert can_pass(killed.value)
+    assert is_transient(killed.value)
     assert finished(training) is None
     trained = train_in_child(training, lambda doing, done, of: epochs.append(done))
     assert 4 <= trained.report["resumed"] < EPOCHS
@@ -195,7 +195,7 @@ def test_a_refusal_is_the_models_own_message_and_no_second_try_helps(asked) -> N
     training = asked("als", models={"als": {"factor": 3}})
     with pytest.raises(TrainingError, match="model als cannot be trained: unknown key 'factor'") as refused:
         train_in_child(training)
-    assert not can_pass(refused.value)
+    assert not is_transient(refused.value)
 
 
 def test_memory_that_the_machine_does_not_have_fails_the_model_alone(asked) -> None:
