@@ -10,7 +10,6 @@ import pytest
 from worlds.dataset_world import PARTS, Built, Shop, parquet_rows, plain
 from worlds.paths import ROOT
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.configuration.configuration import load
 from tasks.dataset.arrays import load_dataset
 from tasks.demo.logs import write_demo_logs
@@ -23,11 +22,9 @@ TAKEN = ("file_id", "line", "user_id", "item_id", "timestamp", "event_date", "ev
 
 
 @pytest.fixture
-def shops(tmp_path, spark_engine):
+def shops(tmp_path, duckdb_engine, spark_engine):
     """Return two empty shops, one for each engine."""
-    embedded = DuckDBEngine(tmp_path / "engine", 2**29, 1)
-    yield [Shop(tmp_path / engine.name, engine) for engine in (embedded, spark_engine)]
-    embedded.close()
+    return [Shop(tmp_path / engine.name, engine) for engine in (duckdb_engine, spark_engine)]
 
 
 def require_equal(shops: list[Shop], as_of: date) -> Built:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from sql.source import Source
 
 ZONES = (
@@ -92,18 +91,6 @@ PATTERNS = {
     "%B %d, %Y": {"January 5, 2026": "2026-01-05 00:00:00", "Jan 5, 2026": None},
     "%Y o'clock (%m%%)": {"2026 o'clock (5%)": "2026-05-01 00:00:00", "2026 o'clock 5%": None},
 }
-
-
-@pytest.fixture(scope="module")
-def duckdb_engine(tmp_path_factory):
-    engine = DuckDBEngine(tmp_path_factory.mktemp("duckdb"), 2**28, 1)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
-def engine(request):
-    return request.getfixturevalue(f"{request.param}_engine")
 
 
 @pytest.mark.parametrize("pattern", ["iso", *PATTERNS])

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from worlds.dataset_world import Shop
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.dataset.arrays import load_dataset, load_histories, load_seen
 from tasks.interactions.events import end_of
 
@@ -17,15 +16,8 @@ NOON = "2026-03-10 12:00:00"
 
 
 @pytest.fixture
-def engine(tmp_path):
-    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def shop(tmp_path, engine):
-    return Shop(tmp_path, engine)
+def shop(tmp_path, duckdb_engine):
+    return Shop(tmp_path, duckdb_engine)
 
 
 def strengths(built):

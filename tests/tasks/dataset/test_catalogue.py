@@ -5,22 +5,14 @@ from __future__ import annotations
 import pytest
 from worlds.dataset_world import Shop
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.runtime.errors import InputError
 
 NOON = "2026-03-10 12:00:00"
 
 
 @pytest.fixture
-def engine(tmp_path):
-    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def shop(tmp_path, engine):
-    return Shop(tmp_path, engine)
+def shop(tmp_path, duckdb_engine):
+    return Shop(tmp_path, duckdb_engine)
 
 
 def test_titles_and_attributes_come_from_the_first_row_of_a_catalogue(shop):

@@ -9,30 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from worlds.dataset_world import Shop
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from sql.interactions.forgotten import KeyedList, make_forgotten_users
 from tasks.erasure.forget import erase, survey
-from tasks.interactions.forgotten import NAME, read_forgotten, remember
+from tasks.interactions.forgotten import NAME, read_forgotten, record_pending
 from tasks.interactions.ledger import Ledger
 from tasks.runtime.errors import ConfigurationError, StoreError, UserError
 
 NAMES = ("ab", "a b", "Ä", "A\u0308", "日本", "\U0001f600", 'q"uote', "o'neill", "007", " 7", "x" * 300)
 BIG, NEXT = 2**63 - 1, 2**53 + 1
 TIMES = ("2026-03-09 10:00:00", "2026-03-10 11:00:00")
-
-
-@pytest.fixture
-def embedded(tmp_path):
-    """Return the embedded engine."""
-    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(params=["embedded", pytest.param("spark_engine", marks=pytest.mark.spark)])
-def engine(request):
-    """Return each engine in turn."""
-    return request.getfixturevalue(request.param)
 
 
 def test_an_engine_finds_the_same_ids_as_python(engine) -> None:
@@ -70,10 +55,10 @@ def later(made: Shop, *, without: bool) -> None:
     made.log(*[row for row in rows if not (without and str(row[0]).startswith(str(BIG)))], name="b.csv")
 
 
-def test_whoever_is_forgotten_is_out_of_old_and_new_logs(engine, embedded, tmp_path) -> None:
+def test_whoever_is_forgotten_is_out_of_old_and_new_logs(engine, duckdb_engine, tmp_path) -> None:
     made, never = (
         shop(tmp_path / "shop", engine, without=False),
-        shop(tmp_path / "never", embedded, without=True),
+        shop(tmp_path / "never", duckdb_engine, without=True),
     )
     made.ingest()
     with pytest.raises(UserError, match="unknown users"):
@@ -101,23 +86,23 @@ def test_whoever_is_forgotten_is_out_of_old_and_new_logs(engine, embedded, tmp_p
     assert {raw for table in kept for raw in table["raw"].to_pylist()} == {None}
 
 
-def test_a_removal_that_was_cut_off_keeps_them_out_of_datasets(embedded, tmp_path) -> None:
-    made = shop(tmp_path / "shop", embedded, without=False)
+def test_a_removal_that_was_cut_off_keeps_them_out_of_datasets(duckdb_engine, tmp_path) -> None:
+    made = shop(tmp_path / "shop", duckdb_engine, without=False)
     made.ingest()
-    remember(made.store, [BIG])
+    record_pending(made.store, [BIG])
     assert BIG not in made.build().rows("users", "user_id")
 
 
 def test_the_list_holds_no_id_and_is_private_and_a_damaged_one_stops(tmp_path) -> None:
     made = Shop(tmp_path / "shop", None)
-    remember(made.store, ["zq-canary"])
+    record_pending(made.store, ["zq-canary"])
     path = made.store.root / NAME
     assert "canary" not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     listed = read_forgotten(made.store).keyed()
     assert listed.holds("zq-canary")
     assert not listed.holds("zq-canary2")
-    remember(made.store, ["another"])
+    record_pending(made.store, ["another"])
     assert read_forgotten(made.store).keyed().holds("zq-canary")
     path.write_text(path.read_text().replace("format", "fromat"))
     with pytest.raises(StoreError, match=r"forgotten\.json is damaged"):

@@ -8,10 +8,9 @@ import fsspec
 import pytest
 from worlds.log_world import AS_OF, Logs
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from sql.source import Source
 from tasks.interactions.ledger import Ledger
-from tasks.interactions.source_files import SourceFile, fetch, find, last_day, redacted
+from tasks.interactions.source_files import SourceFile, fetch, find_files, last_day, redacted
 from tasks.runtime.errors import InputError
 
 T = "2026-03-01 10:00:00"
@@ -38,19 +37,19 @@ def test_a_folder_gives_its_logs_in_order_of_their_names(tmp_path):
     for name in ("b.csv", "a.csv.gz", "sub/c.jsonl", "d.PARQUET", ".hidden.csv", "_SUCCESS", "notes.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert names(find(source(str(tmp_path)), AS_OF)) == ["a.csv.gz", "b.csv", "d.PARQUET", "c.jsonl"]
+    assert names(find_files(source(str(tmp_path)), AS_OF)) == ["a.csv.gz", "b.csv", "d.PARQUET", "c.jsonl"]
 
 
 def test_a_glob_and_several_paths_give_each_file_once(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("x")
-    assert names(find(source([f"{tmp_path}/*.csv", f"{tmp_path}/b.csv"]), AS_OF)) == ["a.csv", "b.csv"]
+    assert names(find_files(source([f"{tmp_path}/*.csv", f"{tmp_path}/b.csv"]), AS_OF)) == ["a.csv", "b.csv"]
 
 
 @pytest.mark.parametrize("path", ["{}/nothing", "{}/*.csv", "{}", "nosuch://bucket/x"])
 def test_no_files_is_a_mistake_that_names_the_path(tmp_path, path):
     with pytest.raises(InputError, match=r"\[source\] path = .*(no such file|no files there|cannot be read)"):
-        find(source(path.format(tmp_path)), AS_OF)
+        find_files(source(path.format(tmp_path)), AS_OF)
 
 
 @pytest.mark.parametrize(
@@ -59,36 +58,34 @@ def test_no_files_is_a_mistake_that_names_the_path(tmp_path, path):
 )
 def test_the_date_in_a_name_decides_whether_a_file_is_read(tmp_path, pattern, name):
     (tmp_path / name).write_text("x")
-    assert len(find(source(str(tmp_path), file_date=pattern), date(2026, 3, 2))) == 1
-    assert find(source(str(tmp_path), file_date=pattern), date(2026, 3, 1)) == []
+    assert len(find_files(source(str(tmp_path), file_date=pattern), date(2026, 3, 2))) == 1
+    assert find_files(source(str(tmp_path), file_date=pattern), date(2026, 3, 1)) == []
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log-2026-02-30.csv"])
 def test_a_name_without_its_date_is_a_mistake(tmp_path, name):
     (tmp_path / name).write_text("x")
     with pytest.raises(InputError, match=rf"{name}: expected a date like %Y-%m-%d in the file's name"):
-        find(source(str(tmp_path), file_date="%Y-%m-%d"), AS_OF)
+        find_files(source(str(tmp_path), file_date="%Y-%m-%d"), AS_OF)
 
 
-def test_remote_files_with_equal_base_names_stay_apart(tmp_path, memory):
+def test_remote_files_with_equal_base_names_stay_apart(tmp_path, duckdb_engine, memory):
     memory.pipe("/bucket/one/events.csv", f"user,item,time\nu1,i1,{T}\n".encode())
     memory.pipe("/bucket/two/events.csv", f"user,item,time\nu2,i2,{T}\n".encode())
-    engine = DuckDBEngine(tmp_path / "engine", 2**28, 1)
-    logs = Logs(tmp_path, engine, path="memory://bucket")
-    assert logs.ingest().taken == 2
+    logs = Logs(tmp_path, duckdb_engine, path="memory://bucket")
+    assert logs.ingest().ingested == 2
     assert [row[0] for row in logs.rows()] == ["u1", "u2"]
     assert [file.address for file in Ledger.read(logs.store).files()] == [
         "memory:///bucket/one/events.csv",
         "memory:///bucket/two/events.csv",
     ]
-    assert logs.ingest().taken == 0
+    assert logs.ingest().ingested == 0
     assert not (logs.store.runs / ".ingest").exists()
-    engine.close()
 
 
 def test_a_download_that_fails_names_the_file(tmp_path, memory):
     memory.pipe("/bucket/events.csv", b"x")
-    [file] = find(source("memory://bucket/events.csv"), AS_OF)
+    [file] = find_files(source("memory://bucket/events.csv"), AS_OF)
     memory.rm("/bucket/events.csv")
     with pytest.raises(InputError, match=r"memory://.*events\.csv: cannot be downloaded"):
         fetch(file, tmp_path)
@@ -118,7 +115,7 @@ def test_addresses_that_differ_only_in_their_query_stay_two():
 
 def test_no_secret_is_in_a_message(monkeypatch):
     with pytest.raises(InputError) as failed:
-        find(source("https://me:s3cret@127.0.0.1:1/log.csv?sig=s3cret"), AS_OF)
+        find_files(source("https://me:s3cret@127.0.0.1:1/log.csv?sig=s3cret"), AS_OF)
     assert "s3cret" not in str(failed.value)
 
 

@@ -8,21 +8,12 @@ import pytest
 from pydantic import ValidationError
 from worlds.dataset_world import Shop
 
-from sql.engines.duckdb_engine import DuckDBEngine
-
 NOON = "2026-03-10 12:00:00"
 
 
 @pytest.fixture
-def engine(tmp_path):
-    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
-    yield engine
-    engine.close()
-
-
-@pytest.fixture
-def shop(tmp_path, engine):
-    return Shop(tmp_path, engine)
+def shop(tmp_path, duckdb_engine):
+    return Shop(tmp_path, duckdb_engine)
 
 
 def test_popularity_by_window_and_segment(shop):
