@@ -145,10 +145,10 @@ def ingest_only(
     with store.lock(f"ingest up to {as_of}", LOCK_WAIT, report), configuration.resources.applied():
         sweep_scratch(store.runs)
         mark_interrupted(store)
-        take_in = partial(ingest, configuration, store, as_of=as_of, report=report)
+        ingest_logs = partial(ingest, configuration, store, as_of=as_of, report=report)
         with open_engine(configuration, store.runs) as engine:
             return _guarded(
-                store, partial(take_in, engine=engine, replace_changed=replace_changed, rebuild=rebuild)
+                store, partial(ingest_logs, engine=engine, replace_changed=replace_changed, rebuild=rebuild)
             )
 
 

@@ -40,7 +40,7 @@ def print_run(record: RunRecord) -> None:
     out.print_table(("station", "rows", "seconds", "peak memory"), rows, title)
     facts = record.station("interactions").facts
     total = Counts.model_validate(facts["total"])
-    _print_counts(total, "All rows taken in so far", facts["exclude_rules"])
+    _print_counts(total, "All rows ingested so far", facts["exclude_rules"])
     _print_late(late_events_of(record))
     print_metrics(record)
     if record.quality:
@@ -60,9 +60,9 @@ def print_run(record: RunRecord) -> None:
 
 def print_accounting(done: Ingest, exclude_rules: Collection[str], late: LateEvents) -> None:
     """Print what an ingest took in; `exclude_rules` are the rules that do not quarantine."""
-    out.print_line(f"{done.ingested} files taken in, {done.known} known before.")
+    out.print_line(f"{done.ingested} files ingested, {done.known} known before.")
     _print_counts(done.counts, "Rows of these files", exclude_rules)
-    _print_counts(done.total, "All rows taken in so far", exclude_rules)
+    _print_counts(done.total, "All rows ingested so far", exclude_rules)
     if done.repeated_before_rules:
         repeats = f"{done.repeated_before_rules:,}"
         out.print_line(f"Exact repeats among all rows of these files, before any rule: {repeats}")

@@ -1,4 +1,4 @@
-"""The account of the rows of a file: what was read and what became of it."""
+"""The account of a file's rows: how many were read, and what became of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Counts(BaseModel):
-    """The row accounting: read = accepted + excluded + quarantined + duplicates, exactly."""
+    """The account of rows: read = accepted + excluded + quarantined + duplicates, exactly."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -21,27 +21,28 @@ class Counts(BaseModel):
     rules: dict[str, int] = {}
 
     def residual(self) -> int:
-        """Return the rows that the accounting cannot explain: 0, or the program is wrong."""
+        """Return the rows that the account does not explain; anything but 0 is a bug."""
         return self.read - self.accepted - self.excluded - self.quarantined - self.duplicates
 
     def book(self, outcome: str, rule: str | None, rows: int) -> None:
-        """Count rows under an outcome (the name of a field) and the rule that decided about them."""
+        """Count rows under an outcome (a field name) and the rule that decided it."""
         setattr(self, outcome, getattr(self, outcome) + rows)
         if rule is not None:
             self.rules[rule] = self.rules.get(rule, 0) + rows
 
-    def add(self, other: Counts) -> None:
-        """Add another account to this one."""
+    def add(self, counts: Counts) -> None:
+        """Add another account to this account."""
         for name in ("read", "accepted", "excluded", "quarantined", "duplicates"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        for rule, rows in other.rules.items():
+            setattr(self, name, getattr(self, name) + getattr(counts, name))
+        for rule, rows in counts.rules.items():
             self.rules[rule] = self.rules.get(rule, 0) + rows
 
 
 class IngestedFile(BaseModel):
-    """A file that was taken in; `first_day` and `last_day` are what its name says it is about.
+    """An ingested file; `first_day` and `last_day` are the period that its name gives.
 
-    `days` counts its accepted rows by day; it is empty in manifests that are older than it.
+    `days` counts its accepted rows by day; it is empty in manifests written before this field
+    existed.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -57,11 +58,11 @@ class IngestedFile(BaseModel):
     days: dict[str, int] = {}
 
     def known_on(self, as_of: date) -> bool:
-        """Tell whether what the file is about had begun by the end of a date, as far as its name says."""
+        """Return whether the period in the file's name, if any, had begun by the end of a date."""
         return self.first_day is None or self.first_day <= as_of
 
     def covers(self, as_of: date) -> bool:
-        """Tell whether the file's name says that it is about this date."""
+        """Return whether the period in the file's name includes this date."""
         return (
             self.first_day is not None
             and self.last_day is not None
@@ -70,7 +71,7 @@ class IngestedFile(BaseModel):
 
 
 def total(files: Iterable[IngestedFile]) -> Counts:
-    """Return the accounting of some files together."""
+    """Return the sum of the accounts of several files."""
     counts = Counts()
     for file in files:
         counts.add(file.counts)

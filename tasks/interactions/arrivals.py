@@ -1,4 +1,4 @@
-"""Which files of a source are to be taken in: new ones, and changed ones with what they make doubtful."""
+"""Which files of a source to ingest: new files, changed files, and files that a change affects."""
 
 from __future__ import annotations
 
@@ -18,31 +18,34 @@ from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report
 from tasks.store.files import sha256_of
 
-AT_ONCE = 4  # files that are fetched and hashed at a time, at most
+MAX_CONCURRENT = 4  # files fetched and hashed at the same time
 
 
 @dataclass
 class Arrival:
-    """A file that is to be taken in, and the ids of the files whose rows it replaces."""
+    """A file to ingest, and the ids of the files whose rows it replaces."""
 
     raw: RawFile
-    found: SourceFile
+    file: SourceFile
     sha256: str
     replaces: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that is not known by its address, size and modification: here, with the hash of its content."""
+    """A file that may be new, with its local path and the hash of its content.
 
-    found: SourceFile
+    No ingested file has its address, size and modification stamp.
+    """
+
+    file: SourceFile
     path: Path
     sha256: str
 
     @property
     def name(self) -> str:
-        """The name that people know the file by."""
-        return redacted(self.found.address)
+        """The file's address without secrets, as manifests and messages show it."""
+        return redacted(self.file.address)
 
 
 def arrivals(
@@ -55,88 +58,90 @@ def arrivals(
     rebuild: bool,
     report: Report,
 ) -> list[Arrival]:
-    """Return the files to take in, in the order of their names; content that is known is not taken in again.
+    """Return the files to ingest, sorted by name; content that was ingested before is skipped.
 
-    With `rebuild` every file is taken in, and together they replace all that was.
+    With `rebuild`, every file is ingested again, and together they replace everything ingested
+    before.
 
     Raises
     ------
     InputError
-        If there are no files, one cannot be read, or one changed since it was taken in and
-        `replace_changed` is false; or `rebuild` is true and a file that was taken in is not there any more.
+        If the source has no files or a file cannot be read; if a file changed after it was ingested
+        and `replace_changed` is false; or if `rebuild` is true and an ingested file is missing.
     """
-    found = find_files(source, as_of)
+    files = find_files(source, as_of)
     known = [] if rebuild else ledger.files()
     by_address = {file.address: file for file in known}
-    looked_at = list(_candidates(found, by_address, scratch, report))
+    candidates = list(_candidates(files, by_address, scratch, report))
     contents = {file.sha256 for file in known}
-    here = {candidate.sha256 for candidate in looked_at}
+    candidate_hashes = {candidate.sha256 for candidate in candidates}
     if rebuild:
-        _require_all_there(ledger, here | {candidate.name for candidate in looked_at})
+        _require_none_missing(ledger, candidate_hashes | {candidate.name for candidate in candidates})
     next_id = ledger.next_file_id()
-    taken: list[Arrival] = []
-    for candidate in looked_at:
+    new: list[Arrival] = []
+    for candidate in candidates:
         if candidate.sha256 in contents:
             continue
         contents.add(candidate.sha256)
         old = by_address.get(candidate.name)
-        replaces = old is not None and old.sha256 not in here  # else it was moved, and this is a new file
+        # if the old content is elsewhere now, that file was moved, and this one is new
+        replaces = old is not None and old.sha256 not in candidate_hashes
         if old is not None and replaces and not replace_changed:
-            raise InputError(_changed(old, candidate.found))
-        raw = RawFile(next_id + len(taken), candidate.path, candidate.name)
-        taken.append(
-            Arrival(raw, candidate.found, candidate.sha256, [old.file_id] if old and replaces else [])
-        )
-    if rebuild and taken:
-        taken[0].replaces.extend(file.file_id for file in ledger.files())
-    elif any(arrival.replaces for arrival in taken):
-        taken += _doubtful(ledger, taken, found, scratch)
-    return taken
+            raise InputError(_changed_message(old, candidate.file))
+        raw = RawFile(next_id + len(new), candidate.path, candidate.name)
+        replaced_ids = [old.file_id] if old and replaces else []
+        new.append(Arrival(raw, candidate.file, candidate.sha256, replaced_ids))
+    if rebuild and new:
+        new[0].replaces.extend(file.file_id for file in ledger.files())
+    elif any(arrival.replaces for arrival in new):
+        new += _affected_duplicates(ledger, new, files, scratch)
+    return new
 
 
-def batches(taken: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
-    """Yield arrivals in groups of about `limit` bytes; if one replaces something, all are one group."""
+def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
+    """Yield batches of about `limit` bytes; if any arrival replaces a file, all form one batch."""
     batch: list[Arrival] = []
     size = 0
-    replacing = any(arrival.replaces for arrival in taken)
-    for arrival in taken:
-        if batch and size + arrival.found.size > limit and not replacing:
+    replacing = any(arrival.replaces for arrival in arriving)
+    for arrival in arriving:
+        if batch and size + arrival.file.size > limit and not replacing:
             yield batch
             batch, size = [], 0
         batch.append(arrival)
-        size += arrival.found.size
+        size += arrival.file.size
     if batch:
         yield batch
 
 
-def _require_all_there(ledger: Ledger, here: set[str]) -> None:
-    known = [file for file in ledger.files() if file.sha256 not in here]
-    gone = [file.address for file in known if file.address not in here]
-    if gone:
+def _require_none_missing(ledger: Ledger, present: set[str]) -> None:
+    """Raise InputError unless every ingested file is among `present` hashes and addresses."""
+    unmatched = [file for file in ledger.files() if file.sha256 not in present]
+    missing = [file.address for file in unmatched if file.address not in present]
+    if missing:
         raise InputError(
-            f"--rebuild takes every file in again, but {len(gone)} taken in before are not there any more, "
-            f"such as {gone[0]}: bring them back, or start with another [store] path"
+            f"--rebuild ingests every file again, but {len(missing)} ingested files are missing, "
+            f"such as {missing[0]}: restore them, or start with another [store] path"
         )
 
 
-def _changed(old: IngestedFile, file: SourceFile) -> str:
+def _changed_message(old: IngestedFile, file: SourceFile) -> str:
     return (
-        f"{old.address}: changed since it was taken in ({old.size} bytes then, {file.size} now); "
+        f"{old.address}: changed since it was ingested ({old.size} bytes then, {file.size} now); "
         "run `nightshelf ingest --replace-changed` if the new content is right"
     )
 
 
 def _candidates(
-    found: Sequence[SourceFile], by_address: dict[str, IngestedFile], scratch: Path, report: Report
+    files: Sequence[SourceFile], by_address: dict[str, IngestedFile], scratch: Path, report: Report
 ) -> Iterator[Candidate]:
-    """Yield the files that may be new, each hashed; a few are read at a time."""
+    """Yield the files that may be new, each with its hash; a few are read at the same time."""
     unknown = []
-    for file in found:
+    for file in files:
         old = by_address.get(redacted(file.address))
         if old is None or not file.stamp or (old.size, old.stamp) != (file.size, file.stamp):
             unknown.append(file)
 
-    def look(number: int) -> Candidate:
+    def hashed(number: int) -> Candidate:
         file = unknown[number]
         path = fetch(file, scratch / "fetched" / str(number))
         try:
@@ -144,24 +149,24 @@ def _candidates(
         except OSError as error:
             raise InputError(f"{redacted(file.address)}: cannot be read: {error.strerror or error}") from None
 
-    with ThreadPoolExecutor(min(AT_ONCE, workers())) as pool:
-        for number, candidate in enumerate(pool.map(look, range(len(unknown)))):
+    with ThreadPoolExecutor(min(MAX_CONCURRENT, workers())) as pool:
+        for number, candidate in enumerate(pool.map(hashed, range(len(unknown)))):
             report("ingest: looking for new files", number + 1, len(unknown))
             yield candidate
 
 
-def _doubtful(
-    ledger: Ledger, taken: Sequence[Arrival], found: Sequence[SourceFile], scratch: Path
+def _affected_duplicates(
+    ledger: Ledger, new: Sequence[Arrival], files: Sequence[SourceFile], scratch: Path
 ) -> list[Arrival]:
-    """Return unchanged files that held duplicates: the first copies may have been in a replaced file."""
-    replaced = {old for arrival in taken for old in arrival.replaces}
-    here = {redacted(file.address): file for file in found}
-    next_id = taken[-1].raw.file_id + 1
-    again: list[Arrival] = []
+    """Return unchanged files with duplicates, whose first copies may be in a replaced file."""
+    replaced = {old for arrival in new for old in arrival.replaces}
+    by_address = {redacted(file.address): file for file in files}
+    next_id = new[-1].raw.file_id + 1
+    repeated: list[Arrival] = []
     for old in ledger.files():
-        if old.counts.duplicates and old.address in here and old.file_id not in replaced:
-            file = here[old.address]
+        if old.counts.duplicates and old.address in by_address and old.file_id not in replaced:
+            file = by_address[old.address]
             path = fetch(file, scratch / "fetched" / f"again-{old.file_id}")
-            raw = RawFile(next_id + len(again), path, old.address)
-            again.append(Arrival(raw, file, old.sha256, [old.file_id]))
-    return again
+            raw = RawFile(next_id + len(repeated), path, old.address)
+            repeated.append(Arrival(raw, file, old.sha256, [old.file_id]))
+    return repeated

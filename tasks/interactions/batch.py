@@ -1,4 +1,4 @@
-"""A batch of arrivals: landed, judged, counted and kept."""
+"""A batch of arrivals: landed, classified, counted and moved into the store."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ COUNT_OF = {
 
 
 @dataclass(frozen=True)
-class Intake:
-    """What takes batches of files in for a date: an engine writes into `scratch`, the ledger commits."""
+class BatchIngest:
+    """Ingests batches of files for a date: the engine writes to `scratch`, the ledger commits."""
 
     configuration: Configuration
     ledger: Ledger
@@ -40,11 +40,11 @@ class Intake:
     as_of: date
     scratch: Path
 
-    def take_in(self, batch: Sequence[Arrival]) -> None:
-        """Take in one batch and commit it: from then on its rows are interactions."""
+    def run(self, batch: Sequence[Arrival]) -> None:
+        """Ingest a batch and commit it: from then on its rows are interactions."""
         source, store = self.configuration.source, self.ledger.store
         replaces = [old for arrival in batch for old in arrival.replaces]
-        last_days = {arrival.raw.file_id: last_day(arrival.found, source.file_date) for arrival in batch}
+        last_days = {arrival.raw.file_id: last_day(arrival.file, source.file_date) for arrival in batch}
         forgotten = read_forgotten(store).keyed()
         judged = self._judged(batch, last_days, forgotten)
         self._drop_stored(judged, replaces)
@@ -53,7 +53,7 @@ class Intake:
         judged.quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
         screen_quarantine(refused, forgotten)
         ingest_id = self.ledger.next_ingest_id()
-        parts, quarantine, hashes = _keep(store, judged, refused, ingest_id)
+        parts, quarantine, hashes = _store_rows(store, judged, refused, ingest_id)
         self.ledger.commit(
             IngestManifest(
                 ingest_id=ingest_id,
@@ -62,7 +62,7 @@ class Intake:
                 fingerprint=self.configuration.source_fingerprint(),
                 engine=self.engine.name,
                 files=[
-                    _taken(arrival, counts[file_id], last_days[file_id], days.get(file_id, {}))
+                    _ingested_file(arrival, counts[file_id], last_days[file_id], days.get(file_id, {}))
                     for arrival in batch
                     for file_id in (arrival.raw.file_id,)
                 ],
@@ -83,37 +83,37 @@ class Intake:
         source = self.configuration.source
         mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
         landing = self.engine.land([arrival.raw for arrival in batch], source, mapped)
-        graced = {file_id: _graced(day) for file_id, day in last_days.items()}
-        return judge(landing, source, self.engine, self.scratch / "judged", graced, forgotten=forgotten)
+        latest_days = {file_id: _latest_day(day) for file_id, day in last_days.items()}
+        return judge(landing, source, self.engine, self.scratch / "judged", latest_days, forgotten=forgotten)
 
     def _drop_stored(self, judged: Judged, replaces: Sequence[int]) -> None:
-        """Drop what is stored already; the stored rows that it is compared with must be whole."""
+        """Drop rows that are stored already; DamagedError if a stored file compared is damaged."""
         stored = self.ledger.parts_by_day(tuple(judged.accepted()), replaces)
         self.ledger.require_whole([part for parts in stored.values() for part in parts])
         judged.drop_stored(stored, [*self.ledger.replaced(), *replaces])
 
 
-def _graced(day: date | None) -> date | None:
-    """Return the last day that a file can know of: a day later than its name says, as clocks differ."""
+def _latest_day(day: date | None) -> date | None:
+    """Return the last day that a file may hold: a day after its name's, as clocks differ."""
     return None if day is None else day + timedelta(days=1)
 
 
-def _taken(arrival: Arrival, counts: Counts, last: date | None, days: dict[str, int]) -> IngestedFile:
+def _ingested_file(arrival: Arrival, counts: Counts, last: date | None, days: dict[str, int]) -> IngestedFile:
     return IngestedFile(
         file_id=arrival.raw.file_id,
         address=arrival.raw.name,
         sha256=arrival.sha256,
-        size=arrival.found.size,
-        stamp=arrival.found.stamp,
+        size=arrival.file.size,
+        stamp=arrival.file.stamp,
         counts=counts,
-        first_day=arrival.found.day,
+        first_day=arrival.file.day,
         last_day=last,
         days=days,
     )
 
 
 def _account(batch: Sequence[Arrival], judged: Judged) -> dict[int, Counts]:
-    """Return the accounting of each file, proven: what was read is what was judged or rejected."""
+    """Return the account of each file; AssertionError unless every row read has an outcome."""
     counts, landing = {arrival.raw.file_id: Counts() for arrival in batch}, judged.landing
     for file_id, outcome, rule, rows in judged.account():
         counts[file_id].book(COUNT_OF[outcome], rule, rows)
@@ -126,13 +126,13 @@ def _account(batch: Sequence[Arrival], judged: Judged) -> dict[int, Counts]:
     return counts
 
 
-def _keep(
+def _store_rows(
     store: Store, judged: Judged, refused: Path, ingest_id: str
 ) -> tuple[dict[str, list[str]], list[str], dict[str, FileHash]]:
     """Move accepted and quarantined rows into the store.
 
-    Return the paths of the accepted by day, those of the quarantined, and the hashes of all. They and the
-    folders that hold them are on the disk before a manifest may name them.
+    Return the paths of accepted rows by day, the paths of quarantined rows, and all hashes. The
+    files and their folders are flushed to disk before a manifest names them.
     """
     parts = {
         day: _move(store, folder, store.interactions / f"event_date={day}", ingest_id)
@@ -151,7 +151,7 @@ def _keep(
 
 
 def _move(store: Store, source: Path, target: Path, ingest_id: str) -> list[str]:
-    """Move the Parquet files of a folder under the ingest's name."""
+    """Move a folder's Parquet files, renamed after the ingest; return their paths in the store."""
     moved = []
     with writing(target):
         target.mkdir(parents=True, exist_ok=True)

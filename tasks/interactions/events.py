@@ -1,4 +1,4 @@
-"""Interactions as weighted events of a date: the one view that every table starts from."""
+"""Interactions as weighted events of a date: the view that every table starts from."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ from tasks.interactions.forgotten import register_forgotten_users
 from tasks.interactions.ledger import Ledger
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 DAY_MICROS = 86_400_000_000
 
 
 def end_of(day: date, time_zone: str) -> int:
-    """Return the end of a day in a time zone (midnight of the next), in microseconds since 1970 UTC."""
+    """Return the end of a day in a time zone, in microseconds since 1970 UTC."""
     midnight = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone))
     return (midnight.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
 
@@ -32,9 +30,9 @@ def end_of(day: date, time_zone: str) -> int:
 def make_events(
     configuration: Configuration, ledger: Ledger, engine: Engine, as_of: date, until: int | None = None
 ) -> None:
-    """Make the relation `events`: what happened up to the end of `as_of`, and before `until` if it is given.
+    """Make the relation `events`: events up to the end of `as_of`, and before `until` if given.
 
-    `until` is in microseconds since 1970 UTC: the cut of a holdout.
+    `until` is the start of a holdout, in microseconds since 1970 UTC.
     """
     parts = ledger.parts((None, as_of.isoformat()))
     if parts:
@@ -52,7 +50,7 @@ def make_events(
 def _event_values(
     configuration: Configuration, engine: Engine, as_of: date, until: int | None
 ) -> dict[str, Any]:
-    """Return what the template `events` is filled with, for all of the interactions."""
+    """Return the values that fill the template `events`."""
     settings, source = configuration.dataset, configuration.source
     end = end_of(as_of, source.time_zone)
     positive, half_life, since = settings.positive, settings.half_life_days, None
@@ -71,12 +69,12 @@ def _event_values(
 
 
 def double(number: float) -> str:
-    """Return a number as an SQL literal that both engines read as DOUBLE: 0.5 alone is a DECIMAL to them."""
+    """Return a number as a DOUBLE literal of SQL; both engines read a plain 0.5 as DECIMAL."""
     return f"{number:.17e}"
 
 
 def _no_interactions(configuration: Configuration) -> pa.Table:
-    """Return interactions of nobody: what the gate judges where nothing was accepted."""
+    """Return an empty table of interactions, for the gate to check when no row was accepted."""
     ids = id_types(configuration)
     types = {
         "user_id": ids.user,

@@ -1,7 +1,7 @@
-"""The list of users who asked to be forgotten: keyed hashes of their ids, which keep them out of new logs.
+"""The list of forgotten users: keyed hashes of their ids, which keep the users out of new logs.
 
-`<store>/forgotten.json` holds a random key, the hashes, and those of a removal that has not ended yet. No id
-is in it; who can read the file can still test whether an id that they know is listed.
+`<store>/forgotten.json` holds a random key, all hashes, and the hashes whose removal is pending. It
+holds no id, but anyone who can read it can test whether a known id is listed.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _KEY_BYTES: Final = 32
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What forgotten.json says: the key, the hashes of all, and of those whose removal has not ended."""
+    """The content of forgotten.json: the key, all hashes, and those whose removal is pending."""
 
     key: bytes
     digests: frozenset[str] = frozenset()
     pending: frozenset[str] = frozenset()
 
     def keyed(self, digests: Collection[str] | None = None) -> KeyedList:
-        """Return the list, or a part of it, as the engines compare it with ids."""
+        """Return the list, or the given hashes of it, in the form that engines compare with ids."""
         from sql.interactions.forgotten import KeyedList
 
         return KeyedList(self.key, self.digests if digests is None else frozenset(digests))
 
 
 def read_forgotten(store: Store) -> Forgotten:
-    """Return the list of a store; where nobody was forgotten, an empty one with a key of its own.
+    """Return the list of a store; without one, an empty list with a new key.
 
-    StoreError when it is damaged: without it, who was forgotten would come back.
+    StoreError if the file is damaged: without it, forgotten users would come back.
     """
     path = store.root / NAME
     if not path.exists():
@@ -61,31 +61,32 @@ def read_forgotten(store: Store) -> Forgotten:
 
 
 def unfinished_removal(store: Store) -> str | None:
-    """Return a warning where a removal was cut off, None where none was."""
+    """Return a warning if a removal was interrupted, else None."""
     try:
-        waiting = len(read_forgotten(store).pending)
+        pending = len(read_forgotten(store).pending)
     except StoreError as error:
         return str(error)
-    if not waiting:
+    if not pending:
         return None
-    return f"`nightshelf forget` did not end for {waiting} users: the same command again removes what is left"
+    return f"`nightshelf forget` was interrupted for {pending} users: run the same command again to finish"
 
 
 def record_pending(store: Store, user_ids: Iterable[object]) -> Forgotten:
-    """Put users on the list, their removal not ended yet; return it. The caller holds the store's lock."""
+    """Add users whose removal is pending; return the list. The caller holds the store's lock."""
     known = read_forgotten(store)
     new = {known.keyed().digest(user_id) for user_id in user_ids}
-    return _written(store, Forgotten(known.key, known.digests | new, known.pending | new))
+    return _write(store, Forgotten(known.key, known.digests | new, known.pending | new))
 
 
 def record_removed(store: Store, user_ids: Iterable[object]) -> Forgotten:
-    """Note that the removal of these users has ended. The caller holds the store's lock."""
+    """Record that these users are removed; return the list. The caller holds the store's lock."""
     known = read_forgotten(store)
-    done = {known.keyed().digest(user_id) for user_id in user_ids}
-    return _written(store, Forgotten(known.key, known.digests, known.pending - done))
+    removed = {known.keyed().digest(user_id) for user_id in user_ids}
+    return _write(store, Forgotten(known.key, known.digests, known.pending - removed))
 
 
-def _written(store: Store, listed: Forgotten) -> Forgotten:
+def _write(store: Store, listed: Forgotten) -> Forgotten:
+    """Write the list and return it."""
     content = {
         "format": FORMAT,
         "key": listed.key.hex(),
@@ -95,12 +96,12 @@ def _written(store: Store, listed: Forgotten) -> Forgotten:
     path = store.root / NAME
     write_json_atomically(path, content)
     with writing(path):
-        path.chmod(0o600)  # readers of the tables have no need of it
+        path.chmod(0o600)  # readers of the tables do not need it
     return listed
 
 
 def register_forgotten_users(engine: Engine, store: Store, relation: str) -> bool:
-    """Make the relation `forgotten_users` where a removal has not ended; tell whether that is so."""
+    """Make the relation `forgotten_users` if a removal is pending; return whether it is."""
     known = read_forgotten(store)
     if known.pending:
         from sql.interactions.forgotten import make_forgotten_users
@@ -110,38 +111,40 @@ def register_forgotten_users(engine: Engine, store: Store, relation: str) -> boo
 
 
 def without_forgotten(table: Any, listed: KeyedList) -> Any:
-    """Return quarantined rows as they may be kept, as pyarrow Table: without users who were forgotten.
+    """Return quarantined rows without forgotten users, as a pyarrow Table.
 
-    Gone are their rows; and the text of a row whose user could not be read, since whose it is cannot be
-    known, or that names one of them in another column.
+    Rows of forgotten users are removed. The raw text is removed from rows that name a forgotten
+    user in another column, and from rows whose user could not be read: they may be of a forgotten
+    user.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     users = table["user_id"]
     distinct = pc.unique(users.combine_chunks()).drop_null()
-    gone = pa.array([one.as_py() for one in distinct if listed.holds(one.as_py())], distinct.type)
-    kept = table.filter(pc.invert(pc.is_in(users, value_set=gone)))
+    forgotten = [user_id for user_id in distinct.to_pylist() if listed.holds(user_id)]
+    value_set = pa.array(forgotten, distinct.type)
+    kept = table.filter(pc.invert(pc.is_in(users, value_set=value_set)))
     raws = [
-        None if user is None or raw is None or _names(raw, listed) else raw
+        None if user is None or raw is None or _mentions_forgotten(raw, listed) else raw
         for user, raw in zip(kept["user_id"].to_pylist(), kept["raw"].to_pylist(), strict=True)
     ]
-    place = kept.schema.get_field_index("raw")
-    return kept.set_column(place, kept.schema.field("raw"), pa.array(raws, pa.string()))
+    index = kept.schema.get_field_index("raw")
+    return kept.set_column(index, kept.schema.field("raw"), pa.array(raws, pa.string()))
 
 
 def screen_quarantine(folder: Path, listed: KeyedList) -> None:
-    """Screen the quarantined rows in the Parquet files under a folder of an ingest that is under way."""
+    """Remove forgotten users from the quarantined rows that an ingest is about to commit."""
     import pyarrow.parquet as pq
 
     for path in sorted(folder.glob("*/*.parquet")) if listed.digests else []:
         with pq.ParquetFile(path) as file:
-            found = file.read()
-        pq.write_table(without_forgotten(found, listed), path, compression="zstd")
+            table = file.read()
+        pq.write_table(without_forgotten(table, listed), path, compression="zstd")
 
 
-def _names(raw: str, listed: KeyedList) -> bool:
-    """Tell whether a row, as a JSON object of its columns, has a forgotten id in one of them."""
+def _mentions_forgotten(raw: str, listed: KeyedList) -> bool:
+    """Return whether a row, as JSON, holds a forgotten id; True if it is not JSON."""
     try:
         row = json.loads(raw)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The station `interactions`: raw logs in; accepted events, quarantined rows and an exact account out."""
+"""The station `interactions`: raw logs become accepted events, quarantined rows, an account."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, IngestedFile, total
 from tasks.interactions.arrivals import Arrival, arrivals, batches
-from tasks.interactions.batch import Intake
+from tasks.interactions.batch import BatchIngest
 from tasks.interactions.ledger import Ledger
 from tasks.interactions.sweep import sweep
 from tasks.runtime.errors import ConfigurationError, InputError, StoreLockedError
@@ -27,9 +27,9 @@ from tasks.store.layout import Store
 
 @dataclass(frozen=True)
 class Ingest:
-    """What an ingest did: files taken in now and before, the accounting of each, dates touched.
+    """The result of an ingest: files ingested now and before, their accounts and their dates.
 
-    `files` are those taken in now, `replaced` those that count no longer because of them.
+    `files` were ingested now; `replaced` are the files that they replace.
     """
 
     ingested: int
@@ -53,38 +53,39 @@ def ingest(
     since: int | None = None,
     report: Report = silent,
 ) -> Ingest:
-    """Take in the files of the source that are dated up to `as_of` and not yet taken in; all, with `rebuild`.
+    """Ingest the source's new files that are dated up to `as_of`; with `rebuild`, all files.
 
-    `since` is for a run that goes on: the number of ingests there were when it began. What it committed
-    before it was killed is reported as taken in now. The caller holds the store's lock.
+    `since` is for a resumed run: the number of ingests when it first started. Files that the run
+    committed before it was killed are then reported as newly ingested. The caller holds the store's
+    lock.
 
     Raises
     ------
     ConfigurationError
         If a rule of [source] is not a predicate over known columns.
     InputError
-        If a file cannot be read, or changed since it was taken in and `replace_changed` is false, or the
-        [source] section changed since. Files before it may have been taken in by then; they stay.
+        If a file cannot be read, if it changed after it was ingested and `replace_changed` is
+        false, or if the [source] section changed. Files committed before the error stay ingested.
     StoreLockedError
-        If files are to be replaced while runs for other dates read them.
+        If files would be replaced while runs for other dates read them.
     """
     ledger = Ledger.read(store)
     _require_valid(configuration, engine, None if rebuild else ledger)
     before = len(ledger.manifests) if since is None else since
     sweep(store, ledger)
-    intake = Intake(configuration, ledger, engine, as_of, store.runs / ".ingest")
-    again = {"replace_changed": replace_changed, "rebuild": rebuild}
-    with _scratch(intake.scratch) as scratch:
-        taken = arrivals(configuration.source, ledger, as_of, scratch, **again, report=report)
-        if any(arrival.replaces for arrival in taken):
-            _alone(store, as_of)
-        _take_in_batches(intake, taken, report)
-    return _summary(ledger, as_of, before)
+    batch_ingest = BatchIngest(configuration, ledger, engine, as_of, store.runs / ".ingest")
+    options = {"replace_changed": replace_changed, "rebuild": rebuild}
+    with _scratch(batch_ingest.scratch) as scratch:
+        new = arrivals(configuration.source, ledger, as_of, scratch, **options, report=report)
+        if any(arrival.replaces for arrival in new):
+            _require_no_concurrent_run(store, as_of)
+        _ingest_batches(batch_ingest, new, report)
+    return _ingest_summary(ledger, as_of, before)
 
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """Give a folder that is gone afterwards; a file that cannot be read is the user's to mend."""
+    """Yield a scratch folder, removed afterwards; a SourceError becomes an InputError."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         yield folder
@@ -94,33 +95,33 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _take_in_batches(intake: Intake, taken: Sequence[Arrival], report: Report) -> None:
-    """Take files in, batch after batch; each is committed before the next begins."""
-    done = 0
-    for batch in batches(taken, bytes_of(intake.configuration.engine.batch)):
-        report(f"ingest: {len(batch)} files from {batch[0].raw.name}", done, len(taken))
-        intake.take_in(batch)
-        done += len(batch)
+def _ingest_batches(batch_ingest: BatchIngest, new: Sequence[Arrival], report: Report) -> None:
+    """Ingest files batch by batch; each batch is committed before the next begins."""
+    ingested = 0
+    for batch in batches(new, bytes_of(batch_ingest.configuration.engine.batch)):
+        report(f"ingest: {len(batch)} files from {batch[0].raw.name}", ingested, len(new))
+        batch_ingest.run(batch)
+        ingested += len(batch)
 
 
-def _alone(store: Store, as_of: date) -> None:
-    """Require that no run for another date reads the interactions that are about to be replaced.
+def _require_no_concurrent_run(store: Store, as_of: date) -> None:
+    """Raise StoreLockedError if a run for another date may read interactions about to be replaced.
 
-    Runs read what was committed when they took their own logs in; adding to it does not touch them.
+    A run reads what was committed when it ingested its own logs, so added files do not affect it.
     """
-    others = [f"{day} by {who}" for day, who in store.running_dates().items() if day != as_of]
-    if others:
-        raise StoreLockedError(f"files that are to be replaced are read by runs for {', '.join(others)}")
+    running = [f"{day} by {who}" for day, who in store.running_dates().items() if day != as_of]
+    if running:
+        raise StoreLockedError(f"files to be replaced are in use by runs for {', '.join(running)}")
 
 
-def _summary(ledger: Ledger, as_of: date, before: int) -> Ingest:
-    """Return what the ingests after the first `before` took in for a date and was not replaced since."""
-    gone = ledger.replaced()
-    living = [manifest.ingest_id for manifest in ledger.live_manifests()]
+def _ingest_summary(ledger: Ledger, as_of: date, before: int) -> Ingest:
+    """Return what a date's ingests after the first `before` added, less files replaced since."""
+    replaced = ledger.replaced()
+    live = [manifest.ingest_id for manifest in ledger.live_manifests()]
     new = [ingest for ingest in ledger.manifests[before:] if ingest.as_of == as_of]
-    new = [ingest for ingest in new if ingest.ingest_id in living]
-    files = [file for manifest in new for file in manifest.files if file.file_id not in gone]
-    went = {file_id for manifest in new for file_id in manifest.replaces}
+    new = [ingest for ingest in new if ingest.ingest_id in live]
+    files = [file for manifest in new for file in manifest.files if file.file_id not in replaced]
+    replaced_now = {file_id for manifest in new for file_id in manifest.replaces}
     return Ingest(
         ingested=len(files),
         known=len(Ledger(ledger.store, ledger.manifests[:before]).files()),
@@ -129,16 +130,16 @@ def _summary(ledger: Ledger, as_of: date, before: int) -> Ingest:
         repeated_before_rules=sum(manifest.repeated_before_rules for manifest in new),
         days=tuple(sorted({day for manifest in new for day in manifest.parts})),
         files=tuple(files),
-        replaced=tuple(file for m in ledger.manifests for file in m.files if file.file_id in went),
+        replaced=tuple(file for m in ledger.manifests for file in m.files if file.file_id in replaced_now),
     )
 
 
 def _require_valid(configuration: Configuration, engine: Engine, ledger: Ledger | None) -> None:
-    """Raise unless the rules are predicates, and mean what they did for what the ledger has."""
+    """Raise unless the rules are predicates and [source] is as it was for the ledger's ingests."""
     if ledger and ledger.manifests and ledger.manifests[-1].fingerprint != configuration.source_fingerprint():
         raise InputError(
-            "the [source] section (columns, rules or types) changed since the logs were taken in, so old and "
-            "new interactions would not mean the same: change it back, or take every file in again with "
+            "the [source] section (columns, rules or types) changed since the logs were ingested, so old and "
+            "new interactions would not mean the same: change it back, or ingest every file again with "
             "--rebuild"
         )
     try:

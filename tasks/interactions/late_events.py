@@ -1,4 +1,4 @@
-"""Events that arrived after the releases they belong to, and the dates to run again for them."""
+"""Events that arrived after the release of their date, and the dates to run again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from tasks.store.runs import last_night
 
 
 class LateEvents(BaseModel):
-    """What an ingest took in too late: events by their day, and the dates to run again, both in order.
+    """Late events of an ingest, counted by day, and the dates to run again; both sorted.
 
-    A date is to be run again if its release lacks such events, or holds some of a file that was replaced;
-    or if it has none, because its run failed, and events of it arrived now.
+    A date must run again if its release lacks such events or was made from a file that was
+    replaced. It must also run again if it has no release because its run failed, and events for it
+    arrived now.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -29,32 +30,32 @@ class LateEvents(BaseModel):
 
     @property
     def commands(self) -> list[str]:
-        """The commands that run the dates again, one for each unbroken range."""
+        """The commands that run the dates again: a command for each unbroken range."""
         return [
             f"nightshelf backfill --mode all --start {first} --end {last} --run"
             for first, last in _ranges(self.dates)
         ]
 
     def __str__(self) -> str:
-        """Return one sentence; nothing where nothing is to be run again."""
+        """Return a short summary, empty if no date must run again."""
         if not self.dates:
             return ""
         days = ", ".join(f"{day} ({events:,})" for day, events in self.days.items())
-        came = (
+        cause = (
             f"{sum(self.days.values()):,} events arrived late, of {days}" if days else "Files were replaced"
         )
-        return f"{came}. Dates to run again: {', '.join(map(str, self.dates))}."
+        return f"{cause}. Dates to run again: {', '.join(map(str, self.dates))}."
 
 
 def late_events(
     store: Store, new: Sequence[IngestedFile], replaced: Sequence[IngestedFile], making: date | None
 ) -> LateEvents:
-    """Return what of the files taken in now is late; `replaced` are those that count no longer.
+    """Return the late events of newly ingested files; `replaced` are the files they replace.
 
-    `making` is the date whose release is about to be made from them, None for an ingest alone.
+    `making` is the date whose release is about to be made from them, None for an ingest by itself.
     """
-    arrived, gone = _days(new), _days(replaced)
-    if not arrived and not gone:
+    arrived, removed = _days(new), _days(replaced)
+    if not arrived and not removed:
         return LateEvents()
     days: dict[str, int] = {}
     dates: set[date] = set()
@@ -73,20 +74,20 @@ def late_events(
 
 
 def _days(files: Iterable[IngestedFile]) -> Counter[str]:
-    """Return the accepted events of files by day."""
-    found: Counter[str] = Counter()
+    """Return the accepted events of files, counted by day."""
+    events: Counter[str] = Counter()
     for file in files:
-        found.update(file.days)
-    return found
+        events.update(file.days)
+    return events
 
 
 def _latest(store: Store, making: date | None) -> list[Release]:
-    """Return the last release of each date that can be read; not of the date that is being made."""
-    found: dict[date, Release] = {}
+    """Return the latest readable release of each date, except of the date being made."""
+    latest: dict[date, Release] = {}
     for release in releases(store):
         if not release.problem and release.as_of != making:
-            found.setdefault(release.as_of, release)
-    return list(found.values())
+            latest.setdefault(release.as_of, release)
+    return list(latest.values())
 
 
 def _inputs(release: Release) -> set[int]:
@@ -96,7 +97,7 @@ def _inputs(release: Release) -> set[int]:
 
 
 def _has_failed(store: Store, day: str) -> bool:
-    """Tell whether a date has no release because its last run did not get to its end."""
+    """Return whether a date has no release because its last run did not finish."""
     as_of = date.fromisoformat(day)
     if any(release.as_of == as_of for release in releases(store)):
         return False
@@ -105,11 +106,11 @@ def _has_failed(store: Store, day: str) -> bool:
 
 
 def _ranges(dates: Sequence[date]) -> list[tuple[date, date]]:
-    """Return first and last of each run of days without a gap; `dates` ascend."""
-    found: list[tuple[date, date]] = []
+    """Return the first and last day of each unbroken range of `dates`, which are sorted."""
+    ranges: list[tuple[date, date]] = []
     for day in dates:
-        if found and found[-1][1] == day - timedelta(days=1):
-            found[-1] = (found[-1][0], day)
+        if ranges and ranges[-1][1] == day - timedelta(days=1):
+            ranges[-1] = (ranges[-1][0], day)
         else:
-            found.append((day, day))
-    return found
+            ranges.append((day, day))
+    return ranges

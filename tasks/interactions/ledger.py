@@ -1,4 +1,4 @@
-"""What has been taken in: one manifest an ingest, whose appearance is the ingest's commit."""
+"""What was ingested: a manifest for each ingest, which is committed once it appears."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from tasks.store.files import read_json, write_json_atomically
 from tasks.store.hashes import FileHash, differences
 from tasks.store.layout import Store
 
-REBUILD: Final = "take the logs in again with `nightshelf ingest --rebuild`"
-WITHOUT: Final = f"put it back from a backup, or remove it and {REBUILD}"
+REBUILD: Final = "ingest the logs again with `nightshelf ingest --rebuild`"
+RESTORE: Final = f"restore it from a backup, or remove it and {REBUILD}"
 
 
 class IngestManifest(BaseModel):
-    """One committed ingest: files taken in, Parquet files written, earlier files that these replace.
+    """One committed ingest: files ingested, Parquet files written, and earlier files replaced.
 
-    `hashes` are those of the Parquet files, by their paths in the store; ingests of 0.1 recorded none.
+    `hashes` maps each Parquet file's path in the store to its hash; ingests of version 0.1 have
+    none.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,53 +56,57 @@ class Ledger:
 
     @classmethod
     def read(cls, store: Store) -> Ledger:
-        """Read the ledger of a store; a store without one has an empty ledger."""
+        """Read the ledger of a store; it is empty if nothing was ingested."""
         return cls(store, [read_manifest(path) for path in manifest_paths(store)])
 
     def up_to(self, ingest_id: str | None) -> Ledger:
-        """Return the ledger as it was once this ingest was committed; before the first, if it is None.
+        """Return the ledger as it was right after this ingest; for None, the empty ledger.
 
-        What others commit meanwhile only adds to it: see `tasks.interactions.ingest` on replaced files.
+        Later ingests only add to it: `tasks.interactions.ingest` replaces no file that a run reads.
         """
-        manifests = [one for one in self.manifests if ingest_id is not None and one.ingest_id <= ingest_id]
-        return Ledger(self.store, manifests)
+        if ingest_id is None:
+            return Ledger(self.store, [])
+        return Ledger(self.store, [m for m in self.manifests if m.ingest_id <= ingest_id])
 
     def commit(self, manifest: IngestManifest) -> None:
-        """Add a manifest, atomically; from now on its rows are interactions."""
+        """Add a manifest atomically; from now on its rows are interactions."""
         write_json_atomically(self.store.ingest(manifest.ingest_id), manifest.model_dump(mode="json"))
         self.manifests.append(manifest)
 
     def next_ingest_id(self) -> str:
-        """Return the id of the next ingest: numbers in order."""
-        return f"{1 + max((int(one.ingest_id) for one in self.manifests), default=0):06d}"
+        """Return the id of the next ingest: consecutive numbers of six digits."""
+        return f"{1 + max((int(manifest.ingest_id) for manifest in self.manifests), default=0):06d}"
 
     def next_file_id(self) -> int:
         """Return the id of the next file."""
         return 1 + max((file.file_id for manifest in self.manifests for file in manifest.files), default=0)
 
     def replaced(self) -> set[int]:
-        """Return the ids of files whose rows no longer count."""
+        """Return the ids of replaced files."""
         return {file_id for manifest in self.manifests for file_id in manifest.replaces}
 
     def files(self) -> list[IngestedFile]:
-        """Return the files whose rows count."""
-        gone = self.replaced()
-        return [file for manifest in self.manifests for file in manifest.files if file.file_id not in gone]
+        """Return the files that were not replaced."""
+        replaced = self.replaced()
+        return [
+            file for manifest in self.manifests for file in manifest.files if file.file_id not in replaced
+        ]
 
     def live_manifests(self, replaced: Sequence[int] = ()) -> list[IngestManifest]:
-        """Return the manifests with a file that counts, once those of `replaced` no longer do.
+        """Return the manifests with a file left, once the `replaced` files are replaced as well.
 
-        Parquet files of the others are not even opened: their columns may have had other types.
+        Parquet files of the remaining manifests must not be opened: their columns may have other
+        types.
         """
-        gone = self.replaced() | set(replaced)
+        dead = self.replaced() | set(replaced)
         return [
             manifest
             for manifest in self.manifests
-            if any(file.file_id not in gone for file in manifest.files)
+            if any(file.file_id not in dead for file in manifest.files)
         ]
 
     def parts(self, days: tuple[str | None, str | None] = (None, None)) -> list[Path]:
-        """Return the Parquet files of interactions, from the first to the last of `days` (both included)."""
+        """Return the Parquet files of interactions from first to last of `days`, inclusive."""
         first, last = days
         return [
             self.store.root / part
@@ -112,56 +117,58 @@ class Ledger:
         ]
 
     def parts_by_day(self, days: Sequence[str], replaced: Sequence[int] = ()) -> dict[str, list[Path]]:
-        """Return the Parquet files of interactions, by `days`, once files `replaced` no longer count."""
-        living = self.live_manifests(replaced)
+        """Return the Parquet files of interactions by day, once `replaced` files are replaced."""
+        live = self.live_manifests(replaced)
         return {
-            day: [self.store.root / part for manifest in living for part in manifest.parts.get(day, [])]
+            day: [self.store.root / part for manifest in live for part in manifest.parts.get(day, [])]
             for day in days
         }
 
     def require_whole(self, parts: Collection[Path], report: Report = silent) -> None:
-        """Raise DamagedError if one of these Parquet files is not as its ingest wrote it.
+        """Raise DamagedError if any of these Parquet files differs from what its ingest wrote.
 
-        Those of ingests that recorded no hashes are not looked at.
+        Files of ingests that recorded no hashes are not checked.
         """
         recorded = {
-            self.store.root / path: one
+            self.store.root / path: file_hash
             for manifest in self.manifests
-            for path, one in manifest.hashes.items()
+            for path, file_hash in manifest.hashes.items()
         }
-        wanted = {path: recorded[path] for path in parts if path in recorded}
-        damaged = differences(wanted, report, "checking the interactions")
+        expected = {path: recorded[path] for path in parts if path in recorded}
+        damaged = differences(expected, report, "checking the interactions")
         for path, problem in sorted(damaged.items()):
             more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
             raise DamagedError(f"{path}{more}: {problem}; {REBUILD}. `nightshelf verify` lists all damage")
 
     def counts(self) -> Counts:
-        """Return the accounting of all files whose rows count."""
+        """Return the account of all files that were not replaced."""
         return total(self.files())
 
     def known_on(self, as_of: date) -> Counts:
-        """Return the accounting of the files up to a date: those dated later are other nights' to judge."""
+        """Return the account of files dated up to `as_of`; later files belong to later nights."""
         return total(file for file in self.files() if file.known_on(as_of))
 
     def about(self, as_of: date) -> Counts:
-        """Return the accounting of the files about a date; where names tell none, of those it took in."""
-        taken_for = {f.file_id for m in self.manifests if m.as_of == as_of for f in m.files}
-        return total(f for f in self.files() if (f.covers(as_of) if f.first_day else f.file_id in taken_for))
+        """Return the account of a date's files, by the date in the name or else of the ingest."""
+        ingested_for = {f.file_id for m in self.manifests if m.as_of == as_of for f in m.files}
+        return total(
+            f for f in self.files() if (f.covers(as_of) if f.first_day else f.file_id in ingested_for)
+        )
 
     def facts(self) -> dict[str, Any]:
-        """Return what a release's manifest says about its input."""
+        """Return the entry of a release's manifest about its input files."""
         keep = {"file_id", "address", "sha256", "size", "counts"}
         return {"files": [file.model_dump(mode="json", include=keep) for file in self.files()]}
 
 
 def manifest_paths(store: Store) -> list[Path]:
-    """Return the files of the committed ingests, the oldest first."""
+    """Return the paths of the manifests of committed ingests, oldest first."""
     return sorted(store.ingests.glob("*.json")) if store.ingests.is_dir() else []
 
 
 def read_manifest(path: Path) -> IngestManifest:
-    """Return one committed ingest; DamagedError when its file is not as it was written."""
+    """Return a committed ingest; DamagedError if its manifest cannot be read."""
     try:
         return IngestManifest.model_validate(read_json(path))
     except (StoreError, ValueError) as error:
-        raise DamagedError(f"{path}: the record of an ingest is damaged: {error}; {WITHOUT}") from None
+        raise DamagedError(f"{path}: the record of an ingest is damaged: {error}; {RESTORE}") from None

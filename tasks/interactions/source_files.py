@@ -1,4 +1,4 @@
-"""The files of a source: found under a path or address, dated by their names, brought to this machine."""
+"""The files of a source: listed under a path or URL, dated by name, fetched if remote."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ PARTS = {
     "%S": r"\d{2}",
     "%j": r"\d{3}",
 }
-CONNECTION = (ConnectionError, TimeoutError, socket.gaierror)
-CONNECTION_NAMES = {  # of the libraries behind fsspec, which are loaded only for the addresses they serve
+CONNECTION_ERRORS = (ConnectionError, TimeoutError, socket.gaierror)
+CONNECTION_ERROR_NAMES = {  # of libraries behind fsspec, which are loaded only for their own URLs
     "ClientConnectionError",  # aiohttp
     "ClientPayloadError",
     "HTTPClientError",  # botocore
@@ -42,9 +42,9 @@ CONNECTION_NAMES = {  # of the libraries behind fsspec, which are loaded only fo
 class SourceFile:
     """One file of the source.
 
-    `address` is where it is (a path, or a URL), `size` its bytes, `stamp` what changes when the file
-    does (modification time or entity tag), `day` the date in its name. `local` is true of what was found on
-    this machine: its address is a path and nothing else, whatever fsspec would make of the name.
+    `address` is its path or URL, `size` its bytes, and `day` the date in its name. `stamp` changes
+    with the content: a modification time or entity tag. `local` is true for a file on this machine:
+    its address is a plain path, even if fsspec would read the name as a URL.
     """
 
     address: str
@@ -55,23 +55,23 @@ class SourceFile:
 
 
 def find_files(source: Source, as_of: date) -> list[SourceFile]:
-    """Return the source's files in the order of their names; those dated after `as_of` are left alone.
+    """Return the source's files sorted by name, without files dated after `as_of`.
 
     Raises
     ------
     InputError
-        If nothing is there, or a name has no date where file_date says that it has one.
+        If there are no files, or a name lacks the date that file_date asks for.
     """
     paths = source.path if isinstance(source.path, tuple) else (source.path,)
-    found = [file for path in paths for file in _find_under(path, source)]
-    if not found:
+    files = [file for path in paths for file in _find_under(path, source)]
+    if not files:
         raise InputError(f"[source] path = {_shown(source)}: no files there; expected {SUFFIXES}")
-    dated = {file.address: file for file in found}
-    return [file for _, file in sorted(dated.items()) if file.day is None or file.day <= as_of]
+    by_address = {file.address: file for file in files}
+    return [file for _, file in sorted(by_address.items()) if file.day is None or file.day <= as_of]
 
 
 def last_day(file: SourceFile, pattern: str | None) -> date | None:
-    """Return the last day of the period in a file's name: the day, month or year; None without one."""
+    """Return the last day of the period in a file's name; None if the name has no date."""
     if file.day is None or pattern is None:
         return None
     if {"%d", "%j"} & set(re.findall("%.", pattern)):
@@ -81,22 +81,21 @@ def last_day(file: SourceFile, pattern: str | None) -> date | None:
 
 
 def find_file(path: str, section: str) -> SourceFile:
-    """Return the one file at a path or address; `section` is whose it is, for the message."""
+    """Return the file at a path or URL; messages name the configuration `section` it belongs to."""
     try:
-        filesystem, place = url_to_fs(path)
-        if not filesystem.isfile(place):
+        filesystem, name = url_to_fs(path)
+        if not filesystem.isfile(name):
             raise InputError(f"[{section}] path = {redacted(path)}: no such file")
-        size = int(filesystem.info(place).get("size") or 0)
+        size = int(filesystem.info(name).get("size") or 0)
     except InputError:
         raise
-    except Exception as error:  # of whatever library serves the address
-        said = redacted(str(error)) or type(error).__name__
-        raise _refused(error, f"[{section}] path = {redacted(path)}: cannot be read: {said}") from None
+    except Exception as error:  # of the library that serves this URL
+        raise _input_error(error, f"[{section}] path = {redacted(path)}: cannot be read") from None
     return SourceFile(path, size, "", None)
 
 
 def fetch(file: SourceFile, folder: Path) -> Path:
-    """Return a local path of the file; what is not on this machine is downloaded into `folder`."""
+    """Return a local path of the file; a remote file is downloaded into `folder`."""
     if file.local:
         return Path(file.address)
     filesystem, path = url_to_fs(file.address)
@@ -107,15 +106,15 @@ def fetch(file: SourceFile, folder: Path) -> Path:
     try:
         filesystem.get_file(path, str(target))
     except Exception as error:
-        said = redacted(str(error)) or type(error).__name__
-        raise _refused(error, f"{redacted(file.address)}: cannot be downloaded: {said}") from None
+        raise _input_error(error, f"{redacted(file.address)}: cannot be downloaded") from None
     return target
 
 
 def redacted(address: str) -> str:
-    """Return a text without the secrets of the URLs in it: user and password, and what follows the `?`.
+    """Return a text without the secrets of URLs in it: user, password and query.
 
-    Of the latter remains a hash, so that two addresses stay two, and no name looks like a glob.
+    A query is replaced by its hash. Different URLs thus stay different, and no name looks like a
+    glob.
     """
     address = re.sub(r"(?<=://)[^/\s]*@", "", address)
     return re.sub(r"(?<=\S)(?<![?])[?]([^\s'\"?]+)", _hashed, address) if "://" in address else address
@@ -125,17 +124,18 @@ def _hashed(query: re.Match[str]) -> str:
     return "#" + hashlib.sha256(query.group(1).encode()).hexdigest()[:12]
 
 
-def _refused(error: BaseException, message: str) -> InputError:
-    """Return the error for what a library said: of a connection that may be there again, or of the input."""
-    return SourceUnreachableError(message) if _is_connection(error) else InputError(message)
+def _input_error(error: BaseException, message: str) -> InputError:
+    """Return the error to raise for a library's error; connection errors can be retried."""
+    message = f"{message}: {redacted(str(error)) or type(error).__name__}"
+    return SourceUnreachableError(message) if _is_connection_error(error) else InputError(message)
 
 
-def _is_connection(error: BaseException | None) -> bool:
-    """Tell whether an error, or what caused it, is of the connection, or of a server in trouble."""
+def _is_connection_error(error: BaseException | None) -> bool:
+    """Return whether an error or its causes come from the connection or from a failing server."""
     while error is not None:
         if (
-            isinstance(error, CONNECTION)
-            or {kind.__name__ for kind in type(error).__mro__} & CONNECTION_NAMES
+            isinstance(error, CONNECTION_ERRORS)
+            or {kind.__name__ for kind in type(error).__mro__} & CONNECTION_ERROR_NAMES
         ):
             return True
         status = getattr(error, "status", None)
@@ -152,24 +152,21 @@ def _shown(source: Source) -> str:
 
 def _find_under(path: str, source: Source) -> list[SourceFile]:
     try:
-        filesystem, place = url_to_fs(path)
+        filesystem, name = url_to_fs(path)
         wild = "*[" if path.startswith(("http://", "https://")) else "*?["
-        itself = "file" in _protocols(filesystem) and filesystem.exists(place)  # a folder named [a]
-        if any(letter in place for letter in wild) and not itself:
-            infos = filesystem.glob(place, detail=True)
-        elif filesystem.isdir(place):
-            infos = {
-                name: info for name, info in filesystem.find(place, detail=True).items() if _is_log(name)
-            }
-        elif filesystem.exists(place):
-            infos = {place: filesystem.info(place)}
+        literal = "file" in _protocols(filesystem) and filesystem.exists(name)  # a folder named [a]
+        if any(letter in name for letter in wild) and not literal:
+            infos = filesystem.glob(name, detail=True)
+        elif filesystem.isdir(name):
+            infos = {path: info for path, info in filesystem.find(name, detail=True).items() if _is_log(path)}
+        elif filesystem.exists(name):
+            infos = {name: filesystem.info(name)}
         else:
             raise InputError(f"[source] path = {redacted(path)}: no such file or folder")
     except InputError:
         raise
-    except Exception as error:  # of whatever library serves the address
-        said = redacted(str(error)) or type(error).__name__
-        raise _refused(error, f"[source] path = {redacted(path)}: cannot be read: {said}") from None
+    except Exception as error:  # of the library that serves this URL
+        raise _input_error(error, f"[source] path = {redacted(path)}: cannot be read") from None
     local = "file" in _protocols(filesystem)
     files = []
     for name, info in infos.items():
@@ -187,7 +184,7 @@ def _find_under(path: str, source: Source) -> list[SourceFile]:
 
 
 def _require_file(name: str) -> None:
-    """Raise InputError unless a local path leads to a file: reading a pipe or a device may never end."""
+    """Raise InputError unless a path is a regular file: reading a pipe or device may never end."""
     try:
         mode = Path(name).stat().st_mode
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Removing what no committed ingest names."""
+"""Removal of files that no committed ingest names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from tasks.store.layout import Store
 
 
 def sweep(store: Store, ledger: Ledger) -> int:
-    """Remove what no committed ingest names (a killed one left it); return the number of files.
+    """Remove the leftovers of killed ingests; return the number of files removed.
 
-    That is Parquet files, folders of days without any, and half-written records of ingests.
+    Leftovers are Parquet files that no committed manifest names, empty folders of days, and
+    half-written manifests.
     """
     named = {store.root / path for manifest in ledger.live_manifests() for path in manifest.parquet_paths()}
     days = [*store.interactions.glob("*/"), *store.quarantine.glob("*/")]

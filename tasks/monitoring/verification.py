@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from tasks.interactions.forgotten import NAME as FORGOTTEN
-from tasks.interactions.ledger import REBUILD, WITHOUT, IngestManifest, Ledger, manifest_paths
+from tasks.interactions.ledger import REBUILD, RESTORE, IngestManifest, Ledger, manifest_paths
 from tasks.quality.champion import FACTS, kept_files, way_on
 from tasks.release.manifest import MANIFEST, UNEXPECTED, recorded_files, unexpected_files
 from tasks.release.pointer import PointerDamagedError, read_pointer
@@ -183,19 +183,19 @@ def _ingests(survey: _Survey) -> None:
 def _manifests(survey: _Survey) -> Iterator[IngestManifest]:
     """Yield the ingests whose records are whole."""
     for path in manifest_paths(survey.store):
-        content = survey.read(path, WITHOUT, f"to have it recorded, {REBUILD}")
+        content = survey.read(path, RESTORE, f"to have it recorded, {REBUILD}")
         if content is None:
             continue
         try:
             yield IngestManifest.model_validate(content)
         except ValidationError as error:
-            survey.damaged.append(survey.finding(path, f"cannot be understood: {error}", WITHOUT))
+            survey.damaged.append(survey.finding(path, f"cannot be understood: {error}", RESTORE))
 
 
 def _forgotten(survey: _Survey) -> None:
     path = survey.store.root / FORGOTTEN
     if path.exists():
-        back = "put it back from a backup: without it the logs bring back who was forgotten"
+        back = "restore it from a backup: without it the logs bring back forgotten users"
         survey.read(path, back, "`nightshelf forget` records it")
 
 

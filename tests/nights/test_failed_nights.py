@@ -103,6 +103,6 @@ def test_a_changed_file_is_refused_until_asked_for(night: Night, tmp_path: Path)
     changed = logs / f"events-{SECOND}.csv"
     lines = changed.read_text(encoding="utf-8").splitlines(keepends=True)
     changed.write_text("".join(lines[:-1]), encoding="utf-8")
-    with pytest.raises(InputError, match="changed since it was taken in"):
+    with pytest.raises(InputError, match="changed since it was ingested"):
         ingest_only(moved.configured(), SECOND)
     assert ingest_only(moved.configured(), SECOND, replace_changed=True).counts.read > 0

@@ -180,7 +180,7 @@ def test_a_changed_file_lists_the_dates_that_were_made_with_it(tmp_path: Path) -
     place.deliver(DAYS[0], events(DAYS[0], 39))
     refused = place.run(DAYS[1])
     assert refused.exit_code == 1
-    assert f"{path}: changed since it was taken in" in refused.stderr
+    assert f"{path}: changed since it was ingested" in refused.stderr
     assert "--replace-changed" in refused.stderr
     assert place.run(DAYS[1], "--replace-changed").exit_code == 0
     assert place.late(DAYS[1]).dates == [DAYS[0]]

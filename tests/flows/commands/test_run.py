@@ -48,7 +48,7 @@ def test_run_prints_stations_accounting_metrics_and_the_release(night: Night) ->
 def test_ingest_prints_what_arrived(night: Night, tmp_path: Path) -> None:
     words = ["--config", str(night.config), "--as-of", str(SECOND), "--store", str(tmp_path / "other")]
     first = called("ingest", *words).stdout
-    assert "2 files taken in, 0 known before." in first
+    assert "2 files ingested, 0 known before." in first
     assert "quarantined" in first
     document = json.loads(called("ingest", *words, "--json").stdout)
     assert (document["files_taken"], document["files_known"]) == (0, 2)
@@ -84,7 +84,7 @@ def test_a_wrong_key_of_set_is_one_message(night: Night, name: str, line: str, m
 
 def test_yesterday_is_the_default_date(night: Night, tmp_path: Path) -> None:
     words = ["ingest", "--config", str(night.config), "--store", str(tmp_path / "other")]
-    assert "4 files taken in" in called(*words).stdout
+    assert "4 files ingested" in called(*words).stdout
 
 
 @pytest.mark.prefect

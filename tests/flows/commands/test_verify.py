@@ -159,7 +159,7 @@ def test_a_night_refuses_damaged_interactions_and_a_rebuild_mends_them(night: Ni
     rows = Ledger.read(night.store).counts()
     flip(files(night, "interactions")[-1], 777)
     with pytest.raises(
-        DamagedError, match=r"expected sha256 .*; take the logs in again with `nightshelf ing"
+        DamagedError, match=r"expected sha256 .*; ingest the logs again with `nightshelf ing"
     ):
         run_night(night.configured(**QUICK), SECOND)
     assert current(night.store).as_of == FIRST
@@ -182,16 +182,16 @@ def test_a_store_is_whole_after_users_were_forgotten_and_damage_keeps_them(night
     found = verify_store(night.store)
     assert (found.damaged, found.unrecorded) == ([], [])
     flip(night.store.root / "forgotten.json", 500)
-    assert "put it back from a backup" in verify(night, 3).stdout
+    assert "restore it from a backup" in verify(night, 3).stdout
 
 
 def test_a_damaged_record_of_an_ingest_stops_runs_until_it_is_removed(night: Night) -> None:
     rows = Ledger.read(night.store).counts()
     first = files(night, "ingest")[0]
     flip(first, 1000)
-    with pytest.raises(DamagedError, match="remove it and take the logs in again"):
+    with pytest.raises(DamagedError, match="remove it and ingest the logs again"):
         ingest_only(night.configured(**FEW), FIRST)
-    assert "remove it and take the logs in again" in verify(night, 3).stdout
+    assert "remove it and ingest the logs again" in verify(night, 3).stdout
     first.unlink()
     ingest_only(night.configured(**FEW), FIRST, rebuild=True)
     assert verify_store(night.store).damaged == []

@@ -42,7 +42,7 @@ def test_a_changed_file_is_refused_until_it_is_to_be_replaced(logs):
     logs.ingest()
     logs.write("a.csv", f"u1,i1,{T}", f"u3,i3,{T}", f"u4,i4,{T}")
     with pytest.raises(
-        InputError, match=r"a\.csv: changed since it was taken in \(.* bytes then, .* now\); run"
+        InputError, match=r"a\.csv: changed since it was ingested \(.* bytes then, .* now\); run"
     ):
         logs.ingest()
     assert len(logs.rows()) == 2
