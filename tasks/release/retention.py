@@ -16,6 +16,7 @@ from tasks.runtime.errors import StoreError
 from tasks.store.files import sync, writing
 from tasks.store.layout import Store
 from tasks.store.names import is_release_id
+from tasks.store.run_folder import STAGING, run_paths
 
 _TRASH: Final = ".trash-"
 
@@ -44,7 +45,7 @@ def retain(store: Store, keep: int, grace: timedelta = timedelta(0)) -> list[str
 def _just_left(store: Store, grace: timedelta) -> set[str]:
     """Return the releases that readers were led away from less than `grace` ago."""
     pointer, since = read_pointer(store), datetime.now(UTC) - grace
-    left = pointer.left if pointer and grace else {}
+    left = pointer.left_at if pointer and grace else {}
     return {release_id for release_id, at in left.items() if datetime.fromisoformat(at) >= since}
 
 
@@ -56,12 +57,14 @@ def clean(
     `keep_runs` are ids of runs whose staging always stays. Returns what was removed. The caller holds
     the store's lock, so that no other run is at work.
     """
-    trash = [*store.releases.glob(f"{_TRASH}*"), *store.runs.glob(f"*/*/{_TRASH}*")]
+    runs = run_paths(store)
+    trash = [path for folder in (store.releases, *runs) for path in folder.glob(f"{_TRASH}*")]
     before = time.time() - older_than.total_seconds()
+    staging = [run / STAGING for run in runs if run.name not in keep_runs]
     stale = [
         folder
-        for folder in store.runs.glob("*/*/staging")
-        if folder.parent.name not in keep_runs and not folder.is_symlink() and _touched(folder) < before
+        for folder in staging
+        if folder.is_dir() and not folder.is_symlink() and _touched(folder) < before
     ]
     temporary = [*store.root.glob(".*.tmp"), *store.root.glob(".locks/.*.tmp"), *store.reports.glob(".*.tmp")]
     with writing(store.root):
