@@ -1,4 +1,4 @@
-"""Files written so that a reader or a power cut never meets half of one."""
+"""Atomic file writes: no reader and no power cut ever leaves half a file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from tasks.runtime.errors import StoreError
 
-MANY: Final = 256  # files; a flush of one takes a millisecond or two
+SYNC_ALL_ABOVE: Final = 256  # files; flushing a single file takes a millisecond or two
 SEAL: Final = "seal"
 SEALED_BY: Final = "sealed_by"
-_BLANK: Final = "0" * 64  # stands in the seal's place while the seal is computed
+_BLANK: Final = "0" * 64  # placeholder for the seal while it is computed
 _REASONS: Final = {
     errno.ENOSPC: "no space left on the disk",
     errno.EDQUOT: "the disk quota is used up",
@@ -63,10 +63,10 @@ def sync(path: Path) -> None:
 def sync_all(paths: Collection[Path]) -> None:
     """Flush files and folders to the disk.
 
-    Thousands of small ones are flushed by one `sync` of everything, which on Linux returns once all is
+    Many files are flushed by one `sync` of the whole system, which on Linux returns once all is
     written.
     """
-    if len(paths) > MANY:
+    if len(paths) > SYNC_ALL_ABOVE:
         os.sync()
         return
     for path in paths:
@@ -75,7 +75,7 @@ def sync_all(paths: Collection[Path]) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write below `path` into a StoreError with the reason."""
+    """Turn an OSError of writing below `path` into a StoreError with the reason."""
     try:
         yield
     except OSError as error:
@@ -85,36 +85,37 @@ def writing(path: Path) -> Iterator[None]:
         raise StoreError(f"cannot write {where}: {_REASONS[error.errno]}") from error
 
 
-def exchange(one: Path, other: Path) -> bool:
-    """Swap two folders of one file system at once; False, and nothing done, where the system cannot."""
+def exchange(first: Path, second: Path) -> bool:
+    """Swap two folders of a file system atomically; False, without change, if unsupported."""
     renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if renameat2 is None:
         return False
-    here = -100  # AT_FDCWD: both paths are looked up as they are
-    if renameat2(here, os.fsencode(one), here, os.fsencode(other), 2) == 0:  # RENAME_EXCHANGE
+    cwd = -100  # AT_FDCWD: relative paths start at the working directory
+    if renameat2(cwd, os.fsencode(first), cwd, os.fsencode(second), 2) == 0:  # RENAME_EXCHANGE
         return True
     code = ctypes.get_errno()
     if code in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # such as NFS
         return False
-    raise OSError(code, os.strerror(code), str(other))
+    raise OSError(code, os.strerror(code), str(second))
 
 
 def write_json_atomically(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace `path` by `content` as JSON, so that a reader finds the old or the new file, whole.
+    """Replace `path` with `content` as JSON; a reader sees the whole old or the whole new file.
 
-    Dates and paths become text; NaN and infinity are a ValueError, since JSON has none. The last two keys are
-    `sealed_by` and `seal`: the SHA-256 of the file's own bytes with 64 zeros in the seal's place, so that
-    `read_json` notices any bit that flips; two keys, so that it notices the loss of one.
+    Dates and paths become text. NaN and infinity raise ValueError, since JSON has neither. The last
+    two keys are `sealed_by` and `seal`: the SHA-256 of the file's bytes with 64 zeros in place of
+    the seal. With it `read_json` detects any flipped bit; with two keys it also detects the loss of
+    one.
     """
-    own = {key: value for key, value in content.items() if key not in (SEAL, SEALED_BY)}
-    own |= {SEALED_BY: "sha256", SEAL: _BLANK}
-    text = json.dumps(own, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
+    sealed = {key: value for key, value in content.items() if key not in (SEAL, SEALED_BY)}
+    sealed |= {SEALED_BY: "sha256", SEAL: _BLANK}
+    text = json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
     head, _, tail = text.rpartition(_BLANK)
     write_text_atomically(path, head + hashlib.sha256(text.encode()).hexdigest() + tail)
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Replace `path` by a text, so that a reader finds the old or the new file, whole."""
+    """Replace `path` with a text; a reader sees the whole old or the whole new file."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     with writing(path):
         try:
@@ -129,18 +130,19 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file, without its seal; StoreError when it is unreadable or damaged."""
+    """Return the object in a JSON file, without its seal; StoreError if unreadable or damaged."""
     return read_sealed(path)[0]
 
 
 def read_sealed(path: Path) -> tuple[dict[str, Any], bool]:
-    """Return the object in a JSON file without its seal, and whether it had one; files of 0.1 have none.
+    """Return the object in a JSON file without its seal, and whether it was sealed.
 
-    StoreError when the file is unreadable, is no object, or is not as it was sealed.
+    Files of version 0.1 are not sealed. StoreError if the file is unreadable, is not a JSON object,
+    or does not match its seal.
     """
     try:
-        written = path.read_bytes()
-        content = json.loads(written.decode("utf-8"))
+        data = path.read_bytes()
+        content = json.loads(data.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"cannot read {path}: {error}") from error
     if not isinstance(content, dict):
@@ -148,15 +150,15 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], bool]:
     seal, by = content.pop(SEAL, None), content.pop(SEALED_BY, None)
     if (seal, by) == (None, None):
         return content, False
-    if not isinstance(seal, str) or by != "sha256" or not _sealed_so(written, seal):
+    if not isinstance(seal, str) or by != "sha256" or not _matches_seal(data, seal):
         raise StoreError(f"{path} is damaged: its bytes are not those that were sealed")
     return content, True
 
 
-def _sealed_so(written: bytes, seal: str) -> bool:
-    """Tell whether this seal, the last such text of the file, is that of its bytes."""
-    head, found, tail = written.rpartition(seal.encode())
-    return bool(found) and hashlib.sha256(head + _BLANK.encode() + tail).hexdigest() == seal
+def _matches_seal(data: bytes, seal: str) -> bool:
+    """Return whether a file's bytes, with zeros in place of the seal, hash to the seal."""
+    head, match, tail = data.rpartition(seal.encode())
+    return bool(match) and hashlib.sha256(head + _BLANK.encode() + tail).hexdigest() == seal
 
 
 def _as_text(value: object) -> str:

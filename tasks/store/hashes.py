@@ -1,4 +1,4 @@
-"""What a file was when it was written, and whether it still is: sizes and SHA-256, many files at a time."""
+"""Sizes and SHA-256 of files, recorded when they are written and checked later, in parallel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.runtime.progress import Report, silent
 
 _BLOCK: Final = 2**20  # bytes read at a time
 _MIB: Final = 2**20
-_EVERY: Final = 0.1  # seconds between two reports
+_REPORT_SECONDS: Final = 0.1  # between two progress reports
 
 
 class FileHash(BaseModel):
@@ -31,14 +31,15 @@ class FileHash(BaseModel):
 
 def hashes_of(paths: Sequence[Path]) -> list[FileHash]:
     """Return the hashes of files, in their order."""
-    with ThreadPoolExecutor(_at_once(paths)) as pool:
+    with ThreadPoolExecutor(_thread_count(paths)) as pool:
         return list(pool.map(_hash_of, paths))
 
 
 def difference(path: Path, recorded: FileHash, advance: Callable[[int], None] | None = None) -> str | None:
-    """Return how a file differs from what was recorded of it, None if it is the same.
+    """Return how a file differs from its recorded hash, None if it does not.
 
-    `advance` is told how many bytes were read. A file that the system cannot read is a difference, too.
+    `advance` is called with the number of bytes read. A file that cannot be read counts as
+    different.
     """
     if path.is_symlink() or not path.is_file():
         return "is missing"
@@ -46,39 +47,39 @@ def difference(path: Path, recorded: FileHash, advance: Callable[[int], None] | 
         size = path.stat().st_size
         if size != recorded.bytes:
             return f"expected {recorded.bytes} bytes, got {size}"
-        found = _hash_of(path, advance).sha256
+        sha256 = _hash_of(path, advance).sha256
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    return None if found == recorded.sha256 else f"expected sha256 {recorded.sha256}, got {found}"
+    return None if sha256 == recorded.sha256 else f"expected sha256 {recorded.sha256}, got {sha256}"
 
 
 def differences(
     recorded: Mapping[Path, FileHash], report: Report = silent, doing: str = "checking files"
 ) -> dict[Path, str]:
-    """Return what is wrong with which of many files; empty if all are as recorded.
+    """Return the problem of each file that differs from its recorded hash; empty if none does.
 
-    Several are read at a time, the largest first, so that the last one does not run alone. The progress is in
-    MiB, and told by the caller's own thread, which may know where it goes.
+    Files are read in parallel, the largest first, so that no large file is left to run alone at the
+    end. Progress is in MiB and reported from the caller's thread, whose context it may need.
     """
     largest_first = sorted(recorded, key=lambda path: -recorded[path].bytes)
-    whole, read, lock = sum(one.bytes for one in recorded.values()), 0, threading.Lock()
+    whole, read, lock = sum(file_hash.bytes for file_hash in recorded.values()), 0, threading.Lock()
 
     def advance(count: int) -> None:
         nonlocal read
         with lock:
             read += count
 
-    with ThreadPoolExecutor(_at_once(largest_first)) as pool:
-        work = {path: pool.submit(difference, path, recorded[path], advance) for path in largest_first}
-        left: Collection[Future[str | None]] = work.values()
-        while left:
-            left = wait(left, timeout=_EVERY).not_done
+    with ThreadPoolExecutor(_thread_count(largest_first)) as pool:
+        futures = {path: pool.submit(difference, path, recorded[path], advance) for path in largest_first}
+        pending: Collection[Future[str | None]] = futures.values()
+        while pending:
+            pending = wait(pending, timeout=_REPORT_SECONDS).not_done
             report(doing, min(read, whole) // _MIB, whole // _MIB)
-        return {path: problem for path, one in work.items() if (problem := one.result())}
+        return {path: problem for path, future in futures.items() if (problem := future.result())}
 
 
-def _at_once(paths: Sequence[Path]) -> int:
-    """Return how many files are read at a time: each keeps a thread busy."""
+def _thread_count(paths: Sequence[Path]) -> int:
+    """Return how many files to read at the same time; each occupies a thread."""
     return max(1, min(len(paths), workers()))
 
 
@@ -86,7 +87,7 @@ def _hash_of(path: Path, advance: Callable[[int], None] | None = None) -> FileHa
     hasher, size, block = hashlib.sha256(), 0, memoryview(bytearray(_BLOCK))
     with path.open("rb", buffering=0) as file:
         if advance is not None:
-            # what lies in memory is no proof of what lies on the disk
+            # drop cached pages: they do not prove what is on the disk
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while count := file.readinto(block):
             hasher.update(block[:count])

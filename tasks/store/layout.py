@@ -1,4 +1,4 @@
-"""The store: the one folder that holds everything Nightshelf keeps; its layout and its locks."""
+"""The store: the folder that holds everything Nightshelf keeps; its layout and its locks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from typing import Final
 from tasks.runtime.errors import StoreError, StoreLockedError
 from tasks.runtime.progress import Report, silent
 from tasks.store.files import readable, sync, writing
-from tasks.store.locks import AT_ONCE, held, holder_text
+from tasks.store.locks import PROBE_SECONDS, hold_lock, holder_text
 from tasks.store.names import checked_date, checked_name, split_release_id
 
-LOCK_WAIT: Final = 3600.0  # seconds that a night waits for another writer, which may be taking in a long log
+LOCK_WAIT: Final = 3600.0
+"""Seconds that a night waits for another writer, which may be ingesting a long log."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """The addresses of a store; every path it gives lies inside `root`, or it raises StoreError."""
+    """The paths of a store; each lies inside `root`, or StoreError is raised."""
 
     root: Path
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "root", Path(os.path.abspath(self.root)))  # noqa: PTH100 - keeps a linked root
+        object.__setattr__(self, "root", Path(os.path.abspath(self.root)))  # noqa: PTH100 - resolve() would replace a root that is a link
 
     @property
     def ingests(self) -> Path:
@@ -42,12 +43,12 @@ class Store:
 
     @property
     def quarantine(self) -> Path:
-        """Refused rows, by event_date."""
+        """Quarantined rows, by event_date."""
         return self.inside("quarantine")
 
     @property
     def runs(self) -> Path:
-        """Folders of runs, by as_of and run id: `RunFolder` says what lies in one."""
+        """Folders of runs, by as_of and run id; `RunFolder` gives the paths inside."""
         return self.inside("runs")
 
     @property
@@ -62,7 +63,7 @@ class Store:
 
     @property
     def champions(self) -> Path:
-        """What of each release the next night is compared with."""
+        """For each release, what the next night is compared with."""
         return self.inside("champions")
 
     @property
@@ -75,7 +76,7 @@ class Store:
         return self.inside("ingests", f"{checked_name('ingest id', ingest_id)}.json")
 
     def tuning(self, study: str) -> Path:
-        """Return the folder of one search for settings."""
+        """Return the folder of a search for settings."""
         return self.inside("tuning", checked_name("study", study))
 
     def report(self, release_id: str) -> Path:
@@ -87,16 +88,16 @@ class Store:
         return self.inside("releases", "{}-{}".format(*split_release_id(release_id)))
 
     def inside(self, *parts: str) -> Path:
-        """Return a path below the root; StoreError where a link in it leads out of the store."""
+        """Return a path below the root; StoreError if a link in it points outside the store."""
         path = self.root.joinpath(*parts)
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(os.path.realpath(self.root)):
-            raise StoreError(f"expected a path inside the store {self.root}, but {path} leads to {real}")
+            raise StoreError(f"expected a path inside the store {self.root}, but {path} points to {real}")
         return path
 
     def create(self) -> Store:
-        """Create missing folders and prove that the store can be written; StoreError if it cannot."""
-        if "?" in str(self.root):  # DuckDB would put the log of a database elsewhere: `.wal` before the `?`
+        """Create missing folders and check that the store is writable; StoreError if it is not."""
+        if "?" in str(self.root):  # DuckDB would put a database's .wal file elsewhere
             raise StoreError(f"expected a store whose path has no '?', got {self.root}")
         with writing(self.root):
             folders = (self.ingests, self.interactions, self.quarantine, self.runs, self.releases)
@@ -104,10 +105,10 @@ class Store:
             for folder in missing:
                 folder.mkdir(parents=True, exist_ok=True)
             if missing:
-                sync(self.root)  # what is committed into a folder needs the folder
+                sync(self.root)  # a commit into a folder is safe only if the folder is on disk
             probe = self.root / f".{secrets.token_hex(6)}.tmp"
             probe.write_bytes(b"writable")
-            probe.unlink(missing_ok=True)  # a run that tidies up meanwhile may have taken it for a leftover
+            probe.unlink(missing_ok=True)  # a concurrent clean-up may have removed it already
         return self
 
     def require_free(self, needed: int) -> None:
@@ -121,53 +122,55 @@ class Store:
 
     @contextmanager
     def lock(self, purpose: str, wait: float = 0.0, report: Report = silent) -> Iterator[None]:
-        """Hold the store's one writer lock; after `wait` seconds StoreLockedError says who holds it.
+        """Hold the store's writer lock; after `wait` seconds StoreLockedError names its holder.
 
-        It is held to take logs in, to publish and to remove; not while a night computes. The lock is the
-        operating system's, so a dead process holds none; the file beside it only informs.
+        It is held while logs are ingested and while releases are published or removed, not while a
+        night computes. The operating system drops the lock when a process dies; the file beside it
+        only informs.
         """
         name = f"the store {self.root}"
-        with held(self.inside(".lock"), self._holder(), name, purpose, wait=wait, report=report):
+        with hold_lock(self.inside(".lock"), self._holder(), name, purpose, wait=wait, report=report):
             yield
 
     @contextmanager
     def date_lock(self, as_of: dt.date | str, purpose: str) -> Iterator[None]:
-        """Hold the lock of one date, as a run for it does from beginning to end, so that no other begins.
+        """Hold the lock of a date, as a run does from start to end so that no second run starts.
 
-        StoreLockedError at once, with who holds it, if another does.
+        If another process holds it, StoreLockedError is raised at once and names the holder.
         """
         lock = self._date_lock(as_of)
         with writing(self.root):
             lock.parent.mkdir(exist_ok=True)
         name = f"the date {as_of} of the store {self.root}"
-        with held(lock, self._holder(as_of), name, purpose):
+        with hold_lock(lock, self._holder(as_of), name, purpose):
             try:
                 yield
             finally:
-                lock.unlink(missing_ok=True)  # while it is held: who opened it meanwhile finds it gone
+                lock.unlink(missing_ok=True)  # while held, so that a waiting process notices
 
     def running_dates(self) -> dict[dt.date, str]:
-        """Return the dates that a process runs now, with who it is; in another process or in this one."""
-        found = {}
+        """Return the dates that are running, each with its process; this process counts, too."""
+        running = {}
         for path in sorted(self.inside(".locks").glob("*.lock")):
             as_of = checked_date(path.stem)
-            patience = 0.0 if self._holder(as_of).is_file() else AT_ONCE  # who runs a date says so there
+            # a process that runs a date names itself in the holder file
+            patience = 0.0 if self._holder(as_of).is_file() else PROBE_SECONDS
             try:
-                with held(path, None, str(as_of), "", patience=patience):
-                    path.unlink(missing_ok=True)  # of a process that died
+                with hold_lock(path, None, str(as_of), "", patience=patience):
+                    path.unlink(missing_ok=True)  # left by a dead process
             except StoreLockedError:
-                found[as_of] = holder_text(self._holder(as_of))
-        return found
+                running[as_of] = holder_text(self._holder(as_of))
+        return running
 
     def _date_lock(self, as_of: dt.date | str) -> Path:
         return self.inside(".locks", f"{checked_date(as_of)}.lock")
 
     def _holder(self, as_of: dt.date | str | None = None) -> Path:
-        """Return the file that says who holds a date's lock, or the writer's."""
+        """Return the file that names the holder of a date's lock, or of the writer lock."""
         if as_of is None:
             return self.inside(".lock.holder.json")
         return self.inside(".locks", f"{checked_date(as_of)}.holder.json")
 
     def holders(self) -> list[Path]:
-        """Return the files that say who holds a lock; a process that died may have left its own."""
+        """Return the files that name lock holders; dead processes may have left some."""
         return [self._holder(), *sorted(self.inside(".locks").glob("*.holder.json"))]

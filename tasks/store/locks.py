@@ -1,4 +1,4 @@
-"""Locks of the operating system, which go with their process, and files that say who holds them."""
+"""Operating system locks, dropped when their process ends, and files that name their holders."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tasks.store.files import read_json, write_json_atomically, writing
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-NAMING: Final = 2.0  # seconds in which who takes a lock has named itself, even on a slow disk
-AT_ONCE: Final = 0.2  # seconds; a lock only looked at, or whose file was just removed, is free by then
-CLOCK: Final = 1.0  # seconds that the system may be off in saying when a process began
+NAMING_SECONDS: Final = 2.0  # within it, a new holder has named itself, even on a slow disk
+PROBE_SECONDS: Final = 0.2  # after it, a probed lock and a lock whose file was removed are free
+CLOCK_SECONDS: Final = 1.0  # how far off the system may report the start of a process
 
 
 @contextmanager
-def held(
+def hold_lock(
     path: Path,
     holder: Path | None,
     name: str,
@@ -33,20 +33,20 @@ def held(
     *,
     wait: float = 0.0,
     report: Report = silent,
-    patience: float = AT_ONCE,
+    patience: float = PROBE_SECONDS,
 ) -> Iterator[None]:
-    """Hold an operating system's lock and say so in `holder`; StoreLockedError when another holds it."""
+    """Hold a lock and name this process in `holder`; StoreLockedError if it is taken."""
     from filelock import FileLock
 
     lock = FileLock(path, is_singleton=False)
     with writing(path):
         try:
-            _take_at_once(lock, holder, name, patience)
-        except StoreLockedError as taken:
+            _acquire_free(lock, holder, name, patience)
+        except StoreLockedError as error:
             if not wait:
                 raise
-            report(f"waiting: {taken}", 0, 0)
-            _take(lock, holder, name, wait)
+            report(f"waiting: {error}", 0, 0)
+            _acquire(lock, holder, name, wait)
     try:
         if holder is not None:
             since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -61,7 +61,7 @@ def held(
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that says to hold a lock, what for, and since when."""
+    """A process that claims to hold a lock, for what purpose, and since when."""
 
     pid: int
     host: str
@@ -69,14 +69,14 @@ class Holder:
     since: dt.datetime
 
     def __str__(self) -> str:
-        """Return who it is, as the message about a lock has it."""
+        """Return the process and its purpose, for messages about a lock."""
         return f"pid {self.pid} on {self.host} ({self.purpose}) since {self.since.isoformat()}"
 
     @property
     def alive(self) -> bool:
-        """Whether the process still runs, and not a later one of the same id.
+        """Whether the process still runs, as opposed to a later process with its id.
 
-        A process of another machine is taken to run.
+        A process on another machine is assumed to run.
         """
         if self.host != socket.gethostname():
             return True
@@ -84,21 +84,21 @@ class Holder:
 
         try:
             os.kill(self.pid, 0)
-        except PermissionError:  # it runs, and is another user's
+        except PermissionError:  # it runs as another user
             pass
         except ProcessLookupError:
             return False
         try:
-            return float(psutil.Process(self.pid).create_time()) <= self.since.timestamp() + CLOCK
-        except psutil.Error:  # it runs, but when it began is hidden from this user
+            return float(psutil.Process(self.pid).create_time()) <= self.since.timestamp() + CLOCK_SECONDS
+        except psutil.Error:  # it runs, but its start time is hidden from this user
             return True
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Return who a file says to hold a lock.
+    """Return the holder that a file names.
 
-    None while a process has the lock and has not named itself, of a file that is damaged or just being
-    removed, and for what a dead process left.
+    None if the file is missing or damaged, if its process is dead, or if the process that has the
+    lock has not named itself yet.
     """
     try:
         facts = read_json(path)
@@ -110,16 +110,16 @@ def holder_of(path: Path) -> Holder | None:
 
 
 def holder_text(path: Path) -> str:
-    """Return who a file says to hold a lock, as a message has it."""
+    """Return the holder that a file names, as text for a message."""
     return str(holder_of(path) or "another process")
 
 
-def _take_at_once(lock: BaseFileLock, holder: Path | None, name: str, patience: float) -> None:
-    """Take a lock that is free; else StoreLockedError, once who took it has had the time to name itself."""
-    until = time.monotonic() + NAMING
+def _acquire_free(lock: BaseFileLock, holder: Path | None, name: str, patience: float) -> None:
+    """Acquire a free lock; else raise StoreLockedError once the holder had time to name itself."""
+    until = time.monotonic() + NAMING_SECONDS
     while True:
         try:
-            _take(lock, holder, name, patience)
+            _acquire(lock, holder, name, patience)
         except StoreLockedError:
             if holder is None or holder_of(holder) or time.monotonic() > until:
                 raise
@@ -127,7 +127,7 @@ def _take_at_once(lock: BaseFileLock, holder: Path | None, name: str, patience: 
             return
 
 
-def _take(lock: BaseFileLock, holder: Path | None, name: str, seconds: float) -> None:
+def _acquire(lock: BaseFileLock, holder: Path | None, name: str, seconds: float) -> None:
     from filelock import Timeout
 
     try:

@@ -1,4 +1,4 @@
-"""The folder of a run, <store>/runs/<as_of>/<run_id>: what lies where in it, and which runs there are."""
+"""The folder of a run, <store>/runs/<as_of>/<run_id>: its layout, and the list of all runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAGING: Final = "staging"
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The addresses of one run; every path it gives lies inside the store, or it raises StoreError."""
+    """The paths of a run; each lies inside the store, or StoreError is raised."""
 
     store: Store
     as_of: dt.date | str
@@ -31,7 +31,7 @@ class RunFolder:
 
     @property
     def record(self) -> Path:
-        """run.json: which stations are done, what they gave and what they cost."""
+        """run.json: the finished stations, their results and their costs."""
         return self._inside(RECORD)
 
     @property
@@ -46,7 +46,7 @@ class RunFolder:
 
     @property
     def past(self) -> Path:
-        """The dataset up to the cut of the evaluation."""
+        """The dataset up to the start of the holdout."""
         return self._inside("past")
 
     @property
@@ -56,7 +56,7 @@ class RunFolder:
 
     @property
     def staging(self) -> Path:
-        """Where the release is built; renamed into the releases when it is published."""
+        """The folder where the release is built; publication renames it into the releases."""
         return self._inside(STAGING)
 
     @property
@@ -70,11 +70,11 @@ class RunFolder:
         return self._inside(REPORT)
 
     def model(self, name: str) -> Path:
-        """Return the folder of one model trained on everything up to as_of."""
+        """Return the folder of a model trained on everything up to as_of."""
         return self._inside("models", checked_name("model name", name))
 
     def past_model(self, name: str) -> Path:
-        """Return the folder of one model trained up to the cut of the evaluation."""
+        """Return the folder of a model trained up to the start of the holdout."""
         return self._inside("past-models", checked_name("model name", name))
 
     def _inside(self, *parts: str) -> Path:
@@ -83,9 +83,10 @@ class RunFolder:
 
 
 def run_paths(store: Store, as_of: dt.date | None = None) -> list[Path]:
-    """Return the folders of all runs, or of a date's, in the order in which they began.
+    """Return the folders of all runs, or of a date's runs, in the order of their starts.
 
-    Whatever their names: one that a person renamed is still looked through, and removed in its time.
+    Folders with other names, such as renamed by hand, are included, so that they are searched and
+    pruned too.
     """
     day = "????-??-??" if as_of is None else str(as_of)
     folders = [path for path in store.runs.glob(f"{day}/*") if path.is_dir()]
@@ -93,6 +94,6 @@ def run_paths(store: Store, as_of: dt.date | None = None) -> list[Path]:
 
 
 def record_paths(store: Store, as_of: dt.date | None = None) -> list[Path]:
-    """Return the records of all runs, or of a date's, in the order in which they began."""
+    """Return the record paths of all runs, or of a date's runs, in the order of their starts."""
     records = (folder / RECORD for folder in run_paths(store, as_of))
     return [path for path in records if path.is_file()]

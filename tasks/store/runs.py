@@ -1,4 +1,4 @@
-"""A run's own record on disk: which stations are done, what they gave, what they cost."""
+"""A run's record on disk: the finished stations, their results and their costs."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from tasks.store.run_folder import RunFolder, record_paths, run_paths
 
 
 def station_name(kind: str, model: str | None = None) -> str:
-    """Return what a station is called: `dataset`, `train als`."""
+    """Return the name of a station: `dataset`, `train als`."""
     return f"{kind} {model}" if model else kind
 
 
 def kind_and_model(name: str) -> tuple[str, str | None]:
-    """Return the kind and the model, if any, of a station by what it is called."""
+    """Return the kind and the model, if any, of a station by its name."""
     kind, _, model = name.partition(" ")
     return kind, model or None
 
 
 class Station(BaseModel):
-    """One finished station: what it did, for which model if for one, what it gave and what it cost.
+    """A finished station: its kind, its model if any, its results and its costs.
 
-    `seconds` and `peak_memory` (bytes) are those of the process and its children.
+    `seconds` and `peak_memory` (bytes) include child processes.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,7 +47,7 @@ class Station(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _of_0_1(cls, content: Any) -> Any:
-        """Take a station as 0.1 wrote it, with kind and model as one name."""
+        """Accept a station of version 0.1, with kind and model in a single name."""
         if not isinstance(content, dict) or "kind" in content or not isinstance(content.get("name"), str):
             return content
         kind, model = kind_and_model(content["name"])
@@ -58,28 +58,28 @@ class Station(BaseModel):
 
     @property
     def name(self) -> str:
-        """What the station is called."""
+        """The station's name."""
         return station_name(self.kind, self.model)
 
     @property
     def failed(self) -> bool:
-        """Whether it failed, and the night went on without its model."""
+        """Whether the station failed and the night went on without its model."""
         return "failed" in self.facts
 
     def account(self) -> dict[str, Any]:
-        """Return what the manifest and `status` tell of it: its name and the fields that are not facts."""
+        """Return what the manifest and `status` show: the name and all fields but the facts."""
         return {"name": self.name, **self.model_dump(exclude={"facts"})}
 
 
 class RunRecord(BaseModel):
     """run.json in a run's folder, replaced after every station.
 
-    `purpose` is night, evaluation or tuning. `configuration` is the configuration's fingerprint, empty in
-    records that are older than it; so is `finished_at`, and in those of a run that goes on or was killed.
-    `ingests_before` counts the ingests that were committed when the run began. `quality` are the rows of
-    tasks.quality.checks.rows_of, `compared_with` the release that they speak of: None if there was none to
-    compare with, empty if the gate has not judged. `override` says who published the run although checks
-    failed, when and why.
+    `purpose` is night, evaluation or tuning. `configuration` is the configuration's fingerprint.
+    `finished_at` is empty while a run goes on, and after it was killed. Both are empty in older
+    records. `ingests_before` counts the ingests that were committed when the run started. `quality`
+    holds the rows of tasks.quality.checks.rows_of, and `compared_with` the release they compare
+    with: None if there was no such release, empty if the gate has not run. `override` records who
+    published the run although checks failed, when and why.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -105,17 +105,17 @@ class RunRecord(BaseModel):
 
     @model_validator(mode="after")
     def _of_0_1(self) -> Self:
-        """Take a record as 0.1 wrote it, with what the gate compared with among the facts of its station."""
+        """Accept a record of version 0.1, with `compared_with` among the station's facts."""
         if "compared_with" not in self.model_fields_set and self.finished("quality"):
             self.compared_with = self.station("quality").facts.get("compared_with", "")
         return self
 
     def folder(self, store: Store) -> RunFolder:
-        """Return where the run keeps what it makes."""
+        """Return the run's folder."""
         return RunFolder(store, self.as_of, self.run_id)
 
     def finished(self, kind: str, model: str | None = None) -> bool:
-        """Tell whether a station is finished."""
+        """Return whether a station is finished."""
         return any((station.kind, station.model) == (kind, model) for station in self.stations)
 
     def station(self, kind: str, model: str | None = None) -> Station:
@@ -124,48 +124,51 @@ class RunRecord(BaseModel):
 
     @property
     def failed_models(self) -> set[str | None]:
-        """The models that failed, and without which the night went on."""
+        """The models that failed, and that the night went on without."""
         return {station.model for station in self.stations if station.failed}
 
     def warn(self, *warnings: str) -> None:
-        """Keep warnings for the manifest, each once."""
-        self.warnings.extend(one for one in dict.fromkeys(warnings) if one not in self.warnings)
+        """Add warnings for the manifest, without repeating any."""
+        self.warnings.extend(text for text in dict.fromkeys(warnings) if text not in self.warnings)
 
     def save(self, store: Store) -> None:
-        """Write the record, atomically."""
+        """Write the record atomically."""
         path = self.folder(store).record
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json_atomically(path, redacted(self.model_dump(mode="json")))
 
 
 def new_run(store: Store, as_of: date, **facts: Any) -> RunRecord:
-    """Return the record of a new run; its id is the moment it started, and sorts. `facts` are its fields."""
-    moment = now()
-    taken = {path.name for path in run_paths(store)}
-    run_id = moment.strftime("%Y%m%dT%H%M%SZ")
+    """Return the record of a new run; `facts` are further fields.
+
+    The run's id is its start time, so that ids sort by it.
+    """
+    started_at = now()
+    used = {path.name for path in run_paths(store)}
+    run_id = started_at.strftime("%Y%m%dT%H%M%SZ")
     number = 1
-    while run_id in taken:
+    while run_id in used:
         number += 1
-        run_id = f"{moment.strftime('%Y%m%dT%H%M%SZ')}-{number}"
-    record = RunRecord(run_id=run_id, as_of=as_of, started_at=moment.isoformat(), **facts)
+        run_id = f"{started_at.strftime('%Y%m%dT%H%M%SZ')}-{number}"
+    record = RunRecord(run_id=run_id, as_of=as_of, started_at=started_at.isoformat(), **facts)
     record.save(store)
     return record
 
 
 def read_record(path: Path) -> RunRecord:
-    """Return the record of a run in a file; StoreError when it cannot be read or is none."""
+    """Return the record of a run in a file; StoreError if it is unreadable or not a record."""
     try:
         return RunRecord.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "all of it"
+        where = ".".join(map(str, first["loc"])) or "the whole file"
         raise StoreError(f"expected the record of a run in {path}; {where}: {first['msg']}") from None
 
 
 def read_records(store: Store, as_of: date | None = None) -> list[RunRecord]:
-    """Return the records of all runs, or of a date's, in the order in which they began.
+    """Return the records of all runs, or of a date's runs, in the order of their starts.
 
-    Damaged ones are left out: `status` reports them, and `prune` removes them in time.
+    Damaged records are skipped: `status` reports them, and `prune` removes them in time.
     """
     records = []
     for path in record_paths(store, as_of):
@@ -175,15 +178,15 @@ def read_records(store: Store, as_of: date | None = None) -> list[RunRecord]:
 
 
 def last_run(store: Store) -> RunRecord | None:
-    """Return the record of the run that started last, None if there was none; StoreError when damaged."""
+    """Return the record of the run that started last, None without runs; StoreError if damaged."""
     paths = record_paths(store)
     return read_record(paths[-1]) if paths else None
 
 
 def last_night(store: Store, as_of: date) -> RunRecord | None:
-    """Return the record of the last run for a date that was to publish, None if there was none.
+    """Return the record of the last run for a date that was meant to publish, None if none was.
 
-    StoreError when a record of that date cannot be read.
+    StoreError if a record of that date cannot be read.
     """
     for path in reversed(record_paths(store, as_of)):
         record = read_record(path)
@@ -192,29 +195,29 @@ def last_night(store: Store, as_of: date) -> RunRecord | None:
     return None
 
 
-def record_since(store: Store, as_of: date, moment: datetime) -> RunRecord | None:
-    """Return the record of a date's run that began or went on at a moment or later, None if none did."""
-    began = {max([run.started_at, *run.resumed_at]): run for run in read_records(store, as_of)}
-    late = [text for text in began if datetime.fromisoformat(text) >= moment.replace(microsecond=0)]
-    return began[max(late)] if late else None
+def record_since(store: Store, as_of: date, since: datetime) -> RunRecord | None:
+    """Return the last run of a date that started or resumed at or after `since`, None if none."""
+    started = {max([run.started_at, *run.resumed_at]): run for run in read_records(store, as_of)}
+    recent = [text for text in started if datetime.fromisoformat(text) >= since.replace(microsecond=0)]
+    return started[max(recent)] if recent else None
 
 
 def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:
-    """Return the metrics of all models that a run measured, in the order in which it did.
+    """Return the metrics of all models that a run measured, in the order of measuring.
 
-    A model that failed alone has none.
+    A model that failed has none.
     """
     stations = (station for station in record.stations if station.kind == "measure")
     return [row for station in stations for row in station.facts.get("metrics", [])]
 
 
-def mark_interrupted(store: Store, mine: date | None = None) -> list[RunRecord]:
-    """Mark the runs that a dead process left `running` as `interrupted`; return them.
+def mark_interrupted(store: Store, held_date: date | None = None) -> list[RunRecord]:
+    """Mark runs as `interrupted` if a dead process left them `running`; return them.
 
-    A run is alive as long as its date's lock is held. The caller holds the store's lock; and that of the
-    date `mine`, if any, of which it has not begun its own run.
+    A run is alive as long as its date's lock is held. The caller holds the store's lock. If it
+    holds the lock of `held_date` as well, it has not started a run for that date yet.
     """
-    dead, alive = [], {*store.running_dates()} - {mine}
+    dead, alive = [], {*store.running_dates()} - {held_date}
     for record in read_records(store):
         if record.state == "running" and record.as_of not in alive:
             record.state, record.message = "interrupted", "the process ended before the run did"
@@ -223,13 +226,13 @@ def mark_interrupted(store: Store, mine: date | None = None) -> list[RunRecord]:
     return dead
 
 
-def prune(store: Store, keep: int, mine: date | None = None) -> list[Path]:
-    """Remove the folders of runs beyond the last `keep`, whatever became of them; return what was removed.
+def prune(store: Store, keep: int, held_date: date | None = None) -> list[Path]:
+    """Remove the folders of all but the last `keep` runs, whatever their state; return them.
 
-    Those of dates that are at work stay, except of the caller's own date `mine`. The caller holds the store's
-    lock.
+    Runs of dates that are running stay, except of `held_date`, whose lock the caller holds. The
+    caller holds the store's lock, too.
     """
-    alive = {str(as_of) for as_of in store.running_dates() if as_of != mine}
+    alive = {str(as_of) for as_of in store.running_dates() if as_of != held_date}
     folders = [folder for folder in run_paths(store) if not folder.name.startswith(".")]
     removed = [folder for folder in folders[: -keep or None] if folder.parent.name not in alive]
     with writing(store.runs):

@@ -62,7 +62,7 @@ def test_a_process_of_another_machine_is_taken_to_run(store: Store) -> None:
 
 @pytest.mark.parametrize("who", ["dead", "later", "damaged", "half", "not there"])
 def test_nobody_is_named_who_is_not_there(store: Store, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
-    monkeypatch.setattr("tasks.store.locks.NAMING", 0.0)
+    monkeypatch.setattr("tasks.store.locks.NAMING_SECONDS", 0.0)
     with store.lock("another"):
         if who == "dead":
             path = note(store, pid=ended())
