@@ -1,1 +1,1 @@
-"""What every station may use while it runs: errors, logs, progress, clocks, children, redaction."""
+"""Shared by all stations: errors, logs, progress, clock, child processes, resources, redaction."""

@@ -1,6 +1,7 @@
-"""A child process that does one piece of work, and lines of JSON between it and its parent.
+"""Child processes that exchange lines of JSON with their parent.
 
-A fresh interpreter, never a fork: CUDA and Java deadlock in one. What libraries print goes to standard error.
+A child is a fresh interpreter, never a fork, in which CUDA and Java deadlock. What libraries print
+goes to standard error.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from typing import IO, Any, Final
 from tasks.runtime.progress import Report
 
 LOG = logging.getLogger("nightshelf")
-GRACE_SECONDS: Final = 5.0  # for a child to end by itself before it is killed
+GRACE_SECONDS: Final = 5.0  # for a terminated child to end before it is killed
 Child = subprocess.Popen[str]
 Send = Callable[[dict[str, Any]], None]
 
 
 @contextmanager
 def running(command: Sequence[str], stderr: IO[bytes]) -> Iterator[Child]:
-    """Give a running child that does not outlive the block, nor (`end_with_parent`) this process."""
-    here = [str(Path.cwd()) if path == "" else path for path in sys.path]
+    """Yield a running child, ended after the block.
+
+    A child that calls `end_with_parent` also ends when this process dies.
+    """
+    search_path = [str(Path.cwd()) if path == "" else path for path in sys.path]
     child = subprocess.Popen(  # noqa: S603 - our own program
         command,
         stdin=subprocess.PIPE,
@@ -35,7 +39,7 @@ def running(command: Sequence[str], stderr: IO[bytes]) -> Iterator[Child]:
         stderr=stderr,
         text=True,
         encoding="utf-8",
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(here)},  # it finds modules as this process does
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(search_path)},  # so that it finds the same modules
         start_new_session=True,  # Ctrl-C is for the parent, which ends the child
     )
     with child:  # closes its pipes
@@ -46,7 +50,7 @@ def running(command: Sequence[str], stderr: IO[bytes]) -> Iterator[Child]:
 
 
 def end(child: Child) -> None:
-    """End a child that still runs: asked first, killed where that does not help."""
+    """Terminate a child that still runs; kill it if it does not end in time."""
     if child.poll() is None:
         child.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -57,49 +61,53 @@ def end(child: Child) -> None:
 
 
 def listen(child: Child, report: Report, name: str) -> dict[str, Any]:
-    """Pass on what a child reports and logs until it ends; return what else it said last."""
+    """Pass on a child's progress and log records until it ends; return its last other message."""
     assert child.stdout is not None  # noqa: S101 - it is a pipe
-    said: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for line in child.stdout:
-        told = json.loads(line)
-        if "progress" in told:
-            report(*told["progress"])
-        elif "log" in told:
-            LOG.log(told["log"][0], "%s: %s", name, told["log"][1])
+        message = json.loads(line)
+        if "progress" in message:
+            report(*message["progress"])
+        elif "log" in message:
+            LOG.log(message["log"][0], "%s: %s", name, message["log"][1])
         else:
-            said = told
+            result = message
     child.wait()
-    return said
+    return result
 
 
 def open_channel() -> Send:
-    """Return what writes one object a line to what was standard output; that now leads to standard error."""
+    """Return a function that sends an object as a line of JSON to the parent.
+
+    It takes over standard output; whatever else is printed there goes to standard error from now
+    on.
+    """
     sys.stdout.flush()
     lines, lock = os.fdopen(os.dup(1), "w", encoding="utf-8"), threading.Lock()
     os.dup2(2, 1)
 
-    def say(content: dict[str, Any]) -> None:
+    def send(content: dict[str, Any]) -> None:
         with lock:
             lines.write(json.dumps(content) + "\n")
             lines.flush()
 
-    return say
+    return send
 
 
 class LogForwarder(logging.Handler):
-    """Passes log records on to the parent."""
+    """Sends log records to the parent."""
 
-    def __init__(self, say: Send) -> None:
+    def __init__(self, send: Send) -> None:
         super().__init__()
-        self.say = say
+        self.send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell one record."""
-        self.say({"log": [record.levelno, record.getMessage()]})
+        """Send a log record."""
+        self.send({"log": [record.levelno, record.getMessage()]})
 
 
 def end_with_parent() -> None:
-    """Wait until nobody holds the other end of standard input, then end at once."""
+    """Wait until standard input is closed at the other end, then exit at once."""
     while os.read(0, 1024):
         continue
     os._exit(1)

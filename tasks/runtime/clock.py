@@ -1,4 +1,4 @@
-"""The moment and the day."""
+"""The current time and date."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def today(time_zone: str) -> date:
 
 
 def now() -> datetime:
-    """Return the time, in UTC and whole seconds."""
+    """Return the current time in UTC, in whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)

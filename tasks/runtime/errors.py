@@ -1,4 +1,4 @@
-"""The errors a user can cause, each with a message that says what to do."""
+"""Errors that a user can cause, each with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from tasks.runtime.redaction import redacted
 
 
 class UserError(Exception):
-    """A mistake in configuration, input or use; printed as one message, never as a traceback.
+    """A mistake in configuration, input or use; printed as a message, never as a traceback.
 
-    Its words are without secrets from the beginning: they are printed, logged, recorded and kept by Prefect.
+    Secrets are removed from its text at once, because it is printed, logged, recorded and kept by
+    Prefect.
     """
 
-    def __init__(self, *words: Any) -> None:
-        super().__init__(*(redacted(word) if isinstance(word, str) else word for word in words))
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(redacted(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigurationError(UserError):
@@ -32,49 +33,49 @@ class ValidationFailedError(UserError):
 
 
 class StoreError(UserError):
-    """The store cannot be written, is locked by another run, or lacks what was asked for."""
+    """The store cannot be written, is locked by another run, or lacks what was requested."""
 
 
 class StoreLockedError(StoreError):
-    """Another process writes to the store; the message says which. Waiting helps."""
+    """Another process writes to the store; the message names it. Waiting helps."""
 
 
 class DamagedError(StoreError):
-    """A file of the store is not as it was written; the message says which, and what to do."""
+    """A file of the store differs from what was written; the message says what to do."""
 
 
 class TransientError(UserError):
-    """The cause may pass, so a second try can help; no other error is worth one.
+    """The cause may pass, so a retry can help; no other error is retried.
 
-    `exhausted` is set once the tries are used up, so that whoever runs the whole does not begin them again.
+    `exhausted` is set once all retries are used up, so that an outer caller does not start over.
     """
 
     exhausted = False
 
 
 class SourceUnreachableError(InputError, TransientError):
-    """The connection to where the logs are was refused or lost, or the server there is in trouble."""
+    """The connection to the server of the logs was refused or lost, or that server is failing."""
 
 
 class TrainingError(UserError):
-    """One model could not be trained or measured; the others can be."""
+    """A model could not be trained or measured; other models can be."""
 
 
 class TrainingKilledError(TrainingError, TransientError):
-    """The process of a training was killed by a signal; another goes on from its checkpoint."""
+    """The training process was killed by a signal; a new process resumes from its checkpoint."""
 
 
 class TrainingLostError(TrainingError, TransientError):
-    """The flow run or the worker that trained was lost; another goes on from its checkpoint."""
+    """The flow run or worker that trained was lost; a new run resumes from its checkpoint."""
 
 
 EXPECTED_ERRORS: tuple[type[Exception], ...] = (UserError, EngineError, ModelError)
-"""What the command line prints as one message; anything else is a defect of the program."""
+"""Errors that the command line prints as a message; any other error is a bug."""
 
 MODEL_ERRORS: tuple[type[Exception], ...] = (TrainingError, ModelError)
-"""What concerns one model, and not the night."""
+"""Errors that concern a single model, not the whole night."""
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Tell whether a second try can help: the one thing that retries ask."""
+    """Return whether a retry can help; every retry decides by this."""
     return isinstance(error, TransientError) and not error.exhausted

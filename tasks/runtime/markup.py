@@ -1,5 +1,5 @@
-"""HTML pages as pieces of their text: an element is taken out, and the rest stays as it was written."""
-# ruff: noqa: ARG002 - the parser says what a piece holds; where it begins is enough
+"""HTML pages as pieces of text: elements can be removed, and the rest keeps its exact text."""
+# ruff: noqa: ARG002 - the parser passes the content of each piece; only its position is used
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ VOID: Final = frozenset(
 
 @dataclass(frozen=True)
 class Piece:
-    """A tag, or what stands between two, as it is written in the page: `raw`.
+    """A tag, or the content between two tags; `raw` is its text in the page.
 
-    Text of scripts and styles, comments and declarations are of the kind `other`.
+    Scripts, styles, comments and declarations have the kind `other`.
     """
 
     kind: Kind
@@ -35,7 +35,7 @@ class Piece:
 
 
 class _Reader(HTMLParser):
-    """Notes where each piece begins; the parser says it in lines and columns."""
+    """Records the position where each piece starts; the parser gives it as line and column."""
 
     def __init__(self, page: str) -> None:
         super().__init__(convert_charrefs=False)
@@ -80,7 +80,7 @@ class _Reader(HTMLParser):
 
 
 def pieces_of(page: str) -> list[Piece]:
-    """Return the pieces of a page, in order; their `raw` texts together are the page."""
+    """Return the pieces of a page in order; their `raw` texts joined are the page."""
     begun = _Reader(page).begun
     pieces: list[Piece] = []
     for (at, kind, tag, attributes), stop in zip(begun, [*(at for at, *_ in begun[1:]), None], strict=False):
@@ -93,9 +93,9 @@ def pieces_of(page: str) -> list[Piece]:
 
 
 def elements(pieces: Sequence[Piece]) -> list[range]:
-    """Return which pieces each element is, its tags included, in the order of their start tags.
+    """Return the range of pieces of each element, tags included, in the order of start tags.
 
-    An element without an end tag, other than those that have none, is its start tag alone.
+    An element whose end tag is missing is its start tag alone.
     """
     stops: dict[int, int] = {}
     unclosed: list[int] = []
@@ -111,12 +111,12 @@ def elements(pieces: Sequence[Piece]) -> list[range]:
     return [range(start, stop) for start, stop in stops.items()]
 
 
-def without_elements(pieces: Sequence[Piece], gone: Iterable[range]) -> list[Piece]:
-    """Return the pieces without those of some elements."""
-    left_out = {at for element in gone for at in element}
-    return [piece for at, piece in enumerate(pieces) if at not in left_out]
+def without_elements(pieces: Sequence[Piece], removed: Iterable[range]) -> list[Piece]:
+    """Return the pieces without the pieces of the removed elements."""
+    skipped = {at for element in removed for at in element}
+    return [piece for at, piece in enumerate(pieces) if at not in skipped]
 
 
 def as_html(pieces: Iterable[Piece]) -> str:
-    """Return what pieces are together."""
+    """Return the text of pieces."""
     return "".join(piece.raw for piece in pieces)

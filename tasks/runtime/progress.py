@@ -1,4 +1,4 @@
-"""How a long step tells how far it is; what shows it (a bar, a log line, an artifact) is up to the caller."""
+"""How a long step reports progress; the caller decides how to show it (bar, log line, artifact)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Protocol
 
 
 class Report(Protocol):
-    """Called with what is being done, how much is done, and of how much (0 where nobody knows)."""
+    """A function called with the current activity, the amount done and the total (0 if unknown)."""
 
     def __call__(self, doing: str, done: float, of: float) -> None:
-        """Tell the progress."""
+        """Report progress."""
 
 
 def silent(doing: str, done: float, of: float) -> None:
-    """Tell nobody."""
+    """Ignore progress."""

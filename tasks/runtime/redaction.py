@@ -1,7 +1,7 @@
-"""Taking secrets out of what is shown or kept: by where they stand, and by what they are.
+"""Removal of secrets from everything that is shown or kept, by position and by value.
 
-By where: credentials in addresses, and values under names such as `password`. By what: the values of
-environment variables with such names, and of such keys of the configuration, wherever else they turn up.
+By position: credentials in URLs, and values under names such as `password`. By value: the values of
+environment variables and configuration keys with such names, wherever else they appear.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 HIDDEN: Final = "***"
-SHORTEST: Final = 6  # characters of a secret that is looked for in any text; shorter ones are words, too
+SHORTEST: Final = 6  # characters of a secret removed by value; shorter ones may be ordinary words
 _USERINFO: Final = re.compile(r"(?<=://)(?:[^/\s@:]*:(?!\d+(?:/|$))\S*|[^/\s]*)@")
 _PASSWORD: Final = re.compile(r"://[^/\s@:]*:(?!\d+(?:/|$))(\S*)@")
 _SECRET_PARAMETER: Final = re.compile(
@@ -27,14 +27,14 @@ _SECRET_NAME: Final = re.compile(
     r"(?i)password|passwd|passphrase|secret|token(?!s)|credential|webhook|auth[._-]?string"
     r"|(?:api|access|account|private|session|encryption)[._-]?key|connection[._-]?(?:url|string)"
 )
-_SEGMENT: Final = 8  # characters of a part of a webhook's path that is one of its secrets
+_SEGMENT: Final = 8  # least characters of a webhook's path segment that counts as a secret
 _CONFIGURED: set[str] = set()
 
 
 def redacted(value: Any) -> Any:
-    """Return a copy without secrets: credentials in addresses, values under names such as `password`.
+    """Return a copy of a value without secrets, found by position and by value.
 
-    And without those of the environment and the configuration, whatever they stand in.
+    Paths become text; numbers that are not finite become None.
     """
     if isinstance(value, Mapping):
         return {
@@ -53,7 +53,7 @@ def redacted(value: Any) -> Any:
 
 
 def note_secrets(content: Any, name: str = "") -> None:
-    """Remember the secrets of a configuration: values of keys such as `password`, parts of addresses."""
+    """Remember a configuration's secrets: values of keys like `password`, credentials in URLs."""
     if isinstance(content, Mapping):
         for key, item in content.items():
             note_secrets(item, str(key))
@@ -65,27 +65,28 @@ def note_secrets(content: Any, name: str = "") -> None:
 
 
 def clean(error: BaseException) -> None:
-    """Take secrets out of the words of an exception, and of those that led to it, in place.
+    """Remove secrets from the text of an exception and of its causes, in place.
 
-    For what others print or keep: Prefect's states and logs, and the last words of a process.
+    Others print or keep these texts: Prefect's states and logs, and a process that dies with a
+    traceback.
     """
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
+    pending: list[BaseException | None] = [error]
+    cleaned: set[int] = set()
+    while pending:
+        current = pending.pop()
+        if current is None or id(current) in cleaned:
             continue
-        seen.add(id(one))
-        one.args = tuple(redacted(arg) if isinstance(arg, str) else arg for arg in one.args)
-        for name, value in [*vars(one).items()]:
+        cleaned.add(id(current))
+        current.args = tuple(redacted(arg) if isinstance(arg, str) else arg for arg in current.args)
+        for name, value in [*vars(current).items()]:
             if isinstance(value, str):
-                setattr(one, name, redacted(value))
-        waiting += [one.__cause__, one.__context__]
+                setattr(current, name, redacted(value))
+        pending += [current.__cause__, current.__context__]
 
 
 @contextmanager
 def clean_errors() -> Iterator[None]:
-    """Let exceptions go through without the secrets in their words."""
+    """Let exceptions through with the secrets removed from their text."""
     try:
         yield
     except BaseException as error:
@@ -94,12 +95,12 @@ def clean_errors() -> Iterator[None]:
 
 
 def is_secret_name(name: str) -> bool:
-    """Tell whether a name, of a key or a variable, says that its value is secret."""
+    """Return whether the name of a key or variable marks its value as secret."""
     return bool(_SECRET_NAME.search(name))
 
 
 def _is_secret(key: str, item: Any) -> bool:
-    """Tell whether what stands under a key is to be hidden: a text or a number, not a structure."""
+    """Return whether to hide the value of a key: a text or a number, not a structure."""
     return is_secret_name(key) and not isinstance(item, Mapping | list | tuple | bool)
 
 
@@ -110,21 +111,22 @@ def _without_known(text: str) -> str:
 
 @lru_cache(maxsize=8)
 def _pattern(configured: frozenset[str], environment: tuple[tuple[str, str], ...]) -> re.Pattern[str] | None:
-    """Return what finds all known secrets, the longest first; None where there are none."""
+    """Return a pattern that matches all known secrets, longest first; None if there are none."""
     known = {secret for name, value in environment for secret in _secrets_in(name, value)} | configured
     longest = sorted(known, key=lambda secret: (-len(secret), secret))
     return re.compile("|".join(map(re.escape, longest))) if longest else None
 
 
 def _secrets_in(name: str, value: str) -> set[str]:
-    """Return what of a value is secret: by its name all of it, by its form the credentials of an address."""
-    found = {match[1] for match in _PASSWORD.finditer(value)}
-    found |= {match[2] for match in _SECRET_PARAMETER.finditer(value)}
+    """Return the secret parts of a value: all of it if its name is secret, and URL credentials."""
+    secrets = {match[1] for match in _PASSWORD.finditer(value)}
+    secrets |= {match[2] for match in _SECRET_PARAMETER.finditer(value)}
     if is_secret_name(name):
-        found.add(value)
+        secrets.add(value)
         user, colon, password = value.partition(":")
         if colon and "/" not in user and not password.startswith("//"):  # user:password
-            found.add(password)
+            secrets.add(password)
         if "://" in value and "webhook" in name.lower():
-            found |= {part for part in value.split("/")[3:] if len(part) >= _SEGMENT}
-    return {one for secret in found for one in (secret, unquote(secret)) if len(one) >= SHORTEST}
+            secrets |= {part for part in value.split("/")[3:] if len(part) >= _SEGMENT}
+    spellings = {text for secret in secrets for text in (secret, unquote(secret))}
+    return {text for text in spellings if len(text) >= SHORTEST}

@@ -1,4 +1,4 @@
-"""What a run may use of the machine: memory and threads, from the configuration to whatever works."""
+"""The memory and threads that a run may use, from the configuration to every library."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Final
 from models.options import limited, workers
 
 SQL_SHARE: Final = 0.6
-"""Of the memory, for an SQL engine; the rest is for Python, Arrow and the allocator."""
+"""Share of the memory for an SQL engine; the rest is for Python, Arrow and the allocator."""
 BLOCK_SHARE: Final = 0.25
-"""Of the memory, for blocks of scores, where no SQL engine is at work."""
+"""Share of the memory for blocks of scores; no SQL engine runs at that time."""
 POOLS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Variables by which libraries that are loaded later, and child processes, size their pools of threads."""
+"""Variables that size the thread pools of child processes and of libraries loaded later."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Memory in bytes and threads, at least 1, that a run may use; `of` makes them.
+    """Memory in bytes and threads, at least 1 of each, that a run may use; build it with `of`.
 
-    `block_bytes` of the memory are for scores that are held at a time.
+    `block_bytes` is the part of the memory for scores held at the same time.
     """
 
     memory: int
@@ -31,9 +31,9 @@ class Resources:
 
     @classmethod
     def of(cls, memory: int, threads: int, block_bytes: int | None = None) -> Resources:
-        """Return a budget in bytes and threads; 0 threads ask for every core that this process may use.
+        """Return a budget of bytes and threads; 0 threads means every core this process may use.
 
-        `block_bytes` is lowered to its share of the memory.
+        `block_bytes` is limited to its share of the memory.
         """
         if memory < 1 or threads < 0:
             raise ValueError(f"expected memory of at least 1 byte and threads >= 0, got {memory}, {threads}")
@@ -42,20 +42,20 @@ class Resources:
 
     @property
     def sql_memory(self) -> int:
-        """What an SQL engine may hold, in bytes; it spills the rest to its disk."""
+        """Memory of an SQL engine, in bytes; it spills the rest to disk."""
         return int(self.memory * SQL_SHARE)
 
     @property
     def duckdb_settings(self) -> dict[str, str]:
-        """The settings of a DuckDB that keeps to these."""
+        """DuckDB settings that enforce these limits."""
         return {"memory_limit": f"{max(1, self.sql_memory // 2**20)}MiB", "threads": str(self.threads)}
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Hold the libraries of this process, and its child processes, to these threads.
+        """Limit this process's libraries and its child processes to these threads.
 
-        Arrow, BLAS and OpenMP have pools of threads of their own, and none of them asks. A pool that is
-        smaller already stays so; all are given back as they were.
+        Arrow, BLAS and OpenMP each have a thread pool. Smaller pools keep their size. Afterwards
+        all pools have their former size again.
         """
         import pyarrow as pa
         from threadpoolctl import ThreadpoolController
@@ -72,7 +72,7 @@ class Resources:
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
-        """Set the variables that size pools of threads, where they are not set to less."""
+        """Set the variables that size thread pools, unless they are set to less."""
         before = {name: os.environ.get(name) for name in POOLS}
         for name, value in before.items():
             least = int(value) if value and value.isdigit() and int(value) else self.threads
@@ -88,6 +88,6 @@ class Resources:
 
 
 def machine_resources() -> Resources:
-    """Return what a command that has no configuration uses: every core, and half of the memory."""
+    """Return the resources of a command without a configuration: every core, half of the memory."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Resources.of(pages // 2, 0)

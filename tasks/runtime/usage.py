@@ -1,4 +1,4 @@
-"""What a block of work used: seconds and peak memory."""
+"""Seconds and peak memory that a block of work uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAMPLE_SECONDS = 0.1
 
 
 class Measured:
-    """Seconds and peak memory (bytes) of a piece of work, known once it is done."""
+    """Seconds and peak memory (bytes) of a block of work, set when it ends."""
 
     seconds: float = 0.0
     peak_memory: int = 0
@@ -45,9 +45,9 @@ def measured() -> Iterator[Measured]:
 def resident(process: psutil.Process) -> int:
     """Return the resident bytes of a process and its children."""
     total = 0
-    for one in (process, *process.children(recursive=True)):
+    for member in (process, *process.children(recursive=True)):
         try:
-            total += one.memory_info().rss
-        except psutil.NoSuchProcess:  # a child that ended meanwhile holds nothing
+            total += member.memory_info().rss
+        except psutil.NoSuchProcess:  # a child that just ended holds no memory
             continue
     return total

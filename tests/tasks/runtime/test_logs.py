@@ -1,4 +1,4 @@
-"""Log lines as JSON: one object a line with run, date and station; without credentials; else as before."""
+"""JSON log lines: an object per line with run, date and station, and without credentials."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ FIELDS = ["time", "level", "logger", "message", "run_id", "as_of", "station"]
 
 
 @contextmanager
-def written(wanted: str) -> Iterator[io.StringIO]:
-    """Give what is written to stderr by a program whose logging nobody has set up yet."""
-    root, own, stream = logging.getLogger(), logging.getLogger("nightshelf"), io.StringIO()
-    before = root.handlers[:], own.filters[:], root.level, own.level
+def captured_stderr(log_format: str) -> Iterator[io.StringIO]:
+    """Give what is captured_stderr to stderr by a program whose logging nobody has set up yet."""
+    root, nightshelf, stream = logging.getLogger(), logging.getLogger("nightshelf"), io.StringIO()
+    before = root.handlers[:], nightshelf.filters[:], root.level, nightshelf.level
     root.handlers[:] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NIGHTSHELF_LOG", wanted)
+        patch.setenv("NIGHTSHELF_LOG", log_format)
         patch.setattr(sys, "stderr", stream)
         patch.setattr(sys, "__stderr__", stream)
         try:
             yield stream
         finally:
-            root.handlers[:], own.filters[:] = before[:2]
+            root.handlers[:], nightshelf.filters[:] = before[:2]
             root.setLevel(before[2])
-            own.setLevel(before[3])
+            nightshelf.setLevel(before[3])
 
 
 def objects(text: str) -> list[dict[str, Any]]:
-    """Return the object of each line; a line that is none fails the test."""
+    """Return the JSON object of each line; a line that is not JSON fails the test."""
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_line_is_one_object_that_says_where_it_comes_from() -> None:
-    with written("json") as stderr:
+def test_a_json_line_names_its_run_date_and_station() -> None:
+    with captured_stderr("json") as stderr:
         log_lines.write_logs()
-        with log_lines.named(run_id="r1", as_of="2026-03-02"), log_lines.named(station="train als"):
+        with log_lines.log_fields(run_id="r1", as_of="2026-03-02"), log_lines.log_fields(station="train als"):
             LOG.info("half\ndone: %s", "\u2028é")
         LOG.warning("between")
     first, second = objects(stderr.getvalue())
@@ -65,10 +65,10 @@ def test_a_line_is_one_object_that_says_where_it_comes_from() -> None:
     assert set(log_lines.current_fields().values()) == {None}
 
 
-def test_lines_of_libraries_are_objects_too_and_only_once() -> None:
+def test_library_lines_are_json_objects_and_not_repeated() -> None:
     library, quiet = logging.getLogger("a.library"), logging.getLogger("quiet.library")
     kept = io.StringIO()
-    with written("json") as stderr:
+    with captured_stderr("json") as stderr:
         library.addHandler(logging.StreamHandler(stderr))
         quiet.addHandler(logging.StreamHandler(kept))
         library.propagate = False
@@ -86,26 +86,26 @@ def test_lines_of_libraries_are_objects_too_and_only_once() -> None:
             quiet.handlers.clear()
             library.propagate = True
     lines = objects(stderr.getvalue())
-    assert [one["message"] for one in lines] == ["from a library", "failed", "elsewhere"]
+    assert [line["message"] for line in lines] == ["from a library", "failed", "elsewhere"]
     assert "ValueError: to https://***@host/logs" in lines[1]["traceback"]
     assert kept.getvalue() == "elsewhere\n"
 
 
-@pytest.mark.parametrize("wanted", ["json", "text"])
-def test_credentials_reach_no_line(wanted: str) -> None:
-    with written(wanted) as stderr:
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_no_line_contains_credentials(log_format: str) -> None:
+    with captured_stderr(log_format) as stderr:
         log_lines.write_logs()
         LOG.warning("cannot read %s", "https://user:hunter2@host/logs?token=hunter2&page=1")
     assert "hunter2" not in stderr.getvalue()
     assert "https://***@host/logs?token=***&page=1" in stderr.getvalue()
 
 
-def test_what_another_program_set_up_is_left_alone_as_text() -> None:
-    with written("") as stderr:
-        theirs = logging.StreamHandler(stderr)
-        logging.getLogger().addHandler(theirs)
+def test_text_format_keeps_existing_handlers() -> None:
+    with captured_stderr("") as stderr:
+        handler = logging.StreamHandler(stderr)
+        logging.getLogger().addHandler(handler)
         log_lines.write_logs()
-        assert logging.getLogger().handlers == [theirs]
+        assert logging.getLogger().handlers == [handler]
         LOG.info("as ever")
     assert stderr.getvalue() == "as ever\n"
 
@@ -116,28 +116,28 @@ def test_an_unknown_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         log_lines.write_logs()
 
 
-def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    given = os.environ | {"PYTHONPATH": IMPORTABLE} | environment
-    return subprocess.run([*MAIN, *words], env=given, capture_output=True, text=True, check=False)
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = os.environ | {"PYTHONPATH": IMPORTABLE} | environment
+    return subprocess.run([*MAIN, *arguments], env=variables, capture_output=True, text=True, check=False)
 
 
-def test_every_line_of_a_run_is_an_object_its_last_message_too(tmp_path: Path) -> None:
+def test_every_line_of_a_run_is_a_json_object_even_the_last_error(tmp_path: Path) -> None:
     night = shop(tmp_path / "shop", write_logs(tmp_path / "logs", days=1))
     (tmp_path / "logs" / "items.csv").unlink()
-    words = ["run", "--no-prefect", "--config", str(night.config), "--as-of", str(FIRST)]
-    done = command(*words, NIGHTSHELF_LOG="json")
-    assert done.returncode == 1
-    lines = objects(done.stderr)
-    assert [one["level"] for one in lines] == ["INFO"] * (len(lines) - 1) + ["ERROR"]
+    arguments = ["run", "--no-prefect", "--config", str(night.config), "--as-of", str(FIRST)]
+    finished = command(*arguments, NIGHTSHELF_LOG="json")
+    assert finished.returncode == 1
+    lines = objects(finished.stderr)
+    assert [line["level"] for line in lines] == ["INFO"] * (len(lines) - 1) + ["ERROR"]
     assert "items.csv" in lines[-1]["message"]
     (record,) = night.records()
-    assert {one["run_id"] for one in lines[:-1]} == {record.run_id}
-    assert {one["as_of"] for one in lines[:-1]} == {str(FIRST)}
-    stations = list(dict.fromkeys(one["station"] for one in lines[:-1]))
+    assert {line["run_id"] for line in lines[:-1]} == {record.run_id}
+    assert {line["as_of"] for line in lines[:-1]} == {str(FIRST)}
+    stations = list(dict.fromkeys(line["station"] for line in lines[:-1]))
     assert stations == ["interactions", "validation_results", "dataset"]
 
 
-def test_a_wrong_format_ends_a_command_with_one_message() -> None:
-    done = command("status", NIGHTSHELF_LOG="jsno")
-    assert done.returncode == 1
-    assert done.stderr == "error: unknown NIGHTSHELF_LOG 'jsno'; known: text, json\n"
+def test_an_unknown_format_ends_a_command_with_a_message() -> None:
+    finished = command("status", NIGHTSHELF_LOG="jsno")
+    assert finished.returncode == 1
+    assert finished.stderr == "error: unknown NIGHTSHELF_LOG 'jsno'; known: text, json\n"

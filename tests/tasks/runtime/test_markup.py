@@ -1,4 +1,4 @@
-"""HTML as pieces: together they are the page, and an element is what a browser takes for it."""
+"""HTML as pieces: joined they are the page, and elements are as a browser sees them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BITS += [
 
 
 @given(st.lists(st.sampled_from(BITS) | st.text(max_size=3)).map("".join))
-def test_the_pieces_together_are_the_page(page: str) -> None:
+def test_the_pieces_joined_are_the_page(page: str) -> None:
     pieces = pieces_of(page)
     assert as_html(pieces) == page
     for element in elements(pieces):
@@ -43,10 +43,10 @@ def test_the_pieces_together_are_the_page(page: str) -> None:
         assert pieces[element.start].kind == "start"
 
 
-def test_a_piece_is_a_tag_or_what_stands_between_two() -> None:
+def test_a_piece_is_a_tag_or_the_content_between_tags() -> None:
     page = "<!doctype html><P CLASS='a b'>1 &lt; 2<br></p ><style>p > a { color: '</p>' }</style>"
-    shown = [(piece.kind, piece.tag, piece.raw) for piece in pieces_of(page)]
-    assert shown == [
+    described = [(piece.kind, piece.tag, piece.raw) for piece in pieces_of(page)]
+    assert described == [
         ("other", "", "<!doctype html>"),
         ("start", "p", "<P CLASS='a b'>"),
         ("text", "", "1 &lt; 2"),
@@ -60,7 +60,7 @@ def test_a_piece_is_a_tag_or_what_stands_between_two() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "left"),
+    ("page", "expected"),
     [
         ("a<b>x</b>c", "ac"),
         ("a<b>x<b>y</b>z</b>c", "ac"),
@@ -73,11 +73,7 @@ def test_a_piece_is_a_tag_or_what_stands_between_two() -> None:
         ("a<br>c", "a<br>c"),
     ],
 )
-def test_an_element_goes_with_all_that_is_in_it(page: str, left: str) -> None:
+def test_removing_an_element_removes_its_content(page: str, expected: str) -> None:
     pieces = pieces_of(page)
-    assert (
-        as_html(
-            without_elements(pieces, [part for part in elements(pieces) if pieces[part.start].tag == "b"])
-        )
-        == left
-    )
+    bold = [element for element in elements(pieces) if pieces[element.start].tag == "b"]
+    assert as_html(without_elements(pieces, bold)) == expected

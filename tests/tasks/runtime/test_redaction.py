@@ -1,4 +1,4 @@
-"""Secrets are replaced in addresses, and under names that mark a secret."""
+"""Secrets are replaced in URLs and under secret names."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ from tasks.runtime.redaction import redacted
         ("someone@example.org", "someone@example.org"),
     ],
 )
-def test_secrets_in_addresses_are_replaced(text: str, expected: str) -> None:
+def test_secrets_in_urls_are_replaced(text: str, expected: str) -> None:
     assert redacted({"list": [{"input": text}]}) == {"list": [{"input": expected}]}
 
 
-def test_secrets_are_known_by_their_names() -> None:
-    given = {"password": "x", "aws_secret": "x", "api_key": "x", "key": "user_id", "tokens": 3, "token": None}
-    assert redacted(given) == given | {"password": "***", "aws_secret": "***", "api_key": "***"}
+def test_values_under_secret_names_are_replaced() -> None:
+    settings = {
+        "password": "x",
+        "aws_secret": "x",
+        "api_key": "x",
+        "key": "user_id",
+        "tokens": 3,
+        "token": None,
+    }
+    assert redacted(settings) == settings | {"password": "***", "aws_secret": "***", "api_key": "***"}

@@ -1,4 +1,4 @@
-"""Who holds a lock, by the file that says so: a process that runs, and not one that died or came later."""
+"""The holder file of a lock names a running process, never a dead or later one."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store").create()
 
 
-def note(store: Store, **changes: Any) -> Path:
-    """Write the file of who holds the store's lock; this process does now, but for what is changed."""
+def write_holder(store: Store, **changes: Any) -> Path:
+    """Write the file of case holds the store's lock; this process does now, but for what is changed."""
     path = store.root / ".lock.holder.json"
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     facts = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": "run for 2026-01-02", "since": now}
@@ -35,15 +35,15 @@ def note(store: Store, **changes: Any) -> Path:
     return path
 
 
-def ended() -> int:
-    """Return the id of a process that has ended."""
+def dead_pid() -> int:
+    """Return the id of a process that has dead_pid."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
 
 
-def test_a_process_that_runs_is_named_alike_by_the_message_and_by_status(store: Store) -> None:
-    path = note(store)
+def test_the_message_and_status_name_a_running_holder(store: Store) -> None:
+    path = write_holder(store)
     holder = holder_of(path)
     assert holder is not None
     since = holder.since.isoformat()
@@ -52,27 +52,27 @@ def test_a_process_that_runs_is_named_alike_by_the_message_and_by_status(store: 
     assert lock_holder(store) == f"run for 2026-01-02 (pid {os.getpid()} on {host} since {since})"
 
 
-def test_another_users_process_runs_too(store: Store) -> None:
-    assert holder_of(note(store, pid=1)) is not None
+def test_another_users_process_counts_as_running(store: Store) -> None:
+    assert holder_of(write_holder(store, pid=1)) is not None
 
 
-def test_a_process_of_another_machine_is_taken_to_run(store: Store) -> None:
-    assert holder_of(note(store, host="elsewhere", pid=ended(), since=LONG_AGO)) is not None
+def test_a_process_on_another_machine_counts_as_running(store: Store) -> None:
+    assert holder_of(write_holder(store, host="elsewhere", pid=dead_pid(), since=LONG_AGO)) is not None
 
 
-@pytest.mark.parametrize("who", ["dead", "later", "damaged", "half", "not there"])
-def test_nobody_is_named_who_is_not_there(store: Store, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
+@pytest.mark.parametrize("case", ["dead", "later", "damaged", "half", "missing"])
+def test_a_missing_holder_is_not_named(store: Store, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     monkeypatch.setattr("tasks.store.locks.NAMING_SECONDS", 0.0)
     with store.lock("another"):
-        if who == "dead":
-            path = note(store, pid=ended())
-        elif who == "later":  # a process that began after this one died, and got its id
-            path = note(store, since=LONG_AGO)
+        if case == "dead":
+            path = write_holder(store, pid=dead_pid())
+        elif case == "later":  # a later process with the dead process's id
+            path = write_holder(store, since=LONG_AGO)
         else:
-            path = note(store)
+            path = write_holder(store)
             text = path.read_text(encoding="utf-8")
-            path.write_text({"damaged": text.replace("run", "ran"), "half": text[:40]}.get(who, text))
-        if who == "not there":
+            path.write_text({"damaged": text.replace("run", "ran"), "half": text[:40]}.get(case, text))
+        if case == "missing":
             path.unlink()
         assert holder_of(path) is None
         assert lock_holder(store) is None
@@ -94,5 +94,5 @@ def test_nobody_is_named_who_is_not_there(store: Store, monkeypatch: pytest.Monk
     ],
     ids=str,
 )
-def test_facts_that_mean_nothing_name_nobody(store: Store, facts: dict[str, Any]) -> None:
-    assert holder_of(note(store, **facts)) is None
+def test_a_holder_file_with_invalid_values_names_no_holder(store: Store, facts: dict[str, Any]) -> None:
+    assert holder_of(write_holder(store, **facts)) is None

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies where in it, and that no name leads out of it."""
+"""The folder of a run: its layout, and that no name escapes from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store").create()
 
 
-def test_the_layout_is_the_contract_s(store: Store) -> None:
+def test_the_layout_is_as_documented(store: Store) -> None:
     run, root = RunFolder(store, SECOND, "r1"), store.root / "runs/2026-01-02/r1"
     assert run.root == root
     assert run.record == root / "run.json"
@@ -39,7 +39,7 @@ def test_the_layout_is_the_contract_s(store: Store) -> None:
 
 
 @given(HOSTILE_IDS)
-def test_no_name_leads_out_of_the_store(name: str) -> None:
+def test_no_name_escapes_the_store(name: str) -> None:
     store = Store(Path("/nowhere/store"))
     for path, depth in (
         (lambda: RunFolder(store, SECOND, name).root, 3),
@@ -56,7 +56,7 @@ def test_no_name_leads_out_of_the_store(name: str) -> None:
 @pytest.mark.parametrize(
     "link", ["runs", "runs/2026-01-02", "runs/2026-01-02/r1", "runs/2026-01-02/r1/models"]
 )
-def test_a_link_that_leads_out_of_the_store_is_refused(store: Store, tmp_path: Path, link: str) -> None:
+def test_a_link_out_of_the_store_is_rejected(store: Store, tmp_path: Path, link: str) -> None:
     store.runs.rmdir()
     path = store.root / link
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def test_a_link_that_leads_out_of_the_store_is_refused(store: Store, tmp_path: P
         RunFolder(store, SECOND, "r1").model("als")
 
 
-def test_runs_are_listed_in_the_order_in_which_they_began(store: Store) -> None:
+def test_runs_are_listed_in_the_order_of_their_starts(store: Store) -> None:
     runs = [RunFolder(store, day, run_id) for day, run_id in ((SECOND, "r2"), ("2026-01-05", "r1"))]
     renamed = store.runs / "2026-01-02" / "r2 (copy)"
     for folder in (*(run.root for run in runs), renamed):

@@ -1,4 +1,4 @@
-"""Records of runs: read as 0.1 wrote them and as they are written now, damaged ones left out."""
+"""Records of runs: those of 0.1 are read, and damaged ones are skipped."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ OF_0_1: dict[str, Any] = {
     "quality": [{"check": "coverage", "observed": "0.5", "bound": "", "passed": True, "value": 0.5}],
     "override": {},
 }
-"""A record as 0.1 wrote it: each station has one name, and the gate's answer is a fact of its station."""
+"""A record of 0.1: a station has a single name, and `compared_with` is a fact of its station."""
 
 
 @pytest.fixture
@@ -85,14 +85,14 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def old(store: Store) -> Path:
-    """Return the record of 0.1 in a store."""
+    """Write the record of 0.1 into a store; return its path."""
     path = RunFolder(store, DAY, OF_0_1["run_id"]).record
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(OF_0_1), encoding="utf-8")
     return path
 
 
-def test_a_record_of_0_1_is_read_as_one_of_today(old: Path) -> None:
+def test_a_record_of_0_1_is_read_in_todays_form(old: Path) -> None:
     record = read_record(old)
     assert [(station.kind, station.model) for station in record.stations] == [
         ("interactions", None),
@@ -100,7 +100,9 @@ def test_a_record_of_0_1_is_read_as_one_of_today(old: Path) -> None:
         ("measure", "ease"),
         ("quality", None),
     ]
-    assert [station.name for station in record.stations] == [one["name"] for one in OF_0_1["stations"]]
+    assert [station.name for station in record.stations] == [
+        station["name"] for station in OF_0_1["stations"]
+    ]
     assert record.compared_with == "2026-03-01-20260302T023000Z"
     assert record.station("measure", "als").seconds == 1.5
     assert not record.finished("measure")
@@ -108,7 +110,7 @@ def test_a_record_of_0_1_is_read_as_one_of_today(old: Path) -> None:
     assert measured_metrics(record) == [METRIC]
 
 
-def test_a_record_of_0_1_is_written_as_one_of_today(store: Store, old: Path) -> None:
+def test_a_record_of_0_1_is_saved_in_todays_form(store: Store, old: Path) -> None:
     record = read_record(old)
     record.save(store)
     written = json.loads(old.read_text(encoding="utf-8"))
@@ -119,7 +121,7 @@ def test_a_record_of_0_1_is_written_as_one_of_today(store: Store, old: Path) -> 
     assert read_record(old) == record
 
 
-def test_status_page_and_figures_read_a_record_of_0_1(store: Store, old: Path) -> None:
+def test_status_report_and_metrics_read_a_record_of_0_1(store: Store, old: Path) -> None:
     run = store_status(store)["last_run"]
     assert run["state"] == "failed"
     assert run["stations"][1] == {
@@ -150,7 +152,7 @@ def test_status_page_and_figures_read_a_record_of_0_1(store: Store, old: Path) -
     ],
     ids=str,
 )
-def test_what_is_no_record_is_said_and_left_out(store: Store, old: Path, change: dict[str, Any]) -> None:
+def test_an_invalid_record_is_reported_and_skipped(store: Store, old: Path, change: dict[str, Any]) -> None:
     old.write_text(json.dumps(OF_0_1 | change), encoding="utf-8")
     (key,) = change
     with pytest.raises(StoreError, match=rf"expected the record of a run in {old}; {key}(\.[\w.]+)?: .+$"):
@@ -163,11 +165,11 @@ def test_what_is_no_record_is_said_and_left_out(store: Store, old: Path, change:
 
 
 @pytest.mark.parametrize(("kind", "model"), [("dataset", None), ("train", "als"), ("measure", "mult_vae")])
-def test_a_stations_name_gives_back_its_kind_and_model(kind: str, model: str | None) -> None:
+def test_a_stations_name_splits_into_kind_and_model(kind: str, model: str | None) -> None:
     assert kind_and_model(station_name(kind, model)) == (kind, model)
 
 
-def test_runs_of_one_second_have_ids_of_their_own_and_sort(store: Store) -> None:
+def test_runs_started_in_the_same_second_have_different_ids_that_sort(store: Store) -> None:
     runs = [new_run(store, DAY + dt.timedelta(days=n)) for n in range(3)]
     assert len({run.run_id for run in runs}) == 3
     assert read_records(store) == sorted(runs, key=lambda run: run.run_id)
@@ -175,21 +177,21 @@ def test_runs_of_one_second_have_ids_of_their_own_and_sort(store: Store) -> None
     assert last_run(store) == read_records(store)[-1]
 
 
-def test_the_last_night_is_no_evaluation(store: Store) -> None:
+def test_the_last_night_is_never_an_evaluation(store: Store) -> None:
     station = Station(kind="dataset", seconds=0.0, peak_memory=0)
-    moment = "2026-03-03T02:30:00+00:00"
-    night = RunRecord(run_id="r1", as_of=DAY, started_at=moment, stations=[station])
+    started_at = "2026-03-03T02:30:00+00:00"
+    night = RunRecord(run_id="r1", as_of=DAY, started_at=started_at, stations=[station])
     night.save(store)
-    RunRecord(run_id="r2", as_of=DAY, started_at=moment, purpose="evaluation").save(store)
+    RunRecord(run_id="r2", as_of=DAY, started_at=started_at, purpose="evaluation").save(store)
     assert last_night(store, DAY) == night
     assert last_night(store, DAY + dt.timedelta(days=1)) is None
 
 
-def test_runs_beyond_the_last_are_removed_and_what_is_no_run_stays(store: Store) -> None:
+def test_prune_removes_all_but_the_last_runs_and_no_other_files(store: Store) -> None:
     runs = [new_run(store, DAY + dt.timedelta(days=n)).folder(store).root for n in range(3)]
     for path in (runs[0].parent / "notes.txt", runs[1].parent / "notes.txt"):
         path.touch()
-    began = sorted(runs, key=lambda folder: folder.name)
-    assert prune(store, 1) == began[:2]
-    assert [path for path in runs if path.exists()] == began[2:]
+    in_order = sorted(runs, key=lambda folder: folder.name)
+    assert prune(store, 1) == in_order[:2]
+    assert [path for path in runs if path.exists()] == in_order[2:]
     assert (runs[0].parent / "notes.txt").exists()
