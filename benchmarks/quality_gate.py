@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.night.night import Night
-from flows.night.release_station import expected
+from flows.night.release_station import release_expectations
 from flows.night.run import run_night
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.ids import id_types
@@ -163,7 +163,7 @@ def damaged(bench: Bench, fault: str) -> Audit:
     table = _damaged(pq.read_table(path), fault, item)
     path.unlink()
     pq.write_table(table, path)
-    return audit(folder, expected(night))
+    return audit(folder, release_expectations(night))
 
 
 def _damaged(table: pa.Table, fault: str, seen: pa.Scalar) -> pa.Table:

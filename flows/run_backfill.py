@@ -1,4 +1,4 @@
-"""The backfill flow: `flows/backfill/dates.py` with a Prefect task per date and station, and its form."""
+"""The backfill flow: `flows/backfill/dates.py` with a Prefect task for each date and station."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from prefect.states import Failed
 from pydantic import Field
 
 from flows.backfill.dates import Outcome, failures, run_backfill
-from flows.backfill.plan import Mode, Planned, configured, estimate, plan, warnings
-from flows.orchestration.artifacts import artifacts_of, flow_shown
-from flows.orchestration.limits import only_run_of
-from flows.orchestration.logs import failures_unsaid
+from flows.backfill.plan import Mode, Planned, backfill_configuration, estimate, plan, warnings
+from flows.orchestration.artifacts import create_artifacts_after, show_flow
+from flows.orchestration.limits import hold_date_limit
+from flows.orchestration.logs import hide_prefect_failures
 from flows.orchestration.parameters import Models, Overrides
-from flows.orchestration.remote_training import routed
-from flows.output.progress import logged
+from flows.orchestration.remote_training import deployment_trainer
+from flows.output.progress import log_progress
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.overrides import overrides_of
 from tasks.report.markdown import markdown
@@ -38,8 +38,8 @@ from tasks.runtime.progress import Report
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
-DONE: ContextVar[list[Outcome] | None] = ContextVar("done", default=None)
-"""Where what became of the dates is put for a caller in this process."""
+OUTCOMES: ContextVar[list[Outcome] | None] = ContextVar("outcomes", default=None)
+"""Collects the outcomes for a caller in this process."""
 
 
 @flow(name="backfill", flow_run_name="backfill {start}..{end}", persist_result=False)
@@ -57,111 +57,116 @@ def backfill(
     reason: str = "",
     config: str = "nightshelf.toml",
 ) -> Any:
-    """Run the dates of a range again and publish a release of each; readers are never led back in time.
+    """Publish a release for each date of a range; readers never move back to an older date.
 
     Args:
         start: The first date.
         end: The last date; not in the future.
         mode: missing: dates without a release. failed: those of them whose last run failed. all: every date.
-        dry_run: Only show the plan and the estimate, and change nothing.
-        max_parallel: Dates at once at most, each in a process of its own; they share memory and threads.
-        newest_first: Begin with the last date.
-        continue_on_error: Go on with the other dates after one that failed; the run ends Failed all the same.
-        models: Train these models only; those configured if none is chosen.
-        overrides: Keys of the configuration to replace, each with its value, such as models.als.factors=64.
-        reason: Why; kept with the run and its artifact.
+        dry_run: Show the plan and the estimate, and change nothing.
+        max_parallel: Dates to run in parallel at most, in separate processes that share memory and threads.
+        newest_first: Start with the last date.
+        continue_on_error: Continue with the other dates after one fails; the run still ends Failed.
+        models: Train only these models; if none is chosen, the configured ones.
+        overrides: Configuration keys to replace, with their values, such as models.als.factors=64.
+        reason: The reason, kept with the run and its artifact.
         config: Path of the configuration file.
     """
     log = get_run_logger()
     try:
-        configuration = configured(Path(config), models, overrides_of(overrides))
+        configuration = backfill_configuration(Path(config), models, overrides_of(overrides))
         planned = plan(configuration, start, end, mode, newest_first)
-        seconds, warned = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
+        seconds, messages = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
     except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
-    for warning in warned:
+    for warning in messages:
         log.warning("%s", warning)
     if dry_run:
-        _show_plan(planned, seconds, warned, reason)
+        _show_plan(planned, seconds, messages, reason)
         return planned
-    outcomes = _run(configuration, planned, continue_on_error=continue_on_error, max_parallel=max_parallel)
+    outcomes = _run_planned(
+        configuration, planned, continue_on_error=continue_on_error, max_parallel=max_parallel
+    )
     _show_outcomes(outcomes, reason)
     failed = failures(outcomes)
     return Failed(message=failed) if failed else outcomes
 
 
-def _run(
+def _run_planned(
     configuration: Configuration, planned: list[Planned], *, continue_on_error: bool, max_parallel: int
 ) -> list[Outcome]:
-    """Run the planned dates, a task each; return what became of them, also to a caller that asked for it."""
-    with flow_shown(configuration.store.path, REPORT.get() or logged(LOG)) as report:
+    """Run each planned date as a task; return the outcomes, also through OUTCOMES."""
+    with show_flow(configuration.store.path, REPORT.get() or log_progress(LOG)) as report:
         outcomes = run_backfill(
             configuration,
             planned,
             continue_on_error=continue_on_error,
             max_parallel=max_parallel,
             step=as_task,
-            around=partial(_alone, configuration),
+            date_step=partial(_run_exclusively, configuration),
             report=report,
-            trainer=routed(configuration),
+            trainer=deployment_trainer(configuration),
         )
-    kept = DONE.get()
-    if kept is not None:
-        kept.extend(outcomes)
+    collected = OUTCOMES.get()
+    if collected is not None:
+        collected.extend(outcomes)
     return outcomes
 
 
-def _alone(configuration: Configuration, name: str, work: Callable[[], T]) -> T:
-    """Run one date as a Prefect task, if no other run of it is going on; the name ends with the date."""
+def _run_exclusively(configuration: Configuration, name: str, work: Callable[[], T]) -> T:
+    """Run one date as a Prefect task, unless it is running elsewhere; `name` ends with the date."""
 
-    def alone() -> T:
+    def run() -> T:
         as_of = date.fromisoformat(name[-10:])
-        with only_run_of(configuration.store.path, as_of), artifacts_of(configuration, as_of):
+        with hold_date_limit(configuration.store.path, as_of), create_artifacts_after(configuration, as_of):
             return work()
 
-    return as_task(name, alone)
+    return as_task(name, run)
 
 
 def backfill_with_prefect(
     config: Path, start: date, end: date, report: Report, **options: Any
 ) -> tuple[list[Outcome], str]:
-    """Run the flow in this process; return what became of the dates, and why it failed or nothing."""
-    done: list[Outcome] = []
-    tokens = REPORT.set(report), DONE.set(done)
-    failures_unsaid()
+    """Run the flow in this process; return the outcomes and the failure message, if any."""
+    outcomes: list[Outcome] = []
+    tokens = REPORT.set(report), OUTCOMES.set(outcomes)
+    hide_prefect_failures()
     try:
         state: Any = backfill(
             start=start, end=end, dry_run=False, config=str(config), **options, return_state=True
         )
     finally:
         REPORT.reset(tokens[0])
-        DONE.reset(tokens[1])
-    return done, "" if state.is_completed() else state.message or "the flow run failed"
+        OUTCOMES.reset(tokens[1])
+    return outcomes, "" if state.is_completed() else state.message or "the flow run failed"
 
 
-def _show_plan(planned: list[Planned], seconds: float | None, warned: tuple[str, ...], reason: str) -> None:
-    """Put the plan and the estimate where the person who filled the form finds them."""
-    took = "unknown, no published run is on disk" if seconds is None else f"{seconds:.0f} s"
+def _show_plan(planned: list[Planned], seconds: float | None, messages: tuple[str, ...], reason: str) -> None:
+    """Show the plan and the estimate as an artifact."""
+    took = "unknown, no published run on disk" if seconds is None else f"{seconds:.0f} s"
     lines = [*([f"**Reason:** {markdown(reason)}"] if reason else []), f"**Estimate:** {took}"]
-    lines += [f"**Warning:** {markdown(warning)}" for warning in warned]
-    rows = "\n".join(f"| {one.as_of} | {one.action} | {markdown(one.reason)} |" for one in planned)
+    lines += [f"**Warning:** {markdown(warning)}" for warning in messages]
+    rows = "\n".join(
+        f"| {date_planned.as_of} | {date_planned.action} | {markdown(date_planned.reason)} |"
+        for date_planned in planned
+    )
     text = "\n\n".join([*lines, "| date | action | reason |\n| --- | --- | --- |\n" + rows])
     create_markdown_artifact(text, key="backfill-plan", description="What the backfill would do")
 
 
 def _show_outcomes(outcomes: list[Outcome], reason: str) -> None:
-    """Put what became of each date into a table artifact."""
+    """Show the outcome of each date as a table artifact."""
     rows = [
         {
-            "date": str(one.as_of),
-            "action": one.action,
-            "state": one.state,
-            "duration": "" if one.seconds is None else f"{one.seconds:.1f} s",
-            "rows": "" if one.rows is None else one.rows,
-            "release": one.release_id or "",
-            "message": markdown(one.headline),
+            "date": str(outcome.as_of),
+            "action": outcome.action,
+            "state": outcome.state,
+            "duration": "" if outcome.seconds is None else f"{outcome.seconds:.1f} s",
+            "rows": "" if outcome.rows is None else outcome.rows,
+            "release": outcome.release_id or "",
+            "message": markdown(outcome.headline),
         }
-        for one in outcomes
+        for outcome in outcomes
     ]
-    about = "What became of each date" + (f". Reason: {markdown(reason)}" if reason else "")
+    about = "The outcome of each date" + (f". Reason: {markdown(reason)}" if reason else "")
     create_table_artifact(rows, key="backfill", description=about)

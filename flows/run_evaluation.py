@@ -13,10 +13,10 @@ from prefect import flow, runtime
 from prefect.states import Failed
 
 from flows.night.run import evaluate_only
-from flows.orchestration.artifacts import name_run, run_shown
+from flows.orchestration.artifacts import name_run, show_run
 from flows.orchestration.parameters import YESTERDAY, AsOf, Models, Overrides, day_of
-from flows.orchestration.remote_training import routed
-from flows.output.progress import logged
+from flows.orchestration.remote_training import deployment_trainer
+from flows.output.progress import log_progress
 from tasks.configuration.configuration import load
 from tasks.configuration.overrides import overrides_of
 from tasks.evaluation.evaluation import to_measure
@@ -50,8 +50,10 @@ def evaluate(
         configuration = to_measure(load(Path(config), overrides_of(overrides)), models)
         day = day_of(as_of, configuration)
         name_run(configuration, day, "evaluate")
-        with run_shown(configuration, day, logged(LOG)) as report:
-            record = evaluate_only(configuration, day, report=report, trainer=routed(configuration))
+        with show_run(configuration, day, log_progress(LOG)) as report:
+            record = evaluate_only(
+                configuration, day, report=report, trainer=deployment_trainer(configuration)
+            )
     except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     return measured_metrics(record)

@@ -15,13 +15,13 @@ from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
 from flows.night.run import run_night
-from flows.orchestration.artifacts import name_run, run_shown
-from flows.orchestration.limits import only_run_of
-from flows.orchestration.logs import failures_unsaid
+from flows.orchestration.artifacts import name_run, show_run
+from flows.orchestration.limits import hold_date_limit
+from flows.orchestration.logs import hide_prefect_failures
 from flows.orchestration.parameters import YESTERDAY, AsOf, Overrides, day_of
-from flows.orchestration.remote_training import routed
+from flows.orchestration.remote_training import deployment_trainer
 from flows.orchestration.station_task import REPORT, as_task
-from flows.output.progress import logged
+from flows.output.progress import log_progress
 from tasks.configuration.configuration import load
 from tasks.configuration.overrides import overrides_of
 from tasks.runtime.errors import EXPECTED_ERRORS
@@ -64,8 +64,8 @@ def nightly(
         name_run(configuration, day, "nightly")
         with (
             clean_errors(),
-            only_run_of(configuration.store.path, day, wait=resume or retried),
-            run_shown(configuration, day, REPORT.get() or logged(LOG)) as report,
+            hold_date_limit(configuration.store.path, day, wait=resume or retried),
+            show_run(configuration, day, REPORT.get() or log_progress(LOG)) as report,
         ):
             record = run_night(
                 configuration,
@@ -74,7 +74,7 @@ def nightly(
                 report=report,
                 replace_changed=replace_changed,
                 rebuild=rebuild,
-                trainer=routed(configuration),
+                trainer=deployment_trainer(configuration),
                 resume="yes" if resume else "where possible" if retried else "no",
             )
     except EXPECTED_ERRORS as error:
@@ -87,7 +87,7 @@ def run_with_prefect(
 ) -> tuple[RunRecord | None, str]:
     """Run the flow in this process; return the record, or None and why it failed."""
     token = REPORT.set(report)
-    failures_unsaid()
+    hide_prefect_failures()
     try:
         state: State[RunRecord] = nightly(  # type: ignore[assignment]
             str(config), str(as_of), overrides, **options, return_state=True

@@ -14,10 +14,10 @@ from prefect import flow, runtime
 from prefect.states import Failed
 from pydantic import Field
 
-from flows.night.retries import tried
-from flows.orchestration.artifacts import flow_shown
+from flows.night.retries import log_retries
+from flows.orchestration.artifacts import show_flow
 from flows.orchestration.station_task import REPORT, as_task
-from flows.output.progress import logged
+from flows.output.progress import log_progress
 from tasks.runtime.errors import EXPECTED_ERRORS, UserError
 from tasks.runtime.progress import Report
 from tasks.store.layout import Store
@@ -57,7 +57,7 @@ def train_models(
     """
     try:
         training = checked(store, as_of, run_id, model, phase)
-        with flow_shown(training.run.store.root, REPORT.get() or logged(LOG)) as report:
+        with show_flow(training.run.store.root, REPORT.get() or log_progress(LOG)) as report:
             trained = _trained(training, report)
     except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
@@ -71,7 +71,7 @@ def _trained(training: Training, report: Report) -> TrainedModel:
     def train() -> TrainedModel:
         return train_in_child(training, report, warnings=warnings)
 
-    return as_task(name, tried(name, train, warnings.append))
+    return as_task(name, log_retries(name, train, warnings.append))
 
 
 def checked(store: str, as_of: date, run_id: str, model: str, phase: Phase) -> Training:

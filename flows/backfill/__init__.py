@@ -1,1 +1,1 @@
-"""Backfills: the plan, the dates, and one date in a process of its own."""
+"""Backfills: the plan, its dates, and one date in its own process."""

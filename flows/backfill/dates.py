@@ -1,4 +1,4 @@
-"""Running the dates of a backfill, one after another or several at once; free of Prefect."""
+"""Run the dates of a backfill, one after another or in parallel, without Prefect."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from datetime import date
 from functools import partial
 
 from flows.backfill.one_date import Order, run_apart, run_here
-from flows.backfill.plan import RUN, SKIP, Planned, shared, to_run
-from flows.night.retries import directly
+from flows.backfill.plan import RUN, SKIP, Planned, divide_resources, to_run
+from flows.night.retries import run_directly
 from flows.night.run import Step, ingest_only
 from tasks.configuration.configuration import Configuration
 from tasks.release.releases import releases
@@ -26,12 +26,12 @@ from tasks.store.runs import RunRecord
 from tasks.training.train import Trainer
 
 LOG = logging.getLogger("nightshelf")
-PUBLISHED, FAILED, SKIPPED, LEFT = "published", "failed", "skipped", "not run"
+PUBLISHED, FAILED, SKIPPED, NOT_RUN = "published", "failed", "skipped", "not run"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one date: `state` is `published`, `failed`, `skipped` or `not run`."""
+    """The outcome of one date: `state` is `published`, `failed`, `skipped` or `not run`."""
 
     as_of: date
     action: str
@@ -53,63 +53,66 @@ def run_backfill(
     *,
     continue_on_error: bool = True,
     max_parallel: int = 1,
-    step: Step = directly,
-    around: Step = directly,
+    step: Step = run_directly,
+    date_step: Step = run_directly,
     report: Report = silent,
     lock_wait: float = LOCK_WAIT,
     trainer: Trainer | None = None,
 ) -> list[Outcome]:
-    """Run the planned dates; return what became of each, in the order of the plan.
+    """Run the planned dates; return their outcomes in the order of the plan.
 
-    The logs are taken in first, up to the last date, so that what a date knows does not depend on which
-    other was run before it. With `max_parallel` above 1 each date runs in a process of its own, and they
-    share the memory and threads of the configuration. `step` runs a station of a date in this process and
-    `around` a whole date: directly, or as a Prefect task. A date that fails stops those not yet begun only if
-    `continue_on_error` is False. A date that another process runs is waited for up to `lock_wait` seconds. No
-    release is removed meanwhile, and readers are never led to an older date. `trainer` trains the models of
-    dates that run in this process; others train in child processes of their own.
+    All logs up to the last date are ingested first, so a date's result does not depend on the
+    order in which dates run. With `max_parallel` above 1, each date runs in a separate process,
+    and the dates share the memory and threads of the configuration. `step` runs one station of a
+    date in this process, and `date_step` runs a whole date: directly, or as a Prefect task. A date
+    that fails stops the dates not yet begun only if `continue_on_error` is False. If another
+    process is running a date, the backfill waits for it for up to `lock_wait` seconds. It removes
+    no release, and never moves readers to an older date. `trainer` trains the models of dates that
+    run in this process; dates in child processes train in their own children.
     """
     dates = to_run(planned)
     if not dates:
-        return [_not_begun(date_planned, "") for date_planned in planned]
+        return [_outcome_not_run(date_planned, "") for date_planned in planned]
     at_once = min(max_parallel, len(dates))
-    roomy = shared(_keeping_all(configuration, planned), at_once)
-    _take_in(configuration, max(dates), report)
+    roomy = divide_resources(_keeping_all_releases(configuration, planned), at_once)
+    _ingest_first(configuration, max(dates), report)
     children = set[Child]()
 
     def run(as_of: date) -> Outcome:
         report(f"backfill {as_of}", dates.index(as_of), len(dates))
         order = Order(configuration=roomy, as_of=as_of, lock_wait=lock_wait)
         if at_once == 1:
-            return _attempted(as_of, around, partial(run_here, order, step, report, trainer))
-        return _attempted(as_of, around, partial(run_apart, order, report, children))
+            return _run_date(as_of, date_step, partial(run_here, order, step, report, trainer))
+        return _run_date(as_of, date_step, partial(run_apart, order, report, children))
 
-    ran = _each(run, dates, at_once, children, continue_on_error=continue_on_error)
+    ran = _run_dates(run, dates, at_once, children, continue_on_error=continue_on_error)
     stopped = "stopped after a date that failed"
-    return [ran.get(date_planned.as_of) or _not_begun(date_planned, stopped) for date_planned in planned]
+    return [
+        ran.get(date_planned.as_of) or _outcome_not_run(date_planned, stopped) for date_planned in planned
+    ]
 
 
 def failures(outcomes: Sequence[Outcome]) -> str:
-    """Return one message about the dates that failed, empty if none did."""
-    failed = [one for one in outcomes if one.state == FAILED]
+    """Return one message about all failed dates; empty if none failed."""
+    failed = [outcome for outcome in outcomes if outcome.state == FAILED]
     if not failed:
         return ""
-    tried = sum(one.state in {FAILED, PUBLISHED} for one in outcomes)
-    lines = (f"{one.as_of}: {one.message.removeprefix(f'{one.as_of}: ')}" for one in failed)
-    return "\n".join([f"{len(failed)} of {tried} dates failed", *lines])
+    ran = sum(outcome.state in {FAILED, PUBLISHED} for outcome in outcomes)
+    lines = (f"{outcome.as_of}: {outcome.message.removeprefix(f'{outcome.as_of}: ')}" for outcome in failed)
+    return "\n".join([f"{len(failed)} of {ran} dates failed", *lines])
 
 
-def _take_in(configuration: Configuration, last: date, report: Report) -> None:
-    """Take the logs in up to the last date; where they cannot be, each date tries up to its own."""
+def _ingest_first(configuration: Configuration, last: date, report: Report) -> None:
+    """Ingest the logs up to the last date; if that fails, each date ingests up to itself."""
     try:
         ingest_only(configuration, last, report=report)
     except EXPECTED_ERRORS as error:
         LOG.warning(
-            "the logs up to %s cannot be taken in at once, each date takes in its own: %s", last, error
+            "the logs up to %s cannot be ingested at once, so each date ingests its own: %s", last, error
         )
 
 
-def _each(
+def _run_dates(
     run: Callable[[date], Outcome],
     dates: Sequence[date],
     at_once: int,
@@ -117,7 +120,7 @@ def _each(
     *,
     continue_on_error: bool,
 ) -> dict[date, Outcome]:
-    """Run the dates; return what became of those that were begun. An interruption ends `children`, too."""
+    """Run the dates; return the outcomes of those begun. An interruption also ends `children`."""
     stopped, outcomes = threading.Event(), dict[date, Outcome]()
 
     def unless_stopped(as_of: date) -> None:
@@ -128,7 +131,7 @@ def _each(
             stopped.set()
 
     try:
-        _side_by_side(unless_stopped, dates, at_once)
+        _run_in_threads(unless_stopped, dates, at_once)
     except BaseException:  # Ctrl-C, or Prefect's cancellation
         stopped.set()
         for child in [*children]:
@@ -137,8 +140,8 @@ def _each(
     return outcomes
 
 
-def _side_by_side(run: Callable[[date], None], dates: Sequence[date], at_once: int) -> None:
-    """Run the dates; several at once in threads of this context, which an interruption does not wait for."""
+def _run_in_threads(run: Callable[[date], None], dates: Sequence[date], at_once: int) -> None:
+    """Run the dates, here or in threads with this context; an interruption waits for no thread."""
     if at_once == 1:
         for as_of in dates:
             run(as_of)
@@ -151,33 +154,35 @@ def _side_by_side(run: Callable[[date], None], dates: Sequence[date], at_once: i
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _not_begun(planned: Planned, why: str) -> Outcome:
+def _outcome_not_run(planned: Planned, why: str) -> Outcome:
     if planned.action == SKIP:
         return Outcome(planned.as_of, SKIP, SKIPPED, message=planned.reason)
-    return Outcome(planned.as_of, planned.action, LEFT, message=why)
+    return Outcome(planned.as_of, planned.action, NOT_RUN, message=why)
 
 
-def _keeping_all(configuration: Configuration, planned: Sequence[Planned]) -> Configuration:
-    """Return the configuration with room for every release there is and every one the plan makes."""
+def _keeping_all_releases(configuration: Configuration, planned: Sequence[Planned]) -> Configuration:
+    """Return the configuration with `keep_releases` raised so that the plan removes no release."""
     needed = len(releases(Store(configuration.store.path))) + len(to_run(planned))
     keep = max(configuration.store.keep_releases, needed)
     store = configuration.store.model_copy(update={"keep_releases": keep})
     return configuration.model_copy(update={"store": store})
 
 
-def _attempted(as_of: date, around: Step, work: Callable[[], RunRecord]) -> Outcome:
-    """Run a date inside `around`; neither a mistake nor a defect there ends the other dates."""
+def _run_date(as_of: date, date_step: Step, work: Callable[[], RunRecord]) -> Outcome:
+    """Run a date through `date_step`; a user's mistake or a defect does not end the other dates."""
     started = time.monotonic()
     try:
-        record = around(f"backfill {as_of}", work)
+        record = date_step(f"backfill {as_of}", work)
     except EXPECTED_ERRORS as error:
-        return Outcome(as_of, RUN, FAILED, _since(started), message=str(error))
+        return Outcome(as_of, RUN, FAILED, _seconds_since(started), message=str(error))
     except Exception as error:
-        LOG.exception("backfill of %s: a defect", as_of)
-        return Outcome(as_of, RUN, FAILED, _since(started), message=f"{type(error).__name__}: {error}")
+        LOG.exception("backfill of %s failed with a defect", as_of)
+        return Outcome(
+            as_of, RUN, FAILED, _seconds_since(started), message=f"{type(error).__name__}: {error}"
+        )
     rows = record.station("recommendations").rows
-    return Outcome(as_of, RUN, PUBLISHED, _since(started), rows, record.release_id)
+    return Outcome(as_of, RUN, PUBLISHED, _seconds_since(started), rows, record.release_id)
 
 
-def _since(started: float) -> float:
+def _seconds_since(started: float) -> float:
     return round(time.monotonic() - started, 3)

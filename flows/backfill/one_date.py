@@ -1,7 +1,7 @@
-"""One date of a backfill in a process of its own, so that several can be at work and one can die alone.
+"""Run one date of a backfill in its own process: dates run in parallel, and one may die alone.
 
-`python -m flows.backfill.one_date` reads its order, a line of JSON, from standard input, and
-ends when that closes.
+`python -m flows.backfill.one_date` reads its order, one line of JSON, from standard input. It ends
+when standard input closes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.night.retries import directly
+from flows.night.retries import run_directly
 from flows.night.run import Step, run_night
 from tasks.configuration.configuration import Configuration
 from tasks.runtime.children import Child, LogForwarder, end_with_parent, listen, open_channel, running
@@ -32,7 +32,7 @@ LOCK_PAUSE = 1.0
 
 
 class Order(BaseModel):
-    """A date to run, by which configuration, and how long to wait while another process runs it (seconds)."""
+    """A date, its configuration, and the seconds to wait while another process runs the date."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,12 +42,12 @@ class Order(BaseModel):
 
 
 def run_here(
-    order: Order, step: Step = directly, report: Report = silent, trainer: Trainer | None = None
+    order: Order, step: Step = run_directly, report: Report = silent, trainer: Trainer | None = None
 ) -> RunRecord:
-    """Run a date in this process, continuing what a failed run of it has done; return the record.
+    """Run a date in this process, resuming its failed run if possible; return the record.
 
-    Raises what `flows.night.run.run_night` raises; StoreLockedError if another process runs the date and
-    still does after the wait.
+    Raises what `flows.night.run.run_night` raises, and StoreLockedError if another process is
+    still running the date after the wait.
     """
     until = time.monotonic() + order.lock_wait
     while True:
@@ -68,14 +68,14 @@ def run_here(
 
 
 def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
-    """Run a date in a child process, which is one of `children` as long as it runs; return the record.
+    """Run a date in a child process; return the record. `children` holds the child while it runs.
 
     Raises
     ------
     UserError
-        If the run refused; the message is its own. Or if the child was killed: its run can be continued.
+        If the run was refused, with its message, or if the child was killed: its run can be resumed.
     RuntimeError
-        If the child ended by a defect.
+        If the child ended because of a defect.
     """
     name = f"backfill of {order.as_of}"
     with tempfile.TemporaryFile() as stderr:
@@ -84,15 +84,15 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
             assert child.stdin is not None  # noqa: S101 - it is a pipe
             child.stdin.write(order.model_dump_json() + "\n")
             child.stdin.flush()
-            said = listen(child, report, name)
+            reply = listen(child, report, name)
         children.discard(child)
         stderr.seek(0)
         printed = stderr.read().decode(errors="replace").strip()
-    if "run_id" in said:
+    if "run_id" in reply:
         store = Store(order.configuration.store.path)
-        return read_record(RunFolder(store, order.as_of, said["run_id"]).record)
-    if "refused" in said:
-        raise UserError(said["refused"])
+        return read_record(RunFolder(store, order.as_of, reply["run_id"]).record)
+    if "refused" in reply:
+        raise UserError(reply["refused"])
     LOG.error("%s ended with exit code %s\n%s", name, child.returncode, printed)
     if child.returncode < 0:
         raise UserError(f"its process was killed by signal {-child.returncode}")
@@ -101,21 +101,21 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
 
 def main() -> int:
     """Run the date that standard input names; return the exit code."""
-    say = open_channel()
+    send = open_channel()
     order = Order.model_validate_json(sys.stdin.readline())
     threading.Thread(target=end_with_parent, name="parent-watch", daemon=True).start()
-    logging.getLogger().addHandler(LogForwarder(say))
+    logging.getLogger().addHandler(LogForwarder(send))
     logging.getLogger().setLevel(logging.INFO)
 
     def report(doing: str, done: float, of: float) -> None:
-        say({"progress": [doing, done, of]})
+        send({"progress": [doing, done, of]})
 
     try:
         record = run_here(order, report=report)
     except EXPECTED_ERRORS as error:
-        say({"refused": str(error)})
+        send({"refused": str(error)})
         return 2
-    say({"run_id": record.run_id})
+    send({"run_id": record.run_id})
     return 0
 
 

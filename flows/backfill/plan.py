@@ -1,4 +1,4 @@
-"""The plan of a backfill: which dates of a range are run again, why, how long it takes, with what."""
+"""The plan of a backfill: which dates to run, why, for how long, and with what resources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any, Literal, NamedTuple, get_args
 
 from tasks.configuration.configuration import Configuration, load, only_models
-from tasks.configuration.sections import bytes_of
+from tasks.configuration.sections import LEAST_MEMORY, bytes_of
 from tasks.release.releases import releases
 from tasks.runtime.clock import today
 from tasks.runtime.errors import UserError
@@ -19,25 +19,26 @@ from tasks.store.runs import RunRecord, read_records
 Mode = Literal["missing", "failed", "all"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 RUN, SKIP = "run", "skip"
-BROKEN = ("failed", "interrupted", "running")  # `running` without a release: its process died, or it goes on
+BROKEN = ("failed", "interrupted", "running")  # `running`: still running, or its process died
 MOST_DATES = 3660  # ten years: more is a mistyped year
-LAST_RUNS = 5  # published runs that an estimate is made from
+LAST_RUNS = 5  # the estimate is the median of the last five published runs
 
 
 class Planned(NamedTuple):
-    """What a backfill would do with one date: `action` is `run` or `skip`."""
+    """What a backfill does with one date: `action` is `run` or `skip`."""
 
     as_of: date
     action: str
     reason: str
 
 
-def configured(
+def backfill_configuration(
     config: Path, models: Sequence[str] | None = None, overrides: Mapping[str, Any] | None = None
 ) -> Configuration:
-    """Return the configuration with keys overridden, and with these models only if any are given.
+    """Return the configuration with keys overridden and, if `models` is given, only these models.
 
-    The first of them serves where the configured one is not among them. Raises ConfigurationError.
+    If the configured serving model is not among them, the first one serves. Raises
+    ConfigurationError.
     """
     configuration = load(config, overrides)
     if not models:
@@ -48,62 +49,71 @@ def configured(
 def plan(
     configuration: Configuration, start: date, end: date, mode: str = "missing", newest_first: bool = False
 ) -> list[Planned]:
-    """Return each date from start to end with what would be done and why; changes nothing.
+    """Return each date from start to end with its action and the reason; changes nothing.
 
-    `missing` runs dates without a release, `failed` those of them whose last run on disk did not get to its
-    end (the last [store] keep_runs are on disk), `all` every date.
+    The mode `missing` runs the dates without a release. `failed` runs those of them whose last run
+    on disk did not finish; the last [store] keep_runs are on disk. `all` runs every date.
 
     Raises
     ------
     UserError
-        If end is before start or in the future, the range is longer than ten years, or the mode is unknown.
+        If end is before start or in the future, the range exceeds ten years, or the mode is unknown.
     """
-    _checked(start, end, mode, today(configuration.source.time_zone))
+    _check_range(start, end, mode, today(configuration.source.time_zone))
     store = Store(configuration.store.path)
     released = {release.as_of: release.release_id for release in releases(store) if not release.problem}
     last = _last_runs(store)
     dates = [start + timedelta(days=number) for number in range((end - start).days + 1)]
     if newest_first:
         dates.reverse()
-    return [_judged(as_of, mode, released.get(as_of), last.get(as_of)) for as_of in dates]
+    return [_plan_date(as_of, mode, released.get(as_of), last.get(as_of)) for as_of in dates]
 
 
 def estimate(configuration: Configuration, planned: Sequence[Planned]) -> float | None:
-    """Return the seconds that the plan will take, by the median of the last published runs; None: unknown."""
+    """Return the plan's estimated seconds from the last published runs; None if there are none."""
     records = read_records(Store(configuration.store.path))
-    took = [sum(one.seconds for one in run.stations) for run in records if run.state == "published"]
+    took = [sum(station.seconds for station in run.stations) for run in records if run.state == "published"]
     return median(took[-LAST_RUNS:]) * len(to_run(planned)) if took else None
 
 
 def warnings(
     configuration: Configuration, planned: Sequence[Planned], max_parallel: int = 1
 ) -> tuple[str, ...]:
-    """Return what a person should know before the plan is run."""
-    found, runs, keep = [], len(to_run(planned)), configuration.store.keep_releases
+    """Return what the user should know before running the plan."""
+    messages, runs, keep = [], len(to_run(planned)), configuration.store.keep_releases
     if runs > keep:
-        found.append(
-            f"{runs} dates to run, but [store] keep_releases is {keep}: the backfill removes no release, the "
+        messages.append(
+            f"{runs} dates to run, but [store] keep_releases is {keep}: the backfill removes no release; the "
             f"next night keeps only the {keep} last published, the current one and the one before it"
         )
     at_once = min(max_parallel, runs)
     if at_once > 1:
-        each = shared(configuration, at_once).engine
-        found.append(
-            f"{at_once} dates at once share the budget: {each.memory} and {each.threads} threads each"
+        each = divide_resources(configuration, at_once).engine
+        messages.append(
+            f"{at_once} dates at once share the resources: {each.memory} and {each.threads} threads each"
         )
-    return tuple(found)
+    return tuple(messages)
 
 
 def to_run(planned: Sequence[Planned]) -> list[date]:
     """Return the dates that a plan runs."""
-    return [one.as_of for one in planned if one.action == RUN]
+    return [date_planned.as_of for date_planned in planned if date_planned.action == RUN]
 
 
-def shared(configuration: Configuration, at_once: int) -> Configuration:
-    """Return the configuration with each of several dates' share of memory and threads."""
+def divide_resources(configuration: Configuration, at_once: int) -> Configuration:
+    """Return the configuration with the memory and threads divided among `at_once` dates.
+
+    Raises UserError if the share of memory is too small to run a date.
+    """
     if at_once == 1:
         return configuration
     engine, top_n = configuration.engine, configuration.top_n
+    least = LEAST_MEMORY[engine.name]
+    if bytes_of(engine.memory) < at_once * bytes_of(least):
+        raise UserError(
+            f"{at_once} dates at once share [engine] memory = {engine.memory}: expected at least {at_once} "
+            f"times {least} for {engine.name}"
+        )
     share = {
         "memory": _share(engine.memory, at_once),
         "threads": max(1, configuration.resources.threads // at_once),
@@ -118,7 +128,7 @@ def _share(size: str, at_once: int) -> str:
     return f"{max(1, bytes_of(size) // at_once // 2**20)}MiB"
 
 
-def _checked(start: date, end: date, mode: str, now: date) -> None:
+def _check_range(start: date, end: date, mode: str, now: date) -> None:
     if mode not in MODES:
         raise UserError(f"unknown mode {mode!r}; known: {', '.join(MODES)}")
     if end < start:
@@ -129,10 +139,10 @@ def _checked(start: date, end: date, mode: str, now: date) -> None:
         raise UserError(f"expected at most {MOST_DATES} dates, got {start} to {end}")
 
 
-def _judged(as_of: date, mode: str, release_id: str | None, last: RunRecord | None) -> Planned:
-    """Return what a mode does with a date, by its release and its last run."""
+def _plan_date(as_of: date, mode: str, release_id: str | None, last: RunRecord | None) -> Planned:
+    """Return what the mode does with a date, given its release and its last run."""
     if mode == "all" and release_id:
-        return Planned(as_of, RUN, f"again, though released as {release_id}")
+        return Planned(as_of, RUN, f"to run again; already released as {release_id}")
     if release_id:
         return Planned(as_of, SKIP, f"released as {release_id}")
     if last is not None and last.state in BROKEN:
@@ -144,5 +154,5 @@ def _judged(as_of: date, mode: str, release_id: str | None, last: RunRecord | No
 
 
 def _last_runs(store: Store) -> dict[date, RunRecord]:
-    """Return the last run of each date that was meant to publish."""
+    """Return the last run of each date, leaving out runs that were not meant to publish."""
     return {record.as_of: record for record in read_records(store) if record.state in {*BROKEN, "published"}}

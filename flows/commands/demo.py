@@ -27,12 +27,12 @@ def demo(
 ) -> None:
     """Write a shop's logs of four weeks, run a night on them, and show every table."""
     with out.user_errors():
-        from flows.output.progress import shown
+        from flows.output.progress import show_progress
         from flows.output.run import print_demo
         from tasks.demo.logs import write_demo_logs
 
         config = write_demo_configuration(folder)
-        with shown() as report:
+        with show_progress() as report:
             write_demo_logs(
                 folder / "logs",
                 start=DEMO_START,

@@ -76,12 +76,12 @@ def evaluate(
         raise typer.BadParameter("--protocol and --data FOLDER belong together")
     with out.user_errors():
         from flows.output.evaluation import print_evaluation
-        from flows.output.progress import shown
+        from flows.output.progress import show_progress
         from tasks.evaluation.evaluation import to_measure
         from tasks.evaluation.tables import document_of
 
         wanted = _Wanted(model or [], k or [], *changes_of(changes or []))
-        with shown() as report:
+        with show_progress() as report:
             if protocol is not None and data is not None:
                 done, resources = _of_files(wanted, protocol, data, seeds, report)
             else:
@@ -150,11 +150,11 @@ def _of_logs(
     configuration: Configuration, as_of: date, split: SplitName, windows: int, report: Report
 ) -> Evaluation:
     """Take in new logs and measure on their dataset."""
-    from flows.night.evaluation import measured_night, measured_split
+    from flows.night.evaluation import evaluate_night, evaluate_split
 
     if split == "temporal":
-        return measured_night(configuration, as_of, report)
-    return measured_split(configuration, as_of, split, windows, report)
+        return evaluate_night(configuration, as_of, report)
+    return evaluate_split(configuration, as_of, split, windows, report)
 
 
 def register(app: typer.Typer) -> None:

@@ -39,20 +39,20 @@ def forget(
 ) -> None:
     """Remove users from the store, its releases and reports, and keep them out; it cannot be undone."""
     with out.user_errors():
-        from flows.output.progress import shown
+        from flows.output.progress import show_progress
         from tasks.erasure.forget import erase, read_ids, survey
 
         where = find_store(config, store)
         ids = [*(users or []), *(read_ids(file) if file else [])]
         ask = not (yes or dry_run)
         if dry_run or ask:
-            with shown() as report:
+            with show_progress() as report:
                 changes = survey(where, ids, allow_unknown=allow_unknown, report=report)
         if ask:
             _print(changes, f"What forgetting {_users(ids)} would remove from {where.root}")
             typer.confirm("Forget them? It cannot be undone", abort=True, err=True)
         if not dry_run:
-            with shown() as report:
+            with show_progress() as report:
                 changes = erase(where, ids, allow_unknown=allow_unknown, report=report)
         if as_json:
             rows = [dict(zip(COLUMNS, _row(change), strict=True)) for change in changes]

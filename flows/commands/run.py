@@ -76,7 +76,7 @@ def ingest(
     """Take in new logs only: accept, quarantine, count; train and publish nothing."""
     with out.user_errors():
         from flows.night.run import ingest_only
-        from flows.output.progress import shown
+        from flows.output.progress import show_progress
         from flows.output.run import print_accounting
         from tasks.interactions.late_events import late_events
         from tasks.store.layout import Store
@@ -84,7 +84,7 @@ def ingest(
         configuration = configured(config, override_lines(changes, engine, store))
         day = date_of(as_of, configuration)
         again = Again(replace_changed=replace_changed, rebuild=rebuild)
-        with shown() as report:
+        with show_progress() as report:
             done = ingest_only(configuration, day, report=report, **again)
         late = late_events(Store(configuration.store.path), done.files, done.replaced, None)
         if as_json:
@@ -107,17 +107,17 @@ def run_one(
     `overrides` are lines `key=value` that replace keys of the configuration.
     """
     from flows.orchestration.parameters import yesterday
-    from flows.output.progress import shown
+    from flows.output.progress import show_progress
 
     configuration = configured(config, overrides)
     day = as_of or yesterday(configuration)
     if not prefect:
         from flows.night.run import run_night
 
-        with shown() as report:
+        with show_progress() as report:
             return run_night(configuration, day, report=report, resume="yes" if resume else "no", **again)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-    with shown() as report:
+    with show_progress() as report:
         report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
         from flows.run_nightly import run_with_prefect
 

@@ -67,7 +67,7 @@ def tune(
     if (protocol is None) != (data is None):
         raise typer.BadParameter("--protocol and --data FOLDER belong together")
     with out.user_errors():
-        from flows.output.progress import shown
+        from flows.output.progress import show_progress
         from tasks.runtime.resources import machine_resources
         from tasks.tuning.search import Search
 
@@ -79,7 +79,7 @@ def tune(
             check_tunable(model)
             place = study / f"{protocol}-{model}-{metric}-{k}-{seed}"
             resources = machine_resources()
-            with shown() as report, resources.applied():
+            with show_progress() as report, resources.applied():
                 window = validation_window(protocol, data, metric, k, resources)
                 found = _searched_alone(wanted, [window], place, report)
         else:
@@ -87,7 +87,7 @@ def tune(
             wanted = replace(wanted, configured=configuration.models.get(model, {}))
             choices = {"seed": seed, "windows": windows, "metric": metric, "k": k}
             resources = configuration.resources
-            with shown() as report, resources.applied():
+            with show_progress() as report, resources.applied():
                 found, place = _searched(configuration, day, wanted, choices, report)
         _tell(found, place, wanted, f"{metric}@{k}", resources, write=write, as_json=as_json)
 

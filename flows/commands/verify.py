@@ -21,11 +21,11 @@ def verify(
 ) -> None:
     """Read every file of the releases and the interactions and name the damaged ones; exit code 3 for any."""
     with out.user_errors():
-        from flows.output.progress import shown
+        from flows.output.progress import show_progress
         from tasks.monitoring.verification import verify_store
 
         place = find_store(config, store)
-        with shown() as report:
+        with show_progress() as report:
             found = verify_store(place, report)
         if as_json:
             out.print_json(_facts(found))

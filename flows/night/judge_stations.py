@@ -1,4 +1,4 @@
-"""The stations of a night that decide: which model serves, and whether the night is fit for readers."""
+"""The stations that decide which model serves, and whether a night may reach readers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from tasks.release.releases import release_before
 
 
 def served_model_station(night: Night) -> Result:
-    """Choose the model that serves: the one that did, unless another is significantly better."""
+    """Choose the model that serves: the current one, unless another is significantly better."""
     from tasks.quality.best_model import best_models
     from tasks.recommendations.serving import EVERYBODY
 
     failed = night.record.failed_models
     names = [name for name in night.configuration.train.models if name not in failed]
     measured = night.measured
-    assert measured is not None  # noqa: S101 - the configuration asks for the evaluation
+    assert measured is not None  # noqa: S101 - the configuration requires the evaluation
     before = release_before(night.store, night.as_of)
     choices = best_models(night.configuration, night.store, names, night.folder.dataset, measured, before)
-    found = {value: asdict(choice) for value, choice in choices.items()}
-    return Result(len(names), {**found.pop(EVERYBODY), "segments": found})
+    segments = {value: asdict(choice) for value, choice in choices.items()}
+    return Result(len(names), {**segments.pop(EVERYBODY), "segments": segments})
 
 
 def quality_station(night: Night) -> Result:
-    """Judge models and lists beside the release before; what it found is recorded before it may refuse."""
+    """Compare models and lists with the release before; record the checks before any refusal."""
     from tasks.quality.accuracy import Tonight, quality_checks
     from tasks.quality.checks import require_quality, rows_of
 

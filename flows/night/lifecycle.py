@@ -1,4 +1,4 @@
-"""How a night begins and ends: its date's lock, its record, the page about it, old runs removed."""
+"""How a night begins and ends: the date's lock, the record, the report, removal of old runs."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from tasks.store.runs import RunRecord, mark_interrupted, prune
 from tasks.training.train import Trainer, train_in_child
 
 LOG = logging.getLogger("nightshelf")
-FREE_BYTES = 512 * 2**20  # below this a run is not even started
+FREE_BYTES = 512 * 2**20  # with less free disk no run starts
 
 
-def writable(configuration: Configuration) -> Store:
-    """Return the store, there and writable; StoreError if it is not, or its disk is full."""
+def writable_store(configuration: Configuration) -> Store:
+    """Create the store if needed and return it; StoreError if not writable or its disk is full."""
     store = Store(configuration.store.path).create()
     store.require_free(FREE_BYTES)
     return store
 
 
 @contextmanager
-def started(
+def open_night(
     configuration: Configuration,
     as_of: date,
     report: Report,
     begin: Callable[[Store], RunRecord],
     trainer: Trainer | None = None,
 ) -> Iterator[Night]:
-    """Give a night that holds its date's lock and keeps to its resources; its record says how it ended.
+    """Yield a night that holds its date's lock and its resources; the record says how it ended.
 
-    Nights of other dates may be at work meanwhile: the store's own lock is held only to write what is shared.
+    Nights of other dates may run meanwhile: the store's lock is held only for shared writes.
     """
     if trainer is None and configuration.train.deployment:
-        LOG.info("[train] deployment is for nights run by Prefect: this one trains in its own processes")
-    store = writable(configuration)
+        LOG.info("[train] deployment is for nights run by Prefect; this night trains in child processes")
+    store = writable_store(configuration)
     with store.date_lock(as_of, f"run for {as_of}"), configuration.resources.applied():
         with store.lock(f"run for {as_of}: beginning", LOCK_WAIT, report):
             sweep_scratch(store.runs)
@@ -59,12 +59,12 @@ def started(
                 night.record.save(store)
             except BaseException as error:
                 clean(error)
-                failed(night, error)
+                record_failure(night, error)
                 raise
             else:
                 report_night(night)
             finally:
-                let_go(night)
+                remove_old_runs(night)
                 write_metrics(store)
 
 
@@ -72,10 +72,10 @@ LOG = logging.getLogger("nightshelf")
 
 
 def report_night(night: Night) -> None:
-    """Write the report of a run, unless it is configured not to.
+    """Write the report of a run, unless the configuration disables it.
 
-    Here any exception is caught: what is published stays so, and a failure that is being told stays the one
-    told, whether or not the page about it can be made. The log says that it is missing, and why.
+    Any exception is caught here: a broken page must neither undo a publication nor hide the
+    failure being reported. The log says that the page is missing, and why.
     """
     if not night.configuration.report.enabled:
         return
@@ -87,20 +87,20 @@ def report_night(night: Night) -> None:
         LOG.warning("the report of the run is not written: %s: %s", type(error).__name__, error)
 
 
-def failed(night: Night, error: BaseException) -> None:
-    """Record and report how a night failed; where that cannot be written, the error itself still goes on."""
+def record_failure(night: Night, error: BaseException) -> None:
+    """Record and report a night's failure; if the record cannot be saved, log that and continue."""
     night.record.state, night.record.message = "failed", str(error) or type(error).__name__
     night.record.finished_at = now().isoformat()
     try:
         night.record.save(night.store)
-    except StoreError as second:
-        LOG.warning("the record of the run still says `running`: %s", second)
-    if isinstance(error, Exception):  # one who interrupts does not wait for it
+    except StoreError as save_error:
+        LOG.warning("the record of the run still says `running`: %s", save_error)
+    if isinstance(error, Exception):  # a user who interrupts does not wait for the report
         report_night(night)
 
 
-def let_go(night: Night) -> None:
-    """Remove old runs, unless another writes now: the next run does it then."""
+def remove_old_runs(night: Night) -> None:
+    """Remove old runs, unless another process is writing: then the next run removes them."""
     try:
         with night.store.lock(f"run for {night.as_of}: removing old runs"):
             prune(night.store, night.configuration.store.keep_runs, night.as_of)

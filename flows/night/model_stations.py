@@ -1,4 +1,4 @@
-"""The stations of a night that train a model: to be measured, and to serve."""
+"""The stations that train a model: to measure it, and to serve it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tasks.training.request import Phase, Training, write_request
 
 
 def measure_station(night: Night, name: str) -> Result:
-    """Train one model on the past and measure it on what came after."""
+    """Train one model on the past and measure it on the events that followed."""
     from tasks.evaluation.holdout import make_holdout
     from tasks.evaluation.model_metrics import measure
 
@@ -18,7 +18,7 @@ def measure_station(night: Night, name: str) -> Result:
     holdout = make_holdout(night.configuration, run.dataset, run.past, cut)
     rows = measure(night.configuration, trained.folder, holdout)
     cold = {"cold_users": holdout.cold_users, "cold_items": holdout.cold_items, "repeats": holdout.repeats}
-    return Result(len(holdout.users), {**_place(trained), "metrics": rows, **cold})
+    return Result(len(holdout.users), {**_training_facts(trained), "metrics": rows, **cold})
 
 
 def train_station(night: Night, name: str) -> Result:
@@ -26,16 +26,18 @@ def train_station(night: Night, name: str) -> Result:
     from tasks.dataset.parts import rows
 
     trained = train_model(night, name, "served")
-    return Result(rows(night.folder.dataset, "users"), {**_place(trained), "seconds": trained.seconds})
+    return Result(
+        rows(night.folder.dataset, "users"), {**_training_facts(trained), "seconds": trained.seconds}
+    )
 
 
-def _place(trained: TrainedModel) -> dict[str, str | int | None]:
-    """Return where a model was trained: its device, and its threads where they matter."""
+def _training_facts(trained: TrainedModel) -> dict[str, str | int | None]:
+    """Return the device that trained a model, and the threads if they affect its result."""
     return {"device": trained.device, "threads": trained.threads}
 
 
 def train_model(night: Night, name: str, phase: Phase) -> TrainedModel:
-    """Have one model trained, wherever the night's models are; its warnings become the night's."""
+    """Train one model with the night's trainer; its warnings become the night's."""
     training = Training(night.folder, name, phase)
     write_request(training, night.configuration)
     trained = night.trainer(training, night.report)

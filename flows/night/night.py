@@ -1,4 +1,4 @@
-"""A night: where it works and what it knows so far."""
+"""A night: its folder, its record and its results so far."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.training.train import Trainer, train_in_child
 
 @dataclass(frozen=True)
 class Result:
-    """What a station gives: rows (None where they mean nothing) and facts for the record, both small."""
+    """A station's result: its number of rows (None if it has none) and facts for the record."""
 
     rows: int | None
     facts: dict[str, Any]
@@ -29,7 +29,7 @@ class Result:
 
 @dataclass
 class Night:
-    """One run for one date: where it works, and what it has found out so far."""
+    """One run for one date: its folder, its record and its results so far."""
 
     configuration: Configuration
     store: Store
@@ -40,33 +40,33 @@ class Night:
 
     @property
     def folder(self) -> RunFolder:
-        """Where the run keeps what it makes."""
+        """The folder that holds everything the run makes."""
         return self.record.folder(self.store)
 
     @property
     def release_id(self) -> str:
-        """The id that the release has, or will have."""
+        """The id of the release, published or not."""
         return release_id_of(self.as_of, self.record.run_id)
 
     @property
     def serving(self) -> Serving:
-        """Who is served by which model; with `best` only once that is chosen."""
+        """Which model serves which users; with `best`, known only once the model is chosen."""
         if not self.configuration.train.chooses:
             return served_models(self.configuration)
         facts = self.record.station("served_model").facts
-        chosen = {value: one["model"] for value, one in facts["segments"].items()}
+        chosen = {value: choice["model"] for value, choice in facts["segments"].items()}
         return served_models(self.configuration, {EVERYBODY: facts["model"], **chosen})
 
     @property
     def measured(self) -> Measured | None:
-        """What was measured without the last events, None where nothing was."""
+        """The models measured on the last events; None if none were."""
         if not self.record.finished("holdout"):
             return None
         cut = int(self.record.station("holdout").facts["cut"])
         return Measured(self.folder.past, self.folder.past_models, cut)
 
     def ledger(self) -> Ledger:
-        """Return the ingests that count tonight: what is committed later by another run is not among them."""
+        """Return the ingests that count tonight; later ingests of other runs are not among them."""
         return Ledger.read(self.store).up_to(self.record.station("interactions").facts["last_ingest"])
 
     def writing(self, purpose: str) -> AbstractContextManager[None]:
@@ -75,6 +75,6 @@ class Night:
 
 
 def last_ingest(store: Store) -> str | None:
-    """Return the id of the ingest that was committed last, None where nothing was taken in."""
+    """Return the id of the last committed ingest; None if there is none."""
     manifests = Ledger.read(store).manifests
     return manifests[-1].ingest_id if manifests else None

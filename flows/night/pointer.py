@@ -1,4 +1,4 @@
-"""Moving the pointer that readers follow: to a release by its id, or back to the one before."""
+"""Move the pointer that readers follow: to a release by its id, or back to the one before."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from tasks.store.layout import Store
 
 
 def point_readers(store: Store, to: str | None, purpose: str) -> tuple[str | None, Release]:
-    """Point readers to a release, or to the one active before; return the id they leave, and the release.
+    """Point readers to a release, by default the previously active one; return old id and release.
 
-    The files of the release are checked first, and nothing is deleted. The id they leave is None where the
-    pointer was damaged: to name the release is the way out.
+    The files of the release are checked first, and nothing is deleted. The old id is None if the
+    pointer was damaged; naming a release repairs it.
 
     Raises
     ------
     StoreError
-        If nothing is published, another process writes, the release is missing, damaged or active already, or
-        the pointer is damaged and no release is named.
+        If nothing is published, another process is writing, the release is missing, damaged or
+        already active, or the pointer is damaged and no release is named.
     """
-    from tasks.release import publish as station
+    from tasks.release import publish as release
 
-    station.pointer_to_roll_back(
-        store, to
-    )  # before the lock, which would leave a file where there is no store
+    # Checked before the lock, which would leave a file in a folder that is no store:
+    release.pointer_to_roll_back(store, to)
     with store.lock(purpose):
-        left = station.pointer_to_roll_back(store, to)
-        target = station.rollback(store, to)
+        before = release.pointer_to_roll_back(store, to)
+        target = release.rollback(store, to)
         write_metrics(store)
-        return left.release_id if left else None, target
+        return before.release_id if before else None, target

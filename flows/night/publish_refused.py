@@ -1,4 +1,4 @@
-"""Publishing a night that its quality gate refused, because a person says so and why."""
+"""Publish a night that its quality gate refused, for a stated reason."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ import socket
 from datetime import date
 from functools import partial
 
-from flows.night.lifecycle import started
+from flows.night.lifecycle import open_night
 from flows.night.release_station import release_station
-from flows.night.retries import directly
+from flows.night.retries import run_directly
 from flows.night.run import run_station
 from tasks.configuration.configuration import Configuration
 from tasks.runtime.clock import now
 from tasks.runtime.errors import UserError
-from tasks.runtime.progress import Report, silent
+from tasks.runtime.progress import silent
 from tasks.store.layout import Store
 from tasks.store.names import split_release_id
 from tasks.store.run_folder import RunFolder
 from tasks.store.runs import RunRecord, Station, read_record
 
 
-def publish_refused(
-    configuration: Configuration, release_id: str, reason: str, report: Report = silent
-) -> RunRecord:
-    """Publish the run of a refused release; its manifest says who did, when, why, and what had failed.
+def publish_refused(configuration: Configuration, release_id: str, reason: str) -> RunRecord:
+    """Publish a refused run; its manifest names the user, time, reason and failed checks.
 
     The audit of the tables is not overridden.
 
     Raises
     ------
     UserError
-        If no reason is given, the run was not refused by the quality gate, its files are gone, the
-        configuration changed since, or the audit refuses it.
+        If no reason is given, the quality gate did not refuse the run, its files are gone, the
+        configuration has changed, or the audit refuses it.
     """
     if not reason.strip():
         raise UserError("expected a reason for publishing what the quality gate refused, got none")
@@ -43,14 +41,14 @@ def publish_refused(
         raise UserError(
             f"the configuration changed since {release_id} was refused: change it back, or run {as_of} again"
         )
-    with started(configuration, as_of, report, partial(_overridden, as_of, run_id, reason)) as night:
-        run_station(night, directly, "release", partial(release_station, night))
+    with open_night(configuration, as_of, silent, partial(_override, as_of, run_id, reason)) as night:
+        run_station(night, run_directly, "release", partial(release_station, night))
         night.record.state = "published"
     return night.record
 
 
 def refused_run(store: Store, release_id: str) -> RunRecord:
-    """Return the record of the run that the quality gate refused; UserError if it was not, or is gone."""
+    """Return the record of a run that the quality gate refused; UserError if there is none."""
     as_of, run_id = split_release_id(release_id)
     run = RunFolder(store, as_of, run_id)
     if not run.record.is_file():
@@ -66,15 +64,15 @@ def refused_run(store: Store, release_id: str) -> RunRecord:
     return record
 
 
-def _overridden(as_of: date, run_id: str, reason: str, store: Store) -> RunRecord:
-    """Return the record of the refused run with the override in it, running; the store's lock is held."""
+def _override(as_of: date, run_id: str, reason: str, store: Store) -> RunRecord:
+    """Add the override to the refused run's record and set it running; needs the store's lock."""
     record = read_record(RunFolder(store, as_of, run_id).record)
     failed = [row["check"] for row in record.quality if not row["passed"]]
-    moment = now().isoformat()
+    timestamp = now().isoformat()
     record.override = {
         "user": _user(),
         "host": socket.gethostname(),
-        "at": moment,
+        "at": timestamp,
         "reason": " ".join(reason.split()),
         "checks": failed,
     }
@@ -85,13 +83,13 @@ def _overridden(as_of: date, run_id: str, reason: str, store: Store) -> RunRecor
         facts = {"overridden": failed}
         record.stations.append(Station(kind="quality", seconds=0.0, peak_memory=0, facts=facts))
     record.state, record.message = "running", ""
-    record.resumed_at.append(moment)
+    record.resumed_at.append(timestamp)
     record.save(store)
     return record
 
 
 def _user() -> str:
-    """Return who this process belongs to; a container's user may have no name."""
+    """Return the user of this process; a container's user may have no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""The last station of a night: its tables become a release, audited and published."""
+"""The last station of a night: audit its tables and publish them as a release."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def release_station(night: Night) -> Result:
-    """Write the metrics, complete the release, audit it, publish it, and let go of the oldest."""
+    """Write the metrics, complete the release, audit and publish it, and remove the oldest."""
     from tasks.release import publish as release
     from tasks.release.retention import clean, retain
 
     release_id, settings, audited = night.release_id, night.configuration, None
-    renamed = night.store.release(release_id).is_dir()  # a try that was killed had come that far
+    renamed = night.store.release(release_id).is_dir()  # an attempt that was killed had got that far
     if not renamed:
         staged, audited = audited_release(night)
     with night.writing("publishing"):
@@ -43,7 +43,7 @@ def release_station(night: Night) -> Result:
 
 
 def keep_for_comparison(night: Night) -> None:
-    """Keep the models as they were measured, so that the next night can be compared with them."""
+    """Keep the measured models, for comparison with the next night's."""
     if night.measured is not None:
         keep_champion(night.store, night.release_id, night.configuration, night.measured, night.serving)
 
@@ -65,11 +65,11 @@ def audited_release(night: Night) -> tuple[Staging, Audit]:
         resources=settings.resources,
         expires_after=timedelta(hours=settings.store.expires_after_hours),
     )
-    return staged, audit(staged.folder, expected(night))
+    return staged, audit(staged.folder, release_expectations(night))
 
 
-def expected(night: Night) -> Expectations:
-    """Return what the release is audited against."""
+def release_expectations(night: Night) -> Expectations:
+    """Return the expectations of the release's audit."""
     from tasks.recommendations.similar_items import rows_of_each
     from tasks.release.audit import Expectations
 
@@ -90,7 +90,7 @@ def expected(night: Night) -> Expectations:
 
 
 def write_metrics(night: Night) -> list[dict[str, Any]]:
-    """Write the metrics of all measured models; return them too."""
+    """Write and return the metrics of all measured models."""
     metrics = measured_metrics(night.record)
     with TableWriter(night.folder.staging, "model_metrics", id_types(night.configuration)) as writer:
         ordered = sorted(metrics, key=lambda row: (row["model"], row["split"], row["metric"], row["k"]))
@@ -99,7 +99,7 @@ def write_metrics(night: Night) -> list[dict[str, Any]]:
 
 
 def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the release's manifest says beside its files."""
+    """Return the facts that the release's manifest states beside its files."""
     record, ledger = night.record, night.ledger()
     return {
         "code_version": version("nightshelf"),

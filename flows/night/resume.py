@@ -1,4 +1,4 @@
-"""Continuing a run that was killed or failed, by its own record on disk and by nothing else."""
+"""Resume a run that was killed or failed, from its record on disk alone."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from tasks.store.runs import RunRecord, Station, last_night, new_run
 
 LOG = logging.getLogger("nightshelf")
 Resume = Literal["no", "yes", "where possible"]
-"""Start anew; continue the date's last run or refuse; continue it or start anew (a retry)."""
+"""Start a new run; resume the date's last run or fail; resume it or start anew (a retry)."""
 
 
 class ResumeError(UserError):
-    """There is no run to continue, or what it has done does not fit what is asked for now."""
+    """No run can be resumed, or the last run does not fit the present request."""
 
 
 def begin_night(
-    configuration: Configuration, as_of: date, resume: Resume, again: Mapping[str, bool], store: Store
+    configuration: Configuration, as_of: date, resume: Resume, reingest: Mapping[str, bool], store: Store
 ) -> RunRecord:
-    """Return the record of a new run, or of the one that goes on; it is saved as running.
+    """Return the record of a new or resumed run, saved as running.
 
-    `again` is what of the logs is taken in once more (replace_changed, rebuild); a run that goes on does
-    what it was started with. The caller holds the store's lock.
+    `reingest` says which logs to ingest again (replace_changed, rebuild); a resumed run keeps the
+    flags it was started with. The caller holds the store's lock.
 
     Raises
     ------
     ResumeError
-        If `resume` is "yes" and no run can be continued.
+        If `resume` is "yes" and no run can be resumed.
     """
     if resume != "no":
         try:
-            return _continued(configuration, store, _resumable(configuration, as_of, again, store))
+            return _resume(configuration, store, _resumable_run(configuration, as_of, reingest, store))
         except ResumeError as refusal:
             if resume == "yes":
                 raise
@@ -50,14 +50,14 @@ def begin_night(
         as_of,
         configuration=configuration.fingerprint(),
         ingests_before=len(Ledger.read(store).manifests),
-        **again,
+        **reingest,
     )
 
 
-def _resumable(
-    configuration: Configuration, as_of: date, again: Mapping[str, bool], store: Store
+def _resumable_run(
+    configuration: Configuration, as_of: date, reingest: Mapping[str, bool], store: Store
 ) -> RunRecord:
-    """Return the record of the date's last run if that can be continued; ResumeError if not."""
+    """Return the record of the date's last run; ResumeError if it cannot be resumed."""
     record = last_night(store, as_of)
     if record is None:
         raise ResumeError(f"there is no run for {as_of} to resume in {store.root}: leave out --resume")
@@ -67,52 +67,56 @@ def _resumable(
             f"{name} published {record.release_id}, there is nothing to resume: leave out --resume"
         )
     if not record.configuration:
-        raise ResumeError(f"{name} did not record its configuration, as it is older: leave out --resume")
+        raise ResumeError(f"{name} is older and did not record its configuration: leave out --resume")
     if record.configuration != configuration.fingerprint():
         raise ResumeError(
-            f"the configuration changed since {name} began, so what it has done may not fit what is left: "
+            f"the configuration changed since {name} began, so its results may not fit the other stations: "
             "change it back, or leave out --resume to start anew"
         )
-    other = [f"--{key.replace('_', '-')}" for key, on in again.items() if on and not getattr(record, key)]
-    if other:
-        raise ResumeError(f"{name} was started without {', '.join(other)}: leave that out, or --resume")
+    missing = [
+        f"--{key.replace('_', '-')}" for key, on in reingest.items() if on and not getattr(record, key)
+    ]
+    if missing:
+        raise ResumeError(
+            f"{name} was started without {', '.join(missing)}: leave that out, or leave out --resume"
+        )
     return record
 
 
-def _continued(configuration: Configuration, store: Store, record: RunRecord) -> RunRecord:
-    """Return the record, running again, without the finished stations that do not count any more."""
+def _resume(configuration: Configuration, store: Store, record: RunRecord) -> RunRecord:
+    """Set the record running again, without the finished stations that no longer count."""
     _forget_stale(Night(configuration, store, record.as_of, record))
     record.state, record.message = "running", ""
     record.resumed_at.append(now().isoformat())
     record.save(store)
-    done = ", ".join(station.name for station in record.stations) or "nothing"
-    LOG.info("run %s for %s goes on; finished before: %s", record.run_id, record.as_of, done)
+    finished = ", ".join(station.name for station in record.stations) or "nothing"
+    LOG.info("run %s for %s resumes; already finished: %s", record.run_id, record.as_of, finished)
     return record
 
 
 def _forget_stale(night: Night) -> None:
-    """Drop finished stations from the first whose input changed or whose output is gone, and say so."""
+    """Drop stations from the first with changed input or missing output on, and log a warning."""
     record = night.record
     if night.store.release(night.release_id).is_dir() or not record.stations:
-        return  # the release is there: what is left is to point to it
-    record.stations = [station for station in record.stations if not station.failed]  # a model, once more
-    found, seen = last_ingest(night.store), record.station("interactions").facts.get("last_ingest")
-    if found != seen:
+        return  # the release exists: only the pointer is missing
+    record.stations = [station for station in record.stations if not station.failed]  # retry failed models
+    newest, known = last_ingest(night.store), record.station("interactions").facts.get("last_ingest")
+    if newest != known:
         record.stations, record.warnings = [], []
-        why = f"ingest {found} was committed after the run's own last one, {seen}"
+        why = f"ingest {newest} was committed after the run's last one, {known}"
     else:
-        lost = [station for station in record.stations if not _is_there(night, station)]
-        if not lost:
+        incomplete = [station for station in record.stations if not _has_output(night, station)]
+        if not incomplete:
             return
-        record.stations = record.stations[: record.stations.index(lost[0])]
-        why = f"the output of {', '.join(station.name for station in lost)} is gone"
+        record.stations = record.stations[: record.stations.index(incomplete[0])]
+        why = f"the output of {', '.join(station.name for station in incomplete)} is gone"
     first = record.stations[-1].name if record.stations else None
     record.warnings.append(f"resumed {f'after {first}' if first else 'from the station interactions'}: {why}")
     LOG.warning("%s", record.warnings[-1])
 
 
-def _is_there(night: Night, station: Station) -> bool:
-    """Tell whether what a finished station wrote is still there: staging of old runs is removed in time."""
+def _has_output(night: Night, station: Station) -> bool:
+    """Return whether the output of a finished station still exists; old staging is removed."""
     run = night.folder
     folders: dict[str, Path] = {"dataset": run.dataset, "holdout": run.past}
     if station.kind == "train" and station.model:

@@ -1,4 +1,4 @@
-"""The stations of a night in their order, free of Prefect: `flows/run_nightly.py` puts it around them."""
+"""The stations of a night in their order, without Prefect; `flows/run_nightly.py` adds it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from flows.night.judge_stations import quality_station, served_model_station
-from flows.night.lifecycle import started, writable
+from flows.night.lifecycle import open_night, writable_store
 from flows.night.model_stations import measure_station, train_station
 from flows.night.night import Night, Result
 from flows.night.release_station import release_station
 from flows.night.resume import Resume, begin_night
-from flows.night.retries import directly, tried
+from flows.night.retries import log_retries, run_directly
 from flows.night.stations import (
     dataset_station,
     holdout_station,
@@ -41,22 +41,22 @@ from tasks.training.train import Trainer
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
-# The machine's fault, not the program's:
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+# Errors of the machine, not of the program:
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class Step(Protocol):
     """Runs one station: directly, or as a Prefect task."""
 
     def __call__(self, name: str, station: Callable[[], T]) -> T:
-        """Return what the station returns."""
+        """Return the station's result."""
 
 
 def run_night(
     configuration: Configuration,
     as_of: date,
     *,
-    step: Step = directly,
+    step: Step = run_directly,
     report: Report = silent,
     replace_changed: bool = False,
     rebuild: bool = False,
@@ -65,24 +65,24 @@ def run_night(
 ) -> RunRecord:
     """Run every station for one date and publish the release; return the record.
 
-    `resume` continues the date's last run, which did not publish, from its last finished station. `trainer`
-    trains the models: in a child process of this one, if not given.
+    `resume` continues the date's last unpublished run after its last finished station. `trainer`
+    trains the models, by default in a child process.
 
     Raises
     ------
     ResumeError
-        If `resume` is "yes" and there is no such run, or it cannot be continued. Nothing is changed then.
+        If `resume` is "yes" and no run can be resumed. Nothing is changed then.
     UserError, EngineError, ModelError
-        If a station refuses. Nothing is published then, and the record on disk says why.
+        If a station fails. Nothing is published then, and the record on disk says why.
     """
-    again = {"replace_changed": replace_changed, "rebuild": rebuild}
-    begin = partial(begin_night, configuration, as_of, resume, again)
-    with started(configuration, as_of, report, begin, trainer) as night:
-        _measured(night, step)
+    reingest = {"replace_changed": replace_changed, "rebuild": rebuild}
+    begin = partial(begin_night, configuration, as_of, resume, reingest)
+    with open_night(configuration, as_of, report, begin, trainer) as night:
+        _run_measurement(night, step)
         if configuration.train.chooses:
             run_station(night, step, "served_model", partial(served_model_station, night))
-        for name in _trained(night):
-            _run_alone(night, step, "train", name, train_station)
+        for name in _models_to_train(night):
+            _run_model_station(night, step, "train", name, train_station)
         run_station(night, step, "recommendations", partial(recommendations_station, night))
         run_station(night, step, "similar_items", partial(similar_station, night))
         if configuration.quality.enabled:
@@ -100,13 +100,13 @@ def evaluate_only(
     trainer: Trainer | None = None,
     then: Callable[[Night], None] | None = None,
 ) -> RunRecord:
-    """Take in new logs and measure the configured models on the last events, then do `then`; publish nothing.
+    """Ingest new logs, measure the configured models on the last events, call `then`; no release.
 
     Raises what `run_night` raises.
     """
 
     def work(night: Night) -> RunRecord:
-        _measured(night, directly)
+        _run_measurement(night, run_directly)
         if then is not None:
             then(night)
         return night.record
@@ -123,13 +123,13 @@ def dataset_only(
     report: Report = silent,
     trainer: Trainer | None = None,
 ) -> T:
-    """Take in new logs, build the dataset (and its past, where evaluation is on) and do `work` with it."""
+    """Ingest new logs, build the dataset (and, for evaluation, its past) and run `work` on it."""
     begin = partial(new_run, as_of=as_of, purpose=purpose)
-    with started(configuration, as_of, report, begin, trainer) as night:
-        _with_engine(night, directly, configuration.evaluation.enabled)
-        done = work(night)
+    with open_night(configuration, as_of, report, begin, trainer) as night:
+        _run_engine_stations(night, run_directly, configuration.evaluation.enabled)
+        result = work(night)
         night.record.state = "measured"
-    return done
+    return result
 
 
 def ingest_only(
@@ -140,14 +140,14 @@ def ingest_only(
     replace_changed: bool = False,
     rebuild: bool = False,
 ) -> Ingest:
-    """Take in new logs up to a date; train and publish nothing. Raises what `run_night` raises."""
-    store = writable(configuration)
+    """Ingest new logs up to a date, without training or publishing; raises as `run_night` does."""
+    store = writable_store(configuration)
     with store.lock(f"ingest up to {as_of}", LOCK_WAIT, report), configuration.resources.applied():
         sweep_scratch(store.runs)
         mark_interrupted(store)
         ingest_logs = partial(ingest, configuration, store, as_of=as_of, report=report)
         with open_engine(configuration, store.runs) as engine:
-            return _guarded(
+            return _run_guarded(
                 store, partial(ingest_logs, engine=engine, replace_changed=replace_changed, rebuild=rebuild)
             )
 
@@ -155,30 +155,30 @@ def ingest_only(
 def run_station(
     night: Night, step: Step, kind: str, station: Callable[[], Result], model: str | None = None
 ) -> None:
-    """Run one station and record what it gave and cost; not if it is finished, in a run that goes on."""
+    """Run one station and record its result and cost; skip it if a resumed run has finished it."""
     if night.record.finished(kind, model):
         return
     name = station_name(kind, model)
-    guarded = partial(_guarded, night.store, tried(name, station, night.record.warn))
-    guarded.__doc__ = getattr(station, "func", station).__doc__  # Prefect shows it
+    guarded = partial(_run_guarded, night.store, log_retries(name, station, night.record.warn))
+    guarded.__doc__ = getattr(station, "func", station).__doc__  # Prefect shows the docstring
     with log_fields(station=name), measured() as cost:
         night.report(name, 0, 0)
         result = step(name, guarded)
     costs = {"seconds": cost.seconds, "peak_memory": cost.peak_memory}
-    done = Station(kind=kind, model=model, rows=result.rows, facts=result.facts, **costs)
-    night.record.stations.append(done)
+    finished = Station(kind=kind, model=model, rows=result.rows, facts=result.facts, **costs)
+    night.record.stations.append(finished)
     night.record.save(night.store)
 
 
-def _guarded(store: Store, work: Callable[[], T]) -> T:
-    """Do a piece of work; a disk that refuses is the user's to mend, and no library ends the program.
+def _run_guarded(store: Store, work: Callable[[], T]) -> T:
+    """Run `work`; turn disk errors and a library's `sys.exit` into exceptions with a message.
 
     Raises
     ------
     StoreError
         If the disk is full, read-only or broken.
     RuntimeError
-        If a library called sys.exit, which would end the night silently and with success.
+        If a library called sys.exit, which would end the night silently as a success.
     """
     try:
         with clean_errors():
@@ -186,18 +186,18 @@ def _guarded(store: Store, work: Callable[[], T]) -> T:
     except SystemExit as end:
         raise RuntimeError(f"a library ended the program with exit code {end.code!r}") from end
     except OSError as error:
-        if error.errno not in DISK:
+        if error.errno not in DISK_ERRORS:
             raise
         with writing(store.root):
             raise
 
 
-def _run_alone(
+def _run_model_station(
     night: Night, step: Step, kind: str, model: str, station: Callable[[Night, str], Result]
 ) -> None:
-    """Run a station of one model; where the configuration allows it, its failure is that model's alone.
+    """Run a station of one model; with `on_failure = "continue"` a failure drops only that model.
 
-    A model that could not be measured is not trained either. Without the served model there is no night.
+    A model that could not be measured is not trained either. A night needs its served model.
     """
     if model in night.record.failed_models:
         return
@@ -206,7 +206,7 @@ def _run_alone(
     except MODEL_ERRORS as error:
         if night.configuration.train.on_failure == "stop":
             raise
-        if model in _indispensable(night):
+        if model in _required_models(night):
             raise TrainingError(f"the served model {model} failed, nothing is published: {error}") from error
         failed = Station(kind=kind, model=model, seconds=0.0, peak_memory=0, facts={"failed": str(error)})
         night.record.warn(f"{failed.name} failed, the night went on without it: {error}")
@@ -215,25 +215,25 @@ def _run_alone(
         night.record.save(night.store)
 
 
-def _indispensable(night: Night) -> tuple[str, ...]:
-    """Return the models without which there is no night; while `best` is not chosen, any may be left out."""
+def _required_models(night: Night) -> tuple[str, ...]:
+    """Return the models that a night needs; until `best` is chosen, any candidate may fail."""
     train = night.configuration.train
     if train.chooses and not night.record.finished("served_model"):
-        log_fields = (train.serve, *train.serve_by_segment.models.values())
-        return tuple(name for name in log_fields if name != BEST)
+        names = (train.serve, *train.serve_by_segment.models.values())
+        return tuple(name for name in names if name != BEST)
     return night.serving.names
 
 
-def _measured(night: Night, step: Step) -> None:
-    """Run the stations up to the measuring of the models."""
+def _run_measurement(night: Night, step: Step) -> None:
+    """Run the stations up to the measurement of the models."""
     enabled = night.configuration.evaluation.enabled
     if not night.record.finished("holdout" if enabled else "popular_items"):
-        _with_engine(night, step, enabled)
+        _run_engine_stations(night, step, enabled)
     for name in night.configuration.in_training_order if enabled else ():
-        _run_alone(night, step, "measure", name, measure_station)
+        _run_model_station(night, step, "measure", name, measure_station)
 
 
-def _with_engine(night: Night, step: Step, enabled: bool) -> None:
+def _run_engine_stations(night: Night, step: Step, enabled: bool) -> None:
     """Run the stations that need the SQL engine."""
     with open_engine(night.configuration, night.folder.root) as engine:
         run_station(night, step, "interactions", partial(interactions_station, night, engine))
@@ -244,8 +244,8 @@ def _with_engine(night: Night, step: Step, enabled: bool) -> None:
             run_station(night, step, "holdout", partial(holdout_station, night, engine))
 
 
-def _trained(night: Night) -> tuple[str, ...]:
-    """Return the models that are trained on everything."""
+def _models_to_train(night: Night) -> tuple[str, ...]:
+    """Return the models to train on all events."""
     configuration = night.configuration
     if configuration.evaluation.enabled and configuration.train.refit == "served":
         return night.serving.names

@@ -1,4 +1,4 @@
-"""The stations of a night, a function each: what it takes of the night, what it gives for the record."""
+"""The stations of a night: each function reads the night and returns a result for the record."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tasks.release.writer import TableWriter
 
 
 def interactions_station(night: Night, engine: Engine) -> Result:
-    """Take in new logs up to the date, while nobody else does; refuse interactions that are damaged."""
-    with night.writing("taking in logs"):
-        done = ingest(
+    """Ingest new logs up to the date under the store's lock; refuse damaged interactions."""
+    with night.writing("ingesting logs"):
+        ingested = ingest(
             night.configuration,
             night.store,
             engine,
@@ -34,22 +34,24 @@ def interactions_station(night: Night, engine: Engine) -> Result:
         last = last_ingest(night.store)
     ledger = Ledger.read(night.store).up_to(last)
     ledger.require_whole(ledger.parts((None, night.as_of.isoformat())), night.report)
-    making = night.as_of if night.record.purpose == "night" else None
+    publishing = night.as_of if night.record.purpose == "night" else None
     facts = {
         "last_ingest": last,
-        "files_taken": done.ingested,
-        "files_known": done.known,
-        "arrived": done.counts.model_dump(),
-        "total": done.total.model_dump(),
-        "repeated_before_rules": done.repeated_before_rules,
+        "files_taken": ingested.ingested,
+        "files_known": ingested.known,
+        "arrived": ingested.counts.model_dump(),
+        "total": ingested.total.model_dump(),
+        "repeated_before_rules": ingested.repeated_before_rules,
         "exclude_rules": night.configuration.source.excluding(),
-        "late": late_events(night.store, done.files, done.replaced, making).model_dump(mode="json"),
+        "late": late_events(night.store, ingested.files, ingested.replaced, publishing).model_dump(
+            mode="json"
+        ),
     }
-    return Result(done.counts.read, facts)
+    return Result(ingested.counts.read, facts)
 
 
 def validation_station(night: Night, engine: Engine) -> Result:
-    """Let the gate judge the interactions; its checks are written before it may refuse."""
+    """Validate the interactions; write the checks before the gate may refuse the night."""
     from tasks.validation.checks import Check, GateClosedError
     from tasks.validation.results import quarantine_examples, validate
 
@@ -61,7 +63,7 @@ def validation_station(night: Night, engine: Engine) -> Result:
     ledger = night.ledger()
     make_events(night.configuration, ledger, engine, night.as_of)
     docs = night.folder.data_docs
-    shutil.rmtree(docs, ignore_errors=True)  # the pages of a try that was killed
+    shutil.rmtree(docs, ignore_errors=True)  # the pages of an attempt that was killed
     try:
         checks = validate(
             night.configuration,
@@ -89,13 +91,13 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     require_enough(night.configuration.top_n.n, available)  # before anything is trained
     for kind, catalogue in summary.catalogues.items():
         warning = f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
-        if catalogue.rejected and warning not in night.record.warnings:  # of a try that failed after it
+        if catalogue.rejected and warning not in night.record.warnings:  # of an attempt that failed later
             night.record.warnings.append(warning)
     return Result(summary.pairs, dataclasses.asdict(summary))
 
 
 def popular_station(night: Night, engine: Engine) -> Result:
-    """Rank what is popular, by window and segment."""
+    """Rank the popular items by window and segment."""
     table = popular_items(night.configuration, engine, night.as_of, night.folder.dataset)
     with TableWriter(night.folder.staging, "popular_items", id_types(night.configuration)) as writer:
         writer.write(table)
@@ -103,7 +105,7 @@ def popular_station(night: Night, engine: Engine) -> Result:
 
 
 def holdout_station(night: Night, engine: Engine) -> Result:
-    """Build the dataset again without the last events, which measure the models."""
+    """Build the dataset again without the last events, on which the models are measured."""
     from tasks.evaluation.holdout import cut_of
 
     cut = cut_of(night.folder.dataset, night.configuration.evaluation.holdout_share)

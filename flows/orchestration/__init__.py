@@ -1,1 +1,1 @@
-"""What only flows run by Prefect need: tasks, limits, artifacts, logs, parameters."""
+"""The Prefect side of the flows: tasks, limits, artifacts, logs, parameters."""

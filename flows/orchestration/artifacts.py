@@ -1,4 +1,4 @@
-"""What a person sees of a run in the Prefect UI: its name and tags, its log, its progress, its artifacts."""
+"""A run in the Prefect UI: its name and tags, log, progress and artifacts."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from prefect import get_client
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
-from flows.orchestration.logs import lines_shown
-from flows.orchestration.training_progress import Training
+from flows.orchestration.logs import forward_logs
+from flows.orchestration.training_progress import TrainingProgress
 from tasks.configuration.configuration import Configuration
 from tasks.report import summary
 from tasks.report.markdown import markdown, night_page
@@ -31,61 +31,61 @@ LOG = logging.getLogger("nightshelf")
 
 
 @contextmanager
-def run_shown(configuration: Configuration, as_of: date, report: Report) -> Iterator[Report]:
-    """Show a run in the UI while it is done inside: its log and its artifacts.
+def show_run(configuration: Configuration, as_of: date, report: Report) -> Iterator[Report]:
+    """Show the run inside the context in the UI, with its log and its artifacts.
 
-    Gives the report that also drives the progress artifacts.
+    Yields the report that also drives the progress artifacts.
     """
     with (
-        flow_shown(configuration.store.path, report) as training,
-        artifacts_of(configuration, as_of),
+        show_flow(configuration.store.path, report) as training,
+        create_artifacts_after(configuration, as_of),
     ):
         yield training
         training.fill(str(as_of))
 
 
 @contextmanager
-def flow_shown(store: Path, report: Report) -> Iterator[Training]:
-    """Show the log and the training of all runs that are done inside; give the report that drives it."""
-    with lines_shown():
-        yield Training(report, key_of("training", Store(store)))
+def show_flow(store: Path, report: Report) -> Iterator[TrainingProgress]:
+    """Show the log and training of all runs inside the context; yield the report that drives it."""
+    with forward_logs():
+        yield TrainingProgress(report, artifact_key("training", Store(store)))
 
 
 @contextmanager
-def artifacts_of(configuration: Configuration, as_of: date) -> Iterator[None]:
-    """Make the artifacts of the date's run that was done inside, however it ended, as far as it came."""
-    store, began = Store(configuration.store.path), datetime.now(UTC)
+def create_artifacts_after(configuration: Configuration, as_of: date) -> Iterator[None]:
+    """Create the artifacts of the date's run inside the context, even if it failed or stopped."""
+    store, began_at = Store(configuration.store.path), datetime.now(UTC)
     try:
         yield
     finally:
-        record = record_since(store, as_of, began)
+        record = record_since(store, as_of, began_at)
         if record is not None:
-            show_run(store, record, configuration.report.sample_users)
+            create_run_artifacts(store, record, configuration.report.sample_users)
 
 
 def name_run(configuration: Configuration, as_of: date, kind: str) -> None:
-    """Give the flow run its name with the date, and tags: kind, date, store."""
+    """Name the flow run by kind and date, and tag it with kind, date and store."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         return
     run = context.flow_run
-    tags = {*run.tags, kind, str(as_of), f"store {name_of(Store(configuration.store.path))}"}
+    tags = {*run.tags, kind, str(as_of), f"store {short_path(Store(configuration.store.path))}"}
 
     def name() -> None:
         with get_client(sync_client=True) as client:
             client.update_flow_run(run.id, name=f"{kind} {as_of}", tags=sorted(tags))
 
-    attempt("the name of the flow run", name)
+    try_to_show("the name of the flow run", name)
 
 
-def show_run(store: Store, record: RunRecord, sample_users: int) -> None:
-    """Make the artifacts of a run: its page, and tables of rows, checks, metrics, stations and samples.
+def create_run_artifacts(store: Store, record: RunRecord, sample_users: int) -> None:
+    """Create a run's artifacts: its page, and tables of rows, checks, metrics, stations, samples.
 
-    Of users none are shown where `sample_users` is 0, else up to three.
+    With `sample_users` 0 no users are shown, otherwise up to three.
     """
     about = f"{record.purpose} {record.as_of}, run {record.run_id}"
-    key = key_of(record.purpose, store)
-    attempt(
+    key = artifact_key(record.purpose, store)
+    try_to_show(
         "the page of the run",
         lambda: create_markdown_artifact(night_page(store, record), key=key, description=about),
     )
@@ -97,43 +97,42 @@ def show_run(store: Store, record: RunRecord, sample_users: int) -> None:
         "samples": lambda: summary.sample_rows(store, record, sample_users),
     }
     docs = summary.data_docs(store, record)
-    more = {"checks": f". Pages about them: {markdown(docs.as_uri())}"} if docs else {}
+    links = {"checks": f". Pages about them: {markdown(docs.as_uri())}"} if docs else {}
     for name, rows in tables.items():
-        attempt(
+        try_to_show(
             f"the table of {name}",
-            lambda name=name, rows=rows: show_table(  # type: ignore[misc]
-                key_of(name, store), rows(), f"{name.capitalize()} of {about}{more.get(name, '')}"
+            lambda name=name, rows=rows: create_table(  # type: ignore[misc]
+                artifact_key(name, store), rows(), f"{name.capitalize()} of {about}{links.get(name, '')}"
             ),
         )
 
 
-def show_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:
-    """Make a table artifact, of values that are text or numbers; none of no rows."""
+def create_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:
+    """Create a table artifact with text and numbers as values; nothing if there are no rows."""
     if rows:
-        shown = [{name: _cell(value) for name, value in row.items()} for row in rows]
-        create_table_artifact(shown, key=key, description=description)
+        cells = [{name: _cell_value(value) for name, value in row.items()} for row in rows]
+        create_table_artifact(cells, key=key, description=description)
 
 
-def key_of(kind: str, store: Store) -> str:
-    """Return the key of a kind of artifact, the same for all runs on a store: the UI shows their history.
+def artifact_key(kind: str, store: Store) -> str:
+    """Return the key of a kind of artifact, shared by all runs on a store, so the UI has a history.
 
-    It ends with a few digits of the store's whole path, since folders are often named alike.
+    It ends with six digits of a hash of the store's path, since folders often have the same name.
     """
     digits = hashlib.sha256(str(store.root).encode()).hexdigest()[:6]
-    return "-".join([kind, *re.findall("[a-z0-9]+", name_of(store).lower()), digits])
+    return "-".join([kind, *re.findall("[a-z0-9]+", short_path(store).lower()), digits])
 
 
-def name_of(store: Store) -> str:
-    """Return the last two folders of a store's path: the last alone is often `store`."""
+def short_path(store: Store) -> str:
+    """Return the last two folders of a store's path; the last is often just `store`."""
     return "/".join(store.root.parts[1:][-2:])
 
 
-def attempt(what: str, work: Callable[[], Any]) -> None:
-    """Do a piece of showing.
+def try_to_show(what: str, work: Callable[[], Any]) -> None:
+    """Run `work`, which shows something in Prefect; log any failure.
 
-    Here, and for this alone, any exception is caught: a night that is computed and published, or one whose
-    failure is being told, must not end otherwise because the server is away for a moment, refuses a request
-    or is of another version. The log says what is not shown and why.
+    Any exception is caught here: a server that is away, refuses a request or has another version
+    must not change the outcome of a night. The log says what is not shown, and why.
     """
     try:
         work()
@@ -141,7 +140,7 @@ def attempt(what: str, work: Callable[[], Any]) -> None:
         LOG.warning("%s is not shown in Prefect: %s: %s", what, type(error).__name__, error)
 
 
-def _cell(value: Any) -> Any:
+def _cell_value(value: Any) -> Any:
     if isinstance(value, bool | int | float) or value is None:
         return value
     return markdown(value)

@@ -1,9 +1,10 @@
-"""One run of a date at a time, by a named limit on the Prefect server; the store's own lock holds below it.
+"""One run of a date at a time, by a named limit on the Prefect server, above the store's lock.
 
-The limit is one slot that a run takes and goes on renewing. It frees itself `FREED_AFTER` seconds after the
-last renewal, so that a killed run does not block the next one: that is Prefect's slot decay, kept in the
-server's database. Prefect's leases would not do: they are kept in the server's memory, and the slot of a
-lease that is lost with it (a restart, or the temporary server of a run without one) stays taken for ever.
+The limit has one slot, which a run takes and keeps renewing. The slot frees itself `FREED_AFTER`
+seconds after the last renewal, so a killed run does not block the next one. This is Prefect's slot
+decay, which the server keeps in its database. Prefect's leases are no alternative: the server keeps
+them in memory. When they are lost (on a restart, or with the temporary server of a run that has no
+other), the slot stays taken for ever.
 """
 
 from __future__ import annotations
@@ -33,78 +34,79 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 LOG = logging.getLogger("nightshelf")
-FREED_AFTER = 60.0  # seconds after which a run that was killed blocks its date no longer
+FREED_AFTER = 60.0  # seconds until a killed run no longer blocks its date
 RENEWED_EVERY = 15.0
 PAUSE = 1.0
 
 
 def limit_name(store: Path, as_of: date) -> str:
-    """Return the name of the limit of a store's date; the same store elsewhere has the same path."""
+    """Return the name of a date's limit; every worker must see the store under the same path."""
     return f"nightshelf {as_of} {hashlib.sha256(str(store.absolute()).encode()).hexdigest()[:8]}"
 
 
 @contextmanager
-def only_run_of(store: Path, as_of: date, *, wait: bool = False) -> Iterator[None]:
-    """Hold the date's limit, made if it is missing and removed at the end.
+def hold_date_limit(store: Path, as_of: date, *, wait: bool = False) -> Iterator[None]:
+    """Hold the date's limit; create it if missing, and delete it at the end.
 
-    `wait` gives a run that was killed the time to free it; else a limit that is taken is an error at once.
+    With `wait`, wait until a killed run's limit frees itself; otherwise a taken limit is an error at
+    once.
 
     Raises
     ------
     StoreLockedError
-        If another run of this date holds it.
+        If another run of this date holds the limit.
     """
     name = limit_name(store, as_of)
     with get_client(sync_client=True) as client:
         until = time.monotonic() + (FREED_AFTER + RENEWED_EVERY if wait else 0)
-        while not _taken(client, name):
+        while not _acquire(client, name):
             if time.monotonic() >= until:
                 raise StoreLockedError(
-                    f"{as_of} is being run by another run already: it holds the limit '{name}' of the "
-                    f"Prefect server; a run that was killed holds it for {FREED_AFTER:.0f} s at most"
+                    f"another run for {as_of} is active: it holds the limit '{name}' of the "
+                    f"Prefect server; a killed run holds it for {FREED_AFTER:.0f} s at most"
                 )
             time.sleep(PAUSE)
     stop = threading.Event()
-    context = contextvars.copy_context()  # the thread asks the same server
-    renewing = threading.Thread(target=context.run, args=(_renew, name, stop), daemon=True)
+    context = contextvars.copy_context()  # the thread uses the same server
+    renewing = threading.Thread(target=context.run, args=(_keep_renewing, name, stop), daemon=True)
     renewing.start()
     try:
         yield
     finally:
         stop.set()
         renewing.join()
-        _remove(name)
+        _delete(name)
 
 
-def _taken(client: SyncPrefectClient, name: str) -> bool:
-    """Take the one slot of a limit if it is free.
+def _acquire(client: SyncPrefectClient, name: str) -> bool:
+    """Take the limit's only slot if it is free; return whether it was.
 
-    It is looked at first: even a refusal counts as a change of the limit, from which its decay starts anew.
+    The limit is read first: even a refused request updates it, which restarts its decay.
     """
     try:
-        found = client.read_global_concurrency_limit_by_name(name)
-        renewed = found.updated or datetime.now(UTC)
-        if found.active_slots and (datetime.now(UTC) - renewed).total_seconds() <= FREED_AFTER:
+        limit = client.read_global_concurrency_limit_by_name(name)
+        renewed = limit.updated or datetime.now(UTC)
+        if limit.active_slots and (datetime.now(UTC) - renewed).total_seconds() <= FREED_AFTER:
             return False
     except ObjectNotFound:
-        _make(client, name)
+        _create(client, name)
     try:
         response = client.increment_concurrency_slots([name], slots=1, mode="concurrency")
     except httpx.HTTPStatusError as error:
         if error.response.status_code == httpx.codes.LOCKED:
             return False
         raise
-    return bool(response.json())  # empty: its last holder removed it meanwhile
+    return bool(response.json())  # empty: its last holder deleted it meanwhile
 
 
-def _make(client: SyncPrefectClient, name: str) -> None:
+def _create(client: SyncPrefectClient, name: str) -> None:
     limit = GlobalConcurrencyLimitCreate(name=name, limit=1, slot_decay_per_second=1 / FREED_AFTER)
     with suppress(ObjectAlreadyExists):
         client.create_global_concurrency_limit(limit)
 
 
-def _renew(name: str, stop: threading.Event) -> None:
-    """Set the time of the limit's last change to now, again and again, also after a server was away."""
+def _keep_renewing(name: str, stop: threading.Event) -> None:
+    """Renew the limit at intervals until stopped, even if the server is away for a time."""
     with get_client(sync_client=True) as client:
         while not stop.wait(RENEWED_EVERY):
             try:
@@ -115,12 +117,12 @@ def _renew(name: str, stop: threading.Event) -> None:
                 )
 
 
-def _remove(name: str) -> None:
-    """Remove a limit while it is held, so that nobody takes a slot that is about to vanish."""
+def _delete(name: str) -> None:
+    """Delete a limit while holding it, so that nobody takes a slot that is about to vanish."""
     try:
         with get_client(sync_client=True) as client:
             client.delete_global_concurrency_limit_by_name(name)
     except ObjectNotFound:
         pass
     except httpx.HTTPError as error:
-        LOG.warning("the limit '%s' was not removed, it frees itself in a minute: %s", name, error)
+        LOG.warning("the limit '%s' was not deleted, but frees itself in a minute: %s", name, error)

@@ -1,4 +1,4 @@
-"""Our log lines in the log of the flow run, where the person who looks at the UI finds them."""
+"""Nightshelf's log lines in the log of the flow run, for display in the UI."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tasks.runtime.logs import current_fields, write_logs
 LOG = logging.getLogger("nightshelf")
 
 
-class FlowRunLines(APILogHandler):
-    """Sends our lines to one flow run's log, of whatever thread they come; each says of which run it is."""
+class FlowRunHandler(APILogHandler):
+    """Sends log lines of any thread to one flow run's log, each with its run."""
 
     def __init__(self, flow_run_id: str) -> None:
         super().__init__()
@@ -29,39 +29,39 @@ class FlowRunLines(APILogHandler):
         super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message with the run, the date and the station behind it."""
+        """Return the message followed by the run, the date and the station."""
         facts = [f"{name} {value}" for name, value in current_fields().items() if value]
         return super().format(record) + (f" [{', '.join(facts)}]" if facts else "")
 
 
-def failures_unsaid() -> None:
-    """Leave out Prefect's lines about a failure, for a command that ends with the message itself."""
+def hide_prefect_failures() -> None:
+    """Suppress Prefect's lines about a failure, for commands that print the message themselves."""
     for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_is_news)
+        logging.getLogger(name).addFilter(_is_no_failure)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _is_no_failure(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))
 
 
 @contextmanager
-def lines_shown() -> Iterator[None]:
-    """Send our lines to the log of the flow run in whose flow this is called, until it is left.
+def forward_logs() -> Iterator[None]:
+    """Forward log lines to the current flow run's log inside the context.
 
-    Where the user sends them there by PREFECT_LOGGING_EXTRA_LOGGERS, that is left to it.
+    Nothing is added if PREFECT_LOGGING_EXTRA_LOGGERS already forwards them.
     """
-    write_logs()  # a worker's process did not start as our command line
+    write_logs()  # a worker's process does not start through our command line
     context = FlowRunContext.get()
     if (
         context is None
         or context.flow_run is None
-        or any(isinstance(one, APILogHandler) for one in LOG.handlers)
+        or any(isinstance(handler, APILogHandler) for handler in LOG.handlers)
     ):
         yield
         return
-    handler = FlowRunLines(str(context.flow_run.id))
-    LOG.addHandler(handler)
+    forwarder = FlowRunHandler(str(context.flow_run.id))
+    LOG.addHandler(forwarder)
     try:
         yield
     finally:
-        LOG.removeHandler(handler)
+        LOG.removeHandler(forwarder)

@@ -1,6 +1,6 @@
-"""Parameters that several flows share, in types that the form of the Prefect UI shows as plain inputs.
+"""Parameters shared by several flows, typed so that the Prefect UI's form shows plain inputs.
 
-A flow's docstring describes its parameters: Prefect takes descriptions from there alone.
+A flow's docstring describes its parameters: Prefect reads descriptions only from there.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tasks.runtime.errors import UserError
 
 YESTERDAY = "yesterday"
 ModelName = Literal["als", "blend", "item_knn", "mult_vae", "popularity", "random", "recent_popularity"]
-"""The models there are, as a form offers them; a test compares them with the registry."""
+"""The built-in models that a form offers; a test compares them with the registry."""
 
 AsOf = Annotated[str, Field(pattern=r"^(yesterday|\d{4}-\d{2}-\d{2})$")]
 Models = tuple[ModelName, ...]
 Overrides = tuple[str, ...]
-"""Lines `key=value`: a dictionary would be a box of JSON in the form."""
+"""Lines `key=value`: a dictionary would appear as a JSON box in the form."""
 Reason = Annotated[str, Field(min_length=1)]
 
 
@@ -31,7 +31,7 @@ def yesterday(configuration: Configuration) -> date:
 
 
 def day_of(as_of: str, configuration: Configuration) -> date:
-    """Return the date that a parameter names; UserError if it names none."""
+    """Return the date of the parameter `as_of`; UserError if it is not a date or `yesterday`."""
     if as_of == YESTERDAY:
         return yesterday(configuration)
     try:

@@ -1,4 +1,4 @@
-"""Training by a Prefect deployment, on a machine that has what training needs; the night waits for it."""
+"""Training by a Prefect deployment, for example on a GPU machine, while the night waits."""
 
 from __future__ import annotations
 
@@ -29,42 +29,42 @@ from tasks.training.train import Trainer, finished
 
 LOG = logging.getLogger("nightshelf")
 POLL_SECONDS: Final = 2.0
-SILENCE: Final = 60  # polls without an answer of the server before the training is given up as lost
+SILENCE: Final = 60  # polls without an answer from the server before the training counts as lost
 
 
-def routed(configuration: Configuration) -> Trainer | None:
-    """Return what trains the models of a night run by Prefect; None: processes of its own."""
+def deployment_trainer(configuration: Configuration) -> Trainer | None:
+    """Return the trainer of a night run by Prefect; None: the night trains in child processes."""
     deployment = configuration.train.deployment
     return None if deployment is None else partial(train_by_deployment, deployment)
 
 
 def train_by_deployment(deployment: str, training: Training, report: Report) -> TrainedModel:
-    """Have a deployment train one model, and wait; if this is ended meanwhile, that flow run is cancelled.
+    """Train one model by a deployment and wait; cancel its flow run if this process ends first.
 
-    A flow run that an earlier try of this very training left running is waited for, not doubled.
+    A flow run left by an earlier attempt at the same training is awaited, not duplicated.
 
     Raises
     ------
     TrainingLostError
-        If the flow run crashed: another is worth a try, and goes on from the checkpoint.
+        If the flow run crashed: a retry may succeed, and continues from the checkpoint.
     TrainingError
-        If it failed; it has made its own tries.
+        If it failed, after its own retries.
     UserError
-        If somebody cancelled it, or the server knows no such deployment.
+        If it was cancelled, or the server knows no such deployment.
     """
-    done = finished(training)
-    if done is not None:
-        return done
-    run = _submitted(deployment, training)
-    with _ended_together(run):
-        state = _awaited(run, training, report)
+    trained = finished(training)
+    if trained is not None:
+        return trained
+    run = _submit(deployment, training)
+    with _cancel_if_interrupted(run):
+        state = _wait_for(run, training, report)
     name, message = f"the flow run {run.name} that trains {training.model}", state.message or "no message"
     if state.is_completed():
-        done = finished(training)
-        if done is None:
-            where = training.run.store.root
-            raise TrainingError(f"{name} completed, but no model is there: does its worker see {where}?")
-        return done
+        trained = finished(training)
+        if trained is None:
+            store = training.run.store.root
+            raise TrainingError(f"{name} completed, but left no model: does its worker see {store}?")
+        return trained
     if state.is_cancelled():
         raise UserError(f"{name} was cancelled: {message}")
     if state.is_crashed():
@@ -72,8 +72,8 @@ def train_by_deployment(deployment: str, training: Training, report: Report) -> 
     raise TrainingError(f"{name} failed: {message}")
 
 
-def _submitted(deployment: str, training: Training) -> FlowRun:
-    """Return a flow run that is not over: one that was begun for this very training, or a new one."""
+def _submit(deployment: str, training: Training) -> FlowRun:
+    """Return an unfinished flow run for this training: an existing one, or a new one."""
     parameters = {
         "store": str(training.run.store.root),
         "as_of": str(training.run.as_of),
@@ -94,7 +94,7 @@ def _submitted(deployment: str, training: Training) -> FlowRun:
         except ObjectNotFound:
             raise UserError(
                 f"[train] deployment: the Prefect server knows no deployment {deployment!r}: deploy it, or "
-                "leave the key out to train in processes of the night"
+                "leave the key out to train in child processes of the night"
             ) from None
         if run.state is None or not run.state.is_final():
             break
@@ -103,28 +103,28 @@ def _submitted(deployment: str, training: Training) -> FlowRun:
 
 
 @contextmanager
-def _ended_together(run: FlowRun) -> Iterator[None]:
-    """Cancel the flow run if this process is interrupted, cancelled or fails before that is over."""
+def _cancel_if_interrupted(run: FlowRun) -> Iterator[None]:
+    """Cancel the flow run if this process is interrupted, cancelled or fails before it ends."""
     try:
         yield
     except BaseException:
-        LOG.warning("the flow run %s is cancelled, as what waits for it ends", run.name)
+        LOG.warning("the flow run %s is cancelled, because the run that waits for it ends", run.name)
         with get_client(sync_client=True) as client:
             client.set_flow_run_state(run.id, Cancelling())
         raise
 
 
-def _awaited(run: FlowRun, training: Training, report: Report) -> State[Any]:
-    """Return the final state of a flow run; how it is doing is reported meanwhile."""
-    silent = 0
+def _wait_for(run: FlowRun, training: Training, report: Report) -> State[Any]:
+    """Wait for a flow run, reporting its state; return the final state."""
+    unanswered = 0
     with get_client(sync_client=True) as client:
         while True:
             try:
                 state = client.read_flow_run(run.id).state
-                silent = 0
+                unanswered = 0
             except httpx.TransportError as error:
-                silent += 1
-                if silent >= SILENCE:
+                unanswered += 1
+                if unanswered >= SILENCE:
                     raise TrainingLostError(f"the Prefect server does not answer: {error}") from error
                 state = None
             if state is not None:

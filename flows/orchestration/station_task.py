@@ -20,23 +20,23 @@ from tasks.runtime.progress import Report
 
 T = TypeVar("T")
 REPORT: ContextVar[Report | None] = ContextVar("report", default=None)
-"""Where progress is shown; without it, in the flow run's log."""
+"""The report that shows progress; if unset, progress goes to the flow run's log."""
 
 
 def as_task(name: str, station: Callable[[], T]) -> T:
     """Run one station as a Prefect task.
 
-    Nothing is cached or kept by Prefect: the record on disk is the truth. A mistake of the user fails the
-    task with its message, without a traceback; one whose cause may pass is tried again first.
+    Prefect caches and keeps nothing: the record on disk is the truth. A user's mistake fails the
+    task with its message and no traceback. Temporary failures are retried first.
     """
-    refused: list[Exception] = []
+    errors: list[Exception] = []
 
     def guarded() -> Any:
-        refused.clear()
+        errors.clear()
         try:
             return station()
         except EXPECTED_ERRORS as error:
-            refused.append(error)
+            errors.append(error)
             return Failed(message=str(error))
 
     guarded.__doc__ = station.__doc__
@@ -48,11 +48,11 @@ def as_task(name: str, station: Callable[[], T]) -> T:
         retries=ATTEMPTS - 1,
         retry_delay_seconds=WAITS,
         retry_jitter_factor=JITTER,
-        retry_condition_fn=lambda *_: bool(refused) and is_transient(refused[0]),
+        retry_condition_fn=lambda *_: bool(errors) and is_transient(errors[0]),
     )
     state = as_named(guarded)(return_state=True)
-    if refused:
-        if isinstance(refused[0], TransientError):
-            refused[0].exhausted = True  # a task around this one does not begin again
-        raise refused.pop()  # Prefect keeps the task: what it holds, and the error its frames, would stay
+    if errors:
+        if isinstance(errors[0], TransientError):
+            errors[0].exhausted = True  # an enclosing task does not retry again
+        raise errors.pop()  # Prefect keeps the task, which would keep the error and its frames alive
     return state.result()  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Progress of training as artifacts: a bar for each model, moved by the same report as bars and log lines."""
+"""Training progress as artifacts: a bar for each model, driven by the terminal's report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.runtime.logs import current_fields
 from tasks.runtime.progress import Report
 from tasks.store.runs import kind_and_model
 
-SECONDS = 2.0  # between two movements of a bar
+SECONDS = 2.0  # between two updates of a bar
 KINDS = ("train", "measure")  # stations that train
 LOG = logging.getLogger("nightshelf")
 
@@ -27,14 +27,14 @@ class Bar:
 
     station: str
     artifact: Any = None
-    moved_at: float = 0.0
+    updated_at: float = 0.0
 
 
-class Training:
-    """A report that passes everything on, and shows what stations that train say as progress artifacts.
+class TrainingProgress:
+    """A report that forwards progress, and shows that of training stations as artifacts.
 
-    One serves several dates, side by side too: whose progress it is told, the log's context says. `key` is
-    that of the artifacts; the station follows.
+    One instance serves several dates, even in parallel: the log's context identifies the date.
+    `key` is the prefix of the artifacts' keys; the station's name follows.
     """
 
     def __init__(self, report: Report, key: str) -> None:
@@ -42,29 +42,29 @@ class Training:
         self.bars: dict[str, Bar] = {}
 
     def __call__(self, doing: str, done: float, of: float) -> None:
-        """Tell the progress."""
+        """Report progress."""
         self.report(doing, done, of)
         station, as_of = current_fields()["station"], current_fields()["as_of"]
-        if station is None or as_of is None or not _in_a_run():
+        if station is None or as_of is None or not _in_prefect_run():
             return
         bar = self.bars.get(as_of)
         if bar is None or bar.station != station:
-            self.fill(as_of)  # a station follows on one that succeeded
+            self.fill(as_of)  # the next station starts only after a success
             bar = self.bars[as_of] = Bar(station)
         if not of or kind_and_model(station)[0] not in KINDS:
             return
-        if bar.artifact is None or done >= of or time.monotonic() - bar.moved_at >= SECONDS:
-            self._move(as_of, bar, 100.0 * min(done / of, 1.0), f"{doing} ({done:.0f} of {of:.0f})")
+        if bar.artifact is None or done >= of or time.monotonic() - bar.updated_at >= SECONDS:
+            self._update(as_of, bar, 100.0 * min(done / of, 1.0), f"{doing} ({done:.0f} of {of:.0f})")
 
     def fill(self, as_of: str) -> None:
         """Fill the bar of a date's last station, which may have stopped early."""
         bar = self.bars.pop(as_of, None)
-        if bar is not None and bar.artifact is not None and _in_a_run():
-            self._move(as_of, bar, 100.0, "done")
+        if bar is not None and bar.artifact is not None and _in_prefect_run():
+            self._update(as_of, bar, 100.0, "done")
 
-    def _move(self, as_of: str, bar: Bar, share: float, text: str) -> None:
-        """Make the bar, or move it. A server that is away is no reason to end a training: the log says so."""
-        bar.moved_at = time.monotonic()
+    def _update(self, as_of: str, bar: Bar, share: float, text: str) -> None:
+        """Create or update the bar; log it if the server is away, which must not end a training."""
+        bar.updated_at = time.monotonic()
         about = markdown(f"{bar.station} for {as_of}: {text}")
         try:
             if bar.artifact is None:
@@ -72,10 +72,10 @@ class Training:
                 bar.artifact = create_progress_artifact(share, key=key, description=about)
             else:
                 update_progress_artifact(bar.artifact, share, description=about)
-        except Exception as error:  # whatever the server, or the way to it, has
+        except Exception as error:  # any fault of the server or the connection
             LOG.warning("progress is not shown in Prefect: %s: %s", type(error).__name__, error)
 
 
-def _in_a_run() -> bool:
-    """Tell whether this is a flow or task run of Prefect; a thread of a library is in none."""
+def _in_prefect_run() -> bool:
+    """Return whether this is a Prefect flow or task run; a library's thread is in none."""
     return FlowRunContext.get() is not None or TaskRunContext.get() is not None

@@ -1,4 +1,4 @@
-"""Progress for people: a bar in a terminal, a log line every few seconds elsewhere."""
+"""Progress on stderr: a bar in a terminal, otherwise a log line every few seconds."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ SECONDS = 5.0  # between two log lines about the same work
 
 
 @contextmanager
-def shown() -> Iterator[Report]:
-    """Give a report that draws bars if stderr is a terminal, and logs lines if not."""
+def show_progress() -> Iterator[Report]:
+    """Yield a report that draws bars if stderr is a terminal, and logs lines otherwise."""
     if sys.stderr.isatty() and not in_json():
-        with bars() as report:
+        with draw_bar() as report:
             yield report
     else:
-        yield logged(LOG)
+        yield log_progress(LOG)
 
 
 @contextmanager
-def bars() -> Iterator[Report]:
-    """Give a report that draws one bar on stderr for what is being done now."""
+def draw_bar() -> Iterator[Report]:
+    """Yield a report that draws one bar on stderr for the current work."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -47,17 +47,17 @@ def bars() -> Iterator[Report]:
         yield report
 
 
-def logged(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Report:
-    """Return a report that logs the start of each piece of work, its end, and now and then between."""
-    doing_last, at = "", 0.0
+def log_progress(log: logging.Logger | logging.LoggerAdapter[logging.Logger]) -> Report:
+    """Return a report that logs the start and end of each piece of work, and progress between."""
+    last_kind, last_at = "", 0.0
 
     def report(doing: str, done: float, of: float) -> None:
-        nonlocal doing_last, at
-        moment, kind = time.monotonic(), doing.partition(":")[0]
+        nonlocal last_kind, last_at
+        now, kind = time.monotonic(), doing.partition(":")[0]
         finished = of > 0 and done >= of
-        if kind == doing_last and not finished and moment - at < SECONDS:
+        if kind == last_kind and not finished and now - last_at < SECONDS:
             return
-        doing_last, at = kind, moment
+        last_kind, last_at = kind, now
         log.info("%s", f"{doing} ({done:.0f} of {of:.0f})" if of else doing)
 
     return report

@@ -16,7 +16,7 @@ from worlds.paths import IMPORTABLE
 from worlds.workspace import DATE, DAY, GOOD, Workspace
 
 from flows.command_line import app
-from flows.night.retries import directly
+from flows.night.retries import run_directly
 from flows.night.run import run_night
 from tasks.configuration.configuration import load
 from tasks.monitoring.verification import verify_store
@@ -95,7 +95,7 @@ def test_no_disk_space_in_the_middle(yesterday: Workspace, small_disk: Path, sta
             disk = os.statvfs(small_disk)
             used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
             _mount("-o", f"remount,size={used + 8192}", str(small_disk))
-        return directly(name, work)
+        return run_directly(name, work)
 
     with pytest.raises(EXPECTED_ERRORS, match=r"[Nn]o space left on (the disk|device)|disk is full"):
         run_night(load(full.config), DATE, step=step)

@@ -40,7 +40,7 @@ def test_the_flow_shows_its_plan_first(prefect_server: str, night: Night) -> Non
     assert (run.name, shown.type, shown.key) == (f"backfill {FIRST}..{FOURTH}", "markdown", "backfill-plan")
     assert f"| {FIRST} | run | no release |" in shown.data
     assert r"**Reason:** a \| b" in shown.data
-    assert "2 dates at once share the budget" in shown.data
+    assert "2 dates at once share the resources" in shown.data
 
 
 @pytest.mark.prefect

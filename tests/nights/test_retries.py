@@ -10,7 +10,7 @@ import pytest
 from worlds.night_world import FIRST, Night, shop, write_logs
 
 from flows.night import retries
-from flows.night.retries import ATTEMPTS, directly, tried
+from flows.night.retries import ATTEMPTS, run_directly, log_retries
 from flows.night.run import run_night
 from tasks.interactions.source_files import find_files
 from tasks.runtime.errors import InputError, SourceUnreachableError, TrainingError, TrainingKilledError
@@ -42,7 +42,7 @@ def failing(times: int, error: Exception) -> tuple[Callable[[], str], list[int]]
 def test_what_may_pass_is_tried_again_and_every_try_is_told() -> None:
     station, calls = failing(ATTEMPTS - 1, TrainingKilledError("killed"))
     told: list[str] = []
-    assert directly("train als", tried("train als", station, told.append)) == "done"
+    assert run_directly("train als", log_retries("train als", station, told.append)) == "done"
     assert len(calls) == ATTEMPTS
     assert told == [f"train als: attempt {n} of {ATTEMPTS}, after: killed" for n in range(2, ATTEMPTS + 1)]
 
@@ -50,7 +50,7 @@ def test_what_may_pass_is_tried_again_and_every_try_is_told() -> None:
 def test_tries_end_and_are_not_begun_again_by_whoever_runs_the_whole() -> None:
     station, calls = failing(99, TrainingKilledError("killed"))
     with pytest.raises(TrainingKilledError):
-        directly("backfill", lambda: directly("train als", station))
+        run_directly("backfill", lambda: run_directly("train als", station))
     assert len(calls) == ATTEMPTS
 
 
@@ -58,7 +58,7 @@ def test_tries_end_and_are_not_begun_again_by_whoever_runs_the_whole() -> None:
 def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
     station, calls = failing(99, error)
     with pytest.raises(type(error)):
-        directly("train als", station)
+        run_directly("train als", station)
     assert len(calls) == 1
 
 
@@ -95,7 +95,7 @@ def test_a_night_goes_on_without_a_model_that_fails_and_tries_it_again_when_resu
         ran.append(name)
         if name == "recommendations" and ran.count(name) == 1:
             raise ZeroDivisionError("a defect")
-        return directly(name, station)
+        return run_directly(name, station)
 
     alone = configured(night, "als", train__on_failure="continue", train__refit="all")
     with pytest.raises(ZeroDivisionError):

@@ -10,7 +10,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from flows.command_line import app
-from flows.night.retries import directly
+from flows.night.retries import run_directly
 from tasks.configuration.configuration import Configuration
 from worlds.night_world import FIRST, SECOND, Night
 
@@ -38,7 +38,7 @@ def failing_for(as_of: date, failure: Exception) -> Callable[..., Any]:
         def step(name: str, station: Callable[[], Any]) -> Any:
             if name == "release":
                 raise failure
-            return directly(name, station)
+            return run_directly(name, station)
 
         order, _, report, trainer = work.args
         return work.func(order, step, report, trainer)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import flows.backfill.one_date
-from flows.night.retries import directly
+from flows.night.retries import run_directly
 
 SHARE = 0.1
 
@@ -29,9 +29,9 @@ def step(as_of: str, name: str, station: Callable[[], Any]) -> Any:
         fault.touch()
         if chance < SHARE / 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        result = directly(name, station)
+        result = run_directly(name, station)
         raise RuntimeError(f"a fault after {name} of {as_of}, which gave {result}")
-    return directly(name, station)
+    return run_directly(name, station)
 
 
 def run_here(order: flows.backfill.one_date.Order, *, report: Any) -> Any:

@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from flows.night.retries import directly
+from flows.night.retries import run_directly
 from tasks.configuration.configuration import Configuration, load
 from tasks.demo.logs import write_demo_logs
 from tasks.release.pointer import read_pointer
@@ -170,7 +170,7 @@ def failing_at(station: str, failure: BaseException) -> Callable[..., Any]:
     """Return a step that fails inside one station, once its work is done."""
 
     def step(name: str, work: Callable[[], Any]) -> Any:
-        result = directly(name, work)
+        result = run_directly(name, work)
         if name == station:
             raise failure
         return result

@@ -11,7 +11,7 @@ from worlds.night_world import FIRST, SECOND, THIRD, Night
 
 from flows.backfill.dates import failures, run_backfill
 from flows.backfill.plan import plan
-from flows.night.retries import directly
+from flows.night.retries import run_directly
 from tasks.runtime.errors import InputError
 
 
@@ -22,7 +22,10 @@ def test_a_backfill_with_a_fault_once_repeated_equals_a_clean_one(
     clean = night.copy(tmp_path / "clean")
     run_backfill(small(clean), plan(small(clean), FIRST, FOURTH, newest_first=True))
     first = run_backfill(
-        small(night), plan(small(night), FIRST, FOURTH), around=failing_for(SECOND, failure), step=directly
+        small(night),
+        plan(small(night), FIRST, FOURTH),
+        date_step=failing_for(SECOND, failure),
+        step=run_directly,
     )
     assert [one.state for one in first] == ["published", "failed", "skipped", "published"]
     assert failures(first).startswith(f"1 of 3 dates failed\n{SECOND}: ")

@@ -10,7 +10,7 @@ import pytest
 from worlds.backfill_world import BEFORE, FOURTH, files
 from worlds.night_world import FIRST, SECOND, THIRD, Night, shop
 
-from flows.backfill.plan import configured, estimate, plan, warnings
+from flows.backfill.plan import backfill_configuration, estimate, plan, warnings
 from flows.night.run import run_night
 from tasks.runtime.errors import ConfigurationError, UserError
 
@@ -53,7 +53,9 @@ def test_the_estimate_is_the_last_runs_seconds_for_every_date_to_run(night: Nigh
     assert warnings(night.configured(), planned) == ()
     kept, parallel = warnings(night.configured(store__keep_releases=2), planned, max_parallel=2)
     assert kept.startswith("3 dates to run, but [store] keep_releases is 2")
-    assert parallel == "2 dates at once share the budget: 512MiB and 1 threads each"
+    assert parallel == "2 dates at once share the resources: 512MiB and 1 threads each"
+    with pytest.raises(UserError, match=r"memory = 511MiB: expected at least 2 times 256MiB for duckdb"):
+        warnings(night.configured(engine__memory="511MiB"), planned, max_parallel=2)
 
 
 def test_ranges_and_modes_that_mean_nothing_are_refused(third: Night) -> None:
@@ -70,15 +72,15 @@ def test_ranges_and_modes_that_mean_nothing_are_refused(third: Night) -> None:
 
 
 def test_models_can_be_chosen_for_a_backfill(third: Night) -> None:
-    assert configured(third.config).train.models == ("popularity", "recent_popularity")
-    assert configured(third.config, ["als", "popularity"]).train.serve == "popularity"
-    chosen = configured(third.config, ["als", "als"]).train
+    assert backfill_configuration(third.config).train.models == ("popularity", "recent_popularity")
+    assert backfill_configuration(third.config, ["als", "popularity"]).train.serve == "popularity"
+    chosen = backfill_configuration(third.config, ["als", "als"]).train
     assert (chosen.models, chosen.serve) == (("als",), "als")
     with pytest.raises(ConfigurationError, match="unknown model 'asl'; known: als"):
-        configured(third.config, ["asl"])
+        backfill_configuration(third.config, ["asl"])
 
 
 def test_keys_of_the_configuration_can_be_replaced_for_a_backfill(third: Night) -> None:
-    changed = configured(third.config, ["als"], {"models.als.factors": 2, "top_n.n": 3})
+    changed = backfill_configuration(third.config, ["als"], {"models.als.factors": 2, "top_n.n": 3})
     assert (changed.train.models, changed.top_n.n) == (("als",), 3)
     assert changed.models["als"] == {"factors": 2, "iterations": 3}

@@ -191,11 +191,11 @@ def test_a_server_that_refuses_an_artifact_does_not_fail_the_night(
 ) -> None:
     from prefect import flow
 
-    from flows.orchestration.artifacts import attempt, show_table
+    from flows.orchestration.artifacts import create_table, try_to_show
 
     @flow(name="refused")
     def refused() -> str:
-        attempt("a table", lambda: show_table("A KEY THAT IS NONE", [{"a": 1}], "about"))
+        try_to_show("a table", lambda: create_table("A KEY THAT IS NONE", [{"a": 1}], "about"))
         return "done"
 
     assert refused() == "done"

@@ -27,7 +27,7 @@ HOLDER = """
 import sys, time, datetime, pathlib
 from flows import limit_runs
 limit_runs.FREED_AFTER, limit_runs.RENEWED_EVERY = 6.0, 1.0
-with limit_runs.only_run_of(pathlib.Path(sys.argv[1]), datetime.date.fromisoformat(sys.argv[2])):
+with limit_runs.hold_date_limit(pathlib.Path(sys.argv[1]), datetime.date.fromisoformat(sys.argv[2])):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -54,32 +54,32 @@ def limits() -> dict[str, Any]:
 
 
 def test_a_date_has_one_run_and_others_have_theirs(prefect_server: str, tmp_path: Path) -> None:
-    from flows.orchestration.limits import limit_name, only_run_of
+    from flows.orchestration.limits import hold_date_limit, limit_name
 
     here, there = tmp_path / "here", tmp_path / "there"
-    with only_run_of(here, FIRST):
+    with hold_date_limit(here, FIRST):
         with (
-            pytest.raises(StoreLockedError, match=f"{FIRST} is being run by another run already"),
-            only_run_of(here, FIRST),
+            pytest.raises(StoreLockedError, match=f"another run for {FIRST} is active"),
+            hold_date_limit(here, FIRST),
         ):
             pytest.fail("two runs of one date")
-        with only_run_of(here, SECOND), only_run_of(there, FIRST):
+        with hold_date_limit(here, SECOND), hold_date_limit(there, FIRST):
             held = {limit_name(here, FIRST), limit_name(here, SECOND), limit_name(there, FIRST)}
             assert held <= limits().keys()
     assert not held & limits().keys()
-    with only_run_of(here, FIRST):
+    with hold_date_limit(here, FIRST):
         pass
 
 
 def test_of_two_at_once_one_gets_the_date_every_time(prefect_server: str, tmp_path: Path) -> None:
-    from flows.orchestration.limits import only_run_of
+    from flows.orchestration.limits import hold_date_limit
 
     start, done = threading.Barrier(2), threading.Barrier(2)
 
     def tried() -> bool:
         start.wait(PATIENCE)
         try:
-            with only_run_of(tmp_path, FIRST):
+            with hold_date_limit(tmp_path, FIRST):
                 done.wait(PATIENCE)  # it is held until the other was refused
                 return True
         except StoreLockedError:
@@ -108,9 +108,9 @@ def test_a_run_that_goes_on_keeps_its_limit_and_a_killed_one_loses_it(
             time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with pytest.raises(StoreLockedError), limit_runs.only_run_of(tmp_path, FIRST):
+        with pytest.raises(StoreLockedError), limit_runs.hold_date_limit(tmp_path, FIRST):
             pytest.fail("it is freed only some time after the last renewal")
-        with limit_runs.only_run_of(tmp_path, FIRST, wait=True):
+        with limit_runs.hold_date_limit(tmp_path, FIRST, wait=True):
             assert limits()[name].active_slots == 1
     assert name not in limits()
 
@@ -124,15 +124,15 @@ def tonight(tmp_path_factory: pytest.TempPathFactory) -> Night:
 def test_a_second_run_of_a_date_fails_at_once_and_says_which(
     prefect_server: str, tonight: Night, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from flows.orchestration.limits import only_run_of
+    from flows.orchestration.limits import hold_date_limit
     from flows.run_backfill import backfill
     from flows.run_nightly import nightly
 
     few = ("train.models=['popularity']", "train.serve=popularity", "evaluation.enabled=false")
-    with only_run_of(tonight.store.root, FIRST):
+    with hold_date_limit(tonight.store.root, FIRST):
         refused = nightly(str(tonight.config), str(FIRST), few, return_state=True)
         assert refused.is_failed()
-        assert refused.message.startswith(f"{FIRST} is being run by another run already")
+        assert refused.message.startswith(f"another run for {FIRST} is active")
         assert tonight.published() == []
         dates: dict[str, Any] = {"start": FIRST, "end": SECOND, "models": ["popularity"], "dry_run": False}
         state = backfill(**dates, config=str(tonight.config), return_state=True)
