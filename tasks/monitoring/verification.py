@@ -23,7 +23,7 @@ from tasks.store.layout import Store
 from tasks.store.names import is_release_id, split_release_id
 from tasks.store.run_folder import record_paths
 
-_POINT: Final = "`nightshelf publish <id>`, with one of `nightshelf releases`, leads readers again"
+_POINT: Final = "`nightshelf publish <id>`, with an id of `nightshelf releases`, writes it again"
 
 
 @dataclass(frozen=True)

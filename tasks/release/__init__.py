@@ -1,1 +1,1 @@
-"""Releases: the tables and their schemas, the audit, publication, the pointer, retention and queries."""
+"""Releases: tables and schemas, audit, publication, pointer, retention and queries."""

@@ -1,4 +1,4 @@
-"""The audit of a staged release: every promise of the tables, checked on the files before they are read."""
+"""The audit of a staged release: every promise about the tables, checked before publication."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.release.tables import GLOBAL_SEGMENT, MODEL_METRICS, SEEN_BEFORE, TAB
 from tasks.runtime.errors import UserError
 from tasks.runtime.resources import Resources
 
-_SLICE_ROWS: Final = 2_000_000  # rows joined at a time: bounds the memory whatever the table's size
+_SLICE_ROWS: Final = 2_000_000  # rows joined at a time, which bounds the memory for any table size
 _KEYS: Final = {
     "recommendations": "user_id",
     "similar_items": "item_id",
@@ -36,9 +36,9 @@ _MENTIONED: Final = (("recommendations", "reason_item_id"), ("similar_items", "i
 class Expectations:
     """What a release is audited against: the run's dataset files, list length and rules.
 
-    `blocked` are ids of items that may not be recommended; `similar` is the rows of every item in
-    similar_items (None: not checked); `repeats` allows items the user has already had; `shortage_repeats`
-    allows them in rows whose source says so.
+    `blocked` holds ids of items that must not be recommended. `similar` is the number of rows per
+    item in similar_items; None skips the check. `repeats` allows items that the user had before;
+    `shortage_repeats` allows them in rows with source `seen_before`.
     """
 
     users: Path
@@ -55,7 +55,7 @@ class Expectations:
 
 @dataclass(frozen=True)
 class Failure:
-    """One broken promise; counts only, never an id."""
+    """A failed check, with counts but never an id."""
 
     table: str
     check: str
@@ -68,7 +68,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Audit:
-    """The outcome for one staging folder; a release is published only with its own, and without failures."""
+    """The outcome for a staging folder; a release is published only if its own audit passed."""
 
     folder: Path
     checks: int
@@ -77,13 +77,11 @@ class Audit:
     def require_passed(self) -> None:
         """Raise UserError that lists every failure, if there is one."""
         if self.failures:
-            found = "\n".join(f"- {failure}" for failure in self.failures)
-            raise UserError(
-                f"the release was refused by its audit, {len(self.failures)} checks failed:\n{found}"
-            )
+            listed = "\n".join(f"- {failure}" for failure in self.failures)
+            raise UserError(f"the audit refused the release, {len(self.failures)} checks failed:\n{listed}")
 
 
-_Check = tuple[str, str, Any, Any]  # table, check, observed, expected: passes when the two are equal
+_Check = tuple[str, str, Any, Any]  # table, check, observed, expected; the last two must be equal
 
 
 def audit(folder: Path, expectations: Expectations) -> Audit:
@@ -96,7 +94,11 @@ def audit(folder: Path, expectations: Expectations) -> Audit:
             )
             con.execute("CREATE TEMP TABLE blocked AS FROM blocked_ids")
             checks += _Auditor(con, folder, expectations).run()
-    failures = tuple(Failure(t, c, str(seen), str(due)) for t, c, seen, due in checks if seen != due)
+    failures = tuple(
+        Failure(table, check, str(observed), str(expected))
+        for table, check, observed, expected in checks
+        if observed != expected
+    )
     return Audit(folder, len(checks), failures)
 
 
@@ -119,7 +121,7 @@ def _described(schema: Any) -> str:
 
 
 class _Auditor:
-    """The checks that read rows; the SQL is in sql/release_audit_*.sql."""
+    """The checks that read rows; the SQL is in sql/release/audit_*.sql."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, folder: Path, expectations: Expectations) -> None:
         self.con = con
@@ -138,36 +140,36 @@ class _Auditor:
         return [*checks, *self.fallback(), *self.metrics()]
 
     def order(self, name: str) -> Iterator[_Check]:
-        self.con.execute("SET threads = 1")  # the rows come in the order of the file
-        row = self.one("order", table=self.files[name], key=_KEYS[name])
+        self.con.execute("SET threads = 1")  # returns the rows in file order
+        row = self.row("order", table=self.files[name], key=_KEYS[name])
         self.con.execute(f"SET threads = {self.expectations.resources.threads}")
         yield name, "rows with a score that is not finite", row["not_finite"], 0
         yield name, f"rows not sorted by {_KEYS[name]}", row["unsorted"], 0
-        yield name, "rows with a rank that is not 1, 2, 3, ... of its list", row["misranked"], 0
-        yield name, "rows with a score above that of the rank before", row["rising"], 0
+        yield name, "rows whose ranks do not count 1, 2, 3, ... within the list", row["misranked"], 0
+        yield name, "rows with a higher score than the rank before", row["rising"], 0
 
     def duplicates(self, name: str) -> Iterator[_Check]:
         if name == "recommendations":
-            return  # counted by pairs(), where the ids are small integers
+            return  # pairs() counts them, where ids are small integers
         item = dict(_ITEMS)[name]
-        itself = "item_id = similar_item_id" if name == "similar_items" else "false"
-        found = {"duplicates": 0, "itself": 0}
+        is_itself = "item_id = similar_item_id" if name == "similar_items" else "false"
+        counts = {"duplicates": 0, "itself": 0}
         for part in self.slices(name):
-            row = self.one(
-                "duplicates", table=self.files[name], key=_KEYS[name], item=item, itself=itself, slice=part
+            row = self.row(
+                "duplicates", table=self.files[name], key=_KEYS[name], item=item, itself=is_itself, slice=part
             )
-            found = {key: count + row[key] for key, count in found.items()}
-        yield name, "rows whose item stands in the list already", found["duplicates"], 0
-        yield name, "rows that list the item itself", found["itself"], 0
+            counts = {key: count + row[key] for key, count in counts.items()}
+        yield name, "rows that repeat an item of their list", counts["duplicates"], 0
+        yield name, "rows that list the item itself", counts["itself"], 0
 
     def catalogue(self, name: str, column: str, *, offered: bool) -> Iterator[_Check]:
-        row = self.one("items", table=self.files[name], item=column, items=self.items)
+        row = self.row("items", table=self.files[name], item=column, items=self.items)
         for check in ("unknown", "unavailable", "blocked") if offered else ("unknown",):
             yield name, f"rows with an {check} item in {column}".replace("an b", "a b"), row[check], 0
 
     def known_users(self) -> Iterator[_Check]:
         name, n = "recommendations", self.expectations.n
-        row = self.one("lists", table=self.files[name], key="user_id", known=self.users, n=str(n))
+        row = self.row("lists", table=self.files[name], key="user_id", known=self.users, n=str(n))
         yield name, "users who are not in the dataset", row["unknown"], 0
         yield name, "known users without rows", row["missing"], 0
         yield name, f"users with more or fewer than {n} rows", row["not_n"], 0
@@ -175,37 +177,37 @@ class _Auditor:
     def known_items(self) -> Iterator[_Check]:
         name, n = "similar_items", self.expectations.similar
         if n:
-            row = self.one("lists", table=self.files[name], key="item_id", known=self.items, n=str(n))
+            row = self.row("lists", table=self.files[name], key="item_id", known=self.items, n=str(n))
             yield name, "known items without rows", row["missing"], 0
             yield name, f"items with more or fewer than {n} rows", row["not_n"], 0
 
     def pairs(self) -> Iterator[_Check]:
         name = "recommendations"
-        found = {"duplicates": 0, "seen": 0, "unfounded": 0}
+        counts = {"duplicates": 0, "seen": 0, "unfounded": 0}
         paths = {"users": self.users, "items": self.items, "entries": self.entries}
-        said = f"'{SEEN_BEFORE}'" if self.expectations.shortage_repeats else "''"
+        repeat_source = f"'{SEEN_BEFORE}'" if self.expectations.shortage_repeats else "''"
         for part in self.slices(name):
-            row = self.one("pairs", table=self.files[name], slice=part, said=said, **paths)
-            found = {key: count + row[key] for key, count in found.items()}
-        yield name, "rows whose item stands in the list already", found["duplicates"], 0
-        yield name, "rows whose reason is not in the user's history", found["unfounded"], 0
+            row = self.row("pairs", table=self.files[name], slice=part, said=repeat_source, **paths)
+            counts = {key: count + row[key] for key, count in counts.items()}
+        yield name, "rows that repeat an item of their list", counts["duplicates"], 0
+        yield name, "rows whose reason is not in the user's history", counts["unfounded"], 0
         if not self.expectations.repeats:
-            yield name, "rows whose item the user has already had", found["seen"], 0
+            yield name, "rows with an item that the user had before", counts["seen"], 0
 
     def fallback(self) -> Iterator[_Check]:
-        sql = f"SELECT count(*) > 0 AS found FROM {self.files['popular_items']} WHERE segment = ?"
+        sql = f"SELECT count(*) > 0 AS present FROM {self.files['popular_items']} WHERE segment = ?"
         row = self.rows(sql, [GLOBAL_SEGMENT])[0]
-        yield "popular_items", f"rows for the segment '{GLOBAL_SEGMENT}'", row["found"], True
+        yield "popular_items", f"rows for the segment '{GLOBAL_SEGMENT}'", row["present"], True
 
     def metrics(self) -> Iterator[_Check]:
         rows = self.rows(f"SELECT * FROM {self.files[MODEL_METRICS.name]}")
         figures = [row[key] for row in rows for key in ("value", "ci_low", "ci_high") if row[key] is not None]
         keys = {tuple(row[key] for key in MODEL_METRICS.key) for row in rows}
         yield MODEL_METRICS.name, "figures that are not finite", sum(not math.isfinite(f) for f in figures), 0
-        yield MODEL_METRICS.name, "rows with the key of another", len(rows) - len(keys), 0
+        yield MODEL_METRICS.name, "rows whose key is not unique", len(rows) - len(keys), 0
 
     def slices(self, name: str) -> Iterator[str]:
-        """Yield conditions that cut the table into parts of about _SLICE_ROWS rows, never through a list."""
+        """Yield conditions that cut a table into about _SLICE_ROWS rows, never within a list."""
         key, leading = _KEYS[name], TABLES[name].key[0]
         sql = f"SELECT {leading} AS edge FROM {self.files[name]} WHERE file_row_number > 0"
         edges = [
@@ -219,12 +221,12 @@ class _Auditor:
         for low, high in zip(literals, [*literals[1:], None], strict=True):
             yield f"{leading} >= {low}" + (f" AND {leading} < {high}" if high else "")
 
-    def one(self, query: str, **parts: str) -> dict[str, Any]:
+    def row(self, query: str, **parts: str) -> dict[str, Any]:
         return self.rows(render(f"release/audit_{query}", parts))[0]
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         try:
-            found = self.con.sql(sql, params=list(values)) if values else self.con.sql(sql)
-            return found.to_arrow_table().to_pylist()  # type: ignore[no-any-return]
+            relation = self.con.sql(sql, params=list(values)) if values else self.con.sql(sql)
+            return relation.to_arrow_table().to_pylist()  # type: ignore[no-any-return]
         except duckdb.Error as error:
             raise UserError(f"the audit could not read the release: {error}") from error

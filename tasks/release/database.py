@@ -1,4 +1,4 @@
-"""nightshelf.duckdb: the tables of a release in one file, with comments and views, equal to the Parquet."""
+"""nightshelf.duckdb: a release's tables in a single file, with comments and views."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.runtime.resources import Resources
 from tasks.store.files import writing
 
 DATABASE: Final = "nightshelf.duckdb"
-STORAGE_VERSION: Final = "v1.4.0"  # read by DuckDB 1.4, 1.5 and 2.0; 2.0's own default cannot be read by 1.x
+STORAGE_VERSION: Final = "v1.4.0"  # read by DuckDB 1.4, 1.5 and 2.0; 1.x cannot read 2.0's default
 _BATCH: Final = 100_000
 _DUCKDB_TYPES: Final = {
     pa.int64(): "BIGINT",
@@ -28,7 +28,7 @@ _DUCKDB_TYPES: Final = {
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
 }
-_ITEM_COMMENT: Final = "the items of the catalogue; title is null where none is known"
+_ITEM_COMMENT: Final = "the items of the catalogue; title is null if unknown"
 
 
 def build_database(
@@ -38,10 +38,11 @@ def build_database(
     info: Mapping[str, str],
     resources: Resources,
 ) -> dict[str, str]:
-    """Build nightshelf.duckdb in `folder` from the Parquet files there and return a content hash per table.
+    """Build nightshelf.duckdb from the Parquet files in `folder`; return a content hash per table.
 
-    `items` is a Parquet file with item_id and title. `info` gives the texts of the view release_info.
-    StoreError when a table cannot be read, or differs in the database from its Parquet file.
+    `items` is a Parquet file with item_id and title. `info` holds the values of the view
+    release_info. StoreError if a table cannot be read, or differs in the database from its Parquet
+    file.
     """
     path = folder / DATABASE
     for leftover in (path, Path(f"{path}.wal")):
@@ -62,7 +63,7 @@ def build_database(
 
 
 def connection(folder: Path, resources: Resources) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB that stays within its share of the memory and spills into `folder`."""
+    """Open an in-memory DuckDB that keeps to its share of the memory and spills into `folder`."""
     config: dict[str, str | bool | int | float | list[str]] = {
         **resources.duckdb_settings,
         "temp_directory": str(folder / ".spill"),
@@ -74,9 +75,9 @@ def connection(folder: Path, resources: Resources) -> duckdb.DuckDBPyConnection:
 
 
 def parquet(path: Path) -> str:
-    """Return the SQL that reads a Parquet file, or a folder of parts; wildcards in it mean themselves.
+    """Return SQL that reads a Parquet file or a folder of parts; wildcards in paths are literal.
 
-    The rows of a file are numbered (file_row_number).
+    The column file_row_number numbers the rows of each file.
     """
     parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     listed = ", ".join(_quoted(itself(part)) for part in parts)
@@ -84,15 +85,15 @@ def parquet(path: Path) -> str:
 
 
 def views(info: Mapping[str, str]) -> str:
-    """Return sql/release/views.sql with the texts of `info` as literals."""
+    """Return sql/release/views.sql with the values of `info` as literals."""
     return render("release/views", {key: _quoted(value) for key, value in info.items()})
 
 
 def content_hash(batches: Iterable[Any], schema: Any) -> str:
-    """Return a SHA-256 over the values of a table in row order, the same for Parquet and DuckDB.
+    """Return a SHA-256 over a table's values in row order, the same for Parquet and DuckDB.
 
-    Each column is hashed on its own (validity as bytes, values with nulls as 0, strings as lengths
-    and UTF-8), so that the cut into batches does not matter.
+    Each column is hashed separately, so that the split into batches does not matter: its validity
+    as bytes, its values with 0 for null, strings as lengths and UTF-8.
     """
     columns = [[hashlib.sha256() for _ in range(3)] for _ in schema]
     for batch in (batch for batch in batches if batch.num_rows):
@@ -124,7 +125,7 @@ def _buffers(values: Any) -> list[Any]:
 def _fill(
     con: duckdb.DuckDBPyConnection, folder: Path, items: Path, ids: IdTypes, info: Mapping[str, str]
 ) -> None:
-    con.execute("BEGIN")  # one commit: each flushes the file to the disk
+    con.execute("BEGIN")  # a single commit, because each flushes the file to disk
     for table in TABLES.values():
         _load(con, table, ids, folder / f"{table.name}.parquet")
     _load_items(con, items, ids)

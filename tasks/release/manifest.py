@@ -1,4 +1,4 @@
-"""manifest.json: what a release is, what it was made from, and the hash of every file in it."""
+"""manifest.json: a release's identity, its inputs, and the hash of each of its files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tasks.store.hashes import FileHash, differences
 from tasks.store.names import split_release_id
 
 MANIFEST: Final = "manifest.json"
-VERSION: Final = 1  # of the manifest's own layout
+VERSION: Final = 1  # of the manifest's format
 FACTS: Final = (
     "code_version",
     "configuration",
@@ -42,17 +42,17 @@ def build_manifest(
     created_at: dt.datetime,
     expires_at: dt.datetime,
 ) -> dict[str, Any]:
-    """Return the manifest of the files in `folder`; `content` is the hash per table of the DuckDB file.
+    """Return the manifest of the files in `folder`; `content` has the DuckDB file's hash per table.
 
-    `facts` are the caller's: the names in FACTS, each given, and any others; StoreError when one lacks or
-    takes a name of the manifest's own. Credentials in them are replaced, figures that are not finite become
-    null.
+    `facts` must have every name in FACTS and may have more; StoreError if a name is missing, or is
+    one that the manifest sets itself. Credentials in them are replaced; numbers that are not finite
+    become null.
     """
     missing = [name for name in FACTS if name not in facts]
     if missing:
         raise StoreError(f"expected facts {', '.join(FACTS)} for the manifest; missing: {', '.join(missing)}")
     as_of, run_id = split_release_id(release_id)
-    own: dict[str, Any] = {
+    manifest: dict[str, Any] = {
         "manifest_version": VERSION,
         "release_id": release_id,
         "as_of": as_of,
@@ -62,44 +62,45 @@ def build_manifest(
         "files": {name: _described(folder / name) for name in _RELEASE_FILES},
         "database_content": dict(content),
     }
-    taken = sorted({*own, "sequence", "published_at", "audit"} & set(facts))
-    if taken:
-        raise StoreError(f"expected facts beside the manifest's own names, got {', '.join(taken)}")
-    return {**own, **redacted(dict(facts))}
+    reserved = sorted({*manifest, "sequence", "published_at", "audit"} & set(facts))
+    if reserved:
+        raise StoreError(f"expected facts under names that are not reserved, got {', '.join(reserved)}")
+    return {**manifest, **redacted(dict(facts))}
 
 
 def updated_manifest(
     folder: Path, manifest: Mapping[str, Any], content: Mapping[str, str], **facts: Any
 ) -> dict[str, Any]:
-    """Return the manifest of a release whose files in `folder` were rewritten; `facts` are what is new."""
+    """Return the manifest after the files in `folder` were rewritten; `facts` replace old ones."""
     files = {name: _described(folder / name) for name in _RELEASE_FILES}
     return {**manifest, **facts, "files": files, "database_content": dict(content)}
 
 
 def file_problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the files of a release: missing, changed, or strange; empty if whole."""
+    """Return the problems of a release's files: missing, changed or unexpected; empty if whole."""
     expected = manifest.get("files")
     if not isinstance(expected, dict) or set(expected) != set(_RELEASE_FILES):
         return [f"{MANIFEST} does not list the files {', '.join(_RELEASE_FILES)}"]
-    found = differences(recorded_files(folder, manifest))
-    problems = [_told(path.name, problem) for path, problem in sorted(found.items())]
-    return problems + [_told(path.name, UNEXPECTED) for path in unexpected_files(folder)]
+    changed = differences(recorded_files(folder, manifest))
+    problems = [_problem_text(path.name, problem) for path, problem in sorted(changed.items())]
+    return problems + [_problem_text(path.name, UNEXPECTED) for path in unexpected_files(folder)]
 
 
 def recorded_files(folder: Path, manifest: Mapping[str, Any]) -> dict[Path, FileHash]:
-    """Return what a manifest recorded of each file of its release; KeyError where one lacks."""
+    """Return the recorded hash of each file of a release; KeyError if the manifest lacks any."""
     described = {name: manifest["files"][name] for name in _RELEASE_FILES}
     return {
-        folder / name: FileHash(sha256=one["sha256"], bytes=one["bytes"]) for name, one in described.items()
+        folder / name: FileHash(sha256=file["sha256"], bytes=file["bytes"])
+        for name, file in described.items()
     }
 
 
 def unexpected_files(folder: Path) -> list[Path]:
-    """Return what lies in the folder of a release and is no part of it."""
+    """Return the paths in a release's folder that are not part of the release."""
     return sorted(path for path in folder.iterdir() if path.name not in (*_RELEASE_FILES, MANIFEST))
 
 
-def _told(name: str, problem: str) -> str:
+def _problem_text(name: str, problem: str) -> str:
     return f"{name} {problem}" if problem.startswith("is ") else f"{name}: {problem}"
 
 

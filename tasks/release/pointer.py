@@ -1,4 +1,4 @@
-"""The pointer to the current release: read, written, remembered."""
+"""The pointer to the current release, and its history."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tasks.store.files import read_json, write_json_atomically
 from tasks.store.layout import Store
 from tasks.store.names import is_release_id, split_release_id
 
-_HISTORY: Final = 100  # formerly active releases that the pointer remembers, for rollback
+_HISTORY: Final = 100  # formerly active releases kept in the pointer, for rollback
 
 
 class PointerDamagedError(DamagedError):
-    """What current.json says cannot be believed."""
+    """The content of current.json is invalid."""
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """What current.json says: the active release, and those active before it, the latest last.
+    """The content of current.json: the active release and those active before it, oldest first.
 
-    `left_at` has the moments (ISO 8601, UTC) at which readers were led away from releases.
+    `left_at` maps releases to the times (ISO 8601, UTC) when the pointer moved away from them.
     """
 
     release_id: str
@@ -37,34 +37,34 @@ class Pointer:
 
 
 def read_pointer(store: Store) -> Pointer | None:
-    """Return the pointer, None before the first release; PointerDamagedError if it cannot be believed."""
+    """Return the pointer, None before the first release; PointerDamagedError if it is invalid."""
     if not store.pointer.exists():
         return None
-    way_out = "`nightshelf publish <id>`, with one of `nightshelf releases`, leads readers again"
+    remedy = "`nightshelf publish <id>`, with an id of `nightshelf releases`, writes it again"
     try:
         content = read_json(store.pointer)
     except StoreError as error:
-        raise PointerDamagedError(f"{error}; {way_out}") from None
+        raise PointerDamagedError(f"{error}; {remedy}") from None
     release_id, history = content.get("release_id"), content.get("history", [])
-    left = content.get("left", {})
-    known = [release_id, *history, *left] if isinstance(history, list) and isinstance(left, dict) else [None]
-    if not all(is_release_id(name) for name in known):
+    left_at = content.get("left", {})
+    valid_types = isinstance(history, list) and isinstance(left_at, dict)
+    if not valid_types or not all(is_release_id(name) for name in [release_id, *history, *left_at]):
         raise PointerDamagedError(
-            f"expected release ids in {store.pointer}, got {release_id!r} and history {history!r}; {way_out}"
+            f"expected release ids in {store.pointer}, got {release_id!r} and history {history!r}; {remedy}"
         )
-    return Pointer(str(release_id), tuple(history), left)
+    return Pointer(str(release_id), tuple(history), left_at)
 
 
 def write_pointer(store: Store, release_id: str, history: tuple[str, ...], before: Pointer | None) -> None:
-    """Point readers to a release, which is there and whole, atomically; `before` is where they were."""
+    """Point readers to an existing, undamaged release atomically; `before` is the old pointer."""
     as_of, _ = split_release_id(release_id)
     now = dt.datetime.now(dt.UTC)
-    left = {**before.left_at, before.release_id: now.isoformat(timespec="milliseconds")} if before else {}
+    left_at = {**before.left_at, before.release_id: now.isoformat(timespec="milliseconds")} if before else {}
     content = {
         "release_id": release_id,
         "as_of": as_of,
         "published_at": now.isoformat(timespec="seconds"),
         "history": [former for former in history if former != release_id][-_HISTORY:],
-        "left": dict(sorted(left.items(), key=lambda one: one[1])[-_HISTORY:]),
+        "left": dict(sorted(left_at.items(), key=lambda entry: entry[1])[-_HISTORY:]),
     }
     write_json_atomically(store.pointer, content)

@@ -1,4 +1,4 @@
-"""Making a release: staged, audited, published by a rename and then a pointer, taken back by that pointer."""
+"""Staging, publication and rollback of a release: a rename, then a move of the pointer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tasks.store.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Staging:
-    """A release that is not published yet: its files lie in the run's staging folder."""
+    """A release before publication: its files are in the run's staging folder."""
 
     release_id: str
     folder: Path
@@ -45,8 +45,8 @@ def stage(
 ) -> Staging:
     """Complete the release in the run's staging folder, from the five Parquet files there.
 
-    Adds the DuckDB file and the manifest. `items` is dataset/items.parquet; `facts`: see tasks.manifest.
-    Staging again replaces what the first time left.
+    It adds the DuckDB file and the manifest. `items` is dataset/items.parquet; for `facts`, see
+    `tasks.release.manifest`. Staging again replaces both.
     """
     release_id, folder = release_id_of(as_of, run_id), RunFolder(store, as_of, run_id).staging
     created_at = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -61,46 +61,47 @@ def stage(
     return Staging(release_id, folder)
 
 
-def publish(store: Store, staging: Staging, audited: Audit, *, activate: bool | None = None) -> Release:
-    """Rename the audited staging folder into releases/ and then, last, point readers to it.
+def publish(store: Store, staging: Staging, audited: Audit) -> Release:
+    """Rename the audited staging folder into releases/, then point readers to it.
 
-    The pointer does not move back to an older as_of unless `activate` is True; False never moves it. Called
-    again after a crash, it finishes what is left. The caller holds the store's lock. UserError when the audit
-    failed; StoreError when the audit was another folder's, when a file changed since staging, or when other
-    rows are published under this id.
+    The pointer does not move back to an older as_of. A second call after a crash completes the
+    publication. The caller holds the store's lock. UserError if the audit failed. StoreError if the
+    audit is of another folder, if a file changed since staging, or if other rows are published
+    under this id.
     """
     audited.require_passed()
     if audited.folder != staging.folder:
         raise StoreError(f"expected the audit of {staging.folder}, got that of {audited.folder}")
     if not staging.folder.exists():
-        open_release(store, staging.release_id)  # renamed before a crash, or it was never staged
+        open_release(store, staging.release_id)  # renamed before a crash, or never staged
     elif store.release(staging.release_id).exists():
         _require_same(staging, store.release(staging.release_id))
         discard(staging.folder)
     else:
         _rename(store, staging, audited)
-    return _activate(store, open_release(store, staging.release_id), activate)
+    return _activate(store, open_release(store, staging.release_id))
 
 
 def finish(store: Store, release_id: str) -> Release:
-    """Point readers to a release that a crash left renamed into releases/, unless they read a later date.
+    """Activate a release that a crash left in releases/, unless readers have a later date.
 
-    It was audited before the rename. The caller holds the store's lock. StoreError when a file of it is
+    It was audited before it was renamed. The caller holds the store's lock. StoreError if a file is
     missing or changed.
     """
     release = open_release(store, release_id)
     problems = verify(release)
     if problems:
         raise StoreError(
-            f"release {release_id} is damaged, readers stay where they are: {'; '.join(problems)}"
+            f"release {release_id} is damaged, the pointer stays where it is: {'; '.join(problems)}"
         )
-    return _activate(store, release, None)
+    return _activate(store, release)
 
 
 def rollback(store: Store, to: str | None = None) -> Release:
-    """Point readers back to the release that was active before, or to the id given, if its files are whole.
+    """Point readers back to the release that was active before, or to the release `to`.
 
-    StoreError when there is none, or a file of it is missing or changed. The caller holds the store's lock.
+    StoreError if there is no such release, or if a file of it is missing or changed. The caller
+    holds the store's lock.
     """
     pointer = pointer_to_roll_back(store, to)
     to = to or previous(store)
@@ -111,17 +112,17 @@ def rollback(store: Store, to: str | None = None) -> Release:
         raise StoreError(f"release {to} is already the active one")
     problems = verify(target)
     if problems:
-        raise StoreError(f"release {to} is damaged, readers stay where they are: {'; '.join(problems)}")
+        raise StoreError(f"release {to} is damaged, the pointer stays where it is: {'; '.join(problems)}")
     history = (*pointer.history, pointer.release_id) if pointer else ()
     if pointer and to in pointer.history:
-        # the way back forgets what it undoes; a second rollback goes further back
+        # drop what is undone, so that a second rollback goes further back
         history = pointer.history[: pointer.history.index(to)]
     write_pointer(store, to, history, pointer)
     return open_release(store, to)
 
 
 def pointer_to_roll_back(store: Store, to: str | None) -> Pointer | None:
-    """Return the pointer that is moved; None where it is damaged and the release to lead to is named."""
+    """Return the pointer to move; None if it is damaged and the release `to` is given."""
     try:
         pointer = read_pointer(store)
     except PointerDamagedError:
@@ -133,15 +134,10 @@ def pointer_to_roll_back(store: Store, to: str | None) -> Pointer | None:
     return pointer
 
 
-def _activate(store: Store, release: Release, activate: bool | None) -> Release:
+def _activate(store: Store, release: Release) -> Release:
     pointer = read_pointer(store)
-    if pointer is None:
-        history: tuple[str, ...] = ()
-        moves = activate is not False
-    else:
-        history = (*pointer.history, pointer.release_id)
-        moves = release.as_of >= pointer.as_of if activate is None else activate
-    if moves and not release.active:
+    history = (*pointer.history, pointer.release_id) if pointer else ()
+    if not release.active and (pointer is None or release.as_of >= pointer.as_of):
         write_pointer(store, release.release_id, history, pointer)
     return open_release(store, release.release_id)
 
@@ -159,9 +155,7 @@ def _rename(store: Store, staging: Staging, audited: Audit) -> None:
         write_json_atomically(staging.folder / MANIFEST, manifest)
         for path in staging.folder.iterdir():
             sync(path)
-            if (
-                path.name != DATABASE
-            ):  # `duckdb nightshelf.duckdb` opens it for writing, though it writes nothing
+            if path.name != DATABASE:  # `duckdb FILE` needs write access even to read
                 path.chmod(0o444)
         sync(staging.folder)
         target = store.release(staging.release_id)
@@ -171,17 +165,17 @@ def _rename(store: Store, staging: Staging, audited: Audit) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a crash left half-written; such names start with a dot."""
+    """Remove files that a crash left half-written; their names start with a dot."""
     for leftover in folder.glob(".*"):
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _require_same(staging: Staging, target: Path) -> None:
-    ours, theirs = read_json(staging.folder / MANIFEST), read_json(target / MANIFEST)
-    changed = file_problems(target, theirs) or [
+    staged, published = read_json(staging.folder / MANIFEST), read_json(target / MANIFEST)
+    changed = file_problems(target, published) or [
         name
-        for name in ours["files"]
-        if name != DATABASE and ours["files"][name]["sha256"] != theirs["files"][name]["sha256"]
+        for name in staged["files"]
+        if name != DATABASE and staged["files"][name]["sha256"] != published["files"][name]["sha256"]
     ]
     if changed:
         raise StoreError(

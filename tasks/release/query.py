@@ -1,4 +1,4 @@
-"""Questions to a release: any SELECT, and the ready ones of `show`; locked down, and quick to start."""
+"""Queries on a release: any SELECT, and those of `show`; locked down and quick to start."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.runtime.resources import Resources
 from tasks.store.layout import Store
 
 READER: Final = Resources.of(2 * 2**30, 2)
-"""What one who reads a release may use of the machine: readers have no configuration."""
+"""The resources of readers, who have no configuration."""
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _READS: Final = ("SELECT", "EXPLAIN")
 
@@ -29,31 +29,31 @@ def query(
     resources: Resources | None = None,
     limit: int | None = None,
 ) -> Any:
-    """Answer one SELECT on a release, the active one unless an id is given, as a pyarrow Table.
+    """Return the result of a SELECT on a release, by default the active one, as a pyarrow Table.
 
-    Only the first `limit` rows of the answer are made; None makes them all. `resources` are READER's unless
-    others are given. The statement can read the
-    release's own tables and nothing else: no other file, no network, no settings. UserError, of one line,
-    for anything that is not one SELECT and for DuckDB's complaints.
+    Only the first `limit` rows are computed; None computes all. `resources` are READER's by
+    default. The statement can read the release's own tables and nothing else: no other file, no
+    network, no settings. UserError, of a single line, for anything other than a single SELECT and
+    for errors of DuckDB.
     """
     with _opened(_release(store, release), resources or READER) as con:
         return _answer(con, sql, limit=limit)
 
 
 def recommendations_of(store: Store, user_id: int | str, release: str | None = None) -> Any:
-    """Return the recommendations of one user with titles, by rank; no rows for an unknown user."""
+    """Return a user's recommendations with titles, by rank; no rows for an unknown user."""
     return _lookup(store, "recommendations", "user_id", user_id, release)
 
 
 def item(store: Store, item_id: str, release: str | None = None) -> Any:
-    """Return item_id and title of one item of the catalogue; no row for an unknown item."""
+    """Return item_id and title of a catalogue item; no row for an unknown item."""
     with _opened(_release(store, release), READER) as con:
         typed = _typed(con, "items", "item_id", item_id)
         return _answer(con, "SELECT item_id, title FROM items WHERE item_id = ?", [typed])
 
 
 def similar_to(store: Store, item_id: int | str, release: str | None = None) -> Any:
-    """Return the items similar to one item with titles, by rank; no rows where there are none."""
+    """Return the items similar to an item with titles, by rank; no rows for an unknown item."""
     return _lookup(store, "similar_items", "item_id", item_id, release)
 
 
@@ -64,45 +64,49 @@ def popular(
     window_days: int | None = None,
     release: str | None = None,
 ) -> Any:
-    """Return the popular items of a segment with titles, by value, window and rank; all unless given."""
-    wanted = {"segment": segment, "segment_value": value, "window_days": window_days}
-    given = {column: wish for column, wish in wanted.items() if wish is not None}
-    where = " AND ".join(f"{column} = ?" for column in given)
+    """Return a segment's popular items with titles, by value, window and rank.
+
+    Without `value` or `window_days`, all values or windows are returned.
+    """
+    conditions = {"segment": segment, "segment_value": value, "window_days": window_days}
+    set_conditions = {column: term for column, term in conditions.items() if term is not None}
+    where = " AND ".join(f"{column} = ?" for column in set_conditions)
     sql = f"SELECT * FROM popular_items_with_titles WHERE {where} ORDER BY segment_value, window_days, rank"
     with _opened(_release(store, release), READER) as con:
-        return _answer(con, sql, list(given.values()))
+        return _answer(con, sql, list(set_conditions.values()))
 
 
 def fallback_items(store: Store, release: str | None = None) -> Any:
-    """Return what is shown to a user without recommendations: everybody's list, of the configured window."""
+    """Return the list for users without recommendations: popular items of the fallback window."""
     import pyarrow.compute as pc
 
-    answered = _release(store, release)
-    table = popular(store, release=answered.release_id)
+    opened = _release(store, release)
+    table = popular(store, release=opened.release_id)
     windows = set(table["window_days"].to_pylist())
-    settings = answered.manifest().get("configuration") or {}
+    settings = opened.manifest().get("configuration") or {}
     window = (settings.get("popular") or {}).get("fallback_window")
     if window not in windows:
         window = min(windows, default=0)
     return table.filter(pc.equal(table["window_days"], window))
 
 
-def _lookup(store: Store, table: str, column: str, given: int | str, release: str | None) -> Any:
+def _lookup(store: Store, table: str, column: str, id_: int | str, release: str | None) -> Any:
     with _opened(_release(store, release), READER) as con:
         sql = f"SELECT * FROM {table}_with_titles WHERE {column} = ? ORDER BY rank"
-        return _answer(con, sql, [_typed(con, table, column, given)])
+        return _answer(con, sql, [_typed(con, table, column, id_)])
 
 
-def _typed(con: duckdb.DuckDBPyConnection, table: str, column: str, given: int | str) -> int | str:
+def _typed(con: duckdb.DuckDBPyConnection, table: str, column: str, id_: int | str) -> int | str:
+    """Return an id in the type of its column; UserError if it is not of that type."""
     sql = "SELECT data_type FROM duckdb_columns() WHERE table_name = ? AND column_name = ?"
     kind = _answer(con, sql, [table, column])["data_type"][0].as_py()
     if kind == "VARCHAR":
-        if not isinstance(given, str):
-            raise UserError(f"expected a {column} of type {kind} (text), got {given!r}")
-        return given
-    text = str(given)
+        if not isinstance(id_, str):
+            raise UserError(f"expected a {column} of type {kind} (text), got {id_!r}")
+        return id_
+    text = str(id_)
     if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
-        raise UserError(f"expected a {column} of type {kind} (a whole number), got {given!r}")
+        raise UserError(f"expected a {column} of type {kind} (a whole number), got {id_!r}")
     return int(text)
 
 
@@ -118,7 +122,7 @@ def _opened(release: Release, resources: Resources) -> Iterator[duckdb.DuckDBPyC
         "autoload_known_extensions": "false",
         "allow_community_extensions": "false",
         "python_enable_replacements": "false",
-        "temp_directory": "",  # a query that outgrows its memory fails, rather than write beside the release
+        "temp_directory": "",  # a query that exceeds its memory fails, and writes nothing
         **resources.duckdb_settings,
         "lock_configuration": "true",
     }
@@ -147,10 +151,10 @@ def _answer(
 def _kind(statement: duckdb.Statement) -> str:
     try:
         return str(statement.type.name)
-    except ValueError:  # of DuckDB's newer statements, its Python package knows the number alone
+    except ValueError:  # the Python package does not name every statement type
         return "another statement"
 
 
 def _one_line(error: duckdb.Error) -> str:
-    """Return DuckDB's message without the picture of the statement that follows it."""
+    """Return DuckDB's message on one line, without the excerpt of the statement below it."""
     return " ".join(str(error).partition("\n\nLINE")[0].split())

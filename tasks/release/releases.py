@@ -1,4 +1,4 @@
-"""The reader's side of the store: the pointer, and releases whose addresses are resolved once."""
+"""Published releases as readers see them; the paths of a release are resolved once."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tasks.store.names import is_release_id, split_release_id
 
 @dataclass(frozen=True)
 class Release:
-    """One published release; a later flip of the pointer does not change the addresses it gives.
+    """A published release; its paths stay the same when the pointer moves.
 
-    `rows` counts those of recommendations, `sequence` the publications so far. When the manifest cannot be
-    read, `problem` says why and the figures are 0.
+    `rows` is the number of recommendations, `sequence` the number of the publication. If the
+    manifest cannot be read, `problem` says why and the numbers are 0.
     """
 
     release_id: str
@@ -47,12 +47,12 @@ class Release:
         return self.folder / f"{table(name).name}.parquet"
 
     def manifest(self) -> dict[str, Any]:
-        """Return the manifest; StoreError when it is unreadable."""
+        """Return the manifest; StoreError if it is unreadable."""
         return read_json(self.folder / MANIFEST)
 
 
 def current(store: Store) -> Release:
-    """Return the active release; StoreError when nothing is published or the pointer leads nowhere."""
+    """Return the active release; StoreError if nothing is published or the release is missing."""
     pointer = read_pointer(store)
     if pointer is None:
         raise StoreError(f"nothing is published in {store.root} yet; run a night first")
@@ -60,43 +60,44 @@ def current(store: Store) -> Release:
 
 
 def open_release(store: Store, release_id: str) -> Release:
-    """Return one release by its id; StoreError when it is damaged, or not there, with the known ones."""
+    """Return a release by its id; StoreError if it is damaged or unknown."""
     folder = store.release(release_id)
     if not folder.is_dir():
         known = ", ".join(release.release_id for release in releases(store)) or "none"
         raise StoreError(f"unknown release {release_id!r}; known: {known}")
-    release = _described(folder, _believed(store))
+    release = _described(folder, _readable_pointer(store))
     if release.problem:
         raise StoreError(f"release {release_id} is damaged: {release.problem}")
     return release
 
 
 def releases(store: Store) -> list[Release]:
-    """Return every release, the latest published first; damaged ones last, with their problem.
+    """Return all releases, the last published first, and damaged ones last with their problem.
 
-    None is active where the pointer is damaged.
+    If the pointer is damaged, no release is active.
     """
-    pointer = _believed(store)
+    pointer = _readable_pointer(store)
     folders = [
         folder for folder in store.releases.glob("*") if folder.is_dir() and is_release_id(folder.name)
     ]
-    found = [_described(folder, pointer) for folder in folders]
-    return sorted(found, key=lambda release: (release.sequence, release.release_id), reverse=True)
+    described = [_described(folder, pointer) for folder in folders]
+    return sorted(described, key=lambda release: (release.sequence, release.release_id), reverse=True)
 
 
 def previous(store: Store) -> str | None:
-    """Return the id of the release a rollback leads to: the one active before, of those still there."""
+    """Return the id of the last active release that still exists: the target of a rollback."""
     pointer = read_pointer(store)
     history = [former for former in pointer.history if store.release(former).is_dir()] if pointer else []
     return history[-1] if history else None
 
 
 def verify(release: Release) -> list[str]:
-    """Return what is wrong with a release's files against its manifest's sizes and hashes; empty if whole."""
+    """Return the problems of a release's files compared with its manifest; empty if whole."""
     return file_problems(release.folder, release.manifest())
 
 
-def _believed(store: Store) -> Pointer | None:
+def _readable_pointer(store: Store) -> Pointer | None:
+    """Return the pointer, None if there is none or it is damaged."""
     try:
         return read_pointer(store)
     except PointerDamagedError:
@@ -125,16 +126,20 @@ def _described(folder: Path, pointer: Pointer | None) -> Release:
 
 
 def release_before(store: Store, as_of: date) -> Release | None:
-    """Return the release that a night of a date is compared with, None where there is none.
+    """Return the release that a date's night is compared with, None if there is none.
 
-    The last that readers had of those of earlier dates; where readers never had one, that of the latest date.
-    So a night that is run again meets the same release as the first time, and one that was rolled back from
-    is passed over.
+    It is the last active release of an earlier date; if none was ever active, the release of the
+    latest earlier date. A repeated night is thus compared with the same release as before, and a
+    release that was rolled back is skipped.
     """
     pointer = read_pointer(store)
     active = [*pointer.history, pointer.release_id] if pointer else []
-    whole = {one.release_id: one for one in releases(store) if not one.problem and one.as_of < as_of}
+    earlier = {
+        release.release_id: release
+        for release in releases(store)
+        if not release.problem and release.as_of < as_of
+    }
     for release_id in reversed(active):
-        if release_id in whole:
-            return whole[release_id]
-    return max(whole.values(), key=lambda one: (one.as_of, one.sequence), default=None)
+        if release_id in earlier:
+            return earlier[release_id]
+    return max(earlier.values(), key=lambda release: (release.as_of, release.sequence), default=None)

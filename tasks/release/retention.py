@@ -1,4 +1,4 @@
-"""What the store forgets: old releases, leftovers of dead runs, and deletions that did not finish."""
+"""Removal of old releases, leftovers of dead runs and interrupted deletions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ _TRASH: Final = ".trash-"
 
 
 def retain(store: Store, keep: int, grace: timedelta = timedelta(0)) -> list[str]:
-    """Remove the releases beyond the `keep` last published, with their reports, and return their ids.
+    """Remove all but the `keep` last published releases, with their reports; return their ids.
 
-    The active release and the one a rollback leads to are always kept, and those that readers were led away
-    from less than `grace` ago: who followed the pointer before may still be reading them. The caller holds
-    the store's lock.
+    The active release and the target of a rollback are always kept. So are releases that were
+    active less than `grace` ago, because readers may still use them. The caller holds the store's
+    lock.
     """
     if keep < 1:
         raise StoreError(f"expected to keep at least 1 release, got {keep}")
     last = releases(store)
-    safe = {release.release_id for release in last[:keep]} | {previous(store)} | _just_left(store, grace)
+    safe = (
+        {release.release_id for release in last[:keep]} | {previous(store)} | _recently_active(store, grace)
+    )
     removed = [release for release in last if not release.active and release.release_id not in safe]
     for release in removed:
         discard(release.folder)
@@ -42,20 +44,20 @@ def retain(store: Store, keep: int, grace: timedelta = timedelta(0)) -> list[str
     return [release.release_id for release in removed]
 
 
-def _just_left(store: Store, grace: timedelta) -> set[str]:
-    """Return the releases that readers were led away from less than `grace` ago."""
+def _recently_active(store: Store, grace: timedelta) -> set[str]:
+    """Return the releases that the pointer left less than `grace` ago."""
     pointer, since = read_pointer(store), datetime.now(UTC) - grace
-    left = pointer.left_at if pointer and grace else {}
-    return {release_id for release_id, at in left.items() if datetime.fromisoformat(at) >= since}
+    left_at = pointer.left_at if pointer and grace else {}
+    return {release_id for release_id, at in left_at.items() if datetime.fromisoformat(at) >= since}
 
 
 def clean(
     store: Store, keep_runs: Collection[str] = (), older_than: timedelta = timedelta(days=2)
 ) -> list[Path]:
-    """Remove unfinished deletions, temporary files, and staging folders untouched for `older_than`.
+    """Remove interrupted deletions, temporary files and staging folders older than `older_than`.
 
-    `keep_runs` are ids of runs whose staging always stays. Returns what was removed. The caller holds
-    the store's lock, so that no other run is at work.
+    The staging folders of the runs `keep_runs` always stay. Returns the removed paths. The caller
+    holds the store's lock, so that no other process writes.
     """
     runs = run_paths(store)
     trash = [path for folder in (store.releases, *runs) for path in folder.glob(f"{_TRASH}*")]
@@ -78,7 +80,7 @@ def clean(
 
 
 def discard(folder: Path) -> None:
-    """Delete a folder so that no reader or crash meets half of it: renamed out of the way first."""
+    """Delete a folder, renamed first so that no reader and no crash finds half of it."""
     trash = folder.with_name(f"{_TRASH}{folder.name}-{secrets.token_hex(4)}")
     with writing(folder):
         folder.rename(trash)

@@ -1,4 +1,4 @@
-"""The five tables of a release: columns, types, order and meaning, declared once for writers and audit."""
+"""The five tables of a release: columns, types, order and meaning, for writers and audit."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import pyarrow as pa
 
 from tasks.runtime.errors import UserError
 
-GLOBAL_SEGMENT: Final = "all"  # popular_items of everybody: segment = segment_value = 'all'
+GLOBAL_SEGMENT: Final = "all"  # popular_items among all users: segment = segment_value = 'all'
 
-SEEN_BEFORE: Final = "seen_before"  # the source of rows that repeat a seen item, where nothing else was left
+SEEN_BEFORE: Final = "seen_before"  # source of rows that repeat a seen item for lack of others
 
 _STRING, _INT32, _INT64 = pa.string(), pa.int32(), pa.int64()
 _FLOAT, _DOUBLE, _BOOLEAN = pa.float32(), pa.float64(), pa.bool_()
 
 
 def popular_source(window_days: int) -> str:
-    """Return the source of rows that are filled with what everybody takes in a window; 0 is all time."""
+    """Return the source of rows filled with a window's popular items; 0 is all time."""
     return "popular_all_time" if window_days == 0 else f"popular_{window_days}_days"
 
 
 @dataclass(frozen=True)
 class IdTypes:
-    """The types of the two ids, those of the source: int64 or string, each on its own."""
+    """The types of user and item ids in the source: each is int64 or string."""
 
     user: Any = _INT64
     item: Any = _INT64
@@ -37,7 +37,7 @@ class IdTypes:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: `type` is an Arrow type, or 'user' or 'item' for an id of the source's type."""
+    """A column: `type` is an Arrow type, or 'user' or 'item' for an id of the source's type."""
 
     name: str
     type: Any
@@ -48,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of a release; its rows are sorted by `key`, and no two rows share one."""
+    """A table of a release; its rows are sorted by `key`, which is unique."""
 
     name: str
     row: str
@@ -81,10 +81,10 @@ RECOMMENDATIONS: Final = Table(
 )
 SIMILAR_ITEMS: Final = Table(
     "similar_items",
-    "item and rank; every item that anyone has met has equally many rows",
+    "item and rank; every item with interactions has equally many rows",
     ("item_id", "rank"),
     (
-        Column("item_id", "item", "id", "the item asked about"),
+        Column("item_id", "item", "id", "the item that the list is about"),
         Column("rank", _INT32, "position", "1 is the most similar; no gaps"),
         Column("similar_item_id", "item", "id", "the similar item, never the item itself"),
         Column("score", _FLOAT, "model's own", "finite, never rising with rank"),
@@ -96,9 +96,9 @@ POPULAR_ITEMS: Final = Table(
     "segment, segment value, window and rank; the answer for users who are not in recommendations",
     ("segment", "segment_value", "window_days", "rank"),
     (
-        Column("segment", _STRING, "name", "the attribute that splits the events; 'all' for everybody"),
+        Column("segment", _STRING, "name", "the attribute that splits the events; 'all' for all users"),
         Column("segment_value", _STRING, "value", "the attribute's value; 'all' in the segment 'all'"),
-        Column("window_days", _INT32, "days", "events of the last so many days; 0 is all time"),
+        Column("window_days", _INT32, "days", "events of the last N days; 0 is all time"),
         Column("rank", _INT32, "position", "1 is the most popular; no gaps"),
         Column("item_id", "item", "id", "the popular item"),
         Column("score", _DOUBLE, "ln(1 + strength)", "summed over the users; finite, never rising with rank"),
@@ -110,10 +110,10 @@ MODEL_METRICS: Final = Table(
     "model, split, metric and k",
     ("model", "split", "metric", "k"),
     (
-        Column("model", _STRING, "name", "the model, or the baseline it is measured against"),
+        Column("model", _STRING, "name", "the model or baseline"),
         Column("split", _STRING, "name", "the part of the events it was measured on"),
         Column("metric", _STRING, "name", "the metric's full name, such as ndcg or recall"),
-        Column("k", _INT32, "items", "length of the list that was judged; 0 where a metric has none"),
+        Column("k", _INT32, "items", "length of the measured list; 0 for metrics without lists"),
         Column("value", _DOUBLE, "metric's own", "the mean over the users"),
         Column("ci_low", _DOUBLE, "metric's own", "lower end of the confidence interval", nullable=True),
         Column("ci_high", _DOUBLE, "metric's own", "upper end of the confidence interval", nullable=True),
@@ -127,8 +127,8 @@ VALIDATION_RESULTS: Final = Table(
     (
         Column("check", _STRING, "name", "the expectation that was checked"),
         Column("column", _STRING, "name", "the column or profile figure; empty for the whole table"),
-        Column("observed", _STRING, "as checked", "what was found, as text"),
-        Column("threshold", _STRING, "as checked", "what was allowed, as text"),
+        Column("observed", _STRING, "as checked", "the observed value, as text"),
+        Column("threshold", _STRING, "as checked", "the allowed value, as text"),
         Column("passed", _BOOLEAN, "true or false", "whether the check held"),
         Column("rows_failed", _INT64, "rows", "rows that broke the check"),
     ),
@@ -140,7 +140,7 @@ TABLES: Final = {
 
 
 def table(name: str) -> Table:
-    """Return the table of this name; an unknown name is a UserError that names the known ones."""
+    """Return the table of this name; UserError for an unknown name."""
     if name not in TABLES:
         raise UserError(f"unknown table {name!r}; known: {', '.join(TABLES)}")
     return TABLES[name]

@@ -1,4 +1,4 @@
-"""Writing a release table as Parquet: the same rows give the same bytes, however they arrive."""
+"""Writing a release table as Parquet; the same rows always give the same bytes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from tasks.release.tables import IdTypes, table
 from tasks.runtime.errors import UserError
 from tasks.store.files import sync, writing
 
-ROWS_PER_GROUP: Final = 100_000  # one user out of 20 M rows is read in 10 ms; 20,000 and 250,000 were slower
+ROWS_PER_GROUP: Final = 100_000
+"""Rows per row group: a user out of 20 M rows is read in 10 ms; 20,000 and 250,000 are slower."""
 
 
 class TableWriter:
-    """Write `<folder>/<name>.parquet` from blocks of rows in the table's order; a context manager.
+    """A context manager that writes `<folder>/<name>.parquet` from blocks of sorted rows.
 
-    Row groups are cut at fixed row numbers, so the bytes do not depend on the size of the blocks. The file
-    has its name only once it is whole; when the block raises, nothing is left behind.
+    Row groups are cut at fixed row numbers, so the bytes do not depend on the size of the blocks.
+    The file gets its name only when it is complete; if an error interrupts it, nothing is left
+    behind.
     """
 
     def __init__(self, folder: Path, name: str, ids: IdTypes) -> None:
@@ -44,7 +46,7 @@ class TableWriter:
             )
 
     def write(self, columns: Mapping[str, Any] | Any) -> None:
-        """Append rows: a pyarrow Table, or one array a column, of types that cast without loss."""
+        """Append rows: a pyarrow Table or an array per column, of types that cast without loss."""
         block = self._conformed(columns)
         self._pending.append(block)
         self._pending_rows += block.num_rows
@@ -53,14 +55,14 @@ class TableWriter:
             self._flush(self._pending_rows - self._pending_rows % ROWS_PER_GROUP)
 
     def _conformed(self, columns: Mapping[str, Any] | Any) -> Any:
-        given = columns if isinstance(columns, pa.Table) else dict(columns)
-        names = given.column_names if isinstance(given, pa.Table) else list(given)
+        by_name = columns if isinstance(columns, pa.Table) else dict(columns)
+        names = by_name.column_names if isinstance(by_name, pa.Table) else list(by_name)
         if set(names) != set(self.schema.names):
             raise UserError(
                 f"expected columns {', '.join(self.schema.names)} in {self._name}, got {', '.join(names)}"
             )
         try:
-            arrays = [_cast(given[field.name], field.type) for field in self.schema]
+            arrays = [_cast(by_name[field.name], field.type) for field in self.schema]
             block = pa.table(arrays, schema=self.schema)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise UserError(f"rows do not fit the table {self._name}: {error}") from error

@@ -153,7 +153,7 @@ class World:
         """Audit the tables in a folder."""
         return audit(folder, self.expectations(**changes))
 
-    def publish(self, as_of: str = "2026-01-02", run_id: str = "r1", **options: Any) -> Release:
+    def publish(self, as_of: str = "2026-01-02", run_id: str = "r1") -> Release:
         """Stage, audit and publish a release."""
         staging = self.stage(as_of, run_id)
-        return publish(self.store, staging, self.audit(staging), **options)
+        return publish(self.store, staging, self.audit(staging))

@@ -49,16 +49,16 @@ def add(**row: Any) -> Callable[[Columns], None]:
 
 
 FAULTS = [
-    (REC, put("item_id", 1, 102), "whose item stands in the list already: expected 0, got 1"),
-    (REC, put("item_id", 1, 101), "whose item the user has already had: expected 0, got 1"),
+    (REC, put("item_id", 1, 102), "that repeat an item of their list: expected 0, got 1"),
+    (REC, put("item_id", 1, 101), "with an item that the user had before: expected 0, got 1"),
     (REC, put("item_id", 1, 999), "unknown item in item_id: expected 0, got 1"),
     (REC, put("item_id", 1, 107), "unavailable item in item_id: expected 0, got 1"),
     (REC, put("score", 1, float("nan")), "score that is not finite: expected 0, got 1"),
     (REC, put("score", 0, float("inf")), "score that is not finite: expected 0, got 1"),
-    (REC, put("score", 2, 0.75), "score above that of the rank before: expected 0, got 1"),
-    (REC, put("rank", 2, 4), "rank that is not 1, 2, 3, ... of its list: expected 0, got 1"),
-    (REC, put("rank", 0, 0), "rank that is not 1, 2, 3, ... of its list: expected 0, got 2"),
-    (REC, swap(0, 1), "rank that is not 1, 2, 3, ... of its list: expected 0, got 3"),
+    (REC, put("score", 2, 0.75), "with a higher score than the rank before: expected 0, got 1"),
+    (REC, put("rank", 2, 4), "whose ranks do not count 1, 2, 3, ... within the list: expected 0, got 1"),
+    (REC, put("rank", 0, 0), "whose ranks do not count 1, 2, 3, ... within the list: expected 0, got 2"),
+    (REC, swap(0, 1), "whose ranks do not count 1, 2, 3, ... within the list: expected 0, got 3"),
     (REC, swap(2, 3), "not sorted by user_id: expected 0, got 1"),
     (REC, drop(3, 6), "known users without rows: expected 0, got 1"),
     (REC, drop(9, 12), "known users without rows: expected 0, got 1"),
@@ -69,19 +69,19 @@ FAULTS = [
     (REC, put("reason_item_id", 0, 999), "unknown item in reason_item_id: expected 0, got 1"),
     (REC, drop(0, 12), "known users without rows: expected 0, got 4"),
     (SIM, put("similar_item_id", 0, 100), "that list the item itself: expected 0, got 1"),
-    (SIM, put("similar_item_id", 1, 101), "whose item stands in the list already: expected 0, got 1"),
+    (SIM, put("similar_item_id", 1, 101), "that repeat an item of their list: expected 0, got 1"),
     (SIM, put("similar_item_id", 1, 107), "unavailable item in similar_item_id: expected 0, got 1"),
     (SIM, put("item_id", 2, 999), "unknown item in item_id: expected 0, got 1"),
-    (SIM, put("rank", 2, 2), "rank that is not 1, 2, 3, ... of its list: expected 0, got 1"),
-    (SIM, put("score", 1, 0.75), "score above that of the rank before: expected 0, got 1"),
+    (SIM, put("rank", 2, 2), "whose ranks do not count 1, 2, 3, ... within the list: expected 0, got 1"),
+    (SIM, put("score", 1, 0.75), "with a higher score than the rank before: expected 0, got 1"),
     (SIM, swap(0, 2), "not sorted by item_id: expected 0, got 1"),
-    (POP, put("rank", 1, 3), "rank that is not 1, 2, 3, ... of its list: expected 0, got 1"),
-    (POP, put("item_id", 1, 100), "whose item stands in the list already: expected 0, got 1"),
+    (POP, put("rank", 1, 3), "whose ranks do not count 1, 2, 3, ... within the list: expected 0, got 1"),
+    (POP, put("item_id", 1, 100), "that repeat an item of their list: expected 0, got 1"),
     (POP, put("item_id", 1, 999), "unknown item in item_id: expected 0, got 1"),
     (POP, swap(2, 3), "not sorted by (segment, segment_value, window_days): expected 0, got 1"),
     (POP, drop(0, 2), "rows for the segment 'all': expected True, got False"),
     ("model_metrics", put("value", 0, float("nan")), "figures that are not finite: expected 0, got 1"),
-    ("model_metrics", put("model", 1, "als"), "rows with the key of another: expected 0, got 1"),
+    ("model_metrics", put("model", 1, "als"), "rows whose key is not unique: expected 0, got 1"),
 ]
 
 
@@ -100,7 +100,7 @@ def test_the_audit_catches(
     assert any(
         str(failure).startswith(f"{name}: ") and message in str(failure) for failure in outcome.failures
     )
-    with pytest.raises(UserError, match="the release was refused by its audit"):
+    with pytest.raises(UserError, match="the audit refused the release"):
         outcome.require_passed()
 
 

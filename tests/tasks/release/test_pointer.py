@@ -15,12 +15,8 @@ def test_the_pointer_follows_dates_and_never_goes_back_by_itself(fresh: World) -
     assert not fresh.publish("2026-01-02", "backfill").active
     assert current(fresh.store).release_id == "2026-01-03-r1"
     assert fresh.publish("2026-01-03", "again").active
-    assert not fresh.publish("2026-01-04", "quiet", activate=False).active
-    assert fresh.publish("2026-01-01", "wanted", activate=True).active
     order = [release.release_id for release in releases(fresh.store)]
     assert order == [
-        "2026-01-01-wanted",
-        "2026-01-04-quiet",
         "2026-01-03-again",
         "2026-01-02-backfill",
         "2026-01-03-r1",
@@ -56,7 +52,7 @@ def test_rollback_refuses_a_damaged_release_and_leaves_a_broken_one(fresh: World
         "nightshelf.duckdb",
         "nightshelf.duckdb.wal is not part of the release",
     ]
-    with pytest.raises(StoreError, match="damaged, readers stay where they are"):
+    with pytest.raises(StoreError, match="damaged, the pointer stays where it is"):
         rollback(fresh.store)
     assert current(fresh.store) == second
     third = fresh.publish("2026-01-03")

@@ -110,7 +110,7 @@ def test_facts_that_lack_or_collide_are_refused(fresh: World) -> None:
             facts={k: FACTS[k] for k in FACTS if k != "code_version"},
             **arguments,
         )
-    with pytest.raises(StoreError, match="beside the manifest's own names, got files"):
+    with pytest.raises(StoreError, match="under names that are not reserved, got files"):
         stage(fresh.store, "2026-01-02", "r1", facts=FACTS | {"files": {}}, **arguments)
 
 
@@ -120,7 +120,7 @@ def test_only_the_passed_audit_of_this_staging_publishes(fresh: World) -> None:
     other = Audit(fresh.staging("2026-01-01", "r1"), passed.checks, ())
     with pytest.raises(StoreError, match="expected the audit of"):
         publish(fresh.store, staging, other)
-    with pytest.raises(UserError, match="refused by its audit, 1 checks failed"):
+    with pytest.raises(UserError, match="the audit refused the release, 1 checks failed"):
         publish(fresh.store, staging, fresh.audit(staging, blocked=[104]))
     with (staging.folder / "similar_items.parquet").open("r+b") as file:
         file.write(b"X")

@@ -28,7 +28,7 @@ FIELDS = ["time", "level", "logger", "message", "run_id", "as_of", "station"]
 
 @contextmanager
 def captured_stderr(log_format: str) -> Iterator[io.StringIO]:
-    """Give what is captured_stderr to stderr by a program whose logging nobody has set up yet."""
+    """Yield the stderr of a program whose logging is not set up yet."""
     root, nightshelf, stream = logging.getLogger(), logging.getLogger("nightshelf"), io.StringIO()
     before = root.handlers[:], nightshelf.filters[:], root.level, nightshelf.level
     root.handlers[:] = []

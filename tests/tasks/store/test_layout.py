@@ -134,7 +134,7 @@ def test_every_flipped_bit_of_a_json_file_is_detected(tmp_path: Path) -> None:
             read_json(path)
     path.write_bytes(whole)
     content = read_json(path)
-    write_json_atomically(path, content | {"seal": "stale", "sealed_by": "another"})  # read without read_json
+    write_json_atomically(path, content | {"seal": "stale", "sealed_by": "another"})
     assert read_json(path) == content
     path.write_text('{"as_of": "by hand"}')
     assert read_sealed(path) == ({"as_of": "by hand"}, False)
@@ -194,7 +194,7 @@ def test_the_lock_excludes_the_same_process_and_waits_on_request(store: Store) -
     with store.lock("first"):
         with pytest.raises(StoreError, match=rf"pid {os.getpid()} "), store.lock("second", wait=0.1):
             pass
-        assert (store.root / ".lock.holder.json").exists()  # the rejected writer keeps the holder's file
+        assert (store.root / ".lock.holder.json").exists()  # the rejected writer left it
     with pytest.raises(RuntimeError), store.lock("fails"):
         raise RuntimeError
     with store.lock("third"):

@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def write_holder(store: Store, **changes: Any) -> Path:
-    """Write the file of case holds the store's lock; this process does now, but for what is changed."""
+    """Write the holder file of the store's lock: this process, now, with `changes`."""
     path = store.root / ".lock.holder.json"
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     facts = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": "run for 2026-01-02", "since": now}
