@@ -1,4 +1,4 @@
-"""The command `nightshelf`: what a person does by hand."""
+"""The command line `nightshelf`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ for commands in (
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user is one message and exit code 1, never a traceback."""
+    """Run the command line; a user's mistake prints one message and exits with 1, no traceback."""
     from tasks.runtime.logs import write_logs
 
     try:

@@ -1,4 +1,4 @@
-"""The flows `publish` and `rollback`: which release readers are led to, changed by a button in the UI."""
+"""The flows `publish` and `rollback`: choose the release that readers follow, from the UI."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ def publish(
     force: bool = False,
     config: str = "nightshelf.toml",
 ) -> Any:
-    """Make an existing release the current one, after its files were checked; or one that was refused.
+    """Make an existing release current after checking its files, or publish a refused night.
 
     Args:
         release_id: The release, such as 2026-11-20-20261121T023000Z; `nightshelf releases` lists them.
-        reason: Why; kept with the run and its artifact.
-        force: Publish a night that its quality gate refused; its manifest says who did, when and why.
+        reason: The reason, kept with the run and its artifact.
+        force: Publish a night that its quality gate refused; its manifest says who did so, when and why.
         config: Path of the configuration file, which names the store.
     """
     if force:
-        return _force(config, release_id.strip(), reason)
-    return _flip(config, release_id.strip(), "publish", reason)
+        return _publish_refused(config, release_id.strip(), reason)
+    return _move_readers(config, release_id.strip(), "publish", reason)
 
 
 @flow(name="rollback", flow_run_name="rollback", persist_result=False)
 def rollback(*, reason: Reason, release_id: str = "", config: str = "nightshelf.toml") -> Any:
-    """Lead readers back to the release that was current before, after its files were checked.
+    """Point readers back to the previously current release after checking its files.
 
     Args:
-        reason: Why; kept with the run and its artifact.
-        release_id: The release to go back to; the one that was current before, if left empty.
+        reason: The reason, kept with the run and its artifact.
+        release_id: The release to go back to; if empty, the previously current release.
         config: Path of the configuration file, which names the store.
     """
-    return _flip(config, release_id.strip() or None, "rollback", reason)
+    return _move_readers(config, release_id.strip() or None, "rollback", reason)
 
 
-def _force(config: str, release_id: str, reason: str) -> Any:
-    """Publish a refused night; return its id and the override, or the state Failed with what is wrong."""
+def _publish_refused(config: str, release_id: str, reason: str) -> Any:
+    """Publish a refused night; return its id and the override, or Failed with the message."""
     try:
         record = publish_refused(load(Path(config)), release_id, reason)
     except EXPECTED_ERRORS as error:
@@ -78,18 +78,18 @@ def _force(config: str, release_id: str, reason: str) -> Any:
     return {"to": record.release_id, "override": facts}
 
 
-def _flip(config: str, to: str | None, purpose: str, reason: str) -> Any:
-    """Move readers; return the ids of both releases, or the state Failed with what is wrong."""
+def _move_readers(config: str, to: str | None, purpose: str, reason: str) -> Any:
+    """Move readers; return the ids of both releases, or Failed with the message."""
     try:
-        if not reason.strip():  # a form's check of its length lets blanks through
+        if not reason.strip():  # the form's length check accepts blanks
             return Failed(message="expected a reason, got blanks")
         before, after = point_readers(Store(store_path(Path(config))), to, purpose)
     except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     get_run_logger().info("readers moved from %s to %s: %s", before, after.release_id, reason)
-    left = f"`{before}`" if before else "a damaged pointer"
+    previous = f"`{before}`" if before else "a damaged pointer"
     lines = [
-        f"Readers moved from {left} to `{after.release_id}` (as of {after.as_of}).",
+        f"Readers moved from {previous} to `{after.release_id}` (as of {after.as_of}).",
         f"**Reason:** {markdown(reason)}",
         *([f"To undo: run `publish` with the release id `{before}`."] if before else []),
     ]

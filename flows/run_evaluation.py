@@ -1,4 +1,4 @@
-"""The flow `evaluate`: models measured on the last events, by a button in the UI; nothing is published."""
+"""The flow `evaluate`: measure models on the last events, from the UI; publish nothing."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def evaluate(
     overrides: Overrides = (),
     config: str = "nightshelf.toml",
 ) -> Any:
-    """Take in new logs, measure models and the reference models on the last events; publish nothing.
+    """Ingest new logs and measure models and references on the last events; publish nothing.
 
     Args:
-        as_of: The last date whose events count, such as 2026-11-20, or: yesterday, as the source has it.
-        models: Measure these models; those configured if none is chosen.
-        overrides: Keys of the configuration to replace, each with its value, such as models.als.factors=64.
+        as_of: The last date whose events count, such as 2026-11-20, or: yesterday in the source's time zone.
+        models: Measure these models; if none is chosen, the configured ones.
+        overrides: Configuration keys to replace, with their values, such as models.als.factors=64.
         config: Path of the configuration file.
     """
     try:

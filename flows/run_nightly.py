@@ -46,16 +46,16 @@ def nightly(
     rebuild: bool = False,
     resume: bool = False,
 ) -> Any:
-    """Take in the logs up to a date, train, and publish the release of that date.
+    """Ingest the logs up to a date, train, and publish the release of that date.
 
     Args:
         config: Path of the configuration file.
         as_of: The date to run for, such as 2026-11-20, or: yesterday, in the time zone of the source.
-        overrides: Keys of the configuration to replace, each with its value, such as models.als.factors=64.
-        replace_changed: Take files in again whose content changed since they were taken in.
-        rebuild: Take every file in again, after a change of the [source] section.
+        overrides: Configuration keys to replace, with their values, such as models.als.factors=64.
+        replace_changed: Ingest files again whose content changed since they were ingested.
+        rebuild: Ingest every file again, after a change of the [source] section.
         resume: Continue the date's last run, which did not publish, from its last finished station. A retry
-            of this flow run does so by itself, and starts anew where there is nothing to continue.
+            of this flow run does so by itself, and starts anew if there is nothing to continue.
     """
     retried = runtime.flow_run.run_count > 1
     try:
@@ -85,7 +85,7 @@ def nightly(
 def run_with_prefect(
     config: Path, as_of: date, report: Report, *, overrides: Overrides = (), **options: Any
 ) -> tuple[RunRecord | None, str]:
-    """Run the flow in this process; return the record, or None and why it failed."""
+    """Run the flow in this process; return the record, or None and the failure message."""
     token = REPORT.set(report)
     hide_prefect_failures()
     try:

@@ -1,4 +1,4 @@
-"""The flow that trains one model of a run, on a machine that has what training needs."""
+"""The flow that trains one model of a run, on a machine equipped for training."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ LOG = logging.getLogger("nightshelf")
 
 
 def _run_name() -> str:
-    given = runtime.flow_run.parameters
-    return f"train {given.get('model')} {given.get('as_of')}"
+    parameters = runtime.flow_run.parameters
+    return f"train {parameters.get('model')} {parameters.get('as_of')}"
 
 
 @flow(name="train-models", flow_run_name=_run_name, persist_result=False)
@@ -43,29 +43,29 @@ def train_models(
     model: Annotated[str, Field(description="The model to train.")],
     phase: Annotated[
         Phase,
-        Field(description="past: without the last events, to be measured. served: on everything."),
+        Field(description="past: without the last events, for measurement. served: on everything."),
     ] = "served",
 ) -> Any:
-    """Train one model as the request in the run's folder says; the nightly run asks for it and waits.
+    """Train one model by the request in the run's folder; the nightly run waits for it.
 
     Args:
         store: Path of the store, as this worker sees it.
         as_of: The date of the run.
         run_id: The run whose dataset is trained on, as in runs/<date>/<run id> of the store.
         model: The model to train.
-        phase: past: without the last events, to be measured. served: on everything up to the date.
+        phase: past: without the last events, for measurement. served: on everything up to the date.
     """
     try:
-        training = checked(store, as_of, run_id, model, phase)
+        training = requested_training(store, as_of, run_id, model, phase)
         with show_flow(training.run.store.root, REPORT.get() or log_progress(LOG)) as report:
-            trained = _trained(training, report)
+            trained = _train(training, report)
     except EXPECTED_ERRORS as error:
         return Failed(message=str(error))
     return f"{model} trained on {trained.device} in {trained.seconds:.0f} s"
 
 
-def _trained(training: Training, report: Report) -> TrainedModel:
-    """Train as a task, which is tried again after a kill; its warnings go with the model."""
+def _train(training: Training, report: Report) -> TrainedModel:
+    """Train as a task that is retried after a kill; its warnings accompany the model."""
     name, warnings = station_name("train", training.model), list[str]()
 
     def train() -> TrainedModel:
@@ -74,8 +74,8 @@ def _trained(training: Training, report: Report) -> TrainedModel:
     return as_task(name, log_retries(name, train, warnings.append))
 
 
-def checked(store: str, as_of: date, run_id: str, model: str, phase: Phase) -> Training:
-    """Return the training that is asked for; UserError unless the run asked for it."""
+def requested_training(store: str, as_of: date, run_id: str, model: str, phase: Phase) -> Training:
+    """Return the requested training; UserError if the run did not request it."""
     run = RunFolder(Store(Path(store)), as_of, run_id)
     if not run.root.is_dir():
         raise UserError(f"there is no run {run_id} for {as_of} in the store {run.store.root}")

@@ -1,1 +1,1 @@
-"""The commands of `nightshelf`, a file each."""
+"""The commands of `nightshelf`, one file for each command or group."""

@@ -1,4 +1,4 @@
-"""The command `demo`: a made-up shop's logs and a night on them."""
+"""The command `demo`: generate a shop's logs and run a night on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.run import Again, run_one, show_run
+from flows.commands.run import Reingest, run_night, show_run
 from flows.output import terminal as out
 
 DEMO_START = date(2026, 9, 1)
@@ -17,15 +17,19 @@ DEMO_START = date(2026, 9, 1)
 
 def demo(
     *,
-    folder: Annotated[Path, typer.Option(help="Where logs, configuration and store are put.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option(help="The folder for logs, configuration and store.")] = Path(
+        "demo"
+    ),
     users: Annotated[int, typer.Option(min=50)] = 3000,
     items: Annotated[int, typer.Option(min=50)] = 1000,
     days: Annotated[int, typer.Option(min=3)] = 28,
-    events: Annotated[int, typer.Option(min=100, help="Events a day.")] = 8000,
+    events: Annotated[int, typer.Option(min=100, help="Events per day.")] = 8000,
     seed: Annotated[int, typer.Option(min=0)] = 7,
-    prefect: Annotated[bool, typer.Option(help="Run as a Prefect flow, or the same steps without.")] = True,
+    prefect: Annotated[
+        bool, typer.Option(help="Run as a Prefect flow, or run the same steps without Prefect.")
+    ] = True,
 ) -> None:
-    """Write a shop's logs of four weeks, run a night on them, and show every table."""
+    """Write four weeks of a shop's logs, run a night on them, and show every table."""
     with out.user_errors():
         from flows.output.progress import show_progress
         from flows.output.run import print_demo
@@ -44,13 +48,13 @@ def demo(
                 progress=lambda done, of: report("demo: writing logs", done, of),
             )
         as_of = DEMO_START + timedelta(days=days - 1)
-        again = Again(replace_changed=True)  # our own logs: another size is a change that is meant
-        show_run(run_one(config, as_of, (), again, prefect=prefect), as_json=False)
+        reingest = Reingest(replace_changed=True)  # the demo rewrites its logs on purpose
+        show_run(run_night(config, as_of, (), reingest, prefect=prefect), as_json=False)
         print_demo(config, as_of)
 
 
 def write_demo_configuration(folder: Path) -> Path:
-    """Put the demo's configuration into a folder, unless one is there; return its path."""
+    """Write the demo's configuration into a folder, unless it has one; return its path."""
     import deployments
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The command `doctor`: whether this machine can run a night, and what to do where it cannot."""
+"""The command `doctor`: check whether this machine can run a night, and advise if it cannot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.monitoring.machine import Check
 
 STYLES = {"ok": "", "missing": "yellow", "problem": "bold red"}
-FREE_BYTES = 512 * 2**20  # as flows/night/lifecycle.py asks for before a run
+FREE_BYTES = 512 * 2**20  # as flows/night/lifecycle.py requires before a run
 
 
 def doctor(
@@ -25,17 +25,17 @@ def doctor(
     config: ConfigOption = DEFAULT_CONFIG,
     store: StoreOption = None,
 ) -> None:
-    """Check machine, configuration, store and logs, and say what to do; exit code 1 for a problem."""
+    """Check machine, configuration, store and logs, and advise; exit code 1 for a problem."""
     source = context.get_parameter_source("config")
-    asked_for = source is not None and source.name != "DEFAULT"
+    config_given = source is not None and source.name != "DEFAULT"
     with out.user_errors():
-        found = list(_checks(config, asked_for, store))
-        problems = sum(check.state == "problem" for check in found)
+        checks = list(_checks(config, config_given, store))
+        problems = sum(check.state == "problem" for check in checks)
         if as_json:
             document: dict[str, Any] = {"problems": problems}
-            out.print_json(document | {"checks": [dataclasses.asdict(check) for check in found]})
+            out.print_json(document | {"checks": [dataclasses.asdict(check) for check in checks]})
         else:
-            for check in found:
+            for check in checks:
                 _print_check(check)
             count = f"{problems} problem{'s' if problems > 1 else ''}"
             out.print_line(count if problems else "no problems")
@@ -48,12 +48,12 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def _checks(config: Path, asked_for: bool, store: Path | None) -> Iterator[Check]:
+def _checks(config: Path, config_given: bool, store: Path | None) -> Iterator[Check]:
     from tasks.configuration.sections import bytes_of
     from tasks.monitoring import machine, readiness
     from tasks.store.layout import Store
 
-    configuration, checks = readiness.configuration_checks(config, asked_for)
+    configuration, checks = readiness.configuration_checks(config, config_given)
     yield machine.python_check()
     yield from machine.package_checks()
     yield machine.java_check(needed=configuration is not None and configuration.engine.name == "spark")
@@ -72,7 +72,7 @@ def _checks(config: Path, asked_for: bool, store: Path | None) -> Iterator[Check
 
 
 def _print_check(check: Check) -> None:
-    """Print one check in a line and, below it, what to do."""
+    """Print one check on a line and its advice below."""
     optional = " (optional)" if check.state == "missing" else ""
     out.print_line(f"{check.state:<8} {check.name}: {check.found}{optional}", STYLES[check.state])
     if check.advice:

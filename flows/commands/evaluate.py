@@ -1,4 +1,4 @@
-"""The command `evaluate`: any models, split or published protocol, beside the reference models."""
+"""The command `evaluate`: measure models by a split or published protocol, with references."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 SEGMENTS_HELP = "Tables by segment: activity (users), popularity (items) or an attribute; repeatable."
 
 Models = Annotated[
-    list[str] | None, typer.Option(help="A model to measure; those configured if left out. Repeatable.")
+    list[str] | None, typer.Option(help="A model to measure; default: the configured models. Repeatable.")
 ]
 Protocol = Annotated[
-    ProtocolName | None, typer.Option(help="A published protocol, on files instead of the logs.")
+    ProtocolName | None, typer.Option(help="A published protocol, on its files instead of the logs.")
 ]
 Changes = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        help="Replace a model's setting, such as als.factors=192, or a key of the configuration; repeatable.",
+        help="Replace a model's setting, such as als.factors=192, or a configuration key; repeatable.",
     ),
 ]
 
@@ -60,17 +60,19 @@ def evaluate(
     windows: Annotated[int, typer.Option(min=1, help="Windows of a rolling split.")] = 3,
     protocol: Protocol = None,
     data: DataOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 1, 2, ... of a protocol.")] = 1,
-    k: Annotated[list[int] | None, typer.Option(min=1, help="A length of list; repeatable.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds (1, 2, ...) for a protocol.")] = 1,
+    k: Annotated[list[int] | None, typer.Option(min=1, help="A list length; repeatable.")] = None,
     changes: Changes = None,
-    against: Annotated[str | None, typer.Option(help="Compare every model with this one, by user.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Compare every model with this model, paired by user.")
+    ] = None,
     segments: Annotated[list[str] | None, typer.Option(help=SEGMENTS_HELP)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure models beside the reference models, with intervals; publish nothing.
 
-    The last events of the logs are the test (--split temporal). Other splits train in this process, on the
-    same dataset.
+    The test set is the last events of the logs (--split temporal). Other splits of the same dataset
+    train in this process.
     """
     if (protocol is None) != (data is None):
         raise typer.BadParameter("--protocol and --data FOLDER belong together")
@@ -80,16 +82,16 @@ def evaluate(
         from tasks.evaluation.evaluation import to_measure
         from tasks.evaluation.tables import document_of
 
-        wanted = _Wanted(model or [], k or [], *changes_of(changes or []))
+        request = _Request(model or [], k or [], *split_changes(changes or []))
         with show_progress() as report:
             if protocol is not None and data is not None:
-                done, resources = _of_files(wanted, protocol, data, seeds, report)
+                evaluation, resources = _evaluate_protocol(request, protocol, data, seeds, report)
             else:
-                changed = configured(config, override_lines(wanted.lines, engine, store))
-                changed = to_measure(changed, wanted.models, wanted.ks, wanted.settings)
-                day, resources = date_of(as_of, changed), changed.resources
-                done = _of_logs(changed, day, split, windows, report)
-            document = document_of(done, resources.threads, against=against, segments=segments or [])
+                configuration = configured(config, override_lines(request.lines, engine, store))
+                configuration = to_measure(configuration, request.models, request.ks, request.settings)
+                day, resources = date_of(as_of, configuration), configuration.resources
+                evaluation = _evaluate_logs(configuration, day, split, windows, report)
+            document = document_of(evaluation, resources.threads, against=against, segments=segments or [])
         if as_json:
             out.print_json(document)
         else:
@@ -97,8 +99,8 @@ def evaluate(
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What is to be measured: models, lengths of list, lines that replace keys, and settings by model."""
+class _Request:
+    """The models, list lengths, lines that replace keys, and settings by model to measure with."""
 
     models: list[str]
     ks: list[int]
@@ -106,50 +108,50 @@ class _Wanted:
     settings: dict[str, dict[str, Any]]
 
 
-def changes_of(lines: Iterable[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
-    """Return the lines that replace keys of the configuration, and the settings of the others by model.
+def split_changes(lines: Iterable[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
+    """Return the lines that replace configuration keys, and the model settings of the other lines.
 
-    A setting is als.factors=192 or models.als.factors=192. UserError for a line of another form.
+    A setting is als.factors=192 or models.als.factors=192. Other forms raise UserError.
     """
     from tasks.configuration.configuration import Configuration
     from tasks.configuration.overrides import overrides_of, parts_of
     from tasks.runtime.errors import UserError
 
-    settings, of_configuration = defaultdict[str, dict[str, Any]](dict), list[str]()
+    settings, configuration_lines = defaultdict[str, dict[str, Any]](dict), list[str]()
     sections = Configuration.model_fields.keys() - {"models"}
     for line in lines:
         ((key, value),) = overrides_of([line]).items()
         if parts_of(key)[0] in sections:
-            of_configuration.append(line)
+            configuration_lines.append(line)
             continue
         model, _, name = key.removeprefix("models.").partition(".")
         if not name:
             raise UserError(f"--set: expected model.key=value, such as als.factors=192, got {key!r}")
         settings[model][name] = value
-    return of_configuration, dict(settings)
+    return configuration_lines, dict(settings)
 
 
-def _of_files(
-    wanted: _Wanted, protocol: ProtocolName, data: Path, seeds: int, report: Report
+def _evaluate_protocol(
+    request: _Request, protocol: ProtocolName, data: Path, seeds: int, report: Report
 ) -> tuple[Evaluation, Resources]:
-    """Measure on the files of a published protocol, which reads no configuration."""
+    """Measure on the files of a published protocol, without a configuration."""
     from tasks.evaluation.protocols import of_protocol
     from tasks.runtime.errors import UserError
     from tasks.runtime.resources import machine_resources
 
-    if wanted.lines:
+    if request.lines:
         expected = "expected a model's setting with --protocol, such as als.factors=192"
-        raise UserError(f"--set: {expected}, got {wanted.lines[0]!r}")
-    resources, models, settings = machine_resources(), wanted.models, wanted.settings
+        raise UserError(f"--set: {expected}, got {request.lines[0]!r}")
+    resources, models, settings = machine_resources(), request.models, request.settings
     with resources.applied():
-        how: dict[str, Any] = {"seeds": seeds, "ks": wanted.ks, "report": report}
-        return of_protocol(protocol, data, models, settings, resources=resources, **how), resources
+        options: dict[str, Any] = {"seeds": seeds, "ks": request.ks, "report": report}
+        return of_protocol(protocol, data, models, settings, resources=resources, **options), resources
 
 
-def _of_logs(
+def _evaluate_logs(
     configuration: Configuration, as_of: date, split: SplitName, windows: int, report: Report
 ) -> Evaluation:
-    """Take in new logs and measure on their dataset."""
+    """Ingest new logs and measure on the dataset."""
     from flows.night.evaluation import evaluate_night, evaluate_split
 
     if split == "temporal":

@@ -1,4 +1,4 @@
-"""The command `forget`: a user is removed from everything that the store keeps, and kept out from then on."""
+"""The command `forget`: remove users from the whole store, and block them from then on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tasks.erasure.wanted import Change
 
 COLUMNS = ("place", "what", "rows", "files or folders")
-LEFT = (
+NOT_TOUCHED = (
     "not touched: the source logs and catalogues, backups, and what Prefect's database keeps (the artifacts "
     "named samples-...); see docs/operation.md"
 )
@@ -22,45 +22,43 @@ LEFT = (
 
 def forget(
     *,
-    users: Annotated[
-        list[str] | None, typer.Argument(help="Ids of users, as they are in the tables.")
-    ] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="A file of ids, one a line.")] = None,
+    users: Annotated[list[str] | None, typer.Argument(help="Ids of users, as in the tables.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="A file of ids, one per line.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would change; change nothing.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Keep users out, too, of whom the store has nothing.")
+        bool, typer.Option("--allow-unknown", help="Also block users the store has never seen.")
     ] = False,
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     store: StoreOption = None,
 ) -> None:
-    """Remove users from the store, its releases and reports, and keep them out; it cannot be undone."""
+    """Remove users from the store, releases and reports, and block them; this cannot be undone."""
     with out.user_errors():
         from flows.output.progress import show_progress
         from tasks.erasure.forget import erase, read_ids, survey
 
-        where = find_store(config, store)
+        target = find_store(config, store)
         ids = [*(users or []), *(read_ids(file) if file else [])]
-        ask = not (yes or dry_run)
-        if dry_run or ask:
+        confirm = not (yes or dry_run)
+        if dry_run or confirm:
             with show_progress() as report:
-                changes = survey(where, ids, allow_unknown=allow_unknown, report=report)
-        if ask:
-            _print(changes, f"What forgetting {_users(ids)} would remove from {where.root}")
-            typer.confirm("Forget them? It cannot be undone", abort=True, err=True)
+                changes = survey(target, ids, allow_unknown=allow_unknown, report=report)
+        if confirm:
+            _print_changes(changes, f"What forgetting {_users(ids)} would remove from {target.root}")
+            typer.confirm("Forget them? This cannot be undone", abort=True, err=True)
         if not dry_run:
             with show_progress() as report:
-                changes = erase(where, ids, allow_unknown=allow_unknown, report=report)
+                changes = erase(target, ids, allow_unknown=allow_unknown, report=report)
         if as_json:
             rows = [dict(zip(COLUMNS, _row(change), strict=True)) for change in changes]
             out.print_json({"users": len(set(ids)), "dry_run": dry_run, "changes": rows})
             return
         would = "would be " if dry_run else ""
-        _print(changes, f"{_users(ids)} {would}forgotten in {where.root}")
-        out.print_line(LEFT)
+        _print_changes(changes, f"{_users(ids)} {would}forgotten in {target.root}")
+        out.print_line(NOT_TOUCHED)
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +66,7 @@ def register(app: typer.Typer) -> None:
     app.command("forget")(forget)
 
 
-def _print(changes: list[Change], title: str) -> None:
+def _print_changes(changes: list[Change], title: str) -> None:
     if changes:
         out.print_table(COLUMNS, [_row(change) for change in changes], title)
     else:

@@ -1,4 +1,4 @@
-"""The options that several commands share: the configuration, what replaces its keys, the store, the date."""
+"""Options shared by several commands: configuration, overrides, store, date, output."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ DAY_FORMATS = ["%Y-%m-%d"]
 ConfigOption = Annotated[
     Path,
     typer.Option(
-        "--config", "-c", envvar="NIGHTSHELF_CONFIG", help="The configuration, which names the store."
+        "--config", "-c", envvar="NIGHTSHELF_CONFIG", help="The configuration file, which names the store."
     ),
 ]
 StoreOption = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder; with it no configuration is read.")
+    Path | None, typer.Option("--store", help="The store's folder; then no configuration is read.")
 ]
 ReleaseOption = Annotated[
-    str | None, typer.Option("--release", help="A release's id; the active release if left out.")
+    str | None, typer.Option("--release", help="A release's id; default: the active release.")
 ]
 AsOfOption = Annotated[
     datetime | None,
-    typer.Option("--as-of", formats=DAY_FORMATS, help="The date to run for; yesterday if left out."),
+    typer.Option("--as-of", formats=DAY_FORMATS, help="The date to run for; default: yesterday."),
 ]
-EngineOption = Annotated[str | None, typer.Option("--engine", help="duckdb or spark, if not as configured.")]
+EngineOption = Annotated[
+    str | None, typer.Option("--engine", help="duckdb or spark; default: as configured.")
+]
 OtherStoreOption = Annotated[
-    Path | None, typer.Option("--store", help="The store's folder, if not as configured.")
+    Path | None, typer.Option("--store", help="The store's folder; default: as configured.")
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", help="Replace a key of the configuration, such as models.als.factors=64; repeatable."
-    ),
+    typer.Option("--set", help="Replace a configuration key, such as models.als.factors=64; repeatable."),
 ]
-DataOption = Annotated[Path | None, typer.Option("--data", help="The folder with the files of the protocol.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="The folder with the protocol's files.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 def override_lines(
     changes: Iterable[str] | None = None, engine: str | None = None, store: Path | None = None
 ) -> tuple[str, ...]:
-    """Return the lines `key=value` that replace keys of the configuration; the last one counts."""
+    """Return the lines `key=value` that replace configuration keys; the last for a key counts."""
     from tasks.configuration.overrides import line_of
 
     lines = list(changes or ())
@@ -61,12 +61,12 @@ def override_lines(
 
 
 def configured(config: Path, lines: Iterable[str] = ()) -> Configuration:
-    """Return the configuration with the keys replaced that `lines` name.
+    """Return the configuration with the keys in `lines` replaced.
 
     Raises
     ------
     UserError
-        If a line is no `key=value`, or the configuration is not as expected.
+        If a line is not `key=value`, or the configuration is invalid.
     """
     from tasks.configuration.configuration import load
     from tasks.configuration.overrides import overrides_of
@@ -82,12 +82,12 @@ def date_of(as_of: datetime | None, configuration: Configuration) -> date:
 
 
 def find_store(config: Path, store: Path | None) -> Store:
-    """Return the store given, or else the one that the configuration names.
+    """Return the store at `store`, or else the store that the configuration names.
 
     Raises
     ------
     UserError
-        If the folder given does not exist, or there is no configuration that can be read.
+        If the folder does not exist, or the configuration cannot be read.
     """
     from tasks.configuration.file import store_path
     from tasks.runtime.errors import UserError

@@ -1,4 +1,4 @@
-"""The commands about releases: what is published and how fresh it is, which there are, and the way back."""
+"""The commands about releases: `status`, `releases`, `rollback` and `publish`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from flows.output import terminal as out
 if TYPE_CHECKING:
     from tasks.store.layout import Store
 
-STALE_CODE = 3  # of `status`: readers have nothing fresh
+STALE_CODE = 3  # exit code of `status` without a fresh release
 COLUMNS = ("release_id", "as_of", "published_at", "rows", "size", "active", "problem")
 
 
@@ -65,13 +65,13 @@ def releases(
 
 def rollback(
     to: Annotated[
-        str | None, typer.Option("--to", help="A release's id; the one active before if left out.")
+        str | None, typer.Option("--to", help="A release's id; default: the previously active release.")
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     store: StoreOption = None,
 ) -> None:
-    """Point readers back to an earlier release, after its files were checked; nothing is deleted."""
+    """Point readers back to an earlier release after checking its files; nothing is deleted."""
     with out.user_errors():
         from flows.night.pointer import point_readers
 
@@ -85,30 +85,30 @@ def rollback(
             }
             out.print_json(facts)
         else:
-            left = before or "a damaged pointer"
-            out.print_line(f"readers moved from {left} to {after.release_id} (as of {after.as_of})")
+            previous = before or "a damaged pointer"
+            out.print_line(f"readers moved from {previous} to {after.release_id} (as of {after.as_of})")
             if before is not None:
                 out.print_line(f"to undo: nightshelf rollback --to {before}")
 
 
 def publish(
     *,
-    release: Annotated[str, typer.Argument(help="The id of a release, or of a night that was refused.")],
+    release: Annotated[str, typer.Argument(help="The id of a release, or of a refused night.")],
     force: Annotated[
         bool, typer.Option("--force", help="Publish a night that its quality gate refused.")
     ] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the manifest.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="The reason, kept in the manifest.")] = "",
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     store: StoreOption = None,
 ) -> None:
-    """Lead readers to a release; with --force to a night that was refused, which needs a --reason."""
+    """Point readers to a release; with --force and a --reason, publish a refused night."""
     with out.user_errors():
-        where = find_store(config, store)
-        if force and not where.release(release).is_dir():
-            facts = _forced(config, store, release, reason)
+        target = find_store(config, store)
+        if force and not target.release(release).is_dir():
+            facts = _publish_refused(config, store, release, reason)
         else:
-            facts = _pointed(where, release)
+            facts = _point_readers(target, release)
         if as_json:
             out.print_json(facts)
         elif facts["active"]:
@@ -117,8 +117,8 @@ def publish(
             out.print_line(f"{facts['to']} is published, not active: readers stay with a later date")
 
 
-def _forced(config: Path, store: Path | None, release: str, reason: str) -> dict[str, Any]:
-    """Publish a refused night; return what became of it."""
+def _publish_refused(config: Path, store: Path | None, release: str, reason: str) -> dict[str, Any]:
+    """Publish a refused night; return the pointer's move and the override."""
     from flows.night.publish_refused import publish_refused
     from tasks.release.pointer import read_pointer
 
@@ -133,8 +133,8 @@ def _forced(config: Path, store: Path | None, release: str, reason: str) -> dict
     }
 
 
-def _pointed(store: Store, release: str) -> dict[str, Any]:
-    """Lead readers to a release that exists; a refused night is not one."""
+def _point_readers(store: Store, release: str) -> dict[str, Any]:
+    """Point readers to an existing release; UserError for a refused night."""
     from flows.night.pointer import point_readers
     from flows.night.publish_refused import refused_run
     from tasks.runtime.errors import UserError
@@ -155,7 +155,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Return names and values of a status, one line each."""
+    """Yield the names and values of a status, one pair per line."""
     from tasks.store.files import readable
 
     yield "store", facts["store"]
@@ -167,8 +167,11 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             f"{release['release_id']} (as of {release['as_of']}, {release['rows']:,} recommendations)",
         )
         yield "published", f"{release['published_at']}, {out.age(release['age_seconds'])} ago"
-        left = out.age(release["expires_in_seconds"])
-        yield "expires", f"{release['expires_at']}, " + (f"{left} ago" if release["stale"] else f"in {left}")
+        distance = out.age(release["expires_in_seconds"])
+        yield (
+            "expires",
+            f"{release['expires_at']}, " + (f"{distance} ago" if release["stale"] else f"in {distance}"),
+        )
     yield from _run_lines(facts["last_run"])
     if facts["locked_by"]:
         yield "locked by", facts["locked_by"]
@@ -199,9 +202,9 @@ def _run_lines(run: dict[str, Any] | None) -> Iterator[tuple[str, Any]]:
 
 
 def _accounting_lines(accounting: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Return a line per account: of the night's files, and of all rows so far."""
+    """Yield a line for each account: the night's files, and all rows so far."""
     accounts = {name: account for name, account in accounting.items() if isinstance(account, dict)}
     for name, account in (accounts or {"": accounting}).items():
-        shown = ", ".join(f"{value:,} {key}" for key, value in account.items() if isinstance(value, int))
-        if shown:
-            yield f"rows {name}".rstrip(), shown
+        figures = ", ".join(f"{value:,} {key}" for key, value in account.items() if isinstance(value, int))
+        if figures:
+            yield f"rows {name}".rstrip(), figures

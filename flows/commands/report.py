@@ -1,4 +1,4 @@
-"""The command `report`: where the page about a run or a release is, and opening it."""
+"""The command `report`: print the path of a report, and open it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import typer
 from flows.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, StoreOption, find_store
 from flows.output import terminal as out
 
-RunOption = Annotated[str | None, typer.Option("--run", help="A run's id; the last run if left out.")]
+RunOption = Annotated[str | None, typer.Option("--run", help="A run's id; default: the last run.")]
 ReleaseOption = Annotated[str | None, typer.Option("--release", help="A release's id, instead of a run's.")]
-OpenOption = Annotated[bool, typer.Option("--open", help="Open it in the browser.")]
+OpenOption = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 
 
 def report(
@@ -23,7 +23,7 @@ def report(
     config: ConfigOption = DEFAULT_CONFIG,
     store: StoreOption = None,
 ) -> None:
-    """Print the path of the page about a run or a release, and open it if asked."""
+    """Print the path of the page about a run or a release, and open it with --open."""
     if run is not None and release is not None:
         raise typer.BadParameter("--run and --release exclude each other")
     with out.user_errors():
@@ -38,7 +38,7 @@ def report(
             import webbrowser
 
             if not webbrowser.open(path.as_uri()):
-                out.fail("no browser opened it; BROWSER names the one to use")
+                out.fail("no browser opened the page; the variable BROWSER names the browser to use")
 
 
 def register(app: typer.Typer) -> None:

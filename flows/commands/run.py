@@ -1,4 +1,4 @@
-"""The commands `run` and `ingest`: one date's night, or its logs alone."""
+"""The commands `run` and `ingest`: a whole night, or only the ingest of its logs."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from flows.commands.options import (
 from flows.output import terminal as out
 
 ReplaceChanged = Annotated[
-    bool, typer.Option("--replace-changed", help="Take files in again that changed since they were taken in.")
+    bool, typer.Option("--replace-changed", help="Ingest files again that changed since they were ingested.")
 ]
 Rebuild = Annotated[
-    bool, typer.Option("--rebuild", help="Take every file in again, after a change of [source].")
+    bool, typer.Option("--rebuild", help="Ingest every file again, after a change of [source].")
 ]
 
 
-class Again(TypedDict, total=False):
-    """What of the logs is taken in once more."""
+class Reingest(TypedDict, total=False):
+    """Which files to ingest again."""
 
     replace_changed: bool
     rebuild: bool
@@ -50,15 +50,17 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the date's last run, which did not publish.")
     ] = False,
-    prefect: Annotated[bool, typer.Option(help="Run as a Prefect flow, or the same steps without.")] = True,
+    prefect: Annotated[
+        bool, typer.Option(help="Run as a Prefect flow, or run the same steps without Prefect.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Take in new logs, validate, train, and publish the release of one date."""
+    """Ingest new logs, validate, train, and publish the release of one date."""
     with out.user_errors():
-        again = Again(replace_changed=replace_changed, rebuild=rebuild)
+        reingest = Reingest(replace_changed=replace_changed, rebuild=rebuild)
         lines = override_lines(changes, engine, store)
         day = as_of.date() if as_of else None
-        record = run_one(config, day, lines, again, prefect=prefect, resume=resume)
+        record = run_night(config, day, lines, reingest, prefect=prefect, resume=resume)
         show_run(record, as_json)
 
 
@@ -73,7 +75,7 @@ def ingest(
     rebuild: Rebuild = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take in new logs only: accept, quarantine, count; train and publish nothing."""
+    """Only ingest new logs: accept, quarantine and count rows; train and publish nothing."""
     with out.user_errors():
         from flows.night.run import ingest_only
         from flows.output.progress import show_progress
@@ -83,28 +85,28 @@ def ingest(
 
         configuration = configured(config, override_lines(changes, engine, store))
         day = date_of(as_of, configuration)
-        again = Again(replace_changed=replace_changed, rebuild=rebuild)
+        reingest = Reingest(replace_changed=replace_changed, rebuild=rebuild)
         with show_progress() as report:
-            done = ingest_only(configuration, day, report=report, **again)
-        late = late_events(Store(configuration.store.path), done.files, done.replaced, None)
+            ingested = ingest_only(configuration, day, report=report, **reingest)
+        late = late_events(Store(configuration.store.path), ingested.files, ingested.replaced, None)
         if as_json:
-            out.print_json(_ingest_facts(done) | {"late": late.model_dump(mode="json")})
+            out.print_json(_ingest_facts(ingested) | {"late": late.model_dump(mode="json")})
         else:
-            print_accounting(done, configuration.source.excluding(), late)
+            print_accounting(ingested, configuration.source.excluding(), late)
 
 
-def run_one(
+def run_night(
     config: Path,
     as_of: date | None,
     overrides: tuple[str, ...],
-    again: Again,
+    reingest: Reingest,
     *,
     prefect: bool,
     resume: bool = False,
 ) -> Any:
-    """Run a night with or without Prefect; return its record or end the program with the message.
+    """Run a night with or without Prefect; return its record, or exit with the message.
 
-    `overrides` are lines `key=value` that replace keys of the configuration.
+    `overrides` are lines `key=value` that replace configuration keys.
     """
     from flows.orchestration.parameters import yesterday
     from flows.output.progress import show_progress
@@ -112,23 +114,27 @@ def run_one(
     configuration = configured(config, overrides)
     day = as_of or yesterday(configuration)
     if not prefect:
-        from flows.night.run import run_night
+        from flows.night import run as stations
 
         with show_progress() as report:
-            return run_night(configuration, day, report=report, resume="yes" if resume else "no", **again)
+            return stations.run_night(
+                configuration, day, report=report, resume="yes" if resume else "no", **reingest
+            )
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
     with show_progress() as report:
         report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
         from flows.run_nightly import run_with_prefect
 
-        record, message = run_with_prefect(config, day, report, overrides=overrides, resume=resume, **again)
+        record, message = run_with_prefect(
+            config, day, report, overrides=overrides, resume=resume, **reingest
+        )
     if record is None:
         out.fail(message)
     return record
 
 
 def show_run(record: Any, as_json: bool) -> None:
-    """Print the record of a run: as JSON, or as its tables."""
+    """Print the record of a run as JSON or as tables."""
     from flows.output.run import print_run
 
     if as_json:
@@ -143,12 +149,12 @@ def register(app: typer.Typer) -> None:
     app.command("ingest")(ingest)
 
 
-def _ingest_facts(done: Any) -> dict[str, Any]:
-    """Return what an ingest did, in plain values."""
+def _ingest_facts(ingested: Any) -> dict[str, Any]:
+    """Return the counts of an ingest as plain values."""
     return {
-        "files_taken": done.ingested,
-        "files_known": done.known,
-        "arrived": done.counts.model_dump(),
-        "total": done.total.model_dump(),
-        "repeated_before_rules": done.repeated_before_rules,
+        "files_taken": ingested.ingested,
+        "files_known": ingested.known,
+        "arrived": ingested.counts.model_dump(),
+        "total": ingested.total.model_dump(),
+        "repeated_before_rules": ingested.repeated_before_rules,
     }

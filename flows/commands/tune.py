@@ -1,4 +1,4 @@
-"""The command `tune`: search a model's settings on the past, and say whether they are better than noise."""
+"""The command `tune`: search a model's settings on past data, and test the improvement."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 AsOf = Annotated[
     datetime | None,
-    typer.Option("--as-of", formats=DAY_FORMATS, help="The last date of the data; yesterday if left out."),
+    typer.Option("--as-of", formats=DAY_FORMATS, help="The last date of the data; default: yesterday."),
 ]
 Minutes = Annotated[
-    float | None, typer.Option(min=0, help="Time for this call; the same command goes on later.")
+    float | None, typer.Option(min=0, help="Time limit of this call; the same command continues later.")
 ]
 
 
@@ -47,23 +47,24 @@ def tune(
     config: ConfigOption = DEFAULT_CONFIG,
     as_of: AsOf = None,
     store: OtherStoreOption = None,
-    trials: Annotated[int, typer.Option(min=1, help="Trials of the study, those done before included.")] = 30,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the study, including earlier ones.")] = 30,
     minutes: Minutes = None,
-    windows: Annotated[int, typer.Option(min=1, help="Windows of the past that a trial is judged on.")] = 3,
-    metric: Annotated[MetricName, typer.Option(help="What is to be large.")] = "ndcg",
+    windows: Annotated[int, typer.Option(min=1, help="Past windows that a trial is measured on.")] = 3,
+    metric: Annotated[MetricName, typer.Option(help="The metric to maximise.")] = "ndcg",
     k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the search; models keep theirs.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search; models keep their own.")] = 7,
     protocol: Annotated[
-        ProtocolName | None, typer.Option(help="The validation part of a published protocol, not the logs.")
+        ProtocolName | None,
+        typer.Option(help="Search on the validation part of a published protocol, not the logs."),
     ] = None,
     data: DataOption = None,
-    study: Annotated[Path, typer.Option(help="Where the study of a protocol is kept.")] = Path("tuning"),
+    study: Annotated[Path, typer.Option(help="The folder for the study of a protocol.")] = Path("tuning"),
     write: Annotated[
-        Path | None, typer.Option(help="A file for the snippet, beside the study's own.")
+        Path | None, typer.Option(help="A second file for the snippet, beside the study's.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Search a model's settings on windows before the holdout, which is never read; it can go on later."""
+    """Search a model's settings on windows before the holdout, which it never reads; resumable."""
     if (protocol is None) != (data is None):
         raise typer.BadParameter("--protocol and --data FOLDER belong together")
     with out.user_errors():
@@ -71,61 +72,63 @@ def tune(
         from tasks.runtime.resources import machine_resources
         from tasks.tuning.search import Search
 
-        wanted = Search(model, {}, trials, seed, minutes)
+        request = Search(model, {}, trials, seed, minutes)
         if protocol is not None and data is not None:
             from tasks.tuning.protocol_window import validation_window
             from tasks.tuning.search import check_tunable
 
             check_tunable(model)
-            place = study / f"{protocol}-{model}-{metric}-{k}-{seed}"
+            folder = study / f"{protocol}-{model}-{metric}-{k}-{seed}"
             resources = machine_resources()
             with show_progress() as report, resources.applied():
                 window = validation_window(protocol, data, metric, k, resources)
-                found = _searched_alone(wanted, [window], place, report)
+                result = _search_study(request, [window], folder, report)
         else:
-            configuration, day = _configured(config, store, as_of)
-            wanted = replace(wanted, configured=configuration.models.get(model, {}))
+            configuration, day = _measuring_configuration(config, store, as_of)
+            request = replace(request, configured=configuration.models.get(model, {}))
             choices = {"seed": seed, "windows": windows, "metric": metric, "k": k}
             resources = configuration.resources
             with show_progress() as report, resources.applied():
-                found, place = _searched(configuration, day, wanted, choices, report)
-        _tell(found, place, wanted, f"{metric}@{k}", resources, write=write, as_json=as_json)
+                result, folder = _search_logs(configuration, day, request, choices, report)
+        _show_result(result, folder, request, f"{metric}@{k}", resources, write=write, as_json=as_json)
 
 
-def _configured(config: Path, store: Path | None, as_of: datetime | None) -> tuple[Configuration, date]:
-    """Return the configuration, which measures whatever the file says, and the date."""
+def _measuring_configuration(
+    config: Path, store: Path | None, as_of: datetime | None
+) -> tuple[Configuration, date]:
+    """Return the date and the configuration, with evaluation enabled whatever the file says."""
     configuration = configured(config, override_lines(["evaluation.enabled=true"], store=store))
     return configuration, date_of(as_of, configuration)
 
 
-def _searched(
-    configuration: Configuration, as_of: date, wanted: Search, choices: dict[str, Any], report: Report
+def _search_logs(
+    configuration: Configuration, as_of: date, request: Search, choices: dict[str, Any], report: Report
 ) -> tuple[Found, Path]:
-    """Build the study's windows where they are missing, and do the trials that are left."""
+    """Build the study's windows if missing, and run the remaining trials."""
     from tasks.store.layout import Store
-    from tasks.tuning import windows as own
+    from tasks.tuning import windows as study_windows
     from tasks.tuning.search import check_tunable, search
 
-    check_tunable(wanted.model)
-    place = Store(configuration.store.path)
-    study = own.study_of(configuration, place, as_of, wanted.model, **choices)
-    with _alone(study):
-        if not own.is_built(study):
-            _build(configuration, as_of, study, int(choices["windows"]), report)
-        windows = own.windows_of(configuration, study, str(choices["metric"]), int(choices["k"]))
-        return search(wanted, windows, study, report), study
+    check_tunable(request.model)
+    store = Store(configuration.store.path)
+    study = study_windows.study_of(configuration, store, as_of, request.model, **choices)
+    with _lock_study(study):
+        if not study_windows.is_built(study):
+            _build_study(configuration, as_of, study, int(choices["windows"]), report)
+        windows = study_windows.windows_of(configuration, study, str(choices["metric"]), int(choices["k"]))
+        return search(request, windows, study, report), study
 
 
-def _searched_alone(wanted: Search, windows: list[Any], study: Path, report: Report) -> Found:
-    """Do the trials that are left of a study outside of a store."""
+def _search_study(request: Search, windows: list[Any], study: Path, report: Report) -> Found:
+    """Run the remaining trials of a study outside a store."""
     from tasks.tuning.search import search
 
-    with _alone(study):
-        return search(wanted, windows, study, report)
+    with _lock_study(study):
+        return search(request, windows, study, report)
 
 
-def _build(configuration: Configuration, as_of: date, study: Path, count: int, report: Report) -> None:
-    """Take in new logs and write the windows; the holdout is found as a night finds it."""
+def _build_study(configuration: Configuration, as_of: date, study: Path, count: int, report: Report) -> None:
+    """Ingest new logs and write the windows; the holdout is that of a night."""
     from flows.night.night import Night
     from flows.night.run import dataset_only
     from tasks.configuration.engines import open_engine
@@ -150,8 +153,8 @@ def _build(configuration: Configuration, as_of: date, study: Path, count: int, r
 
 
 @contextmanager
-def _alone(study: Path) -> Iterator[None]:
-    """Hold a study; StoreLockedError at once if another process works on it."""
+def _lock_study(study: Path) -> Iterator[None]:
+    """Lock a study; StoreLockedError at once if another process is working on it."""
     from filelock import FileLock, Timeout
 
     from tasks.runtime.errors import StoreLockedError
@@ -164,42 +167,42 @@ def _alone(study: Path) -> Iterator[None]:
         with FileLock(lock_of(study), timeout=0):
             yield
     except Timeout:
-        raise StoreLockedError(f"another process works on the study {study}") from None
+        raise StoreLockedError(f"another process is working on the study {study}") from None
 
 
-def _tell(
-    found: Found,
+def _show_result(
+    result: Found,
     study: Path,
-    wanted: Search,
+    request: Search,
     metric: str,
     resources: Resources,
     *,
     write: Path | None,
     as_json: bool,
 ) -> None:
-    """Print and write what was found."""
+    """Print the result and write its snippet."""
     from tasks.tuning.result import settings_table, snippet_of, verdict_of, write_snippet
 
-    verdict = verdict_of(found, resources.threads)
-    snippet = snippet_of(wanted.model, metric, found, verdict, " ".join(["nightshelf", *sys.argv[1:]]))
+    verdict = verdict_of(result, resources.threads)
+    snippet = snippet_of(request.model, metric, result, verdict, " ".join(["nightshelf", *sys.argv[1:]]))
     for path in filter(None, (study / "tuned.toml", write)):
         write_snippet(path, snippet)
     if as_json:
-        facts = {"best": found.best, "best_score": found.best_score, "configured": found.configured}
-        facts |= {"configured_score": found.configured_score, "difference": verdict.difference}
+        facts = {"best": result.best, "best_score": result.best_score, "configured": result.configured}
+        facts |= {"configured_score": result.configured_score, "difference": verdict.difference}
         facts |= {"ci_low": verdict.low, "ci_high": verdict.high, "users": verdict.users}
-        facts |= {"better": verdict.better, "trials": found.trials, "metric": metric, "study": str(study)}
-        out.print_json({"model": wanted.model, **facts, "snippet": snippet})
+        facts |= {"better": verdict.better, "trials": result.trials, "metric": metric, "study": str(study)}
+        out.print_json({"model": request.model, **facts, "snippet": snippet})
         return
-    rows: list[out.Row] = [(metric, f"{found.configured_score:.4f}", f"{found.best_score:.4f}")]
-    rows += settings_table(wanted.model, found)
+    rows: list[out.Row] = [(metric, f"{result.configured_score:.4f}", f"{result.best_score:.4f}")]
+    rows += settings_table(request.model, result)
     out.print_table(
-        ("", "as configured", "best"), rows, f"{wanted.model}: {sum(found.trials.values())} trials"
+        ("", "as configured", "best"), rows, f"{request.model}: {sum(result.trials.values())} trials"
     )
     for line in snippet.splitlines():
         out.print_line(line)
     out.print_line(
-        f"Written to {write or study / 'tuned.toml'}; the same command with more --trials goes on."
+        f"Written to {write or study / 'tuned.toml'}; the same command with more --trials continues."
     )
 
 

@@ -1,4 +1,4 @@
-"""The command that looks for damage: every file of the store beside what was recorded of it."""
+"""The command `verify`: compare every file of the store with its recorded hash."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from flows.output import terminal as out
 if TYPE_CHECKING:
     from tasks.monitoring.verification import Verification
 
-DAMAGED_CODE = 3  # as of `status`: readers or runs would meet damage
+DAMAGED_CODE = 3  # as the exit code of `status`: readers or runs would meet damage
 
 
 def verify(
     as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG, store: StoreOption = None
 ) -> None:
-    """Read every file of the releases and the interactions and name the damaged ones; exit code 3 for any."""
+    """Read all release and interaction files and list damaged ones; exit with 3 if any are."""
     with out.user_errors():
         from flows.output.progress import show_progress
         from tasks.monitoring.verification import verify_store
 
-        place = find_store(config, store)
         with show_progress() as report:
-            found = verify_store(place, report)
+            result = verify_store(find_store(config, store), report)
         if as_json:
-            out.print_json(_facts(found))
+            out.print_json(_facts(result))
         else:
-            _print(found)
-    if found.damaged:
+            _print_result(result)
+    if result.damaged:
         raise typer.Exit(DAMAGED_CODE)
 
 
@@ -40,17 +39,17 @@ def register(app: typer.Typer) -> None:
     app.command("verify")(verify)
 
 
-def _facts(found: Verification) -> dict[str, Any]:
-    return dataclasses.asdict(found)
+def _facts(result: Verification) -> dict[str, Any]:
+    return dataclasses.asdict(result)
 
 
-def _print(found: Verification) -> None:
+def _print_result(result: Verification) -> None:
     from tasks.store.files import readable
 
-    for one in found.damaged:
-        out.print_line(f"damaged: {one.path}: {one.problem}; {one.remedy}")
-    for one in found.unrecorded:
-        out.print_line(f"unknown: {one.path}: {one.problem}; {one.remedy}")
-    speed = f"{found.seconds:.1f} s, {readable(found.bytes / max(found.seconds, 1e-9))}/s"
-    damaged = f"{len(found.damaged)} damaged" if found.damaged else "nothing is damaged"
-    out.print_line(f"{found.files:,} files, {readable(found.bytes)} read ({speed}): {damaged}")
+    for file in result.damaged:
+        out.print_line(f"damaged: {file.path}: {file.problem}; {file.remedy}")
+    for file in result.unrecorded:
+        out.print_line(f"unknown: {file.path}: {file.problem}; {file.remedy}")
+    speed = f"{result.seconds:.1f} s, {readable(result.bytes / max(result.seconds, 1e-9))}/s"
+    damaged = f"{len(result.damaged)} damaged" if result.damaged else "nothing is damaged"
+    out.print_line(f"{result.files:,} files, {readable(result.bytes)} read ({speed}): {damaged}")

@@ -1,4 +1,4 @@
-"""What a person sees at the end of a run: stations, accounting, metrics, samples, and what to do next."""
+"""Print the end of a run: stations, accounting, metrics, samples, and the next commands."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ SAMPLES = {
 
 
 def print_run(record: RunRecord) -> None:
-    """Print the stations of a run, its accounting, its metrics and what it published."""
+    """Print the stations, accounting, metrics and release of a run."""
     rows: list[out.Row] = [
-        (one.name, one.rows, round(one.seconds, 1), readable(one.peak_memory)) for one in record.stations
+        (station.name, station.rows, round(station.seconds, 1), readable(station.peak_memory))
+        for station in record.stations
     ]
-    seconds = round(sum(one.seconds for one in record.stations), 1)
-    rows.append(("all", None, seconds, readable(max(one.peak_memory for one in record.stations))))
+    seconds = round(sum(station.seconds for station in record.stations), 1)
+    peak = max(station.peak_memory for station in record.stations)
+    rows.append(("all", None, seconds, readable(peak)))
     title = f"Run {record.run_id} for {record.as_of}"
     out.print_table(("station", "rows", "seconds", "peak memory"), rows, title)
     facts = record.station("interactions").facts
@@ -49,7 +51,7 @@ def print_run(record: RunRecord) -> None:
             tuple({True: "yes", False: "NO"}.get(row[name], row[name]) for name in names)
             for row in record.quality
         ]
-        out.print_table(names, rows, "Quality, beside the release before")
+        out.print_table(names, rows, "Quality, compared with the previous release")
     for warning in record.warnings:
         out.print_line(f"warning: {warning}", style="yellow")
     if record.release_id:
@@ -58,26 +60,26 @@ def print_run(record: RunRecord) -> None:
         out.print_line(f"Release {record.release_id} is {state}.", style="bold")
 
 
-def print_accounting(done: Ingest, exclude_rules: Collection[str], late: LateEvents) -> None:
-    """Print what an ingest took in; `exclude_rules` are the rules that do not quarantine."""
-    out.print_line(f"{done.ingested} files ingested, {done.known} known before.")
-    _print_counts(done.counts, "Rows of these files", exclude_rules)
-    _print_counts(done.total, "All rows ingested so far", exclude_rules)
-    if done.repeated_before_rules:
-        repeats = f"{done.repeated_before_rules:,}"
+def print_accounting(ingested: Ingest, exclude_rules: Collection[str], late: LateEvents) -> None:
+    """Print the files and rows of an ingest; `exclude_rules` are rules that do not quarantine."""
+    out.print_line(f"{ingested.ingested} files ingested, {ingested.known} known before.")
+    _print_counts(ingested.counts, "Rows of these files", exclude_rules)
+    _print_counts(ingested.total, "All rows ingested so far", exclude_rules)
+    if ingested.repeated_before_rules:
+        repeats = f"{ingested.repeated_before_rules:,}"
         out.print_line(f"Exact repeats among all rows of these files, before any rule: {repeats}")
     _print_late(late)
 
 
 def _print_late(late: LateEvents) -> None:
-    """Print which dates are to be run again for events that arrived late; nothing where none are."""
+    """Print the dates to run again because of late events, if any."""
     if late.dates:
         for line in (str(late), *late.commands):
             out.print_line(line, style="yellow")
 
 
 def print_metrics(record: RunRecord) -> None:
-    """Print the main metrics of every measured model, one row a model, the best first."""
+    """Print the main metrics, one row per measured model, the best first."""
     rows = measured_metrics(record)
     if not rows:
         return
@@ -103,27 +105,27 @@ def print_demo(config: Path, as_of: date) -> None:
 
 
 def next_commands(config: Path, as_of: date, user: str) -> Iterator[str]:
-    """Yield the commands that a new user would want next, as one types them."""
+    """Yield useful next commands for a new user, as typed in a shell."""
     sources = "SELECT source, count(*) AS rows FROM recommendations GROUP BY source"
-    for words in (
+    for arguments in (
         ["show", "user", user],
         ["query", sources],
         ["run", "--as-of", str(as_of + timedelta(days=1))],
     ):
-        quoted = (f'"{word}"' if word == sources else shlex.quote(word) for word in words)
+        quoted = (f'"{word}"' if word == sources else shlex.quote(word) for word in arguments)
         yield f"{_program()} {' '.join(quoted)} --config {shlex.quote(str(config))}"
 
 
 def _program() -> str:
-    """Return what to type for this program: its name if the shell finds it, else the way to it from here."""
-    called = Path(sys.argv[0])
-    if shutil.which("nightshelf") or called.name != "nightshelf":
+    """Return how to call this program: by name if on the PATH, else by its relative path."""
+    program = Path(sys.argv[0])
+    if shutil.which("nightshelf") or program.name != "nightshelf":
         return "nightshelf"
-    return shlex.quote(os.path.relpath(called))
+    return shlex.quote(os.path.relpath(program))
 
 
 def _typical_user(store: Any) -> str:
-    """Return the user in the middle of those whose lists have reasons, or of all where none has."""
+    """Return the median user (by id) among those with reasons, or among all if none has any."""
     from tasks.release.query import query
 
     middle = "SELECT CAST(quantile_disc(user_id, 0.5) AS VARCHAR) AS user_id FROM recommendations"
@@ -132,11 +134,11 @@ def _typical_user(store: Any) -> str:
 
 
 def _print_counts(counts: Counts, title: str, exclude_rules: Collection[str]) -> None:
-    """Print the row accounting as a table whose last lines are the sum and its proof."""
-    out.print_table(("rows", "count"), list(_counted(counts, exclude_rules)), title)
+    """Print the row accounting; the last lines are the sum and the residual."""
+    out.print_table(("rows", "count"), list(_count_rows(counts, exclude_rules)), title)
 
 
-def _counted(counts: Counts, exclude_rules: Collection[str]) -> Iterator[out.Row]:
+def _count_rows(counts: Counts, exclude_rules: Collection[str]) -> Iterator[out.Row]:
     for name in ("accepted", "excluded", "quarantined", "duplicates"):
         yield name, getattr(counts, name)
         if name in ("excluded", "quarantined"):

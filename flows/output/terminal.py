@@ -1,4 +1,4 @@
-"""What commands print: tables for people, whole in a pipe too; JSON and CSV for scripts; errors."""
+"""The output of commands: tables, never cut even in a pipe; JSON and CSV for scripts; errors."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-PIPE_WIDTH = 100_000  # columns of a pipe: wider than any table, so that no cell is cut or folded
+PIPE_WIDTH = 100_000  # width for a pipe: wider than any table, so no cell is cut or folded
 
 Row = Sequence[Any]
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn a mistake of the user into `error: ...` on stderr and exit code 1; defects go through."""
+    """Turn a user's mistake into `error: ...` on stderr and exit code 1; let defects through."""
     try:
         yield
     except PermissionError as error:
         fail(f"cannot read {error.filename}: permission denied")
     except Exception as error:
-        from tasks.runtime.errors import EXPECTED_ERRORS  # late: `--help` needs no part of the store
+        from tasks.runtime.errors import EXPECTED_ERRORS  # late, for a fast `--help`
 
         if not isinstance(error, EXPECTED_ERRORS):
             clean(error)
@@ -43,21 +43,21 @@ def user_errors() -> Iterator[None]:
         fail(str(error))
 
 
-def fail(message: str, code: int = 1) -> NoReturn:
-    """Print one message to stderr and end the command; further lines are indented below the first.
+def fail(message: str) -> NoReturn:
+    """Print one message to stderr and exit; further lines are indented below the first.
 
-    Where stderr is JSON, the message is a line of the log.
+    If stderr is JSON, the message becomes a log line.
     """
     message = redacted(message)
     if in_json():
         logging.getLogger("nightshelf").error("%s", message)
     else:
         note("error: " + message.replace("\n", "\n       "))
-    raise typer.Exit(code)
+    raise typer.Exit(1)
 
 
 def note(message: str) -> None:
-    """Print a remark to stderr, where it does not disturb what is read from stdout."""
+    """Print a remark to stderr, separate from the output on stdout."""
     if in_json():
         logging.getLogger("nightshelf").warning("%s", message)
         return
@@ -70,11 +70,11 @@ def columns_of(table: Any) -> list[str]:
 
 
 def rows_of(table: Any) -> Iterator[Row]:
-    """Return the rows of an Arrow table, some thousand in memory as Python objects at a time."""
+    """Yield the rows of an Arrow table, converting at most 10,000 to Python objects at a time."""
     for batch in table.to_batches(max_chunksize=10_000):
         try:
             columns = [column.to_pylist() for column in batch.columns]
-        except (OverflowError, ValueError) as error:  # such as a day beyond the year 9999
+        except (OverflowError, ValueError) as error:  # such as a date after the year 9999
             from tasks.runtime.errors import UserError
 
             raise UserError(f"a value cannot be shown ({error}): cast it to VARCHAR") from None
@@ -87,9 +87,9 @@ def records_of(table: Any) -> list[dict[str, Any]]:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Row], title: str | None = None) -> None:
-    """Print rows as a table: drawn in a terminal, plain text elsewhere; nothing is ever cut.
+    """Print rows as a table: drawn in a terminal, plain text elsewhere, and never cut.
 
-    Columns that hold only numbers are set to the right. None is left empty.
+    Columns of numbers are right-aligned. None becomes an empty cell.
     """
     from rich import box
     from rich.table import Table
@@ -106,13 +106,12 @@ def print_table(columns: Sequence[str], rows: Iterable[Row], title: str | None =
     out.print(table)
 
 
-def print_facts(facts: Iterable[tuple[str, Any]], title: str | None = None) -> None:
+def print_facts(facts: Iterable[tuple[str, Any]]) -> None:
     """Print names and values as two columns without a heading."""
     from rich.table import Table
 
     out = console()
-    table = Table(title=_text(title) if title else None, title_justify="left", title_style="bold", box=None)
-    table.show_header = False
+    table = Table(box=None, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in facts:
@@ -121,7 +120,7 @@ def print_facts(facts: Iterable[tuple[str, Any]], title: str | None = None) -> N
 
 
 def print_line(line: str = "", style: str = "") -> None:
-    """Print one line of text for people, whole and without markup."""
+    """Print one line of text, uncut and without markup."""
     from rich.text import Text
 
     console().print(Text(escaped(line), style=style), soft_wrap=True)
@@ -143,7 +142,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def console() -> Console:
-    """Return a console on stdout: without colour, and as wide as it takes, where that is not a terminal."""
+    """Return a console on stdout; if that is not a terminal, without colour and of any width."""
     from rich.console import Console
 
     out = _encodable(sys.stdout)
@@ -199,12 +198,12 @@ def as_json(value: Any) -> Any:
 
 
 def escaped(text: str) -> str:
-    """Return text with control characters written out: an item's title cannot steer the terminal."""
-    return text if text.isprintable() else "".join(map(_visible, text))
+    """Return text with control characters escaped: an item's title cannot steer the terminal."""
+    return text if text.isprintable() else "".join(map(_escape_letter, text))
 
 
 def age(seconds: float) -> str:
-    """Return a length of time in its two largest units, such as '3 h 20 min'."""
+    """Return a duration in its two largest units, such as '3 h 20 min'."""
     minutes = int(abs(seconds) // 60)
     if minutes < 60:
         return f"{minutes} min"
@@ -213,7 +212,7 @@ def age(seconds: float) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
-def _visible(letter: str) -> str:
+def _escape_letter(letter: str) -> str:
     shown = letter.isprintable() or unicodedata.category(letter) == "Zs"  # such as the no-break space
     return letter if shown else letter.encode("unicode_escape").decode("ascii")
 
@@ -239,7 +238,7 @@ def _is_utf8(stream: TextIO) -> bool:
 
 
 def _encodable(stream: TextIO) -> TextIO:
-    """Return the stream, set to write out what its encoding lacks instead of failing at it."""
+    """Return the stream, set to escape characters that its encoding lacks."""
     if not _is_utf8(stream) and hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="backslashreplace")
     return stream

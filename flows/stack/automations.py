@@ -1,7 +1,8 @@
-"""The automations of a Prefect server: dead runs marked as crashed; failed and late ones told of.
+"""The automations of a Prefect server: mark dead runs as crashed; notify of failed and late runs.
 
-A message goes out through a webhook of the server, not through hooks of the flows: a server tells of runs
-that were killed and of runs that never began, where no hook is run; with both, each failure is told twice.
+Messages go through a webhook of the server, not through hooks of the flows. The server also reports
+runs that were killed and runs that never began, for which no hook runs. With both, each failure
+would be reported twice.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 BLOCK = "nightshelf-webhook"
-MISSED = 3  # heartbeats that a run may miss before it counts as dead
-HEARTBEAT = 180  # seconds between two, where Prefect is not told otherwise
+MISSED = 3  # heartbeats a run may miss before it counts as dead
+HEARTBEAT = 180  # seconds between two heartbeats by default
 RUN = "prefect.flow-run"
 ENDS = {f"{RUN}.{state}" for state in ("Completed", "Failed", "TimedOut", "Cancelled", "Crashed")}
-TOLD = {
+NOTIFIED = {
     "nightshelf: failed runs": {f"{RUN}.Failed", f"{RUN}.TimedOut"},
     "nightshelf: crashed runs": {f"{RUN}.Crashed"},
     "nightshelf: late runs": {f"{RUN}.Late"},
@@ -52,35 +53,35 @@ MESSAGE = """{
   "message": {{ (flow_run.state.message or "") | tojson }},
   "url": {{ (flow_run | ui_url) | tojson }}
 }"""
-"""What is posted; `text` is what chat programs show."""
+"""The posted body; chat programs show its `text`."""
 
 
 def create_automations(webhook: str | None) -> list[str]:
-    """Create the automations, or bring those of the same names up to date; return their names.
+    """Create the automations, or update those of the same names; return their names.
 
-    `webhook` is the address that messages are posted to; without it runs are only shown in the UI. It is kept
-    as a secret block. An automation that a person switched off stays off.
+    `webhook` is the address that messages are posted to, kept as a secret block. Without it, runs
+    are shown only in the UI. An automation that was switched off stays off.
     """
     with get_client(sync_client=True) as client:
         action: Any = DoNothing()
         if webhook:
-            action = CallWebhook(block_document_id=_kept(webhook), payload=MESSAGE)
-        wanted = [_dead_runs(), *(_told(name, events, action) for name, events in TOLD.items())]
-        there = {one.name: one for one in client.read_automations()}
-        for automation in wanted:
-            found = there.get(automation.name)
-            if found is None:
+            action = CallWebhook(block_document_id=_save_webhook(webhook), payload=MESSAGE)
+        automations = [_dead_runs(), *(_notify(name, events, action) for name, events in NOTIFIED.items())]
+        existing = {automation.name: automation for automation in client.read_automations()}
+        for automation in automations:
+            before = existing.get(automation.name)
+            if before is None:
                 client.create_automation(automation)
             else:
-                automation.enabled = found.enabled
-                client.update_automation(found.id, automation)
+                automation.enabled = before.enabled
+                client.update_automation(before.id, automation)
         if not webhook:
-            _forget_webhook(client)  # last: an automation may have used it
-    return [automation.name for automation in wanted]
+            _delete_webhook(client)  # last: an automation may have used it
+    return [automation.name for automation in automations]
 
 
 def _dead_runs() -> AutomationCore:
-    """Return what marks a run as crashed that has sent no heartbeat for a while."""
+    """Return the automation that marks runs without heartbeats as crashed."""
     frequency = get_current_settings().flows.heartbeat_frequency or HEARTBEAT
     trigger = EventTrigger(
         match=ResourceSpecification({"prefect.resource.id": [f"{RUN}.*"]}),
@@ -100,8 +101,8 @@ def _dead_runs() -> AutomationCore:
     )
 
 
-def _told(name: str, events: set[str], action: Any) -> AutomationCore:
-    """Return what tells of every run of ours to which one of these events happens."""
+def _notify(name: str, events: set[str], action: Any) -> AutomationCore:
+    """Return the automation that acts on these events of Nightshelf's runs."""
     trigger = EventTrigger(
         match=ResourceSpecification({"prefect.resource.id": [f"{RUN}.*"]}),
         match_related=ResourceSpecification({"prefect.resource.id": ["prefect.tag.nightshelf"]}),
@@ -114,16 +115,16 @@ def _told(name: str, events: set[str], action: Any) -> AutomationCore:
     return AutomationCore(name=name, trigger=trigger, actions=[action])
 
 
-def _kept(webhook: str) -> UUID:
-    """Keep the address as a secret block of the server; return the block's id."""
+def _save_webhook(webhook: str) -> UUID:
+    """Save the address as a secret block of the server; return the block's id."""
     headers = SecretDict({"Content-Type": "application/json"})
     block: Any = Webhook(method="POST", url=SecretStr(webhook), headers=headers)
     saved: UUID = block.save(BLOCK, overwrite=True)
     return saved
 
 
-def _forget_webhook(client: SyncPrefectClient) -> None:
-    """Remove the address of an earlier start, if there is one."""
+def _delete_webhook(client: SyncPrefectClient) -> None:
+    """Delete the address of an earlier start, if any."""
     try:
         block = client.read_block_document_by_name(BLOCK, "webhook", include_secrets=False)
     except ObjectNotFound:

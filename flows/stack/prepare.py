@@ -1,9 +1,9 @@
-"""What a Prefect server needs before its deployments: the work pools and the automations.
+"""Prepare a Prefect server for its deployments: create the work pools and the automations.
 
     python -m flows.stack.prepare
 
-`nightshelf up` and the compose file run it. The server is the one of PREFECT_API_URL; the webhook that
-messages are posted to is NIGHTSHELF_WEBHOOK_URL.
+`nightshelf up` and the compose file run it. PREFECT_API_URL names the server, and
+NIGHTSHELF_WEBHOOK_URL the webhook that messages are posted to.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WEBHOOK = "NIGHTSHELF_WEBHOOK_URL"
 
 
 def prepare_server() -> None:
-    """Make the work pools that are missing, and bring the automations up to date."""
+    """Create the missing work pools, and update the automations."""
     template = ProcessWorker.get_default_base_job_template()
     with get_client(sync_client=True) as client:
         for name, description in POOLS.items():
@@ -37,7 +37,7 @@ def prepare_server() -> None:
             )
             try:
                 client.create_work_pool(pool)
-            except ObjectAlreadyExists:  # as a person may have changed it
+            except ObjectAlreadyExists:  # kept, as the user may have changed it
                 continue
     create_automations(os.environ.get(WEBHOOK))
 

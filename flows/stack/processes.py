@@ -1,4 +1,4 @@
-"""The processes of a local stack: which they are, whether they live, and their end; no others are touched."""
+"""The processes of a local stack: start, track and end them, and touch no others."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pydantic import BaseModel, Field
 from tasks.runtime.errors import UserError
 from tasks.store.files import read_json, write_json_atomically
 
-HOST = "127.0.0.1"  # nobody else's business; another address would need TLS in front of it
-MARK = "NIGHTSHELF_STACK"  # in the environment of every process of a stack, and of those that they start
+HOST = "127.0.0.1"  # this machine only; any other address would need TLS in front
+MARK = "NIGHTSHELF_STACK"  # in the environment of every process of a stack and their children
 RUN = "PREFECT__FLOW_RUN_ID"  # in the environment of a run's processes, set by Prefect
-GRACE = 20.0  # seconds that a process has to end by itself
+GRACE = 20.0  # seconds a process gets to end by itself
 TAIL = 12  # lines of a log that an error shows
 
 
@@ -29,7 +29,7 @@ class StackError(UserError):
 
 
 class Part(BaseModel):
-    """One process that was started: its id could be another's by now, with its start time it is not."""
+    """A started process; its start time guards against a reused process id."""
 
     name: str
     pid: int
@@ -37,21 +37,21 @@ class Part(BaseModel):
 
     @classmethod
     def of(cls, name: str, started: subprocess.Popen[bytes]) -> Part:
-        """Return the part that a process is that was just started."""
+        """Return the part for a process that was just started."""
         return cls(name=name, pid=started.pid, created=psutil.Process(started.pid).create_time())
 
     def process(self) -> psutil.Process | None:
         """Return the process, None if it has ended."""
         try:
-            found = psutil.Process(self.pid)
-            ours = found.create_time() == self.created and found.status() != psutil.STATUS_ZOMBIE
+            process = psutil.Process(self.pid)
+            ours = process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return None
-        return found if ours else None
+        return process if ours else None
 
 
 class Stack(BaseModel):
-    """What was started: `token` marks its processes; `parts` the processes, the server first."""
+    """A started stack: `token` marks its processes; `parts` lists them, the server first."""
 
     token: str
     config: Path
@@ -70,42 +70,42 @@ class Stack(BaseModel):
 
 
 def stack_folder(store: Path) -> Path:
-    """Return where a stack keeps its database, logs and process ids: beside the store."""
+    """Return the folder of a stack's database, logs and process ids, beside the store."""
     return store.with_name(f"{store.name}-prefect")
 
 
 def read_stack(folder: Path) -> Stack | None:
-    """Return the stack of a folder, None if none was started or it was ended."""
+    """Return the stack of a folder; None if none was started or it has ended."""
     path = folder / "stack.json"
     return Stack.model_validate(read_json(path)) if path.exists() else None
 
 
-def keep_stack(folder: Path, stack: Stack) -> None:
-    """Write down what was started."""
+def write_stack(folder: Path, stack: Stack) -> None:
+    """Save the record of a stack."""
     write_json_atomically(folder / "stack.json", stack.model_dump(mode="json"))
 
 
-def log_of(folder: Path, name: str) -> Path:
-    """Return the log of a part."""
+def log_path(folder: Path, name: str) -> Path:
+    """Return the path of a part's log."""
     return folder / "logs" / f"{name}.log"
 
 
-def tail_of(folder: Path, name: str) -> str:
+def log_tail(folder: Path, name: str) -> str:
     """Return the last lines of a log."""
-    path = log_of(folder, name)
+    path = log_path(folder, name)
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
     return "\n".join([line.rstrip() for line in lines if line.strip()][-TAIL:]) or "(nothing)"
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold the folder against another `up` or `down`."""
+def exclusive(folder: Path) -> Iterator[None]:
+    """Lock the folder; StackError if another `up` or `down` is running."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout:
-        raise StackError(f"another `nightshelf up` or `down` is at work in {folder}") from None
+        raise StackError(f"another `nightshelf up` or `down` is running in {folder}") from None
 
 
 def require_free(port: int) -> None:
@@ -121,14 +121,14 @@ def require_free(port: int) -> None:
 
 
 def spawn(
-    folder: Path, name: str, words: Sequence[str], environment: Mapping[str, str], cwd: Path
+    folder: Path, name: str, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a Python module in a session of its own, its output in a log."""
-    log = log_of(folder, name)
+    """Start a Python module in a new session, with its output in a log."""
+    log = log_path(folder, name)
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as output:
         return subprocess.Popen(  # noqa: S603 - our own Python, no shell
-            [sys.executable, "-m", *words],
+            [sys.executable, "-m", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -139,32 +139,32 @@ def spawn(
 
 
 def end(stack: Stack) -> list[str]:
-    """End the processes of a stack: runs, then workers, then the server, which they tell how they ended."""
+    """End a stack's processes: runs, then workers, then the server, to which both report."""
     parts = [(part.name, process) for part in stack.parts if (process := part.process())]
-    _end(list(_marked(stack.token, RUN)))
-    _end([process for name, process in parts if name != "server"])
-    _end([process for name, process in parts if name == "server"])
-    _end(list(_marked(stack.token)))
+    _end_all(list(_marked_processes(stack.token, RUN)))
+    _end_all([process for name, process in parts if name != "server"])
+    _end_all([process for name, process in parts if name == "server"])
+    _end_all(list(_marked_processes(stack.token)))
     return [name for name, _ in parts]
 
 
-def _end(processes: list[psutil.Process]) -> None:
-    """Ask processes to end, and kill those that do not."""
-    for ask in ("terminate", "kill"):
+def _end_all(processes: list[psutil.Process]) -> None:
+    """Terminate processes, and kill those that do not end."""
+    for method in ("terminate", "kill"):
         for process in processes:
             try:
-                getattr(process, ask)()
+                getattr(process, method)()
             except psutil.NoSuchProcess:
                 continue
         _, processes = psutil.wait_procs(processes, timeout=GRACE)
 
 
-def _marked(token: str, name: str = "") -> Iterator[psutil.Process]:
-    """Yield the processes with a stack's mark, and this name too, in their environment; but not this one."""
+def _marked_processes(token: str, name: str = "") -> Iterator[psutil.Process]:
+    """Yield other processes with the stack's mark and, if given, `name` in their environment."""
     for process in psutil.process_iter():
         try:
-            given = process.environ() if process.pid != os.getpid() else {}
-            if given.get(MARK) == token and (not name or name in given):
+            variables = process.environ() if process.pid != os.getpid() else {}
+            if variables.get(MARK) == token and (not name or name in variables):
                 yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue

@@ -1,4 +1,4 @@
-"""A local stack, started: a Prefect server for this machine alone, and all that runs nights with it."""
+"""Start a local stack: a Prefect server for this machine, pools, deployments and workers."""
 
 from __future__ import annotations
 
@@ -20,31 +20,40 @@ from flows.stack import processes as track
 from flows.stack.processes import HOST, MARK, Part, Stack, StackError
 
 ROOT = Path(__file__).resolve().parents[2]
-"""Where `flows/` lies: the repository, or the folder of an installed package. Entrypoints start here."""
+"""The folder of `flows/`, in the repository or installed; entrypoints are relative to it."""
 CPU, GPU = "nightshelf", "nightshelf-gpu"
 AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 WEBHOOK = "NIGHTSHELF_WEBHOOK_URL"
-FOREIGN = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH", WEBHOOK)
-"""What would lead the stack's processes elsewhere, or is a secret that most of them need not know."""
-PATIENCE = 180.0  # seconds that a part has to be ready: a first start of the server makes its database
+DROPPED = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH", WEBHOOK)
+"""Variables to drop: they point to another server, or hold a secret most parts do not need."""
+READY_SECONDS = 180.0  # seconds for a part to get ready; the server's first start creates its database
 PAUSE = 0.25
 
-Told = Callable[[str], None]
+Announce = Callable[[str], None]
 
 
 def start(
-    config: Path, folder: Path, *, port: int, gpu: bool, auth: str | None, cron: str | None, tell: Told
+    config: Path,
+    folder: Path,
+    *,
+    port: int,
+    gpu: bool,
+    auth: str | None,
+    cron: str | None,
+    announce: Announce,
 ) -> Stack:
     """Start all parts and return once they are ready.
 
-    `auth` is `user:password`, asked of everyone; None: nobody is asked. `cron` replaces the night's time.
+    `auth` is `user:password`, required of every client; None requires none. `cron` replaces the
+    schedule of the night.
 
     Raises
     ------
     StackError
-        If the port is taken, or a part does not start, with its log. Nothing is left running then.
+        If the port is taken, or a part does not start (the message has its log). Nothing is left
+        running then.
     ConfigurationError
-        If the configuration has a mistake.
+        If the configuration is invalid.
     """
     from tasks.configuration.configuration import load
 
@@ -53,22 +62,24 @@ def start(
     stack = Stack(token=secrets.token_hex(8), config=config.resolve(), port=port, password=auth is not None)
     environment = _environment(folder, stack, auth)
     try:
-        tell("starting the Prefect server")
-        words = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
-        _started(folder, stack, "server", words, environment)
-        _until(folder, stack, lambda: _answers(stack, auth))
-        tell("making work pools and automations")
+        announce("starting the Prefect server")
+        arguments = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
+        _start_part(folder, stack, "server", arguments, environment)
+        _wait_until(folder, stack, lambda: _is_healthy(stack, auth))
+        announce("creating work pools and automations")
         webhook = {WEBHOOK: os.environ[WEBHOOK]} if os.environ.get(WEBHOOK) else {}
-        _done(folder, stack, "prepare", ["flows.stack.prepare"], environment | webhook)
+        _run_to_end(folder, stack, "prepare", ["flows.stack.prepare"], environment | webhook)
         for name, pool in {"worker": CPU, **({"gpu-worker": GPU} if gpu else {})}.items():
-            words = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
-            _started(folder, stack, name, words, environment)
-        tell("making deployments and starting the worker" + ("s" if gpu else ""))
-        file = _deployments(folder, stack.config, zone, cron)
-        words = ["prefect", "--no-prompt", "deploy", "--prefect-file", str(file), "--all"]
-        _done(folder, stack, "deploy", words, environment)
+            arguments = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
+            _start_part(folder, stack, name, arguments, environment)
+        announce("creating deployments and starting the worker" + ("s" if gpu else ""))
+        file = _write_deployments(folder, stack.config, zone, cron)
+        arguments = ["prefect", "--no-prompt", "deploy", "--prefect-file", str(file), "--all"]
+        _run_to_end(folder, stack, "deploy", arguments, environment)
         for part in stack.parts[1:]:
-            _until(folder, stack, partial(_says, folder, part.name, f"Worker '{part.name}' started!"))
+            _wait_until(
+                folder, stack, partial(_log_contains, folder, part.name, f"Worker '{part.name}' started!")
+            )
     except BaseException:
         stop(folder)
         raise
@@ -76,7 +87,7 @@ def start(
 
 
 def stop(folder: Path) -> list[str]:
-    """End the stack of a folder, and what its runs started; return what was ended. The database stays."""
+    """End the stack of a folder and its runs; return the names of the parts. The database stays."""
     stack = track.read_stack(folder)
     if stack is None:
         return []
@@ -85,37 +96,37 @@ def stop(folder: Path) -> list[str]:
     return ended
 
 
-def secret_of(path: Path | None) -> str | None:
-    """Return `user:password` from a file that only its owner can read, else from the environment, else None.
+def read_secret(path: Path | None) -> str | None:
+    """Return `user:password` from a file or, without one, from the environment; None if unset.
 
     Raises
     ------
     StackError
-        If the file is missing or readable for others, or what it holds is no `user:password`.
+        If the file is missing or others can read it, or the content is not `user:password`.
     """
     if path is None:
-        where, found = AUTH[0], next((os.environ[name] for name in AUTH if os.environ.get(name)), None)
-        if found is None:
+        origin, secret = AUTH[0], next((os.environ[name] for name in AUTH if os.environ.get(name)), None)
+        if secret is None:
             return None
     else:
-        where = str(path)
+        origin = str(path)
         try:
             if stat.S_IMODE(path.stat().st_mode) & 0o077:
                 raise StackError(f"{path} can be read by others: chmod 600 {path}")
-            found = path.read_text(encoding="utf-8").strip()
+            secret = path.read_text(encoding="utf-8").strip()
         except OSError as error:
             raise StackError(f"{path}: cannot read it: {error.strerror}") from None
-    user, colon, password = found.partition(":")
-    if not (user and colon and password) or any(letter.isspace() for letter in found):
-        raise StackError(f"{where}: expected user:password in one line, without blanks")
-    return found
+    user, colon, password = secret.partition(":")
+    if not (user and colon and password) or any(letter.isspace() for letter in secret):
+        raise StackError(f"{origin}: expected user:password in one line, without blanks")
+    return secret
 
 
 def _environment(folder: Path, stack: Stack, auth: str | None) -> dict[str, str]:
-    """Return the environment of all parts: a Prefect home of their own, and a server closed to others."""
-    given = {name: value for name, value in os.environ.items() if name not in {*FOREIGN, *AUTH}}
+    """Return the environment of all parts, with a separate Prefect home and a closed server."""
+    inherited = {name: value for name, value in os.environ.items() if name not in {*DROPPED, *AUTH}}
     origins = f"{stack.url},http://localhost:{stack.port}"
-    told = {
+    settings = {
         MARK: stack.token,
         "PREFECT_HOME": str(folder),
         "PREFECT_API_URL": f"{stack.url}/api",
@@ -128,54 +139,60 @@ def _environment(folder: Path, stack: Stack, auth: str | None) -> dict[str, str]
         "DO_NOT_TRACK": "1",
     }
     if auth:
-        told |= dict.fromkeys(AUTH, auth)
-    given.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "180")  # else a killed run stays Running for ever
-    return given | told
+        settings |= dict.fromkeys(AUTH, auth)
+    # Without heartbeats a killed run stays Running for ever:
+    inherited.setdefault("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", "180")
+    return inherited | settings
 
 
-STARTED: list[subprocess.Popen[bytes]] = []
-"""Kept, as Python waits for a child of which nobody knows; these outlive the program."""
+CHILDREN: list[subprocess.Popen[bytes]] = []
+"""Keeps references: Python would wait for an unreferenced child, and these outlive the program."""
 
 
-def _started(folder: Path, stack: Stack, name: str, words: list[str], environment: dict[str, str]) -> None:
-    """Start a part that stays, and write it down at once."""
-    STARTED.append(track.spawn(folder, name, words, environment, folder))
-    stack.parts.append(Part.of(name, STARTED[-1]))
-    track.keep_stack(folder, stack)
+def _start_part(
+    folder: Path, stack: Stack, name: str, arguments: list[str], environment: dict[str, str]
+) -> None:
+    """Start a lasting part and record it at once."""
+    CHILDREN.append(track.spawn(folder, name, arguments, environment, folder))
+    stack.parts.append(Part.of(name, CHILDREN[-1]))
+    track.write_stack(folder, stack)
 
 
-def _done(folder: Path, stack: Stack, name: str, words: list[str], environment: dict[str, str]) -> None:
-    """Run something that ends; StackError with its log if it fails, or a part died meanwhile."""
-    with track.spawn(folder, name, words, environment, ROOT) as child:
+def _run_to_end(
+    folder: Path, stack: Stack, name: str, arguments: list[str], environment: dict[str, str]
+) -> None:
+    """Run a module to its end; StackError with its log if it fails or a part dies meanwhile."""
+    with track.spawn(folder, name, arguments, environment, ROOT) as child:
         try:
-            code = child.wait(PATIENCE)
+            code = child.wait(READY_SECONDS)
         finally:
             child.kill()
-    _alive(folder, stack)
+    _require_alive(folder, stack)
     if code:
-        raise StackError(f"`python -m {' '.join(words)}` failed:\n{track.tail_of(folder, name)}")
+        raise StackError(f"`python -m {' '.join(arguments)}` failed:\n{track.log_tail(folder, name)}")
 
 
-def _until(folder: Path, stack: Stack, ready: Callable[[], bool]) -> None:
-    """Wait until the last part is ready; StackError once a part died, or it takes too long."""
-    until = time.monotonic() + PATIENCE
+def _wait_until(folder: Path, stack: Stack, ready: Callable[[], bool]) -> None:
+    """Wait until the last part is ready; StackError if a part dies or it takes too long."""
+    until = time.monotonic() + READY_SECONDS
     while not ready():
-        _alive(folder, stack)
+        _require_alive(folder, stack)
         if time.monotonic() > until:
             name = stack.parts[-1].name
             raise StackError(
-                f"the {name} was not ready after {PATIENCE:.0f} s; its log:\n{track.tail_of(folder, name)}"
+                f"the {name} was not ready after {READY_SECONDS:.0f} s; its log:\n"
+                f"{track.log_tail(folder, name)}"
             )
         time.sleep(PAUSE)
 
 
-def _alive(folder: Path, stack: Stack) -> None:
+def _require_alive(folder: Path, stack: Stack) -> None:
     for name in stack.dead():
-        raise StackError(f"the {name} ended while the stack started:\n{track.tail_of(folder, name)}")
+        raise StackError(f"the {name} ended while the stack started:\n{track.log_tail(folder, name)}")
 
 
-def _answers(stack: Stack, auth: str | None) -> bool:
-    """Tell whether the server says that it is well, to those who know the password."""
+def _is_healthy(stack: Stack, auth: str | None) -> bool:
+    """Return whether the server reports to be healthy, given the password."""
     request = urllib.request.Request(f"{stack.url}/api/health")  # noqa: S310 - our own server
     if auth:
         request.add_header("Authorization", f"Basic {base64.b64encode(auth.encode()).decode()}")
@@ -186,12 +203,12 @@ def _answers(stack: Stack, auth: str | None) -> bool:
         return False
 
 
-def _says(folder: Path, name: str, words: str) -> bool:
-    return words in track.log_of(folder, name).read_text(encoding="utf-8", errors="replace")
+def _log_contains(folder: Path, name: str, text: str) -> bool:
+    return text in track.log_path(folder, name).read_text(encoding="utf-8", errors="replace")
 
 
-def _deployments(folder: Path, config: Path, zone: str, cron: str | None) -> Path:
-    """Write deployments/prefect.yaml for this configuration: its path, its time zone; JSON is YAML too."""
+def _write_deployments(folder: Path, config: Path, zone: str, cron: str | None) -> Path:
+    """Write deployments/prefect.yaml with the path and time zone of this configuration, as JSON."""
     import yaml
 
     import deployments
@@ -199,12 +216,11 @@ def _deployments(folder: Path, config: Path, zone: str, cron: str | None) -> Pat
     source = Path(next(iter(deployments.__path__))) / "prefect.yaml"
     content: dict[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
     content.pop("definitions", None)
-    for one in content["deployments"]:
-        if "config" in one["parameters"]:
-            one["parameters"]["config"] = str(config)
-        one["schedules"] = [
-            schedule | {"timezone": zone} | ({"cron": cron} if cron else {}) for schedule in one["schedules"]
-        ]
+    changes = {"timezone": zone} | ({"cron": cron} if cron else {})
+    for deployment in content["deployments"]:
+        if "config" in deployment["parameters"]:
+            deployment["parameters"]["config"] = str(config)
+        deployment["schedules"] = [schedule | changes for schedule in deployment["schedules"]]
     file = folder / "prefect.yaml"
     file.write_text(json.dumps(content, indent=2), encoding="utf-8")
     return file
