@@ -1,11 +1,11 @@
-"""What an engine raises."""
+"""The errors that engines raise."""
 
 from __future__ import annotations
 
 
 class EngineError(RuntimeError):
-    """A query could not run: the engine's own message, without its stack."""
+    """A query failed; the message is the engine's, without its stack."""
 
 
-class EngineMissing(EngineError):  # noqa: N818 - it says what is missing
-    """What an engine needs is not on this machine; the message says what to install."""
+class EngineMissing(EngineError):  # noqa: N818 - named for what is missing
+    """Something the engine needs is not installed; the message says what to install."""

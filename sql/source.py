@@ -1,4 +1,4 @@
-"""What a source of interaction logs looks like: its files, its columns, its clock and its rules."""
+"""The configuration of a source of interaction logs: files, columns, clock and rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sql.timestamps import DIRECTIVES
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-"""The names a configuration may give to rules and attributes; they become SQL identifiers and file names."""
+"""Valid names of rules and attributes: they become SQL identifiers and file names."""
 
 EVENT_COLUMNS = (
     "user_id",
@@ -26,7 +26,7 @@ EVENT_COLUMNS = (
     "session_id",
     "position",
 )
-"""What an interaction says about its event, beside the attributes of the configuration."""
+"""The columns of every interaction; configured attributes are added to them."""
 
 CANONICAL = (
     *EVENT_COLUMNS,
@@ -37,10 +37,10 @@ CANONICAL = (
     "rule",
     "outcome",
 )
-"""Column names of the interactions table; an attribute may not take one of them."""
+"""Reserved column names of the interactions table: no attribute can use one."""
 
 FORGOTTEN = "forgotten"
-"""The rule under which the rows of users who were forgotten are counted as excluded."""
+"""The built-in rule that excludes the rows of forgotten users."""
 
 Format = Literal["auto", "csv", "jsonl", "parquet"]
 IdType = Literal["string", "int64"]
@@ -48,20 +48,20 @@ IdType = Literal["string", "int64"]
 
 @cache
 def _zones() -> frozenset[str]:
-    """Return the names of all time zones: a walk through some 600 files."""
+    """Return the names of all time zones, read from some 600 files."""
     return frozenset(available_timezones())
 
 
 class Section(BaseModel):
-    """A section of the configuration: frozen, and an unknown key is an error."""
+    """A section of the configuration; frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class Reading(Section):
-    """How one kind of file is read: shared by the logs and the catalogues."""
+    """How to read one kind of file; shared by logs and catalogues."""
 
-    format: Format = Field("auto", description="csv, jsonl or parquet; auto goes by the file's suffix.")
+    format: Format = Field("auto", description="csv, jsonl or parquet; auto decides by the file's suffix.")
     delimiter: str = Field(",", min_length=1, max_length=4, description="Field separator of CSV files.")
     encoding: str = Field("utf-8", description="Character encoding of CSV and JSON lines.")
     header: bool = Field(True, description="Whether a CSV file's first line names its columns.")
@@ -70,14 +70,15 @@ class Reading(Section):
     max_expansion: int = Field(
         200,
         ge=1,
-        description="A file that holds more than 32 MiB, and this many times its size, is refused as a bomb.",
+        description="A file that expands to more than 32 MiB and more than this many times its size is "
+        "refused as a bomb.",
     )
 
     @field_validator("delimiter")
     @classmethod
-    def _separates(cls, value: str) -> str:
+    def _valid_delimiter(cls, value: str) -> str:
         if any(letter in value for letter in '\r\n"\0'):
-            raise ValueError(f"expected a delimiter without quotes and line ends, got {value!r}")
+            raise ValueError(f"expected a delimiter without quotes or line ends, got {value!r}")
         return value
 
     @field_validator("encoding")
@@ -101,63 +102,61 @@ class Reading(Section):
 
 
 class Columns(Section):
-    """Which column of the source holds what."""
+    """The source's column for each field of an interaction."""
 
     user: str = Field(description="The user's id.")
     item: str = Field(description="The item's id.")
     timestamp: str = Field(description="When the event happened.")
     event_type: str | None = Field(None, description="Kind of event: view, purchase...")
     value: str | None = Field(None, description="Rating or another value of the event.")
-    weight: str | None = Field(None, description="A factor on the event's strength.")
+    weight: str | None = Field(None, description="A factor on the strength of the event.")
     session: str | None = Field(None, description="The session's id.")
-    position: str | None = Field(None, description="Order among a user's events of equal timestamp.")
+    position: str | None = Field(None, description="Order of a user's events with equal timestamps.")
 
     def mapped(self) -> dict[str, str]:
-        """Return canonical name -> source column, for the columns that are mapped."""
+        """Return canonical name -> source column, for the mapped columns."""
         return {name: column for name, column in self if column is not None}
 
 
 class Rule(Section):
     """A named SQL predicate over the columns of an interaction."""
 
-    name: Annotated[
-        str, Field(pattern=f"^(?:{NAME.pattern})$", description="The rule's name, as it is reported.")
-    ]
-    where: Annotated[str, Field(min_length=1, description="Rows for which this holds break the rule.")]
+    name: Annotated[str, Field(pattern=f"^(?:{NAME.pattern})$", description="The rule's name in reports.")]
+    where: Annotated[str, Field(min_length=1, description="Rows that satisfy this predicate break the rule.")]
 
 
 class Source(Reading):
-    """[source]: where the logs are and how their rows become interactions."""
+    """[source]: where the logs are, and how their rows become interactions."""
 
     path: str | tuple[str, ...] = Field(description="A file, folder, glob or URL-style address, or several.")
     file_date: str | None = Field(
         None,
-        description="strptime pattern of the date in a file's name, for example %Y-%m-%d: later files are "
-        "left alone, and events more than a day after it are quarantined (timestamp_after_file).",
+        description="strptime pattern of the date in a file's name, such as %Y-%m-%d. Files dated after the "
+        "run are skipped; events over a day after their file's date are quarantined (timestamp_after_file).",
     )
     columns: Columns
-    attributes: dict[str, str] = Field({}, description="Further columns kept: name -> source column.")
+    attributes: dict[str, str] = Field({}, description="Further columns to keep: name -> source column.")
     user_id_type: IdType = Field("string", description="Type of user ids; int64 reads 17850.0 as 17850.")
     item_id_type: IdType = Field("string", description="Type of item ids.")
     timestamp_format: str = Field(
         "iso", description="iso, epoch_s, epoch_ms, epoch_us or a strptime pattern."
     )
-    time_zone: str = Field("UTC", description="Zone of timestamps without one, and of the day's midnight.")
+    time_zone: str = Field("UTC", description="Time zone of timestamps without one, and of midnight.")
     event_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        {}, description="Strength of each event type; with it, other types are quarantined."
+        {}, description="Strength of each event type; if set, other types are quarantined."
     )
     min_date: date = Field(date(1990, 1, 1), description="Earlier events are quarantined.")
     max_date: date = Field(date(2100, 1, 1), description="Later events are quarantined.")
-    quarantine: tuple[Rule, ...] = Field((), description="Rows that break one of these are quarantined.")
-    exclude: tuple[Rule, ...] = Field((), description="Rows left out on purpose, counted by rule.")
+    quarantine: tuple[Rule, ...] = Field((), description="Rows that break any of these are quarantined.")
+    exclude: tuple[Rule, ...] = Field((), description="Rows to leave out on purpose, counted by rule.")
 
     def excluding(self) -> list[str]:
-        """Return the names of the rules that exclude rows, the house's own among them."""
+        """Return the names of all rules that exclude rows, including the built-in one."""
         return [*(rule.name for rule in self.exclude), FORGOTTEN]
 
     @field_validator("path")
     @classmethod
-    def _some_path(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    def _nonempty_path(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
         if not value or not all(value if isinstance(value, tuple) else (value,)):
             raise ValueError("expected a file, folder, glob or address, got nothing")
         return value
@@ -168,7 +167,7 @@ class Source(Reading):
         try:
             if value is not None:
                 datetime.strptime(datetime(2026, 11, 20).strftime(value), value)  # noqa: DTZ001, DTZ007
-        except (ValueError, re.error):  # re.error: a directive that is there twice
+        except (ValueError, re.error):  # re.error: a repeated directive
             raise ValueError(f"expected a strptime pattern such as %Y-%m-%d, got {value!r:.100}") from None
         return value
 
@@ -192,15 +191,17 @@ class Source(Reading):
         return value
 
     @model_validator(mode="after")
-    def _names(self) -> Source:
+    def _valid_names(self) -> Source:
         for name in self.attributes:
             if not NAME.fullmatch(name) or name in CANONICAL:
-                raise ValueError(f"attribute {name!r}: expected a free name of a-z, 0-9 and _, got {name!r}")
+                raise ValueError(
+                    f"attribute {name!r}: expected an unreserved name of a-z, 0-9 and _, got {name!r}"
+                )
         names = [rule.name for rule in (*self.quarantine, *self.exclude)]
         if len(set(names)) != len(names):
-            raise ValueError(f"rule names must differ, got {names}")
+            raise ValueError(f"expected distinct rule names, got {names}")
         if FORGOTTEN in names:
-            raise ValueError(f"expected a rule name other than {FORGOTTEN!r}, which `nightshelf forget` has")
+            raise ValueError(f"expected a rule name other than {FORGOTTEN!r}, which `nightshelf forget` uses")
         if self.event_weights and self.columns.event_type is None:
             raise ValueError("event_weights needs columns.event_type")
         return self

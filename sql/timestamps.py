@@ -1,4 +1,4 @@
-"""The texts that are timestamps: one grammar, since each engine takes more, and not the same more."""
+"""The texts that count as timestamps: one grammar, as each engine accepts more, differently."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ISO = (
     r"([T ]([01][0-9]|2[0-3]):[0-5][0-9]"
     r"(:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?)?)?"
 )
-"""What `iso` takes: a date; with a time; with seconds, a fraction (cut to microseconds), an offset."""
+"""What `iso` accepts: a date, perhaps with time, seconds, fraction (cut to µs) and offset."""
 
 DIRECTIVES = {
     "%Y": "[0-9]{4}",
@@ -27,26 +27,27 @@ DIRECTIVES = {
     "%z": "[+-][0-9]{2}(:?[0-9]{2})?",
     "%%": "%",
 }
-"""The strptime directives that may be used, and the texts that each takes."""
+"""The supported strptime directives, and the texts each accepts."""
 
 
-def directives(pattern: str) -> Iterator[tuple[str, str, bool]]:
-    """Yield the parts of a strptime pattern: a directive or a text, and whether it stands between texts.
+def pattern_parts(pattern: str) -> Iterator[tuple[str, str, bool]]:
+    """Yield each part of a strptime pattern: (directive, "", alone) or ("", text, alone).
 
-    A number alone may have fewer digits (8 for 08); beside another directive it may not.
+    A part is alone if no directive is next to it. A directive that is alone accepts numbers with
+    fewer digits (8 for 08).
     """
     parts = re.findall(r"(%[^%])|((?:[^%]|%%)+)", pattern)
-    for place, (directive, text) in enumerate(parts):
-        around = [*parts[max(place - 1, 0) : place], *parts[place + 1 : place + 2]]
-        yield directive, text.replace("%%", "%"), not any(other for other, _ in around)
+    for index, (directive, text) in enumerate(parts):
+        neighbours = [*parts[max(index - 1, 0) : index], *parts[index + 1 : index + 2]]
+        yield directive, text.replace("%%", "%"), not any(neighbour for neighbour, _ in neighbours)
 
 
 def time_regex(pattern: str) -> str:
-    """Return the regular expression of the whole texts that "iso" or a strptime pattern takes."""
+    """Return a regular expression for the texts that "iso" or a strptime pattern accepts."""
     if pattern == "iso":
         return ISO
     regex = ""
-    for directive, text, alone in directives(pattern):
-        one = re.sub(r"([][\\.^$|?*+(){}])", r"\\\1", text) if text else DIRECTIVES[directive]
-        regex += one if alone else one.replace("{1,2}", "{2}")
+    for directive, text, alone in pattern_parts(pattern):
+        part = re.sub(r"([][\\.^$|?*+(){}])", r"\\\1", text) if text else DIRECTIVES[directive]
+        regex += part if alone else part.replace("{1,2}", "{2}")
     return regex

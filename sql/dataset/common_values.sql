@@ -1,10 +1,10 @@
--- The value of an event attribute that is the most common with each user or item; the smaller one of equals.
+-- The most common value of an event attribute for each user or item; ties go to the smaller value.
 SELECT id, value
 FROM (
     SELECT
         id,
         value,
-        row_number() OVER (PARTITION BY id ORDER BY n DESC, value) AS place
+        row_number() OVER (PARTITION BY id ORDER BY n DESC, value) AS preference
     FROM (
         SELECT {{ id }} AS id, {{ attribute }} AS value, count(*) AS n
         FROM events
@@ -12,4 +12,4 @@ FROM (
         GROUP BY {{ id }}, {{ attribute }}
     ) AS counted
 ) AS ranked
-WHERE place = 1
+WHERE preference = 1

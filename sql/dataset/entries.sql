@@ -1,5 +1,5 @@
--- The sparse matrix: one row per user and item. The weight is 1 + alpha * ln(1 + strength), as in Hu, Koren
--- and Volinsky (2008), section 4; 0 for pairs that are only to be remembered as seen.
+-- The sparse matrix: one row per user and item. The weight is 1 + alpha * ln(1 + strength), as in
+-- Hu, Koren and Volinsky (2008), section 4. It is 0 for pairs that only count as seen.
 SELECT
     u.user_index,
     i.item_index,

@@ -1,5 +1,5 @@
--- The interactions that a date may use, each with its strength in millionths: a whole number, so that
--- sums do not depend on the order in which they are made.
+-- The interactions that a date can use, with their strength in millionths. Strengths are integers,
+-- so sums do not depend on the order of the rows.
 SELECT
     i.user_id,
     i.item_id,
@@ -16,8 +16,8 @@ SELECT
     i.file_id,
     i.line,
     CASE
-        -- the decay in millionths, too: engines differ in the last bit of a power; and at most a thousand
-        -- million, so that no sum leaves 64 bits
+        -- the decay is in millionths too, as engines differ in the last bit of a power; the
+        -- strength is at most 1e9, so sums fit 64 bits
         WHEN {{ positive or "TRUE" }} THEN CAST(round(least(1e15,
             least(coalesce(i.weight, 1), 1e9)
 {% if event_weights %}

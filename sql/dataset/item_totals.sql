@@ -1,5 +1,5 @@
--- One row per item that anyone has met, with its title where one is known. Not trained on: items that
--- count for too few of the users who are trained on.
+-- One row per item with an event, with its title if known. Items that count for too few trained
+-- users are not trained on.
 SELECT
     p.item_id,
     max(t.title) AS title,
@@ -7,7 +7,7 @@ SELECT
     count(*) AS users,
     max(p.last_timestamp) AS last_timestamp,
     count(*) FILTER (WHERE p.strength > 0 AND u.trained) >= {{ min_item_users }} AS trained,
-    -- what only bots have met is nothing to recommend
+    -- items that only bots met are not recommended
     coalesce(bool_and(t.available), TRUE) AND bool_or(NOT u.bot)
         AND p.item_id NOT IN (SELECT item_id FROM blocked_items) AS available
 FROM pairs AS p

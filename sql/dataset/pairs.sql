@@ -1,4 +1,4 @@
--- One row per user and item that ever met: how often, how strongly, when last.
+-- One row per user and item with an event: number of events, strength, last timestamp.
 SELECT
     user_id,
     item_id,

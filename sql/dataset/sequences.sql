@@ -1,6 +1,6 @@
--- The events that count, as indices; in order of time within each user once it is sorted by
--- user_index, timestamp, position, file_id, line: a total order, so equal timestamps keep one order.
--- Their strength is what popularity is made of.
+-- The events that count, as indices. Sorted by user_index, timestamp, position, file_id and line,
+-- they are in time order within each user; this is a total order even for equal timestamps.
+-- Popularity is computed from the strength.
 SELECT
     u.user_index,
     i.item_index,

@@ -1,5 +1,5 @@
--- One row per known user. Not trained on: who has too few items that count, and who has so many events
--- that no person can be behind them.
+-- One row per known user. Users with too few items that count are not trained on, nor are bots:
+-- users with more events than a person can cause.
 SELECT
     user_id,
     CAST(sum(events) AS BIGINT) AS events,

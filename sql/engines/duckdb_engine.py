@@ -1,4 +1,4 @@
-"""The embedded engine: DuckDB with bounded memory; no server, no Java."""
+"""The embedded engine: DuckDB with bounded memory, without a server or Java."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sql.timestamps import time_regex
 SPARK_NAMES = (
     "timestamp_micros(us) AS make_timestamp(us)",
     "from_utc_timestamp(t, zone) AS timezone(zone, timezone('UTC', t))",
-    # the hour that a clock shows twice: DuckDB takes the later, Spark and Python the earlier
+    # of a local hour that occurs twice, DuckDB takes the later, Spark and Python the earlier
     "later_utc(t, zone) AS timezone('UTC', timezone(zone, t))",
     "earlier_utc(t, later, zone) AS "
     "t - (from_utc_timestamp(later - INTERVAL 3 HOUR, zone) - (later - INTERVAL 3 HOUR))",
@@ -30,27 +30,27 @@ SPARK_NAMES = (
     "THEN least(earlier_utc(t, later_utc(t, zone), zone), later_utc(t, zone)) ELSE later_utc(t, zone) END",
     "unix_micros(t) AS epoch_us(t)",
 )
-"""Functions of the portable subset that DuckDB lacks, under their Spark names."""
+"""Functions of the portable SQL subset that DuckDB lacks, under their Spark names."""
 
 
 class DuckDBDialect:
     """Expressions as DuckDB spells them."""
 
     def json_row(self, columns: Mapping[str, str]) -> str:
-        """Return an expression: the columns (key -> column) as one JSON object, nulls kept."""
+        """Return an expression for the columns (key -> column) as one JSON object, nulls kept."""
         pairs = ", ".join(f"{literal(key)}, {column}" for key, column in columns.items())
         return f"CAST(json_object({pairs}) AS VARCHAR)"
 
     def hash_row(self, columns: Sequence[str]) -> str:
-        """Return an expression: a 64-bit hash of the columns."""
+        """Return an expression for a 64-bit hash of the columns."""
         return f"hash({', '.join(columns)})"
 
     def keyed_hash(self, text: str, inner_pad: str, outer_pad: str) -> str:
-        """Return an expression: HMAC-SHA256 of text in hexadecimal, by the key's two pads."""
+        """Return an expression for the HMAC-SHA256 of text (hex), given the key's two pads."""
         return f"sha256({outer_pad} || unhex(sha256({inner_pad} || encode({text}))))"
 
     def parse_time(self, text: str, pattern: str) -> str:
-        """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
+        """Return an expression for text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
         parsed = f"try_strptime({text}, {literal(pattern)})"
         if pattern == "iso":  # a cast to TIMESTAMP would drop the offset silently
             parsed = f"TRY_CAST({text} AS TIMESTAMPTZ)"
@@ -60,14 +60,14 @@ class DuckDBDialect:
 
 
 class DuckDBEngine:
-    """DuckDB in a database file of its own, so that large relations spill to disk.
+    """DuckDB with a private database file, so large relations spill to disk.
 
     Parameters
     ----------
     folder
-        Scratch space of this engine; created, and removed by `close`.
+        Scratch folder of this engine; created here and removed by `close`.
     memory_bytes
-        DuckDB's memory limit in bytes; what does not fit is spilled to `folder`.
+        DuckDB's memory limit in bytes; relations that do not fit spill to `folder`.
     threads
         Worker threads.
     """
@@ -104,7 +104,7 @@ class DuckDBEngine:
             self.execute(f"CREATE MACRO {macro}")
 
     def execute(self, query: str, values: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
-        """Run a statement; what DuckDB refuses becomes an EngineError."""
+        """Run a statement; DuckDB's errors become EngineErrors."""
         with _duckdb_errors():
             return self._connection.execute(query, list(values))
 
@@ -118,35 +118,35 @@ class DuckDBEngine:
         return collect(landed, self.parquet)
 
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
-        """Make relation `name` a view over Parquet files."""
+        """Create relation `name`, a view over Parquet files."""
         files = ", ".join("'" + itself(path).replace("'", "''") + "'" for path in paths)
         self.view(
             name, f"SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
         )
 
     def table(self, name: str, rows: pa.Table) -> None:
-        """Make relation `name` from a small Arrow table."""
+        """Create relation `name` from a small Arrow table."""
         self._connection.register("bound_rows", rows)
         self.materialise(name, "SELECT * FROM bound_rows")
         self._connection.unregister("bound_rows")
 
     def view(self, name: str, query: str) -> None:
-        """Make relation `name` a view."""
-        self._make("VIEW", name, query)
+        """Create relation `name` as a view."""
+        self._create("VIEW", name, query)
 
     def materialise(self, name: str, query: str) -> None:
-        """Make relation `name` a table of the engine's own database file."""
-        self._make("TABLE", name, query)
+        """Create relation `name` as a table in the engine's database file."""
+        self._create("TABLE", name, query)
 
-    def _make(self, kind: str, name: str, query: str) -> None:
-        """Make a view or table, in place of whatever had the name: DuckDB replaces only its own kind."""
+    def _create(self, kind: str, name: str, query: str) -> None:
+        """Create a view or table, dropping the other kind first: DuckDB replaces only its kind."""
         if self._kinds.get(name, kind) != kind:
             self.execute(f"DROP {self._kinds[name]} {name}")
         self.execute(f"CREATE OR REPLACE {kind} {name} AS {query}")
         self._kinds[name] = kind
 
     def number(self, name: str, relation: str, key: str, column: str) -> None:
-        """Make relation `name`: `relation` with INT `column` 0, 1, 2... in ascending order of `key`."""
+        """Create relation `name`: `relation` with INT `column` 0, 1, 2... in the order of `key`."""
         rank = f"CAST(row_number() OVER (ORDER BY {key}) - 1 AS INTEGER) AS {column}"
         self.materialise(name, f"SELECT {rank}, * FROM {relation}")
 
@@ -164,7 +164,8 @@ class DuckDBEngine:
                 f"{options}, PARTITION_BY ({', '.join(partition_by)}), OVERWRITE_OR_IGNORE",
             )
         quoted = str(target).replace("'", "''")
-        keeps_order = str(bool(order_by or not partition_by)).lower()  # a tenth of the cost of partitions
+        # keeping the order makes partitioned writes a tenth slower
+        keeps_order = str(bool(order_by or not partition_by)).lower()
         self.execute(f"SET preserve_insertion_order = {keeps_order}")
         self.execute(f"COPY ({ordered}) TO '{quoted}' ({options})")
         self.execute("SET preserve_insertion_order = true")
@@ -182,7 +183,7 @@ class DuckDBEngine:
 
 @contextmanager
 def _duckdb_errors() -> Iterator[None]:
-    """Turn what DuckDB refuses into an EngineError of one line: its message, without the query."""
+    """Turn DuckDB's errors into an EngineError with their first line, without the query."""
     try:
         yield
     except duckdb.Error as error:

@@ -1,4 +1,4 @@
-"""Starting Spark: the Java that it needs, what it is told, and where its chatter goes."""
+"""Starting Spark: the Java it needs, its properties, and where its output goes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from typing import IO, Any
 from sql.errors import EngineError, EngineMissing
 
 JAVA_NEEDED = 17
-OF_ONE_RUN = ("spark.local.dir", "spark.sql.warehouse.dir")  # Java outlives the session
+PER_SESSION = ("spark.local.dir", "spark.sql.warehouse.dir")  # not for Java, which outlives it
 ROOT = Path(__file__).parents[2]
 SECRET = re.compile(r"(?i)secret|password|token|credential|\.key$")
 
 
 def java_version() -> int | None:
-    """Return the major version of the Java that Spark would start, None where there is none."""
+    """Return the major version of the Java that Spark would start, None without Java."""
     home = os.environ.get("JAVA_HOME")
     command = str(Path(home) / "bin" / "java") if home else shutil.which("java")
     if command is None or not Path(command).exists():
         return None
-    answer = subprocess.run([command, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
-    match = re.search(r'version "(?:1\.)?(\d+)', answer.stderr + answer.stdout)
+    version = subprocess.run([command, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+    match = re.search(r'version "(?:1\.)?(\d+)', version.stderr + version.stdout)
     return int(match.group(1)) if match else None
 
 
 def require_java() -> None:
-    """Raise EngineMissing unless a Java that Spark can use is found."""
-    found = java_version()
-    if found is None or found < JAVA_NEEDED:
-        got = "no Java" if found is None else f"Java {found}"
+    """Raise EngineMissing unless Spark finds a Java it can use."""
+    version = java_version()
+    if version is None or version < JAVA_NEEDED:
+        got = "no Java" if version is None else f"Java {version}"
         raise EngineMissing(
             f"the Spark engine needs Java {JAVA_NEEDED} or newer, got {got}: install a JDK (Debian: "
             "apt-get install openjdk-17-jre-headless) or set JAVA_HOME; the duckdb engine needs none"
@@ -45,7 +45,7 @@ def require_java() -> None:
 
 
 def spark_errors() -> tuple[type[Exception], ...]:
-    """Return what Spark raises: its own errors, and those of Java and of the bridge to it."""
+    """Return the errors of Spark, of Java and of the bridge between them."""
     from py4j.protocol import Py4JError  # type: ignore[import-untyped]
     from pyspark.errors import PySparkException
 
@@ -55,44 +55,45 @@ def spark_errors() -> tuple[type[Exception], ...]:
 def start_spark(
     folder: Path, memory_bytes: int, threads: int, master: str, settings: Mapping[str, str]
 ) -> Any:
-    """Return a Spark session; in one process the first decides about the memory of the driver.
+    """Return a Spark session; the first session of a process sets the driver's memory.
 
     Raises
     ------
     EngineMissing
-        If there is no Java that Spark can use.
+        If Spark finds no Java it can use.
     EngineError
-        If Spark does not start; the message has the end of what Java wrote.
+        If Spark does not start; the message ends with the last of Java's output.
     """
     require_java()
     from pyspark import SparkConf, SparkContext
     from pyspark.logger import PySparkLogger
     from pyspark.sql import SparkSession
 
-    # Spark's own logger prints each failed query with its Java stack, beside the error that is raised. It
-    # must be of Spark's class, and is not `disabled`: whoever sets up logging after us may enable it again
-    PySparkLogger.getLogger("SQLQueryContextLogger").addFilter(_nothing)
+    # Spark's logger prints each failed query with its Java stack, although the error is raised too.
+    # It must be of Spark's class, and gets a filter: logging that is configured later can re-enable
+    # a logger that is `disabled`.
+    PySparkLogger.getLogger("SQLQueryContextLogger").addFilter(_drop_record)
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
     properties = {**_properties(folder, memory_bytes, threads, master.startswith("local")), **settings}
     conf = SparkConf(loadDefaults=False).setAll(list(properties.items())).setAppName("nightshelf")
     conf.setMaster(f"local[{threads}]" if master == "local" else master)
-    with tempfile.TemporaryFile() as chatter:
+    with tempfile.TemporaryFile() as output:
         try:
             if SparkContext._gateway is None:
-                SparkContext._ensure_initialized(gateway=_gateway(properties, chatter))
+                SparkContext._ensure_initialized(gateway=_gateway(properties, output))
             return SparkSession(SparkContext.getOrCreate(conf))
         except spark_errors() as error:
-            chatter.seek(0)
-            said = chatter.read().decode(errors="replace").strip()[-1000:]
+            output.seek(0)
+            text = output.read().decode(errors="replace").strip()[-1000:]
             raise EngineError(
-                f"Spark does not start: {str(error).splitlines()[0]}\n{said}".strip()
+                f"Spark does not start: {str(error).splitlines()[0]}\n{text}".strip()
             ) from error
 
 
-def _nothing(_: logging.LogRecord) -> bool:
-    """Let no line of a logger through."""
+def _drop_record(_: logging.LogRecord) -> bool:
+    """Drop every record of a logger."""
     return False
 
 
@@ -112,9 +113,9 @@ def _properties(folder: Path, memory_bytes: int, threads: int, local: bool) -> d
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
-        "spark.executorEnv.PYTHONPATH": str(ROOT),  # what runs on executors is of this package
+        "spark.executorEnv.PYTHONPATH": str(ROOT),  # executors run code of this package
     }
-    if local:  # nothing outside of this machine has business with it
+    if local:  # not reachable from other machines
         properties |= {
             "spark.driver.extraJavaOptions": f"-XX:ActiveProcessorCount={threads}",
             "spark.driver.host": "127.0.0.1",
@@ -124,11 +125,13 @@ def _properties(folder: Path, memory_bytes: int, threads: int, local: bool) -> d
     return properties
 
 
-def _gateway(properties: Mapping[str, str], chatter: IO[bytes]) -> Any:
-    """Start Java; what it writes goes to `chatter`, and no secret is on its command line."""
+def _gateway(properties: Mapping[str, str], output: IO[bytes]) -> Any:
+    """Start Java with its output in `output`, and without secrets on its command line."""
     from pyspark import SparkConf
     from pyspark.java_gateway import launch_gateway
 
-    told = [pair for pair in properties.items() if pair[0] not in OF_ONE_RUN and not SECRET.search(pair[0])]
-    conf = SparkConf(loadDefaults=False).setAll(told)
-    return launch_gateway(conf, {"stdout": chatter, "stderr": chatter})  # type: ignore[no-untyped-call]
+    passed = [
+        pair for pair in properties.items() if pair[0] not in PER_SESSION and not SECRET.search(pair[0])
+    ]
+    conf = SparkConf(loadDefaults=False).setAll(passed)
+    return launch_gateway(conf, {"stdout": output, "stderr": output})  # type: ignore[no-untyped-call]

@@ -1,4 +1,5 @@
--- Accepted rows of this ingest that an earlier one has {{ "" if again else "not " }}accepted already, with their day.
+-- Accepted rows of this ingest, with their day: those that an earlier ingest
+-- {{ "already accepted" if again else "did not accept" }}.
 SELECT
     a.*,
     CAST(a.event_date AS STRING) AS day

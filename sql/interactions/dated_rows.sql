@@ -1,4 +1,4 @@
--- Typed rows with the day they belong to, in the time zone of the source.
+-- Typed rows with their day in the time zone of the source.
 SELECT
     *,
 {% if time_zone == "'UTC'" %}

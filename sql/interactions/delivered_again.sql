@@ -1,4 +1,4 @@
--- Rows of this ingest that an earlier one has already accepted: the same values in every column.
+-- Rows of this ingest that an earlier ingest already accepted: equal in every column.
 SELECT n.file_id, n.line
 FROM arrived AS n
 WHERE EXISTS (

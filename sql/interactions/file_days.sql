@@ -1,4 +1,4 @@
--- Accepted rows of each file by the day they belong to.
+-- Number of accepted rows by file and day.
 SELECT file_id, CAST(event_date AS STRING) AS day, count(*) AS n
 FROM judged
 GROUP BY file_id, CAST(event_date AS STRING)

@@ -1,4 +1,4 @@
-"""Users who are to be kept out, known by keyed hashes of their ids alone."""
+"""Forgotten users, known only by keyed hashes of their ids."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import pyarrow as pa
 from sql.engines.engine import Engine
 from sql.engines.text import render
 
-_BLOCK = 64  # bytes of a block of SHA-256
+_BLOCK = 64  # bytes per block of SHA-256
 
 
 @dataclass(frozen=True)
 class KeyedList:
-    """HMAC-SHA256 digests (hexadecimal) of ids as UTF-8 text, and their key (at most 64 bytes)."""
+    """HMAC-SHA256 digests (hexadecimal) of ids as UTF-8 text, and their key of at most 64 bytes."""
 
     key: bytes
     digests: frozenset[str]
 
     def digest(self, user_id: object) -> str:
-        """Return the keyed hash of an id; a whole number counts as its decimal text."""
+        """Return the keyed hash of an id; an integer is hashed as decimal text."""
         return hmac.digest(self.key, str(user_id).encode(), "sha256").hex()
 
     def holds(self, user_id: object) -> bool:
@@ -31,7 +31,7 @@ class KeyedList:
 
 
 def make_forgotten_users(engine: Engine, relation: str, listed: KeyedList) -> None:
-    """Make the relation `forgotten_users` (user_id): the users of a relation who are in the list."""
+    """Create `forgotten_users` (user_id): the users of a relation who are in the list."""
     padded = listed.key.ljust(_BLOCK, b"\0")
     pads = {
         name: [bytes(byte ^ mask for byte in padded)] for name, mask in (("inner", 0x36), ("outer", 0x5C))

@@ -1,4 +1,4 @@
-"""Landed rows to outcomes: accepted, excluded, quarantined or duplicate, each row exactly one."""
+"""Landed rows to outcomes: each row is accepted, excluded, quarantined or duplicate."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ SQL_TYPES = {"string": "STRING", "int64": "BIGINT"}
 
 @dataclass(frozen=True)
 class Judged:
-    """Every row of a landing under its outcome: the folder of outcome=.../day=.../*.parquet.
+    """All rows of a landing by outcome, in a folder as outcome=.../day=.../*.parquet.
 
-    `repeated` counts the exact repeats among all rows, before any rule. The lines that are no rows
-    are those of the landing.
+    `repeated` counts the exact repeats among all rows, before any rule. Rejected lines stay in the
+    landing.
     """
 
     folder: Path
@@ -39,14 +39,14 @@ class Judged:
     repeated: int = 0
 
     def accepted(self) -> dict[str, Path]:
-        """Return the folders of accepted rows, by day."""
+        """Return the folders of accepted rows by day."""
         folders = sorted((self.folder / "outcome=accepted").glob("day=*"))
         return {folder.name.removeprefix("day="): folder for folder in folders}
 
     def account(self) -> Iterator[tuple[int, str, str | None, int]]:
-        """Yield (file_id, outcome, rule, rows): how many rows of each file each rule decided about.
+        """Yield (file_id, outcome, rule, rows): the rows of each file that each rule decided.
 
-        A line that is no row counts as quarantined.
+        Rejected lines count as quarantined.
         """
         for outcome in OUTCOMES:
             if paths := self._parts(outcome):
@@ -57,7 +57,7 @@ class Judged:
             yield from ((file_id, "quarantined", rule, lines) for rule, lines in rejected.items())
 
     def days(self) -> dict[int, dict[str, int]]:
-        """Return, by file_id, its accepted rows by day."""
+        """Return the number of accepted rows by file_id and day."""
         days: dict[int, dict[str, int]] = {}
         if paths := self._parts("accepted"):
             self.engine.parquet("judged", paths)
@@ -65,13 +65,14 @@ class Judged:
                 days.setdefault(row["file_id"], {})[row["day"]] = row["n"]
         return days
 
-    def drop_stored(self, stored: Mapping[str, Sequence[Path]], gone: Sequence[int]) -> None:
-        """Move accepted rows that are stored already, in a file not in `gone`, from accepted to duplicate.
+    def drop_stored(self, stored: Mapping[str, Sequence[Path]], replaced: Sequence[int]) -> None:
+        """Turn accepted rows that are already stored into duplicates.
 
-        `stored` are the Parquet files of interactions, by day.
+        `stored` are the Parquet files of interactions by day; rows of files in `replaced` do not
+        count as stored.
         """
         days = {day: folder for day, folder in self.accepted().items() if stored.get(day)}
-        if not days or not self._delivered_again(days, stored, gone):
+        if not days or not self._delivered_again(days, stored, replaced):
             return
         kept, dropped = self.folder.parent / "kept", self.folder.parent / "dropped"
         self.engine.write(render("interactions/arrived_anew", {"again": False}), kept, partition_by=("day",))
@@ -85,7 +86,7 @@ class Judged:
         shutil.rmtree(kept, ignore_errors=True)
 
     def quarantine(self, folder: Path, names: Mapping[int, str]) -> None:
-        """Write the refused rows and lines into a folder, by event_date; `names` of the files by file_id."""
+        """Write quarantined rows and lines to a folder by event_date; `names` is by file_id."""
         refused = self._parts("quarantined")
         if not refused and self.landing.rejects is None:
             return
@@ -107,13 +108,13 @@ class Judged:
         return sorted((self.folder / f"outcome={outcome}").rglob("*.parquet"))
 
     def _delivered_again(
-        self, days: Mapping[str, Path], stored: Mapping[str, Sequence[Path]], gone: Sequence[int]
+        self, days: Mapping[str, Path], stored: Mapping[str, Sequence[Path]], replaced: Sequence[int]
     ) -> bool:
-        """Make the relation `delivered_again`, of accepted rows that are stored; tell whether it has any."""
+        """Create `delivered_again`, the accepted rows already stored; tell whether it has any."""
         arrived = [path for folder in days.values() for path in sorted(folder.glob("*.parquet"))]
         self.engine.parquet("arrived", arrived)
         self.engine.parquet("stored_parts", [path for day in days for path in stored[day]])
-        listed = ", ".join(map(str, [0, *gone]))
+        listed = ", ".join(map(str, [0, *replaced]))
         self.engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
         columns = [*OPTIONAL, "rest", *self.source.attributes]
         query = render("interactions/delivered_again", {"columns": columns})
@@ -130,10 +131,10 @@ def judge(
     *,
     forgotten: KeyedList | None = None,
 ) -> Judged:
-    """Write every landed row under outcome=.../day=... of a folder, and return them.
+    """Classify every landed row and write it to a folder as outcome=.../day=.../*.parquet.
 
-    `last_days` are, by file_id, the last days that a file can know of, None where nobody knows. The rows of
-    users in the list `forgotten` are excluded.
+    `last_days` maps file_id to the last day whose events the file can hold, None if unknown. Rows
+    of users in the list `forgotten` are excluded.
     """
     if not landing.relations:
         return Judged(folder, engine, landing, source)
@@ -141,11 +142,11 @@ def judge(
     values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
     values |= {"forgotten": bool(forgotten and forgotten.digests)}
     engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
-    known = {
+    file_days = {
         "file_id": pa.array(last_days, pa.int32()),
         "_last_day": pa.array(last_days.values(), pa.date32()),
     }
-    engine.table("file_days", pa.table(known))
+    engine.table("file_days", pa.table(file_days))
     engine.view("raw_rows", raw.query)
     engine.materialise("repeated_rows", render("interactions/repeated_rows", values))
     engine.view("typed_rows", render("interactions/typed_rows", values))
@@ -157,7 +158,7 @@ def judge(
 
 
 def template_values(source: Source, engine: str) -> dict[str, Any]:
-    """Return what the templates of the row rules need of a source.
+    """Return the values that the templates of the row rules take from a source.
 
     Raises
     ------
@@ -166,8 +167,8 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
     """
     columns = {"user_id", "item_id", "timestamp", *OPTIONAL, *source.attributes}
     rules = {
-        kind: [{"name": rule.name, "where": portable(rule.where, columns, engine)} for rule in given]
-        for kind, given in (("quarantine", source.quarantine), ("exclude", source.exclude))
+        kind: [{"name": rule.name, "where": portable(rule.where, columns, engine)} for rule in configured]
+        for kind, configured in (("quarantine", source.quarantine), ("exclude", source.exclude))
     }
     return {
         "user_id_type": source.user_id_type,
@@ -183,7 +184,7 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
 
 
 def _naive(source: Source) -> str:
-    """Return when timestamps are in the source's time zone: never, always, or (iso) without an offset."""
+    """Return when timestamps are in the source's zone: never, always, or iso (without offset)."""
     has_offset = source.timestamp_format.startswith("epoch") or "%z" in source.timestamp_format
     if source.time_zone == "UTC" or has_offset:
         return "never"

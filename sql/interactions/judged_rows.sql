@@ -1,5 +1,6 @@
--- What becomes of each row. A forgotten user's is excluded, whatever else it is; else, in this order: it breaks a rule (quarantined), it is left out on purpose
--- (excluded), it is an exact repeat of an earlier row (duplicate), or it is accepted.
+-- The outcome of each row. Rows of forgotten users are always excluded. The first that applies
+-- decides about any other row: it breaks a rule (quarantined), it is left out on purpose
+-- (excluded), it exactly repeats an earlier row (duplicate), or it is accepted.
 SELECT
     file_id,
     line,
@@ -18,7 +19,7 @@ SELECT
     rest,
     coalesce(broken, left_out) AS rule,
     CASE WHEN broken IS NOT NULL THEN {{ raw }} END AS raw,
-    -- only what is accepted is kept by day: a broken row may name any day
+    -- only accepted rows are partitioned by day: a broken row can have any day
     CASE WHEN broken IS NULL AND left_out IS NULL AND NOT repeated THEN CAST(event_date AS STRING) ELSE 'none' END AS day,
     CASE
         WHEN broken IS NOT NULL THEN 'quarantined'

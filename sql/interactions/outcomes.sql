@@ -1,4 +1,4 @@
--- Rows of each file by the rule that decided about them.
+-- Number of rows by file and by the rule that decided about them.
 SELECT file_id, rule, count(*) AS n
 FROM judged
 GROUP BY file_id, rule

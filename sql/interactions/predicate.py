@@ -1,4 +1,4 @@
-"""Predicates from the configuration: parsed, checked against a list of what is allowed, and written anew."""
+"""Predicates from the configuration: parsed, checked against an allowlist, and rendered again."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ ALLOWED: tuple[type[e.Expression], ...] = (
 
 
 def portable(text: str, columns: Collection[str], engine: str, table: str | None = None) -> str:
-    """Return the predicate `text` as SQL of `engine` ("duckdb" or "spark"), its columns those of `table`.
+    """Return the predicate `text` in the SQL of `engine` ("duckdb" or "spark").
+
+    If `table` is given, the columns are qualified with it.
 
     Raises
     ------
     EngineError
-        If it is not one expression, names an unknown column, or uses anything outside comparisons,
+        If it is not a single expression, names an unknown column, or uses anything but comparisons,
         AND, OR, NOT, IN, BETWEEN, LIKE, IS NULL, arithmetic and a few text functions.
     """
     try:
         return _portable(text, columns, engine, table)
     except RecursionError:
-        raise EngineError(f"expected a predicate that is nested less deeply, got {text[:80]!r}...") from None
+        raise EngineError(f"expected a predicate with less nesting, got {text[:80]!r}...") from None
 
 
 def _portable(text: str, columns: Collection[str], engine: str, table: str | None) -> str:
@@ -41,12 +43,12 @@ def _portable(text: str, columns: Collection[str], engine: str, table: str | Non
         raise EngineError(f'expected a predicate such as "quantity < 0", got {text!r}: {reason}') from None
     for node in list(tree.walk()):
         if isinstance(node, e.Column):
-            _known_column(node, text, columns)
+            _require_known(node, text, columns)
             if table is not None:
                 node.set("table", e.to_identifier(table))
         elif isinstance(node, e.Literal):
-            _plain(str(node.this), text)
-        elif isinstance(node, e.Div | e.Mod):  # by zero is null in DuckDB and an error in Spark
+            _require_plain(str(node.this), text)
+        elif isinstance(node, e.Div | e.Mod):  # by zero: null in DuckDB, an error in Spark
             zero = e.Literal.number(0)
             node.set("expression", e.Nullif(this=node.expression, expression=zero))
         elif not isinstance(node, ALLOWED) or node.args.get("query"):
@@ -57,14 +59,14 @@ def _portable(text: str, columns: Collection[str], engine: str, table: str | Non
     return tree.sql(dialect=engine, comments=False)
 
 
-def _plain(value: str, text: str) -> None:
-    """Refuse what the engines read differently: backslashes are escapes in Spark's literals only."""
+def _require_plain(value: str, text: str) -> None:
+    """Refuse text that the engines read differently: only Spark has backslash escapes."""
     if "\\" in value or any(ord(character) < 32 for character in value):
         raise EngineError(
-            f"expected text without backslashes and control characters, got {value!r} in {text!r}"
+            f"expected text without backslashes or control characters, got {value!r} in {text!r}"
         )
 
 
-def _known_column(column: e.Column, text: str, columns: Collection[str]) -> None:
+def _require_known(column: e.Column, text: str, columns: Collection[str]) -> None:
     if column.table or column.name not in columns:
         raise EngineError(f"unknown column {column.sql()!r} in {text!r}; known: {', '.join(sorted(columns))}")

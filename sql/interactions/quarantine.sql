@@ -1,5 +1,5 @@
--- Refused rows for people to look at: the file's name, the line, the rule, the row as it came, and what of it
--- could be read.
+-- Quarantined rows to inspect: file name, line, rule, the original row, and the fields that could
+-- be read.
 {% if judged %}
 SELECT
     f.file,

@@ -1,5 +1,5 @@
--- Exact repeats within what was landed: every copy of a row but the first, by file and line.
--- Equal hashes only make candidates; rows are equal if the whole row is.
+-- Exact repeats among the landed rows: every copy of a row except the first, by file and line. Rows
+-- with equal hashes are candidates; they are compared in full.
 SELECT file_id, line
 FROM (
     SELECT

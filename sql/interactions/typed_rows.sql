@@ -1,5 +1,5 @@
 {% from "interactions/macros.sql" import typed_id %}
--- One row per row of text: its values with their types, null where the text does not fit the type.
+-- One row per text row, with typed values; null if the text does not fit the type.
 SELECT
     file_id,
     line,
@@ -22,7 +22,7 @@ SELECT
 {% elif naive == "always" %}
     to_utc_timestamp(parsed, {{ time_zone }}) AS timestamp,
 {% else %}
-    -- a timestamp that says its own offset was converted when it was parsed
+    -- a timestamp with an offset was converted when it was parsed
     CASE
         WHEN translate(substring(timestamp_text, 11), 'Zz+-', '') = substring(timestamp_text, 11)
             THEN to_utc_timestamp(parsed, {{ time_zone }})

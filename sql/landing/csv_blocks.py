@@ -1,8 +1,9 @@
-"""CSV to rows of text with exact lines: whole blocks by Arrow, and what is odd about them line by line.
+"""CSV to rows of text with exact line numbers: Arrow splits whole blocks, Python reads odd lines.
 
-A line is odd if it holds a quote, a NUL, a carriage return that ends no line, or nothing, or if it is too
-long. Lines that are not odd are records; Arrow splits them at once. An odd line starts a record that Python's
-strict csv reader takes, with as many of the next lines as the record needs.
+A line is odd if it is blank, is too long, or holds a quote, a NUL or a carriage return that does
+not end the line. Every other line is a record, and Arrow splits all of them at once. An odd line
+starts a record for Python's strict csv reader, which reads on for as many lines as the record
+needs.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from sql.landing.csv_records import OddLines, odd_places
-from sql.landing.text_rows import LONGEST_LINE, SHOWN, Reject, is_text, read_lines
+from sql.landing.csv_records import OddLines, odd_positions
+from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, is_text, read_lines
 
 BLOCK = 1 << 23  # bytes
-MORE = 1 << 20  # bytes by which a block grows where a record does not end in it
-UNIT = "\x1f"  # stands for a delimiter of several bytes; a line that holds it is quarantined as nul_byte
+MORE = 1 << 20  # bytes read at a time to complete the last record of a block
+UNIT = "\x1f"  # replaces a delimiter of several bytes; lines with one are quarantined (nul_byte)
 
 
 @dataclass(frozen=True)
 class CsvForm:
-    """How a CSV file is to be split: its number of columns, the delimiter and the encoding."""
+    """How to split a CSV file: its number of columns, its delimiter and its encoding."""
 
     width: int
     delimiter: str
@@ -35,12 +36,12 @@ class CsvForm:
 
     @property
     def quoting(self) -> bool:
-        """Whether quotes mean something; in files with a delimiter of several characters they do not."""
+        """Whether quotes quote; with a delimiter of several characters they are plain text."""
         return len(self.delimiter) == 1
 
     @property
     def byte(self) -> str:
-        """The one byte that separates fields in a prepared block."""
+        """The single byte that separates fields in a prepared block."""
         return self.delimiter if len(self.delimiter.encode()) == 1 else UNIT
 
     @property
@@ -48,28 +49,28 @@ class CsvForm:
         """Whether lines are in an encoding other than UTF-8."""
         return self.encoding.lower().replace("-", "") != "utf8"
 
-    def prepared(self, data: bytes) -> bytes:
-        """Return whole lines in UTF-8, one byte for the delimiter; a line that is no text gets a 0xff."""
+    def prepare(self, data: bytes) -> bytes:
+        """Return lines in UTF-8 with a one-byte delimiter; undecodable lines start with 0xff."""
         if self.recoded:
-            data = _recoded(data, self.encoding)
+            data = _recode(data, self.encoding)
         if self.byte == self.delimiter:
             return data
         return data.replace(UNIT.encode(), b"\0").replace(self.delimiter.encode(), UNIT.encode())
 
-    def restored(self, text: str) -> str:
-        """Return a text of a prepared block as it was written."""
+    def restore(self, text: str) -> str:
+        """Return text of a prepared block as the file has it."""
         return text if self.byte == self.delimiter else text.replace(UNIT, self.delimiter)
 
     def as_written(self, reject: Reject) -> Reject:
-        """Return a reject with its text as it was written."""
+        """Return a reject with its text as the file has it."""
         marked = self.recoded and reject.rule == "bad_encoding"
         raw = reject.raw.removeprefix("\\xff") if marked else reject.raw
-        return Reject(reject.line, reject.rule, self.restored(raw))
+        return Reject(reject.line, reject.rule, self.restore(raw))
 
 
 @dataclass
 class CsvBlock:
-    """Rows of one block: the line of each (int64), a column of texts each, and the lines that are no rows."""
+    """Rows of one block: their line numbers (int64) and text columns, and the rejected lines."""
 
     lines: npt.NDArray[np.int64]
     columns: list[Any]
@@ -77,25 +78,25 @@ class CsvBlock:
 
 
 def csv_blocks(stream: IO[bytes], first_line: int, form: CsvForm) -> Iterator[CsvBlock]:
-    """Yield the rows of a stream whose next line is `first_line`, a block at a time.
+    """Yield the rows of a stream block by block; the next line of the stream is `first_line`.
 
-    A record that does not end (an opened quote) gives up its first line only: the next line starts
-    a record again, so that one stray quote costs one row.
+    An unfinished record (an open quote) loses only its first line. The next line starts a new
+    record, so one stray quote costs one row.
     """
     csv.field_size_limit(LONGEST_LINE)
-    left = b""
-    while data := left + form.prepared(read_lines(stream, BLOCK)):
+    rest = b""
+    while data := rest + form.prepare(read_lines(stream, BLOCK)):
         if _is_blank(data):
-            first_line, left = first_line + data.count(b"\n"), b""
+            first_line, rest = first_line + data.count(b"\n"), b""
             continue
-        # where bytes are no UTF-8, each line that is not ASCII is looked at
+        # if the block is not valid UTF-8, every line that is not ASCII is checked
         lines = _odd_lines(data, first_line, form, stream, high=not is_text(data))
         yield _rows(lines, form)
-        first_line, left = lines.next_line, lines.data[lines.end :]
+        first_line, rest = lines.next_line, lines.data[lines.end :]
 
 
 def _is_blank(data: bytes) -> bool:
-    """Tell whether all lines are blank, which is quicker to see than to read a line at a time."""
+    """Tell whether all lines are blank; checking the block is faster than reading each line."""
     return data[:1] in {b"\r", b"\n"} and not data.replace(b"\r\n", b"\n").strip(b"\n")
 
 
@@ -103,19 +104,19 @@ def _odd_lines(data: bytes, first_line: int, form: CsvForm, stream: IO[bytes], *
     return OddLines(
         data,
         first_line,
-        lambda lines: odd_places(lines, form.quoting, high),
-        lambda: form.prepared(read_lines(stream, MORE)),
+        lambda lines: odd_positions(lines, form.quoting, high),
+        lambda: form.prepare(read_lines(stream, MORE)),
     )
 
 
 def _rows(lines: OddLines, form: CsvForm) -> CsvBlock:
-    """Return the rows of a block: of its odd lines, and of all the others."""
+    """Return the rows of a block, from its plain and its odd lines."""
     numbers: list[int] = []
     values: list[list[str | None]] = []
     ragged: list[Reject] = []
-    for line, found in lines.records(form.byte, form.quoting, form.width):
+    for line, fields in lines.records(form.byte, form.quoting, form.width):
         numbers.append(line)
-        values.append([form.restored(value) or None for value in found])
+        values.append([form.restore(value) or None for value in fields])
     plain, columns = _plain_rows(lines, form, ragged)
     if numbers:
         odd = [pa.array(column, pa.string()) for column in zip(*values, strict=True)]
@@ -127,8 +128,8 @@ def _rows(lines: OddLines, form: CsvForm) -> CsvBlock:
 def _plain_rows(
     lines: OddLines, form: CsvForm, ragged: list[Reject]
 ) -> tuple[npt.NDArray[np.int64], list[Any]]:
-    """Return numbers and columns of the lines that are not odd; those of another width go to `ragged`."""
-    spans = lines.rest()
+    """Return line numbers and columns of the plain lines; lines of another width go to `ragged`."""
+    spans = lines.plain_spans()
     if not spans:
         return np.zeros(0, np.int64), [pa.chunked_array([], pa.string())] * form.width
     data = lines.data
@@ -139,7 +140,7 @@ def _plain_rows(
 
     def drop(row: Any) -> str:
         dropped.append(row.number - 1)
-        ragged.append(Reject(int(numbers[row.number - 1]), "ragged_line", row.text[:SHOWN]))
+        ragged.append(Reject(int(numbers[row.number - 1]), "ragged_line", row.text[:EXCERPT]))
         return "skip"
 
     table = _split(data, form, drop)
@@ -147,7 +148,7 @@ def _plain_rows(
 
 
 def _split(data: bytes, form: CsvForm, ragged: Callable[[Any], str]) -> Any:
-    names = [f"c{place}" for place in range(form.width)]
+    names = [f"c{index}" for index in range(form.width)]
     return pc.read_csv(
         pa.BufferReader(data),
         read_options=pc.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1),
@@ -160,15 +161,15 @@ def _split(data: bytes, form: CsvForm, ragged: Callable[[Any], str]) -> Any:
     )
 
 
-def _recoded(data: bytes, encoding: str) -> bytes:
+def _recode(data: bytes, encoding: str) -> bytes:
     try:
         return data.decode(encoding).encode()
     except UnicodeDecodeError:
-        return b"".join([_recoded_line(line, encoding) for line in data.split(b"\n")[:-1]])
+        return b"".join([_recode_line(line, encoding) for line in data.split(b"\n")[:-1]])
 
 
-def _recoded_line(line: bytes, encoding: str) -> bytes:
+def _recode_line(line: bytes, encoding: str) -> bytes:
     try:
         return line.decode(encoding).encode() + b"\n"
     except UnicodeDecodeError:
-        return b"\xff" + line + b"\n"  # is no UTF-8, so the line is quarantined as bad_encoding
+        return b"\xff" + line + b"\n"  # invalid UTF-8, so the line is quarantined as bad_encoding

@@ -1,4 +1,4 @@
-"""The odd lines of a block of CSV: found by their bytes, and read record by record with the line of each."""
+"""The odd lines of a block of CSV: located by their bytes, then read record by record."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sql.landing.text_rows import LONGEST_LINE, SHOWN, Reject, text_of
+from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, decode_line
 
 BLANKS = re.compile(rb"(?:\r?\n)+")
-PATIENCE = 1 << 17  # lines of a block that may be read in vain, in records that do not end
-Places = npt.NDArray[np.int64]
+PATIENCE = 1 << 17  # lines of a block that unfinished records may waste
+Positions = npt.NDArray[np.int64]
 
 
 class Span(NamedTuple):
-    """Whole lines of a block: bytes from `start` to before `end`, lines from `line` to before `next_line`."""
+    """Whole lines of a block: bytes `start:end`, lines from `line` up to before `next_line`."""
 
     start: int
     end: int
@@ -27,44 +27,48 @@ class Span(NamedTuple):
 
 
 class OddLines:
-    """An iterator over odd lines, and over the lines that follow one for as long as its record is open.
+    """Iterates over odd lines, and over the lines after one while its record is open.
 
-    A record that does not end, or not within LONGEST_LINE bytes, gives up its first line only; the lines
-    after it are as they were. Where that has happened so often that PATIENCE lines were read in vain, records
-    end with their line: lines made to open a record each would otherwise cost the square of their number.
+    A record that does not end within LONGEST_LINE bytes loses only its first line; the lines after
+    it are read again. Once PATIENCE lines have been wasted this way, every record ends with its
+    line. Otherwise a file in which each line opens a record would take quadratic time.
 
     Parameters
     ----------
     data
         Whole lines in UTF-8.
     first_line
-        The number of the first.
-    odd
-        Returns the ascending places of bytes that make a line odd.
-    more
-        Returns further whole lines of the file, for a record that does not end in `data`; none at its end.
+        The number of the first line.
+    find_odd
+        Returns the ascending positions of the bytes that make a line odd.
+    read_more
+        Returns further whole lines of the file, to complete a record; nothing at the end of the
+        file.
     """
 
     def __init__(
-        self, data: bytes, first_line: int, odd: Callable[[bytes], Places], more: Callable[[], bytes]
+        self,
+        data: bytes,
+        first_line: int,
+        find_odd: Callable[[bytes], Positions],
+        read_more: Callable[[], bytes],
     ) -> None:
-        self.data, self._find, self._more, self._odd = data, odd, more, odd(data)
-        self._first_line = self.next_line = (
-            first_line  # next_line is that after the data, once `rest` was asked
-        )
-        self._at, self._line = 0, first_line  # of the line after the last that was given
-        self._own = len(data)  # where records may begin; what is behind it was read to end one
-        self._open = False  # whether a record has begun that has not ended
-        self._first = Span(0, 0, first_line, first_line)  # the first line of that record
-        self._in_vain = 0
-        self.taken: list[Span] = []
+        self.data, self._find_odd, self._read_more, self._odd = data, find_odd, read_more, find_odd(data)
+        self._first_line = first_line
+        self.next_line = first_line  # `plain_spans` sets it to the line after the block
+        self._at, self._line = 0, first_line  # byte and number of the next unread line
+        self._block_end = len(data)  # records start before it; later bytes only complete one
+        self._open = False  # whether a record has started and not ended
+        self._first = Span(0, 0, first_line, first_line)  # the first line of the open record
+        self._wasted = 0
+        self.consumed: list[Span] = []
         self.rejects: list[Reject] = []
 
     def records(self, delimiter: str, quoting: bool, width: int) -> Iterator[tuple[int, list[str]]]:
-        """Yield line and values of the records of `width` values that start at odd lines.
+        """Yield line and values of each record of `width` values that starts at an odd line.
 
-        The others are in `rejects`. Of a record over several lines it is likelier that a stray quote
-        joined them than that it has another width: it gives up its first line only.
+        Other records are added to `rejects`. If a record over several lines has the wrong width, a
+        stray quote probably joined the lines, so it loses only its first line.
         """
         reader = csv.reader(
             self,
@@ -84,21 +88,21 @@ class OddLines:
             if values and len(values) != width:
                 self._give_up("ragged_line" if self._at == self._first.end else "malformed_record")
                 continue
-            self.taken.append(Span(self._first.start, self._at, self._first.line, self._line))
+            self.consumed.append(Span(self._first.start, self._at, self._first.line, self._line))
             if values:
                 yield self._first.line, values
 
     @property
     def end(self) -> int:
-        """Where the data end that are ours; what follows is for the next block."""
-        return max(self._at, self._own)
+        """Where the data of this block end; the rest belongs to the next block."""
+        return max(self._at, self._block_end)
 
-    def rest(self) -> list[Span]:
-        """Return the lines that no record took and no rule rejected, to the end of what is ours."""
+    def plain_spans(self) -> list[Span]:
+        """Return the lines of the block that no odd record consumed and no rule rejected."""
         self.next_line = self._line + self.data.count(b"\n", self._at, self.end)
         end = Span(self.end, self.end, self.next_line, self.next_line)
         kept, at, line = [], 0, self._first_line
-        for span in [*self.taken, end]:
+        for span in [*self.consumed, end]:
             if span.start > at:
                 kept.append(Span(at, span.start, line, span.line))
             at, line = span.end, span.next_line
@@ -108,9 +112,9 @@ class OddLines:
         return self
 
     def __next__(self) -> str:
-        """Return the next line of the open record, or else the next odd line that is text."""
+        """Return the next line of the open record, or the next odd line that is valid text."""
         while True:
-            if self._open and self._hopeless():
+            if self._open and self._is_hopeless():
                 raise csv.Error
             self._seek()
             span = Span(self._at, self.data.index(b"\n", self._at) + 1, self._line, self._line + 1)
@@ -118,7 +122,7 @@ class OddLines:
             if not self._open and line in {b"\n", b"\r\n"}:
                 self._skip_blanks()
                 continue
-            text = text_of(line)
+            text = decode_line(line)
             if self._open and isinstance(text, tuple):
                 raise csv.Error
             self._at, self._line = span.end, span.next_line
@@ -126,85 +130,86 @@ class OddLines:
                 if not self._open:
                     self._first, self._open = span, True
                 return text + ("\r\n" if line.endswith(b"\r\n") else "\n")
-            self.taken.append(span)
+            self.consumed.append(span)
             self.rejects.append(Reject(span.line, *text))
 
     def _skip_blanks(self) -> None:
-        """Go past the blank lines here, which are no records."""
-        found = BLANKS.match(self.data, self._at)
-        end = found.end() if found else self._at
+        """Skip the blank lines here, which are not records."""
+        match = BLANKS.match(self.data, self._at)
+        end = match.end() if match else self._at
         span = Span(self._at, end, self._line, self._line + self.data.count(b"\n", self._at, end))
-        self.taken.append(span)
+        self.consumed.append(span)
         self._at, self._line = span.end, span.next_line
 
-    def _hopeless(self) -> bool:
-        """Tell whether the open record is not worth a further line."""
-        return self._at - self._first.start > LONGEST_LINE or self._in_vain > PATIENCE
+    def _is_hopeless(self) -> bool:
+        """Tell whether to stop reading the open record."""
+        return self._at - self._first.start > LONGEST_LINE or self._wasted > PATIENCE
 
     def _seek(self) -> None:
-        """Go to the next line to give."""
+        """Move to the next line to return."""
         if self._open and self._at == len(self.data):
-            more = self._more()
-            self._odd = np.concatenate([self._odd, self._find(more) + len(self.data)])
+            more = self._read_more()
+            self._odd = np.concatenate([self._odd, self._find_odd(more) + len(self.data)])
             self.data += more
         if self._open:
             if self._at == len(self.data):
                 raise StopIteration
             return
-        place = int(np.searchsorted(self._odd, self._at))
-        if place == len(self._odd) or self._odd[place] >= self._own:
+        index = int(np.searchsorted(self._odd, self._at))
+        if index == len(self._odd) or self._odd[index] >= self._block_end:
             raise StopIteration
-        odd = int(self._odd[place])
+        odd = int(self._odd[index])
         self._line += self.data.count(b"\n", self._at, odd)
         self._at = max(self._at, self.data.rfind(b"\n", self._at, odd) + 1)
 
     def _give_up(self, rule: str) -> None:
         first = self._first
-        self._in_vain += self._line - first.next_line
+        self._wasted += self._line - first.next_line
         self._at, self._line = first.end, first.next_line
-        self.taken.append(first)
+        self.consumed.append(first)
         line = self.data[first.start : first.end].decode(errors="replace").rstrip("\r\n")
-        self.rejects.append(Reject(first.line, rule, line[:SHOWN]))
+        self.rejects.append(Reject(first.line, rule, line[:EXCERPT]))
 
 
-def odd_places(data: bytes, quoting: bool, high: bool) -> Places:
-    r"""Return the ascending places of bytes that make a line odd; `data` is whole lines, the last ends in \n.
+def odd_positions(data: bytes, quoting: bool, high: bool) -> Positions:
+    r"""Return the ascending positions of the bytes that make a line of `data` odd.
 
-    They are quotes, NULs, carriage returns that end no line, the start of blank and of too long lines and,
-    if `high`, all that is not ASCII.
+    `data` is whole lines, the last ending in \n. The bytes are quotes, NULs, carriage returns that
+    do not end a line, the starts of blank and of overlong lines and, if `high`, all bytes that are
+    not ASCII.
     """
     octets = np.frombuffer(data, np.uint8)
-    found = [_long_lines(data)]
+    positions = [_long_lines(data)]
     if quoting and b'"' in data:
-        found.append(np.flatnonzero(octets == ord('"')))
+        positions.append(np.flatnonzero(octets == ord('"')))
     if b"\0" in data:
-        found.append(np.flatnonzero(octets == 0))
+        positions.append(np.flatnonzero(octets == 0))
     if high:
-        found.append(np.flatnonzero(octets >= 128))
+        positions.append(np.flatnonzero(octets >= 128))
     if b"\r" in data:
         returns = np.flatnonzero(octets == ord("\r"))
         ends = octets[returns + 1] == ord("\n")
-        found += [returns[~ends], returns[ends & _starts_line(octets, returns)]]
+        positions += [returns[~ends], returns[ends & _starts_line(octets, returns)]]
     if data.startswith(b"\n") or b"\n\n" in data:
         newlines = np.flatnonzero(octets == ord("\n"))
-        found.append(newlines[_starts_line(octets, newlines)])
-    if data.startswith(b"\xef\xbb\xbf"):  # Arrow would drop it, as a byte order mark
-        found.append(np.zeros(1, np.int64))
-    places = [some for some in found if len(some)]
-    return np.sort(np.concatenate(places)) if places else np.zeros(0, np.int64)
+        positions.append(newlines[_starts_line(octets, newlines)])
+    if data.startswith(b"\xef\xbb\xbf"):  # Arrow would drop it as a byte order mark
+        positions.append(np.zeros(1, np.int64))
+    nonempty = [part for part in positions if len(part)]
+    return np.sort(np.concatenate(nonempty)) if nonempty else np.zeros(0, np.int64)
 
 
-def _starts_line(octets: npt.NDArray[np.uint8], places: Places) -> npt.NDArray[np.bool_]:
-    return np.asarray((places == 0) | (octets[places - 1] == ord("\n")), np.bool_)
+def _starts_line(octets: npt.NDArray[np.uint8], positions: Positions) -> npt.NDArray[np.bool_]:
+    return np.asarray((positions == 0) | (octets[positions - 1] == ord("\n")), np.bool_)
 
 
-def _long_lines(data: bytes) -> Places:
-    found: list[int] = []
+def _long_lines(data: bytes) -> Positions:
+    starts: list[int] = []
     at = 0
     while len(data) - at > LONGEST_LINE:
         end = data.rfind(b"\n", at, at + LONGEST_LINE + 1)
         if end < 0:
-            found.append(at)
+            starts.append(at)
             end = data.index(b"\n", at)
         at = end + 1
-    return np.array(found, np.int64)
+    return np.array(starts, np.int64)

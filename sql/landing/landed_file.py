@@ -1,4 +1,4 @@
-"""One raw file to Parquet files of text rows: CSV, JSON lines and Parquet, with the line of every row."""
+"""One raw file (CSV, JSON lines or Parquet) to Parquet files of text rows with line numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from sql.landing.csv_blocks import CsvForm, csv_blocks
 from sql.landing.landing import (
-    Landed,
+    LandedRows,
     Landing,
     RawFile,
     SourceError,
@@ -27,15 +27,15 @@ from sql.landing.landing import (
     positional,
 )
 from sql.landing.parquet_rows import open_parquet, parquet_blocks
-from sql.landing.text_rows import LONGEST_LINE, SHOWN, Reject, json_batches, printable, text_of
+from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, decode_line, json_batches, printable
 from sql.source import Reading
 
 OTHER = "other"
 ROW_GROUP = 1 << 18  # rows
 MOST_COLUMNS = 1000
-HOPELESS = 100_000  # lines that are no rows, if they are more than those that are
-FROM_ARROW = (pa.ArrowException, OSError, RuntimeError, ValueError, OverflowError, LookupError)
-"""What Arrow raises of a damaged file: not only its own errors."""
+MOST_REJECTS = 100_000  # rejected lines that end the landing, if they outnumber the rows
+ARROW_ERRORS = (pa.ArrowException, OSError, RuntimeError, ValueError, OverflowError, LookupError)
+"""What Arrow raises for a damaged file: not only its own errors."""
 REJECTS = pa.schema(
     [
         pa.field("file_id", pa.int32()),
@@ -48,7 +48,7 @@ REJECTS = pa.schema(
 
 @dataclass
 class LandedFile:
-    """What became of one file: its columns, where its rows and rejects lie, and how many there are."""
+    """One landed file: its columns, and the paths and counts of its rows and rejects."""
 
     file_id: int
     columns: tuple[str, ...]
@@ -59,7 +59,7 @@ class LandedFile:
 
 
 class _Writer:
-    """Writes rows and rejects of one file; a Parquet file only exists if there is something in it."""
+    """Writes the rows and rejects of one file; a Parquet file is only created for content."""
 
     def __init__(self, file: RawFile, columns: tuple[str, ...], folder: Path) -> None:
         self.landed = LandedFile(file.file_id, columns)
@@ -69,7 +69,7 @@ class _Writer:
         self._rejects: Any = None
 
     def rows(self, lines: Any, columns: Sequence[Any]) -> None:
-        """Write rows: their lines (int64) and an Arrow array of text a column."""
+        """Write rows: their line numbers (int64) and one Arrow text array per column."""
         if not len(lines):
             return
         numbers = pa.array(np.full(len(lines), self.landed.file_id, np.int32))
@@ -84,7 +84,7 @@ class _Writer:
         self.landed.rows += len(lines)
 
     def reject(self, rejects: Sequence[Reject]) -> None:
-        """Write lines that are no rows; SourceError once they say that the file is something else."""
+        """Write rejected lines; SourceError once there are too many for the configured format."""
         if not rejects:
             return
         if self._rejects is None:
@@ -95,15 +95,15 @@ class _Writer:
         self._rejects.write_table(pa.table([*numbers, *texts], schema=REJECTS))
         self.landed.rejected.update(texts[0])
         lines, rows = sum(self.landed.rejected.values()), self.landed.rows
-        if lines > max(HOPELESS, rows):
+        if lines > max(MOST_REJECTS, rows):
             rule = self.landed.rejected.most_common(1)[0][0]
             raise SourceError(
-                f"{self._name}: {lines:,} of the first {lines + rows:,} lines are no rows, most by the rule "
-                f"{rule}: is it a log in the configured format?"
+                f"{self._name}: {lines:,} of the first {lines + rows:,} lines are not rows, most by rule "
+                f"{rule}: is the file a log in the configured format?"
             )
 
     def close(self) -> LandedFile:
-        """Finish the files."""
+        """Close the files and return their summary."""
         for writer in (self._rows, self._rejects):
             if writer is not None:
                 writer.close()
@@ -111,13 +111,14 @@ class _Writer:
 
 
 def land_file(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
-    """Write one file's rows of text as Parquet under `folder`, and the lines that are no rows beside them.
+    """Write one file's text rows as Parquet in `folder`, and its rejected lines beside them.
 
     Raises
     ------
     SourceError
-        If the file is empty or cannot be read to its end, its header lacks a mapped column or names one
-        twice, it holds much more than its size tells, or most of its first lines are no rows.
+        If the file is empty or cannot be read to its end, its header lacks a mapped column or
+        repeats one, it expands out of proportion to its size, or most of its first lines are not
+        rows.
     """
     land = {"csv": _land_csv, "jsonl": _land_json, "parquet": _land_parquet}[file_format(file.name, reading)]
     try:
@@ -139,12 +140,12 @@ def check_columns(name: str, columns: Sequence[str], mapped: Sequence[str]) -> N
     count = Counter(columns)
     twice = [column for column in count if count[column] > 1]
     if twice:
-        raise SourceError(f"{name}: column {twice[0][:80]!r} is there {count[twice[0]]} times; expected once")
+        raise SourceError(f"{name}: expected column {twice[0][:80]!r} once, got it {count[twice[0]]} times")
     if len(columns) > MOST_COLUMNS:
         raise SourceError(f"{name}: expected at most {MOST_COLUMNS:,} columns, got {len(columns):,}")
     for column in mapped:
         if column not in count:
-            known = printable(", ".join(columns)[:SHOWN])
+            known = printable(", ".join(columns)[:EXCERPT])
             raise SourceError(f"{name}: expected column {column!r}; known: {known}")
 
 
@@ -166,11 +167,11 @@ def _land_csv(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Pa
 
 
 def _header(file: RawFile, stream: IO[bytes], delimiter: str, encoding: str) -> tuple[tuple[str, ...], int]:
-    """Return the column names of the first line that is not blank, and the number of the line after it."""
+    """Return the column names in the first non-blank line, and the number of the next line."""
     number = before = 0
     while (line := stream.readline(LONGEST_LINE + 2)) and before <= LONGEST_LINE:
         number, before = number + 1, before + len(line)
-        text = text_of(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, encoding)
+        text = decode_line(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, encoding)
         if isinstance(text, tuple):
             raise SourceError(f"{file.name}: expected a header line, got {text[0]} in line {number}")
         if text.strip():
@@ -206,7 +207,7 @@ def _land_json(file: RawFile, reading: Reading, mapped: Sequence[str], folder: P
                 writer.reject(rejects)
         finally:
             writer.close()
-    if writer.landed.rows and not all(seen):  # a wrong name, not a missing value
+    if writer.landed.rows and not all(seen):  # a misspelt key, not a missing value
         raise SourceError(f"{file.name}: expected key {mapped[seen.index(False)]!r}, which no row has")
     return writer.landed
 
@@ -226,22 +227,22 @@ def _land_parquet(file: RawFile, reading: Reading, mapped: Sequence[str], folder
             writer.close()
     except SourceError:
         raise
-    except FROM_ARROW as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SourceError(f"{file.name}: not a readable Parquet file: {said}") from None
+    except ARROW_ERRORS as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SourceError(f"{file.name}: not a readable Parquet file: {reason}") from None
     return writer.landed
 
 
 def collect(files: Sequence[LandedFile], make_view: Callable[[str, Sequence[Path]], object]) -> Landing:
-    """Return the landing of files: one relation for each set of columns, and one of rejects."""
-    same: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    """Combine landed files: one relation per set of columns, and one of rejects."""
+    paths_by_columns: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     for file in files:
         if file.path is not None:
-            same[file.columns].append(file.path)
+            paths_by_columns[file.columns].append(file.path)
     relations = []
-    for place, (columns, paths) in enumerate(same.items()):
-        make_view(f"landed_{place}", paths)
-        relations.append(Landed(f"landed_{place}", columns))
+    for number, (columns, paths) in enumerate(paths_by_columns.items()):
+        make_view(f"landed_{number}", paths)
+        relations.append(LandedRows(f"landed_{number}", columns))
     rejects = [file.rejects for file in files if file.rejects is not None]
     if rejects:
         make_view("rejects", rejects)

@@ -1,4 +1,4 @@
-"""Raw logs become rows of text with file and line: the first half of ingest, before any typing."""
+"""Raw logs to rows of text with file and line: the first half of an ingest, before typing."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ FORMATS = {
     ".json": "jsonl",
     ".parquet": "parquet",
 }
-"""The format that each suffix of a file's name stands for."""
+"""The format of each file name suffix."""
 COMPRESSED = ".gz"
-"""The suffix, behind that of the format, of a file that gzip compressed."""
+"""The suffix of a gzip-compressed file, after the suffix of its format."""
 SUFFIXES = f"{', '.join(FORMATS)} (also {COMPRESSED})"
-"""What a file's name may end in, as messages list it."""
+"""The known suffixes, as messages list them."""
 
-FREE = 1 << 25  # bytes that any file may hold, however small it is
+FREE = 1 << 25  # bytes that any file may expand to, however small
 GZIP = b"\x1f\x8b"
 
 
 class SourceError(EngineError):
-    """A file of the source cannot be read as configured; the message names it."""
+    """A source file cannot be read as configured; the message names the file."""
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """One file of the source: where it is on this machine and the name that people know it by."""
+    """One source file: its path on this machine and the name that messages use."""
 
     file_id: int
     path: Path
@@ -46,11 +46,11 @@ class RawFile:
 
 
 @dataclass(frozen=True)
-class Landed:
-    """Rows of text in a relation, all with the same columns.
+class LandedRows:
+    """A relation of text rows that share the same columns.
 
-    `relation` has `file_id` INT, `line` BIGINT (in Parquet the row, counted from 1) and the text
-    columns c0, c1... that hold `columns`.
+    `relation` has `file_id` INT, `line` BIGINT (for Parquet the row number, from 1) and the text
+    columns c0, c1..., which hold `columns`.
     """
 
     relation: str
@@ -59,20 +59,21 @@ class Landed:
 
 @dataclass(frozen=True)
 class Landing:
-    """What landing a batch of files gave: relations of rows, and the lines that are no rows.
+    """The result of landing a batch of files: relations of rows, and the rejected lines.
 
-    `rows` counts, for each file_id, the rows in the relations, and `rejected` those in the relation
-    `rejects`, by rule; `rejects` (file_id, line, rule, raw) is None where there are none.
+    `rows` counts the rows in the relations by file_id; `rejected` counts the rejected lines by
+    file_id and rule. `rejects` names the relation (file_id, line, rule, raw) of rejected lines,
+    None without any.
     """
 
-    relations: tuple[Landed, ...]
+    relations: tuple[LandedRows, ...]
     rows: dict[int, int]
     rejects: str | None
     rejected: dict[int, dict[str, int]]
 
 
 def file_format(name: str, reading: Reading) -> str:
-    """Return csv, jsonl or parquet: as configured, else by the suffix."""
+    """Return csv, jsonl or parquet: the configured format, or the one the suffix names."""
     if reading.format != "auto":
         return reading.format
     suffix = format_suffix(name)
@@ -82,43 +83,43 @@ def file_format(name: str, reading: Reading) -> str:
 
 
 def format_suffix(name: str) -> str | None:
-    """Return the suffix of a name that says its format, such as .csv of log.csv.gz; None if none is known."""
+    """Return the suffix that names a file's format (.csv for log.csv.gz); None if unknown."""
     plain = _plain(name).removesuffix(COMPRESSED)
     return next((suffix for suffix in FORMATS if plain.endswith(suffix)), None)
 
 
 def _plain(name: str) -> str:
-    """Return a name in lower case, without what stands behind the `#` of a URL."""
+    """Return a name in lower case, without the fragment (#...) of a URL."""
     return (name.partition("#")[0] if "://" in name else name).lower()
 
 
 def open_text(file: RawFile, reading: Reading) -> IO[bytes]:
-    """Open a file of text as bytes of `line_encoding`, decompressed if its name ends in .gz.
+    """Open a text file as bytes in `line_encoding`; a name ending in .gz is decompressed.
 
-    What comes out of a .gz is refused with a SourceError as soon as it is out of all proportion.
+    Reading raises a SourceError as soon as a .gz has expanded out of proportion to its size.
     """
     stream: Any = file.path.open("rb")
     if _plain(file.name).endswith(COMPRESSED):
         stream = io.BufferedReader(_Inflated(file.name, stream, reading.max_expansion), 1 << 16)
     elif stream.peek(2).startswith(GZIP):
         stream.close()
-        raise SourceError(f"{file.name}: is compressed by gzip; expected a name that ends in {COMPRESSED}")
+        raise SourceError(f"{file.name}: is compressed with gzip; expected a name that ends in {COMPRESSED}")
     if is_ascii_based(reading.encoding):
         return stream  # type: ignore[no-any-return]
     return io.BufferedReader(_Recoded(stream, reading.encoding))
 
 
 def require_proportion(name: str, held: int, size: int, limit: int) -> None:
-    """Raise SourceError if a file of `size` bytes holds more than FREE and `limit` times as many bytes."""
+    """Raise SourceError if `held` bytes exceed both FREE and `limit` times the file's `size`."""
     if held > max(FREE, size * limit):
         raise SourceError(
-            f"{name}: {size:,} bytes of it hold more than {held:,}, over {limit} times as many; "
-            "if that is no bomb, raise max_expansion"
+            f"{name}: {size:,} bytes expand to more than {held:,}, over {limit} times as many; "
+            "if the file is genuine, raise max_expansion"
         )
 
 
 class _Inflated(io.RawIOBase):
-    """The content of a .gz, as long as it is in proportion to what was read of the file."""
+    """The content of a .gz, read only while it is in proportion to the bytes read of the file."""
 
     def __init__(self, name: str, stream: IO[bytes], limit: int) -> None:
         super().__init__()
@@ -130,7 +131,7 @@ class _Inflated(io.RawIOBase):
         return True
 
     def readinto(self, target: Any) -> int:
-        """Fill a buffer; returns the bytes that were filled in, 0 at the end."""
+        """Fill a buffer and return the number of bytes written, 0 at the end."""
         count = self._content.readinto(target)
         self._held += count
         require_proportion(self._name, self._held, self._stream.tell(), self._limit)
@@ -143,24 +144,24 @@ class _Inflated(io.RawIOBase):
 
 
 class _Recoded(io.RawIOBase):
-    """A stream of text as UTF-8; bytes that are not in the encoding are a UnicodeDecodeError."""
+    """A text stream as UTF-8; bytes invalid in its encoding raise UnicodeDecodeError."""
 
     def __init__(self, stream: IO[bytes], encoding: str) -> None:
         super().__init__()
         self._stream, self._decoder = stream, codecs.getincrementaldecoder(encoding)()
-        self._ready = memoryview(b"")
+        self._decoded = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, target: Any) -> int:
-        """Fill a buffer; returns the bytes that were filled in, 0 at the end."""
+        """Fill a buffer and return the number of bytes written, 0 at the end."""
         chunk = b"more"
-        while not self._ready and chunk:
+        while not self._decoded and chunk:
             chunk = self._stream.read(1 << 20)
-            self._ready = memoryview(self._decoder.decode(chunk, final=not chunk).encode())
-        count = min(len(target), len(self._ready))
-        target[:count], self._ready = self._ready[:count], self._ready[count:]
+            self._decoded = memoryview(self._decoder.decode(chunk, final=not chunk).encode())
+        count = min(len(target), len(self._decoded))
+        target[:count], self._decoded = self._decoded[:count], self._decoded[count:]
         return count
 
     def close(self) -> None:
@@ -169,14 +170,14 @@ class _Recoded(io.RawIOBase):
 
 
 def line_encoding(encoding: str) -> str:
-    """Return the encoding of what `open_text` gives: UTF-8 for those whose lines cannot be split as bytes."""
+    """Return the encoding of `open_text`: UTF-8 if lines of `encoding` cannot be split as bytes."""
     return encoding if is_ascii_based(encoding) else "utf-8"
 
 
 def is_ascii_based(encoding: str) -> bool:
-    """Whether the bytes of ASCII mean themselves in an encoding, so that lines can be split as bytes.
+    """Tell whether ASCII bytes always mean ASCII in an encoding, so lines can be split as bytes.
 
-    In UTF-7, HZ or the ISO 2022 family they do not always: a line end may be written as letters.
+    In UTF-7, HZ and the ISO 2022 family they do not: a line end can be encoded as letters.
     """
     octets = bytes(range(128))
     try:
@@ -186,5 +187,5 @@ def is_ascii_based(encoding: str) -> bool:
 
 
 def positional(columns: tuple[str, ...]) -> list[str]:
-    """Return c0, c1...: names of text columns that no engine reads in its own way."""
-    return [f"c{place}" for place in range(len(columns))]
+    """Return c0, c1...: column names that every engine reads alike."""
+    return [f"c{index}" for index in range(len(columns))]

@@ -1,7 +1,7 @@
-"""What a Parquet file's footer tells of its column chunks; read here, as a damaged one makes Arrow abort.
+"""The column chunks in a Parquet file's footer, parsed here because Arrow aborts on damaged ones.
 
-The footer is a struct of Thrift's compact protocol (thrift-compact-protocol.md of Apache Thrift), with the
-fields of parquet.thrift of Apache Parquet.
+The footer is a struct in Thrift's compact protocol (thrift-compact-protocol.md of Apache Thrift),
+with the fields of parquet.thrift of Apache Parquet.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 
 TAIL = struct.Struct("<I4s")  # the footer's length, and PAR1
 DICTIONARY = {2, 8}  # the encodings PLAIN_DICTIONARY and RLE_DICTIONARY
-WIDTH = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8, 6: 4}  # bytes of a value by its type; 7 says its own
+WIDTH = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8, 6: 4}  # bytes of a value by type; 7 states its own
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT, UUID = range(1, 14)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One column of one row group: its path, rows, values (more where it is nested), and bytes.
+    """One column of one row group: its path, rows, values (more than rows if nested) and bytes.
 
-    `held` is what its values take at the least once they are not encoded any more, `width` a value of them.
+    `held` is the least number of bytes its decoded values take, `width` that of a single value.
     """
 
     path: tuple[str, ...]
@@ -43,11 +43,11 @@ def chunks(path: Path) -> list[Chunk]:
     """
     data = _footer(path)
     try:
-        told = _Reader(data).read(STRUCT)
-        leaves = [one for one in told[2] if 1 in one]
+        metadata = _Reader(data).read(STRUCT)
+        leaves = [element for element in metadata[2] if 1 in element]
         return [
             _chunk(column[3], leaf, group[3])
-            for group in told[4]
+            for group in metadata[4]
             for column, leaf in zip(group[1], leaves, strict=True)
         ]
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
@@ -78,12 +78,13 @@ def _chunk(column: dict[int, Any], leaf: dict[int, Any], rows: int) -> Chunk:
 
 
 class _Reader:
-    """Reads values one after the other; structs become dictionaries by the number of the field."""
+    """Reads one value after another; a struct becomes a dictionary by field number."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0
         self._readers: dict[int, Callable[[], Any]] = {
-            **dict.fromkeys((TRUE, FALSE, BYTE), self._byte),  # of a list; a field's kind says it itself
+            # booleans take a byte in lists only; in structs the kind is the value
+            **dict.fromkeys((TRUE, FALSE, BYTE), self._byte),
             **dict.fromkeys((I16, I32, I64), self._number),
             **dict.fromkeys((LIST, SET), self._list),
             DOUBLE: lambda: self._bytes(8),
@@ -94,17 +95,17 @@ class _Reader:
         }
 
     def read(self, kind: int) -> Any:
-        """Return the next value, of a kind of the compact protocol."""
+        """Return the next value, given its kind in the compact protocol."""
         return self._readers[kind]()
 
     def _struct(self) -> dict[int, Any]:
-        found: dict[int, Any] = {}
+        fields: dict[int, Any] = {}
         field = 0
         while head := self._byte():
             step, kind = head >> 4, head & 15
             field = field + step if step else self._number()
-            found[field] = kind == TRUE if kind in {TRUE, FALSE} else self.read(kind)
-        return found
+            fields[field] = kind == TRUE if kind in {TRUE, FALSE} else self.read(kind)
+        return fields
 
     def _list(self) -> list[Any]:
         head = self._byte()
@@ -130,7 +131,7 @@ class _Reader:
             number |= (byte & 127) << shift
             shift += 7
             if shift > 63:
-                raise ValueError("a number of more than 64 bits")
+                raise ValueError("a varint of more than 64 bits")
         return number | byte << shift
 
     def _byte(self) -> int:
@@ -139,8 +140,8 @@ class _Reader:
         return byte
 
     def _bytes(self, count: int) -> bytes:
-        found = self._data[self._at : self._at + count]
-        if len(found) < count:
-            raise ValueError("cut off")
+        octets = self._data[self._at : self._at + count]
+        if len(octets) < count:
+            raise ValueError("truncated")
         self._at += count
-        return found
+        return octets

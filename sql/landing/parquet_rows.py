@@ -1,4 +1,4 @@
-"""Parquet to rows of text, of which never more than some MiB are held, whatever the file's encodings hide."""
+"""Parquet to rows of text in bounded memory, however well the file's encodings compress."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ import pyarrow.parquet as pq
 
 from sql.landing.landing import RawFile, require_proportion
 from sql.landing.parquet_footer import Chunk, chunks
-from sql.landing.text_rows import LONGEST_LINE, Reject, as_text, is_text, shown
+from sql.landing.text_rows import LONGEST_LINE, Reject, as_text, excerpt, is_text
 
-MOST_ROWS = 1 << 18  # of a batch
-HELD = 1 << 25  # bytes of values, about, that are held at a time
-NESTED = 64  # bytes of a value that is nested, while it becomes JSON
+MOST_ROWS = 1 << 18  # in a batch
+HELD = 1 << 25  # bytes of values in memory at a time, approximately
+NESTED = 64  # bytes of a nested value while it becomes JSON
 RULES = ("", "line_too_long", "nul_byte", "bad_encoding")
 BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
 
 
 @dataclass
 class ParquetBlock:
-    """Rows: the number of each from 1 (int64), a column of texts each, and the rows that are quarantined."""
+    """Rows: their numbers from 1 (int64) and text columns, and the quarantined rows."""
 
     lines: npt.NDArray[np.int64]
     columns: list[Any]
@@ -33,37 +33,36 @@ class ParquetBlock:
 
 
 def open_parquet(file: RawFile, limit: int) -> tuple[pq.ParquetFile, int]:
-    """Open a file so that repeated values stay repeated: a value of 1 MiB in 600 rows is held once.
+    """Open a file with dictionaries kept: a value of 1 MiB in 600 rows is in memory once.
 
-    Returns it with the number of rows to read at a time.
-
-    SourceError if its footer tells of more than `limit` times the file's size.
+    Returns the file and the number of rows to read at a time. SourceError if the footer describes
+    more than `limit` times the file's size.
     """
     first = pq.ParquetFile(file.path)
-    told, size = chunks(file.path), file.path.stat().st_size
-    require_proportion(file.name, sum(chunk.held for chunk in told), size, limit)
-    coded = {chunk.path[0] for chunk in told if chunk.dictionary and len(chunk.path) == 1}
+    listed, size = chunks(file.path), file.path.stat().st_size
+    require_proportion(file.name, sum(chunk.held for chunk in listed), size, limit)
+    coded = {chunk.path[0] for chunk in listed if chunk.dictionary and len(chunk.path) == 1}
     repeated = [
         field.name
         for field in first.schema_arrow
         if (pa.types.is_string(field.type) or pa.types.is_binary(field.type)) and field.name in coded
     ]
     source = pq.ParquetFile(file.path, read_dictionary=repeated, page_checksum_verification=True)
-    return source, _batch_size(told)
+    return source, _batch_size(listed)
 
 
 def parquet_blocks(file: RawFile, source: pq.ParquetFile, rows: int, limit: int) -> Iterator[ParquetBlock]:
-    """Yield the rows of a file, read `rows` at a time, some MiB of text each.
+    """Yield the rows of a file, read `rows` at a time, in blocks of some MiB of text.
 
-    SourceError if they are more than `limit` times its size, ValueError if they are not as many as the file
-    says.
+    SourceError if they exceed `limit` times the file's size, ValueError if their number is not the
+    footer's.
     """
     first, held, size = 1, 0, file.path.stat().st_size
     for batch in source.iter_batches(batch_size=rows):
         columns = [_texts(column) for column in batch.columns]
         numbers = np.arange(first, first + batch.num_rows)
         first += batch.num_rows
-        kept, rejects = _judged(columns, numbers)
+        kept, rejects = _checked(columns, numbers)
         if rejects:
             columns, numbers = [column.filter(pa.array(kept)) for column in columns], numbers[kept]
         ends = np.cumsum(sum((_lengths(column) for column in columns), np.zeros(len(numbers), np.int64)))
@@ -75,13 +74,13 @@ def parquet_blocks(file: RawFile, source: pq.ParquetFile, rows: int, limit: int)
         if not len(ends):
             yield ParquetBlock(numbers, [_decoded(column) for column in columns], rejects)
     if first - 1 != source.metadata.num_rows:
-        raise ValueError(f"expected {source.metadata.num_rows:,} rows by its footer, got {first - 1:,}")
+        raise ValueError(f"expected the {source.metadata.num_rows:,} rows of its footer, got {first - 1:,}")
 
 
-def _batch_size(told: Sequence[Chunk]) -> int:
-    """Return how many rows are about HELD bytes, by the largest values of each column that are told of."""
+def _batch_size(listed: Sequence[Chunk]) -> int:
+    """Return how many rows take about HELD bytes, by each column's widest chunk."""
     widest: dict[tuple[str, ...], float] = {}
-    for chunk in told:
+    for chunk in listed:
         rows = max(chunk.rows, 1)
         weight = max(chunk.held / rows, chunk.width, 8)
         if len(chunk.path) > 1:
@@ -91,7 +90,7 @@ def _batch_size(told: Sequence[Chunk]) -> int:
 
 
 def _texts(column: Any) -> Any:
-    """Return a column as text, or as a dictionary of texts; nested values become JSON, binary ones hex."""
+    """Return a column as text or a dictionary of text; nested values as JSON, binary as hex."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return _texts(column.storage)
@@ -103,29 +102,29 @@ def _texts(column: Any) -> Any:
         return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
     try:
         return column.cast(pa.string())
-    except pa.ArrowNotImplementedError:  # nested, or of a type that Arrow has no text for
+    except pa.ArrowNotImplementedError:  # nested, or a type that Arrow cannot cast to text
         return pa.array([as_text(value) for value in column.to_pylist()], pa.string())
 
 
-def _judged(
+def _checked(
     columns: Sequence[Any], numbers: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.bool_], list[Reject]]:
-    """Return which rows are kept, and the others: of each the first value that breaks a rule."""
+    """Return which rows to keep, and a reject for each other row: its first bad value."""
     broken = np.zeros(len(numbers), np.int8)
     rejects: list[Reject] = []
     for column in columns:
         rules = np.where(broken == 0, _rules(column), 0)
         for row in np.flatnonzero(rules):
             value = _decoded(column.slice(row, 1)).cast(pa.binary())[0].as_py()
-            rejects.append(Reject(int(numbers[row]), RULES[rules[row]], shown(value)))
+            rejects.append(Reject(int(numbers[row]), RULES[rules[row]], excerpt(value)))
         broken += rules
     return broken == 0, rejects
 
 
 def _rules(column: Any) -> npt.NDArray[np.int8]:
-    """Return the number of the rule in RULES that each value breaks, 0 for none."""
+    """Return for each value the index in RULES of the rule it breaks, 0 for none."""
     if pa.types.is_dictionary(column.type):
-        return _each(column, _rules(column.dictionary))
+        return _per_row(column, _rules(column.dictionary))
     rules: npt.NDArray[np.int8] = np.where(_lengths(column) > LONGEST_LINE, 1, 0).astype(np.int8)
     octets = column.cast(pa.binary())
     rules[_flags(pc.match_substring(octets, "\0")) & (rules == 0)] = 2
@@ -145,31 +144,31 @@ def _flags(values: Any) -> npt.NDArray[np.bool_]:
 
 
 def _lengths(column: Any) -> npt.NDArray[np.int64]:
-    """Return the bytes of each value of a column of text, int64; 0 of nulls."""
+    """Return the length in bytes of each value of a text column, int64; 0 for nulls."""
     if pa.types.is_dictionary(column.type):
-        return _each(column, _lengths(column.dictionary))
+        return _per_row(column, _lengths(column.dictionary))
     lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
     return np.asarray(lengths, np.int64)
 
 
-def _each(column: Any, facts: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the facts about the values of a dictionary for each row; 0 for nulls."""
-    places = column.indices.fill_null(len(facts)).to_numpy(zero_copy_only=False)
-    if len(places) and not 0 <= places.min() <= places.max() <= len(facts):
+def _per_row(column: Any, per_value: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Spread figures per dictionary value over the rows; 0 for nulls."""
+    codes = column.indices.fill_null(len(per_value)).to_numpy(zero_copy_only=False)
+    if len(codes) and not 0 <= codes.min() <= codes.max() <= len(per_value):
         raise pa.ArrowInvalid("a value is not in the dictionary of its column")
-    of_rows: npt.NDArray[Any] = np.append(facts, facts.dtype.type(0))[places]
-    return of_rows
+    per_row: npt.NDArray[Any] = np.append(per_value, per_value.dtype.type(0))[codes]
+    return per_row
 
 
 def _decoded(column: Any) -> Any:
-    """Return a column as plain text; a text of nothing is no value, as in the other formats."""
+    """Return a column as plain text; an empty text is null, as in the other formats."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return pc.if_else(pc.equal(pc.binary_length(column), 0), None, column)
 
 
 def _spans(ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of rows of about HELD bytes together; `ends` sums up the bytes of the rows."""
+    """Yield (start, stop) of runs of about HELD bytes; `ends` is the running sum of bytes."""
     start = 0
     while start < len(ends):
         before = ends[start - 1] if start else 0

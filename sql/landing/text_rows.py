@@ -1,4 +1,4 @@
-"""Lines of text: read whole, and what is wrong with those that are no text; JSON lines to rows."""
+"""Lines of text: read whole, decoded or rejected; and JSON lines to rows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-LONGEST_LINE = 1 << 20  # bytes; a longer one is quarantined without being held in memory
+LONGEST_LINE = 1 << 20  # bytes; longer lines are quarantined without being held in memory
 BATCH = 1 << 16  # rows
-SHOWN = 2000  # characters of a line that is quarantined
+EXCERPT = 2000  # characters kept of a quarantined line
 CHUNK = 1 << 18  # bytes read at once
-MOST_LINES = 1 << 17  # of a block: what is kept of each line counts, not only its bytes
+MOST_LINES = 1 << 17  # in a block: short lines cost more memory than their bytes
 
 
 @dataclass(frozen=True)
 class Reject:
-    """A line that is no row: its number, the rule that it breaks and its text."""
+    """A line that is not a row: its number, the rule it breaks and its text."""
 
     line: int
     rule: str
@@ -24,9 +24,10 @@ class Reject:
 
 
 def read_lines(stream: IO[bytes], size: int) -> bytes:
-    r"""Return about `size` bytes of whole lines, ended by \n; of a line that is too long, its beginning.
+    r"""Return about `size` bytes of whole lines, each ending in \n; an overlong line is cut short.
 
-    Of very short lines there are fewer bytes: about MOST_LINES lines, and never more than that and CHUNK.
+    Very short lines give fewer bytes: the block ends with the first CHUNK that reaches MOST_LINES
+    lines.
     """
     pieces: list[bytes] = []
     missing, lines = size, 0
@@ -36,11 +37,11 @@ def read_lines(stream: IO[bytes], size: int) -> bytes:
         lines += piece.count(b"\n")
     data = b"".join(pieces)
     while data and not data.endswith(b"\n"):
-        rest = stream.readline(LONGEST_LINE + 1)
-        if len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+        line_end = stream.readline(LONGEST_LINE + 1)
+        if len(line_end) > LONGEST_LINE and not line_end.endswith(b"\n"):
             while (skipped := stream.readline(LONGEST_LINE)) and not skipped.endswith(b"\n"):
                 pass
-        data += rest if rest.endswith(b"\n") else rest + b"\n"
+        data += line_end if line_end.endswith(b"\n") else line_end + b"\n"
     return data
 
 
@@ -55,35 +56,37 @@ def is_text(data: bytes) -> bool:
     return True
 
 
-def text_of(line: bytes, encoding: str = "utf-8") -> str | tuple[str, str]:
-    """Return the text of a line without its end, or the rule that it breaks and what can be shown of it."""
+def decode_line(line: bytes, encoding: str = "utf-8") -> str | tuple[str, str]:
+    """Return a line's text without its end, or the rule it breaks and an excerpt."""
     plain = line.removesuffix(b"\n").removesuffix(b"\r")
     if len(plain) > LONGEST_LINE:
-        return "line_too_long", shown(plain)
+        return "line_too_long", excerpt(plain)
     if b"\0" in plain:
-        return "nul_byte", shown(plain)
+        return "nul_byte", excerpt(plain)
     try:
         return plain.decode(encoding)
     except UnicodeDecodeError:
-        return "bad_encoding", shown(plain)
+        return "bad_encoding", excerpt(plain)
 
 
-def shown(line: bytes) -> str:
-    """Return what quarantine shows of a line that is no text."""
-    return line[: SHOWN * 4].decode("utf-8", "backslashreplace")[:SHOWN]
+def excerpt(line: bytes) -> str:
+    """Return the start of a line for quarantine, with invalid bytes escaped."""
+    return line[: EXCERPT * 4].decode("utf-8", "backslashreplace")[:EXCERPT]
 
 
 def printable(text: str) -> str:
-    """Return a text for a message: what no one can see of it, line ends too, is spelled as an escape."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    """Return a text for a message, with unprintable characters and line ends escaped."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
 
 
 def json_batches(
     stream: IO[bytes], encoding: str, mapped: Sequence[str]
 ) -> Iterator[tuple[list[int], list[list[str | None]], list[Reject]]]:
-    """Yield line numbers, values and rejects of JSON lines; numbers keep their text: no id is rounded.
+    """Yield line numbers, values and rejects of JSON lines; numbers stay text, so no id is rounded.
 
-    The values of a row are those of the `mapped` keys and, last, all other keys as one JSON object.
+    A row holds the values of the `mapped` keys and, last, all other keys as one JSON object.
     """
     number = 0
     while data := read_lines(stream, BATCH * 64):
@@ -104,28 +107,28 @@ def json_batches(
 
 
 def _json_row(line: bytes, encoding: str, mapped: Sequence[str]) -> list[str | None] | tuple[str, str] | None:
-    text = text_of(line, encoding)
+    text = decode_line(line, encoding)
     if isinstance(text, tuple):
         return text
     if not text.strip(" \t"):
         return None
     try:
-        found = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
-        if not isinstance(found, dict):
-            return "malformed_json", text[:SHOWN]
-        values = [as_text(found.pop(column, None)) for column in mapped]
-        values.append(json.dumps(found, sort_keys=True, ensure_ascii=False) if found else None)
+        content = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+        if not isinstance(content, dict):
+            return "malformed_json", text[:EXCERPT]
+        values = [as_text(content.pop(column, None)) for column in mapped]
+        values.append(json.dumps(content, sort_keys=True, ensure_ascii=False) if content else None)
         joined = "".join(value for value in values if value)
         joined.encode()
-    except UnicodeEncodeError:  # an escape such as \ud800, which is half a character
-        return "bad_encoding", text[:SHOWN]
+    except UnicodeEncodeError:  # an escape such as \ud800, half a surrogate pair
+        return "bad_encoding", text[:EXCERPT]
     except (ValueError, RecursionError):
-        return "malformed_json", text[:SHOWN]
-    return ("nul_byte", text[:SHOWN]) if "\0" in joined else values
+        return "malformed_json", text[:EXCERPT]
+    return ("nul_byte", text[:EXCERPT]) if "\0" in joined else values
 
 
 def as_text(value: Any) -> str | None:
-    """Return a value as text: what is nested, true or false as JSON, nothing as None."""
+    """Return a value as text: objects, lists and booleans as JSON, nothing as None."""
     if value is None or isinstance(value, str):
         return value or None
     return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
--- The rankings that fill what a model cannot: popularity of the fallback window, then of all time.
+-- The rankings that fill short lists: popularity in the fallback window, then of all time.
 SELECT
     p.segment,
     p.segment_value,

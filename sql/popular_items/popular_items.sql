@@ -1,4 +1,4 @@
--- The best of each segment and window among the items that may be recommended; equals by item id.
+-- The most popular recommendable items of each segment and window; ties by item id.
 SELECT segment, segment_value, window_days, rank, item_id, score / 1e6 AS score, users
 FROM (
     SELECT

@@ -1,5 +1,5 @@
--- Popularity by window: a user counts with ln(1 + strength), so that nobody counts much more than others.
--- In millionths, to be summed exactly. Bots do not count.
+-- Popularity by window. A user counts with ln(1 + strength), so no user counts much more than
+-- others; bots do not count. Scores are in millionths, so sums are exact.
 {% for window in windows %}
 SELECT
     {{ window.days }} AS window_days,

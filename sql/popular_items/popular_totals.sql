@@ -1,4 +1,4 @@
--- Popularity of each item in each window: for everybody, and for each value of each segment.
+-- Popularity of each item in each window, for all users and for each value of each segment.
 SELECT
     'all' AS segment,
     'all' AS segment_value,

@@ -1,4 +1,4 @@
--- One row per user and item that met in the longest window: how strongly, in each window.
+-- One row per user and item with an event in the longest window: the strength in each window.
 SELECT
     user_index,
     item_index,

@@ -1,4 +1,5 @@
--- One slice of a table of ranked lists: rows whose item stands twice in its list, and rows that list themselves.
+-- One slice of a table of ranked lists: items that occur twice in a list, and items listed for
+-- themselves.
 SELECT
   count(*) - (SELECT count(*) FROM (SELECT DISTINCT {{ key }} AS list_key, {{ item }} FROM {{ table }} WHERE {{ slice }}))
     AS duplicates,

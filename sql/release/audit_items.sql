@@ -1,4 +1,4 @@
--- The items of one column against the catalogue: rows whose item is unknown, unavailable or blocked.
+-- The items of a column against the catalogue: rows with an unknown, unavailable or blocked item.
 WITH used AS (
   SELECT {{ item }} AS item_id, count(*) AS rows
   FROM {{ table }}

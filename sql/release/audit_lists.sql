@@ -1,4 +1,4 @@
--- The lists of a table against those that must be there: whose is unknown, missing, or has not exactly N rows.
+-- The lists of a table against the expected ones: unknown, missing, or without exactly N rows.
 WITH listed AS (
   SELECT {{ key }} AS list_key, count(*) AS rows FROM {{ table }} GROUP BY ALL
 )

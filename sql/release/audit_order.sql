@@ -1,5 +1,5 @@
--- One pass over a table of ranked lists, in file order: ranks, scores and the sort key (an expression, as the
--- table is). A list ends where the key changes.
+-- One pass over a table of ranked lists in file order, to check ranks, scores and the sort key. Key
+-- and table are expressions. A list ends where the key changes.
 WITH neighbours AS (
   SELECT
     {{ key }} AS list_key,

@@ -1,5 +1,5 @@
--- One slice of recommendations as index pairs, against every pair ever seen: duplicates, seen items (but those that
--- say so), and reasons that are not in the user's history.
+-- One slice of recommendations as index pairs, against all seen pairs: duplicates, seen items that
+-- are not marked as such, and reasons that are not in the user's history.
 WITH listed AS MATERIALIZED (
   SELECT u.user_index, i.item_index, because.item_index AS reason_index, r.source
   FROM (SELECT * FROM {{ table }} WHERE {{ slice }}) AS r

@@ -1,4 +1,4 @@
-{# The views of nightshelf.duckdb; the names in braces are filled with quoted literals. #}
+{# The views of nightshelf.duckdb; names in braces become quoted literals. #}
 CREATE VIEW recommendations_with_titles AS
 SELECT r.user_id, r.rank, r.item_id, i.title, r.score, r.source, r.reason_item_id, because.title AS reason_title
 FROM recommendations AS r

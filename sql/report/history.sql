@@ -1,4 +1,4 @@
--- What one user did, an item a row, the latest first.
+-- One user's history, one row per item, latest first.
 SELECT i.item_id, i.title, max(s.timestamp) AS last, count(*) AS events
 FROM {{ sequences }} AS s
 JOIN {{ items }} AS i ON i.item_index = s.item_index

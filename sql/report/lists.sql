@@ -1,4 +1,4 @@
--- The recommendations of one user with titles, the best first.
+-- One user's recommendations with titles, best first.
 SELECT r.rank, r.item_id, i.title, r.score, r.source, r.reason_item_id, because.title AS reason_title
 FROM {{ recommendations }} AS r
 JOIN {{ users }} AS u ON u.user_id = r.user_id

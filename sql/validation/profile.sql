@@ -1,5 +1,5 @@
--- One row of figures about the events that a date may use: what the gate holds against its thresholds.
--- They are counts, never values of the events, which could be ids in the wrong column.
+-- One row of figures about the events that a date can use, which the gate compares with its
+-- thresholds. All are counts: values of events could be ids in the wrong column.
 SELECT
     count(*) AS events,
     count(DISTINCT e.user_id) AS users,

@@ -1,4 +1,4 @@
--- Events of each day; the day is text, so that both engines hand over the same.
+-- Events per day; the day is text, so both engines return the same.
 SELECT
     CAST(event_date AS STRING) AS event_date,
     count(*) AS events

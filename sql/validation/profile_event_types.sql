@@ -1,4 +1,4 @@
--- Events of each type; events without one count as the type ''.
+-- Events per type; events without a type count as ''.
 SELECT
     coalesce(event_type, '') AS event_type,
     count(*) AS events

@@ -142,8 +142,8 @@ def names(count: int) -> bytes:
 
 OBJECT = json.dumps({"user": "u1", "item": "i1", "time": T}).encode() + b"\n"
 KEYS = {"user": "u2", "item": "i2", "time": T}
-OUT_OF_PROPORTION = "over 200 times as many; if that is no bomb, raise max_expansion"
-NO_LOG = "is it a log in the configured format?"
+OUT_OF_PROPORTION = "over 200 times as many; if the file is genuine, raise max_expansion"
+NO_LOG = "is the file a log in the configured format?"
 BOMBS = [
     Bomb("zeros.csv.gz", packed(HEADER, b"\0"), OUT_OF_PROPORTION),
     Bomb("zeros-alone.csv.gz", packed(b"", b"\0"), "expected a header line, got line_too_long in line 1"),

@@ -1,4 +1,4 @@
-"""Timestamps: one grammar, one meaning of every local time, on both engines as in Python."""
+"""Timestamps: one grammar and one meaning of each local time, on both engines as in Python."""
 
 from __future__ import annotations
 
@@ -94,21 +94,21 @@ PATTERNS = {
 
 
 @pytest.mark.parametrize("pattern", ["iso", *PATTERNS])
-def test_texts_mean_the_same_on_every_engine(engine, pattern):
-    known = ISO if pattern == "iso" else PATTERNS[pattern]
-    engine.table("texts", pa.table({"t": list(known)}))
+def test_texts_are_the_same_timestamps_on_every_engine(engine, pattern):
+    expected = ISO if pattern == "iso" else PATTERNS[pattern]
+    engine.table("texts", pa.table({"t": list(expected)}))
     parsed = engine.dialect.parse_time("t", pattern)
-    found = engine.fetch(f"SELECT t, CAST({parsed} AS STRING) AS parsed FROM texts").to_pylist()
-    assert {row["t"]: row["parsed"] for row in found} == known
+    rows = engine.fetch(f"SELECT t, CAST({parsed} AS STRING) AS parsed FROM texts").to_pylist()
+    assert {row["t"]: row["parsed"] for row in rows} == expected
 
 
 def in_utc(local: datetime, zone: str) -> datetime:
-    """Return the earlier of two meanings of a local time; one that is skipped is that much later."""
+    """Return a local time in UTC; the earlier of two meanings, and skipped times move forward."""
     return local.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC).replace(tzinfo=None)
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_hours_that_a_clock_skips_or_shows_twice_are_those_of_python(engine, zone):
+def test_skipped_and_repeated_local_hours_are_converted_as_by_python(engine, zone):
     engine.table("local", pa.table({"t": pa.array(LOCAL, pa.timestamp("us"))}))
     utc = f"to_utc_timestamp(t, '{zone}')"
     back = f"from_utc_timestamp(t, '{zone}')"
@@ -124,7 +124,7 @@ def test_hours_that_a_clock_skips_or_shows_twice_are_those_of_python(engine, zon
 
 @settings(max_examples=60, deadline=None)
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2027, 1, 1)), st.sampled_from(ZONES))  # noqa: DTZ001
-def test_any_local_time_is_that_of_python(duckdb_engine, local, zone):
+def test_any_local_time_is_converted_as_by_python(duckdb_engine, local, zone):
     text = local.isoformat(sep=" ")
     query = f"SELECT to_utc_timestamp(TIMESTAMP '{text}', '{zone}') AS utc"
     assert duckdb_engine.fetch(query)["utc"][0].as_py() == in_utc(local, zone)
@@ -142,6 +142,6 @@ def test_any_local_time_is_that_of_python(duckdb_engine, local, zone):
         ("seconds", "expected iso, epoch_s"),
     ],
 )
-def test_a_pattern_that_cannot_be_read_alike_is_refused(pattern, message):
+def test_a_pattern_that_the_engines_read_differently_is_refused(pattern, message):
     with pytest.raises(ValueError, match=message):
         Source(path="x", columns={"user": "u", "item": "i", "timestamp": "t"}, timestamp_format=pattern)

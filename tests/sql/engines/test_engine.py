@@ -1,4 +1,4 @@
-"""The engines: the same relations, and errors that say one thing."""
+"""The engines: equal relations, and one-line errors."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sql.errors import EngineError, EngineMissing
 
 def test_a_table_is_written_and_read_back(engine, tmp_path):
     engine.table(
-        "given", pa.table({"day": ["b", "a", "b"], "n": [3, 1, 2], "none": pa.nulls(3, pa.string())})
+        "sample", pa.table({"day": ["b", "a", "b"], "n": [3, 1, 2], "none": pa.nulls(3, pa.string())})
     )
-    engine.write("SELECT * FROM given", tmp_path / "out", ("n",), ("day",))
+    engine.write("SELECT * FROM sample", tmp_path / "out", ("n",), ("day",))
     folders = sorted(path.name for path in (tmp_path / "out").glob("day=*"))
     assert folders == ["day=a", "day=b"]
-    engine.parquet("again", sorted((tmp_path / "out").glob("day=b/*.parquet")))
-    assert engine.fetch("SELECT n, none FROM again ORDER BY n").to_pylist() == [
+    engine.parquet("reread", sorted((tmp_path / "out").glob("day=b/*.parquet")))
+    assert engine.fetch("SELECT n, none FROM reread ORDER BY n").to_pylist() == [
         {"n": 2, "none": None},
         {"n": 3, "none": None},
     ]
 
 
-def test_columns_that_a_file_lacks_are_null(engine, tmp_path):
+def test_missing_columns_of_a_file_are_null(engine, tmp_path):
     pq.write_table(pa.table({"a": [1], "b": ["x"]}), tmp_path / "one.parquet")
     pq.write_table(pa.table({"a": [2]}), tmp_path / "two.parquet")
     engine.parquet("two_files", [tmp_path / "two.parquet", tmp_path / "one.parquet"])
@@ -46,15 +46,15 @@ def test_timestamps_are_written_without_a_zone(engine, tmp_path):
 
 def test_numbers_follow_the_order_of_the_key(engine):
     engine.table("keys", pa.table({"k": ["b", "a", "ü", "Z", "10", "9"]}))
-    engine.number("numbered", "keys", "k", "place")
-    found = engine.fetch("SELECT k, place FROM numbered ORDER BY place").to_pylist()
-    assert found == [
-        {"k": k, "place": place} for place, k in enumerate(sorted(["b", "a", "ü", "Z", "10", "9"]))
+    engine.number("numbered", "keys", "k", "index")
+    rows = engine.fetch("SELECT k, index FROM numbered ORDER BY index").to_pylist()
+    assert rows == [
+        {"k": k, "index": index} for index, k in enumerate(sorted(["b", "a", "ü", "Z", "10", "9"]))
     ]
 
 
 @pytest.mark.parametrize("text", ["it's", "a\\b", "\\", "tab\tand\nline", "'; DROP TABLE x; --", "é漢", ""])
-def test_a_literal_is_the_text(engine, text):
+def test_a_literal_evaluates_to_its_text(engine, text):
     assert engine.fetch(f"SELECT {literal(text)} AS t")["t"].to_pylist() == [text]
 
 
@@ -77,14 +77,14 @@ def test_a_row_as_json_keeps_nulls_and_names(engine, columns):
         ("SELECT CAST('x' AS INT) AS n", "x"),
     ],
 )
-def test_a_query_that_fails_is_an_error_of_one_line(engine, query, message):
+def test_a_failed_query_raises_an_error_of_one_line(engine, query, message):
     with pytest.raises(EngineError, match=message) as failed:
         engine.fetch(query)
     assert "\n" not in str(failed.value)
 
 
 @pytest.mark.spark
-def test_spark_prints_no_failed_query_even_where_others_set_up_logging_later(spark_engine, capfd):
+def test_spark_does_not_print_failed_queries_even_if_logging_is_configured_later(spark_engine, capfd):
     logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
     with pytest.raises(EngineError, match="nope"):
         spark_engine.fetch("SELECT nope")
@@ -92,11 +92,11 @@ def test_spark_prints_no_failed_query_even_where_others_set_up_logging_later(spa
 
 
 def test_a_missing_file_is_an_error(engine, tmp_path):
-    with pytest.raises(EngineError, match=r"gone\.parquet"):
-        engine.parquet("gone", [tmp_path / "gone.parquet"])
+    with pytest.raises(EngineError, match=r"missing\.parquet"):
+        engine.parquet("missing", [tmp_path / "missing.parquet"])
 
 
-def test_without_java_the_message_says_what_to_do(monkeypatch, tmp_path):
+def test_without_java_the_message_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(
         EngineMissing, match="the Spark engine needs Java 17 or newer, got no Java: install a JDK"
@@ -104,7 +104,7 @@ def test_without_java_the_message_says_what_to_do(monkeypatch, tmp_path):
         spark_session.require_java()
 
 
-def test_an_old_java_is_told(monkeypatch, tmp_path):
+def test_the_message_names_the_version_of_a_java_that_is_too_old(monkeypatch, tmp_path):
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
     java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_392\"' >&2\n")
@@ -133,9 +133,9 @@ for turn in range(2):
 
 @pytest.mark.spark
 @pytest.mark.usefixtures("spark_engine")  # skips without Java
-def test_spark_starts_quietly_and_again_after_it_was_closed(tmp_path):
-    told = subprocess.run(
+def test_spark_starts_without_output_and_restarts_after_close(tmp_path):
+    process = subprocess.run(
         [sys.executable, "-c", QUIET, str(tmp_path)], capture_output=True, text=True, check=False
     )
-    assert (told.returncode, told.stdout, told.stderr) == (0, "", "")
+    assert (process.returncode, process.stdout, process.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []

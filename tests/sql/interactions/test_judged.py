@@ -1,4 +1,4 @@
-"""Rows of a landing under their outcomes: accounted for by file and rule, dropped where they are stored."""
+"""Rows of a landing by outcome: counted by file and rule, and duplicates of stored rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ACCOUNT = {
 
 @pytest.fixture
 def judged(engine: Any, tmp_path: Path) -> Judged:
-    """Return a file of six lines, each judged."""
+    """Return the classified rows of a file with six lines."""
     file = tmp_path / "a.csv"
     file.write_text("\n".join(["user,item,time", *LINES]) + "\n", encoding="utf-8")
     source = Source.model_validate(SOURCE)
@@ -41,27 +41,27 @@ def judged(engine: Any, tmp_path: Path) -> Judged:
     return judge(landing, source, engine, tmp_path / "judged", {7: date(2026, 3, 2)})
 
 
-def test_every_line_is_in_the_account_under_its_outcome_and_rule(judged: Judged) -> None:
+def test_every_line_is_counted_under_its_outcome_and_rule(judged: Judged) -> None:
     rows = list(judged.account())
     assert {file_id for file_id, *_ in rows} == {7}
     assert {(outcome, rule): n for _, outcome, rule, n in rows} == ACCOUNT
     assert (judged.days(), list(judged.accepted()), judged.repeated) == ({7: {DAY: 2}}, [DAY], 1)
 
 
-def test_rows_that_are_stored_become_duplicates(judged: Judged, tmp_path: Path) -> None:
+def test_rows_that_are_already_stored_become_duplicates(judged: Judged, tmp_path: Path) -> None:
     stored = tmp_path / "stored.parquet"
     (part,) = judged.accepted()[DAY].glob("*.parquet")
     with pq.ParquetFile(part) as file:
         pq.write_table(file.read().filter(pc.field("item_id") == "i1"), stored)
-    judged.drop_stored({DAY: [stored]}, gone=[7])  # of a file that counts no longer
+    judged.drop_stored({DAY: [stored]}, replaced=[7])  # the stored rows come from a replaced file
     assert judged.days() == {7: {DAY: 2}}
-    judged.drop_stored({DAY: [stored]}, gone=[])
+    judged.drop_stored({DAY: [stored]}, replaced=[])
     assert judged.days() == {7: {DAY: 1}}
     account = {(outcome, rule): n for _, outcome, rule, n in judged.account()}
     assert (account["accepted", None], account["duplicate", None]) == (1, 2)
 
 
-def test_refused_rows_and_lines_are_written_by_day_with_the_name_of_their_file(
+def test_quarantined_rows_and_lines_are_written_by_day_with_the_name_of_their_file(
     judged: Judged, tmp_path: Path
 ) -> None:
     folder = tmp_path / "quarantine"
@@ -77,13 +77,13 @@ def test_refused_rows_and_lines_are_written_by_day_with_the_name_of_their_file(
     assert {path.parent.name.partition("=")[0] for path in folder.rglob("*.parquet")} == {"event_date"}
 
 
-def test_a_landing_without_rows_has_nothing_under_any_outcome(engine: Any, tmp_path: Path) -> None:
+def test_a_landing_without_rows_has_no_rows_of_any_outcome(engine: Any, tmp_path: Path) -> None:
     file = tmp_path / "empty.csv"
     file.write_text("user,item,time\n", encoding="utf-8")
     source = Source.model_validate(SOURCE)
     landing = engine.land([RawFile(1, file, "empty.csv")], source, ["user", "item", "time"])
     judged = judge(landing, source, engine, tmp_path / "judged", {1: None})
-    judged.drop_stored({DAY: []}, gone=[])
+    judged.drop_stored({DAY: []}, replaced=[])
     judged.quarantine(tmp_path / "quarantine", {1: "empty.csv"})
     assert (list(judged.account()), judged.days(), judged.accepted(), judged.repeated) == ([], {}, {}, 0)
     assert not (tmp_path / "quarantine").exists()

@@ -1,4 +1,4 @@
-"""Predicates of the configuration: what is allowed means the same on both engines, all else is refused."""
+"""Predicates of the configuration: equal on both engines, or refused."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ DATA = """
 )
 def test_a_predicate_selects_its_rows(text, rows):
     query = f"SELECT row FROM ({DATA}) WHERE {portable(text, COLUMNS, 'duckdb')} ORDER BY row"
-    found = duckdb.sql(query).fetchall()
-    assert [row for (row,) in found] == rows
+    selected = duckdb.sql(query).fetchall()
+    assert [row for (row,) in selected] == rows
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_a_predicate_selects_its_rows(text, rows):
         "kind SIMILAR TO 'a'",
     ],
 )
-def test_whatever_is_not_allowed_is_refused(text):
+def test_everything_outside_the_allowlist_is_refused(text):
     with pytest.raises(EngineError, match=r"expected|unknown column"):
         portable(text, COLUMNS, "duckdb")
 
 
 @pytest.mark.parametrize("comment", ["-- ' OR 1 = 1", "/* ' OR 1 = 1 */", "/* */ -- */ OR 1 = 1"])
-def test_comments_are_no_part_of_a_predicate(comment):
+def test_comments_are_removed_from_a_predicate(comment):
     assert portable(f"value < 0 {comment}", COLUMNS, "duckdb") == "value < 0"
 
 
-def test_an_unknown_column_is_told_with_the_known_ones():
+def test_the_message_about_an_unknown_column_lists_the_known_ones():
     with pytest.raises(
         EngineError, match="unknown column 'vlaue' in 'vlaue < 0'; known: item_id, kind, timestamp"
     ):

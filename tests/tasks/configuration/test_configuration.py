@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tasks.configuration.configuration import load
@@ -122,7 +124,7 @@ def test_a_mistake_is_told_with_its_place_and_what_is_known(loaded, text, messag
         (
             'path = "logs"',
             'path = "l"\nexclude = [{name = "a", where = "x"}, {name = "a", where = "y"}]',
-            r"source: rule names must differ, got \['a', 'a'\]",
+            r"source: expected distinct rule names, got \['a', 'a'\]",
         ),
         (
             'path = "logs"',
@@ -173,3 +175,18 @@ def test_sizes_are_bytes(size, found):
 def test_other_sizes_are_refused(size):
     with pytest.raises(ValueError, match="expected a size such as 512MiB or 4GiB"):
         bytes_of(size)
+
+
+@pytest.mark.parametrize(("name", "memory"), [("duckdb", "255MiB"), ("spark", "1023MiB")])
+def test_a_budget_that_could_not_be_kept_is_refused(loaded, name, memory):
+    with pytest.raises(
+        ConfigurationError, match=f"engine: memory: expected at least .* for {name}, got {memory}"
+    ):
+        loaded(SOURCE + f'[engine]\nname = "{name}"\nmemory = "{memory}"\n')
+
+
+def test_the_resources_are_those_of_the_engine_and_bound_the_lists(loaded):
+    one = loaded(SOURCE + '[engine]\nmemory = "1GiB"\nthreads = 3\n[top_n]\nmemory = "512MiB"\n').resources
+    assert (one.memory, one.threads, one.block_bytes) == (2**30, 3, 2**28)
+    assert loaded(SOURCE + '[top_n]\nmemory = "1MiB"\n').resources.block_bytes == 2**20
+    assert loaded(SOURCE).resources.threads == len(os.sched_getaffinity(0))

@@ -123,7 +123,7 @@ PARQUET = [
         "twice.parquet",
         parquet(pa.table([["u"], ["i"], ["t"], ["v"]], names=["user", "item", "time", "user"])),
         refused,
-        refused="column 'user' is there 2 times; expected once",
+        refused="expected column 'user' once, got it 2 times",
     ),
     Case(
         "text named .parquet",

@@ -74,7 +74,7 @@ ROWS = [
         "twice.csv",
         text(f"u,i,{T},v", header="user,item,time,user\n"),
         refused,
-        refused="column 'user' is there 2 times; expected once",
+        refused="expected column 'user' once, got it 2 times",
     ),
     Case(
         "column missing",
