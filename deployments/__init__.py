@@ -1,1 +1,1 @@
-"""Sample configurations, and what a production deployment is made of."""
+"""Sample configurations and the files of a production deployment."""
