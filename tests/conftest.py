@@ -22,6 +22,7 @@ QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 
 
 LONG = (
+    "test_killed_nights.py",
     "test_resume.py",
     "test_ui_backfill.py",
     "test_failed_nights.py",

@@ -1,4 +1,4 @@
-"""What tests of whole nights share: a store after two nights, and a copy of it for each test."""
+"""What tests of whole nights share: stores after one night and after two, and copies of them to change."""
 
 from __future__ import annotations
 
@@ -17,16 +17,29 @@ from flows.night.run import run_night
 
 
 @pytest.fixture(scope="session")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Return a store after the nights of the first two days, of logs that go on for two more."""
-    folder = tmp_path_factory.mktemp("nights")
+def first_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Return a store after the night of the first day, of logs that go on for three more."""
+    folder = tmp_path_factory.mktemp("first")
     night = shop(folder, write_logs(folder / "logs"))
-    for day in (FIRST, SECOND):
-        run_night(night.configured(), day)
+    run_night(night.configured(), FIRST)
+    return night
+
+
+@pytest.fixture(scope="session")
+def nights(first_night: Night, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Return that store after the night of the second day too."""
+    night = first_night.copy(tmp_path_factory.mktemp("nights"))
+    run_night(night.configured(), SECOND)
     return night
 
 
 @pytest.fixture
 def night(nights: Night, tmp_path: Path) -> Night:
-    """Return a copy of that store, to do with as one likes."""
+    """Return a copy of the store after two nights, for a test to change."""
     return nights.copy(tmp_path / "shop")
+
+
+@pytest.fixture
+def young(first_night: Night, tmp_path: Path) -> Night:
+    """Return a copy of the store after one night."""
+    return first_night.copy(tmp_path / "young")

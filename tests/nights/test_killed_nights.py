@@ -1,0 +1,163 @@
+"""Nights killed at every station and resumed: the same bytes, and nothing finished done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds import killed_nights
+from worlds.night_world import SECOND, STATIONS, Night, failing_at
+from worlds.paths import IMPORTABLE
+from worlds.resumed_nights import fail, resume
+
+from flows.night.run import run_night
+from tasks.store.runs import RunRecord
+
+MODULES = ["great_expectations", "models.ranking.topn", "tasks.validation.suite"]
+MODULES += [
+    "tasks.recommendations.recommendations",
+    "tasks.recommendations.similar_items",
+    "tasks.release.publish",
+    "tasks.evaluation.model_metrics",
+]
+VAE = {"epochs": 120, "patience": 120, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
+DEEP = {
+    "train.models": ["mult_vae"],
+    "train.serve": "mult_vae",
+    "evaluation.enabled": False,
+    "models.mult_vae": VAE,
+}
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Where a night is killed: before or after a station's work, at a report, or at a call of the system."""
+
+    station: str
+    how: str
+    what: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.station, self.how, self.what.strip("/."))))
+
+
+KILLS = [
+    Kill("interactions", "before"),
+    Kill("interactions", "os.rename", "/ingests/"),  # Parquet files are in place, none of them named
+    Kill("interactions", "after"),  # the ingest is committed, the record does not know
+    Kill("validation_results", "after"),
+    Kill("dataset", "shutil.rmtree", "/dataset/sequences"),  # users, items and entries are written
+    Kill("popular_items", "os.rename", "/popular_items.parquet"),
+    Kill("holdout", "shutil.rmtree", "/past/entries"),
+    Kill("measure popularity", "os.rename", "popularity.trained.json"),
+    Kill("measure recent_popularity", "after"),
+    Kill("train popularity", "subprocess.Popen", "tasks.training.child"),
+    Kill("recommendations", "os.rename", "/recommendations.parquet"),
+    Kill("similar_items", "before"),
+    Kill("quality", "after"),
+    Kill("release", "os.rename", "/manifest.json"),  # beside it lies the database
+    Kill("release", "os.rename", "/releases/"),  # audited, flushed and read-only
+    Kill("release", "open", ".current.json."),  # renamed, but readers are not led to it
+    Kill("release", "after"),
+]
+MORE = (KILLS[0], KILLS[2], KILLS[13], KILLS[-1])
+"""Moments of stations that are killed elsewhere already: for `make torture`."""
+
+
+def kill(nights: dict[Kill, Night], overrides: dict[str, Any], modules: list[str]) -> None:
+    """Run nights, each in a process of its own that is killed where it says."""
+    days = [
+        [str(night.config), str(SECOND), overrides, at.station, at.how, at.what]
+        for at, night in nights.items()
+    ]
+    command = [sys.executable, str(Path(killed_nights.__file__)), json.dumps(modules), json.dumps(days)]
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ended = dict(zip(map(str, nights), json.loads(done.stdout), strict=True))
+    assert set(ended.values()) == {-signal.SIGKILL}, f"{ended} {done.stderr}"
+
+
+@pytest.fixture(scope="module")
+def killed(
+    request: pytest.FixtureRequest, first_night: Night, tmp_path_factory: pytest.TempPathFactory
+) -> dict[Kill, Night]:
+    """Return copies of that store, each after a night that was killed where a test is about to ask."""
+    asked = [item.callspec.params.get("at") for item in request.session.items if hasattr(item, "callspec")]
+    nights = {at: first_night.copy(tmp_path_factory.mktemp("killed")) for at in KILLS if at in asked}
+    kill(nights, {}, MODULES)
+    return nights
+
+
+def facts(record: RunRecord) -> dict[str, Any]:
+    """Return what the stations found out, without where and how long."""
+    personal = {"data_docs", "seconds", "checks"}
+    return {
+        station.name: (
+            station.rows,
+            {key: value for key, value in station.facts.items() if key not in personal},
+        )
+        for station in record.stations
+    }
+
+
+@pytest.mark.parametrize(
+    "at", [pytest.param(at, marks=[pytest.mark.torture] if at in MORE else [], id=str(at)) for at in KILLS]
+)
+def test_a_killed_night_goes_on_and_ends_as_if_nothing_had_been(
+    nights: Night, killed: dict[Kill, Night], at: Kill
+) -> None:
+    night, wanted = killed[at], nights.records()[-1]
+    dead = night.records()[-1]
+    assert (dead.state, [station.name for station in dead.stations]) == (
+        "running",
+        STATIONS[: STATIONS.index(at.station)],
+    )
+    record, ran = resume(night)
+    assert ran == STATIONS[STATIONS.index(at.station) :]
+    assert night.hashes(str(record.release_id)) == nights.hashes(str(wanted.release_id))
+    assert night.pointed() == record.release_id == f"{SECOND}-{dead.run_id}"
+    assert facts(record) == facts(wanted)
+    assert (record.state, record.warnings, len(record.resumed_at)) == ("published", [], 1)
+    assert len(night.records()) == 2
+    assert night.scratch() == []
+    assert len(night.published()) == 2
+
+
+def test_every_station_is_killed_once() -> None:
+    assert {at.station for at in KILLS if at not in MORE} == set(STATIONS)
+
+
+def test_a_night_killed_again_and_again_comes_to_its_end(nights: Night, young: Night) -> None:
+    fail(young, "dataset")
+    for station in ("dataset", "measure popularity", "release"):
+        with pytest.raises(ZeroDivisionError):
+            run_night(young.configured(), SECOND, step=failing_at(station, ZeroDivisionError()), resume="yes")
+    record, ran = resume(young)
+    assert ran == ["release"]
+    assert len(record.resumed_at) == 4
+    assert young.hashes(str(record.release_id)) == nights.hashes(str(nights.pointed()))
+
+
+def test_a_killed_training_goes_on_from_its_checkpoint(young: Night, tmp_path: Path) -> None:
+    whole = young.copy(tmp_path / "whole")
+    deep = {key.replace(".", "__"): value for key, value in DEEP.items()}
+    expected = run_night(whole.configured(**deep), SECOND)
+    kill({Kill("train mult_vae", "report", "mult_vae 4"): young}, DEEP, [])
+    epochs: list[float] = []
+
+    def report(doing: str, done: float, of: float) -> None:
+        if doing.startswith("mult_vae"):
+            epochs.append(done)
+
+    record = run_night(young.configured(**deep), SECOND, report=report, resume="yes")
+    assert epochs[0] >= 4
+    assert epochs[-1] == VAE["epochs"]
+    assert young.hashes(str(record.release_id)) == whole.hashes(str(expected.release_id))
