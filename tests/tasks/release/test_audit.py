@@ -1,4 +1,4 @@
-"""The audit of a staged release: each fault is found, by table, check and count."""
+"""The audit of a staged release reports each fault by table, check and count."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def put(column: str, row: int, value: Any) -> Callable[[Columns], None]:
     return change
 
 
-def swap(row: int, other: int) -> Callable[[Columns], None]:
+def swap(first: int, second: int) -> Callable[[Columns], None]:
     def change(columns: Columns) -> None:
         for values in columns.values():
-            values[row], values[other] = values[other], values[row]
+            values[first], values[second] = values[second], values[first]
 
     return change
 
@@ -89,7 +89,7 @@ FAULTS = [
     ("name", "change", "message", "text"),
     [(*fault, False) for fault in FAULTS] + [(*fault, True) for fault in FAULTS[::4]],
 )
-def test_the_audit_catches(
+def test_the_audit_reports_each_fault(
     tmp_path: Path, name: str, change: Callable[[Columns], None], message: str, text: bool
 ) -> None:
     world = World(tmp_path, text=text)
@@ -104,7 +104,7 @@ def test_the_audit_catches(
         outcome.require_passed()
 
 
-def test_the_audit_knows_blocked_items_and_allowed_repeats(fresh: World) -> None:
+def test_the_audit_applies_blocked_items_and_allowed_repeats(fresh: World) -> None:
     fresh.tables[REC]["item_id"][1] = 101
     folder = fresh.staging("2026-01-02", "r1")
     fresh.write(folder)
@@ -117,18 +117,18 @@ def test_the_audit_knows_blocked_items_and_allowed_repeats(fresh: World) -> None
     ]
 
 
-def test_the_audit_knows_how_many_similar_items_every_item_must_have(fresh: World) -> None:
+def test_the_audit_checks_the_number_of_similar_items_of_every_item(fresh: World) -> None:
     folder = fresh.staging("2026-01-02", "r1")
     fresh.write(folder)
     failures = fresh.audit_folder(folder, similar=2).failures
-    others = pq.read_metadata(fresh.dataset / "items.parquet").num_rows - 2  # 100 has two rows, 101 has one
+    missing = pq.read_metadata(fresh.dataset / "items.parquet").num_rows - 2  # 100 has two rows, 101 has one
     assert [(f.table, f.check, f.observed) for f in failures] == [
-        (SIM, "known items without rows", str(others)),
+        (SIM, "known items without rows", str(missing)),
         (SIM, "items with more or fewer than 2 rows", "1"),
     ]
 
 
-def test_the_audit_refuses_missing_files_and_other_schemas(fresh: World) -> None:
+def test_the_audit_reports_missing_files_and_wrong_schemas(fresh: World) -> None:
     folder = fresh.staging("2026-01-02", "r1")
     fresh.write(folder)
     (folder / "model_metrics.parquet").unlink()
@@ -143,7 +143,7 @@ def test_the_audit_refuses_missing_files_and_other_schemas(fresh: World) -> None
     assert REC not in failures
 
 
-def test_the_audit_counts_the_same_in_slices_and_under_odd_names(
+def test_the_audit_counts_are_the_same_in_slices_and_odd_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tasks.release.audit._SLICE_ROWS", 2)
@@ -156,5 +156,5 @@ def test_the_audit_counts_the_same_in_slices_and_under_odd_names(
         world.tables[SIM]["similar_item_id"][2] = 101
         folder = world.staging("2026-01-02", f"r{text}")
         world.write(folder)
-        found = [(f.table, f.observed) for f in world.audit_folder(folder).failures]
-        assert found == [(SIM, "1"), (REC, "2")]
+        failures = [(f.table, f.observed) for f in world.audit_folder(folder).failures]
+        assert failures == [(SIM, "1"), (REC, "2")]

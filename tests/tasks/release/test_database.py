@@ -12,7 +12,7 @@ from tasks.release.database import content_hash
 from tasks.release.tables import TABLES
 
 
-def test_the_content_hash_knows_values_order_and_nulls_but_not_batches() -> None:
+def test_the_content_hash_depends_on_values_order_and_nulls_not_on_batches() -> None:
     schema = pa.schema([("a", pa.string()), ("b", pa.int64())])
 
     def hashed(a: list[str | None], b: list[int | None], batch: int = 10) -> str:
@@ -20,17 +20,17 @@ def test_the_content_hash_knows_values_order_and_nulls_but_not_batches() -> None
 
     base = hashed(["x", "yz", None], [1, None, 3])
     assert hashed(["x", "yz", None], [1, None, 3], batch=1) == base
-    others = [
+    changed = [
         hashed(["xy", "z", None], [1, None, 3]),
         hashed(["x", "yz", ""], [1, None, 3]),
         hashed(["x", "yz", None], [1, 0, 3]),
         hashed(["yz", "x", None], [1, None, 3]),
     ]
-    assert len({base, *others}) == 5
+    assert len({base, *changed}) == 5
     assert hashed([], []) != base
 
 
-def test_the_database_has_the_tables_comments_and_views_and_an_old_format(fresh: World) -> None:
+def test_the_database_has_tables_comments_and_views_in_an_old_format(fresh: World) -> None:
     release = fresh.publish()
     with duckdb.connect(str(release.database), read_only=True) as con:
         for name in TABLES:

@@ -1,4 +1,4 @@
-"""The metrics that are shown first: sorted by number, the best model at the top."""
+"""The main metrics: sorted as numbers, the best model first."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def value(row: Any) -> float:
     return float(row["value"])
 
 
-def test_the_best_model_is_at_the_top_by_number_and_not_by_text() -> None:
+def test_models_are_sorted_by_number_not_by_text() -> None:
     rows = [metric("a", "rmse", 0, 9.5), metric("b", "rmse", 0, 10.25), metric("c", "rmse", 0, -3.0)]
     assert [row["model"] for row in main_metrics(rows, value)] == ["b", "a", "c"]
     small = [metric("a", "ndcg", 10, 2e-05), metric("b", "ndcg", 10, 0.1), metric("c", "ndcg", 10, 0.1)]
     assert [row["model"] for row in main_metrics(small, value)] == ["b", "c", "a"]
 
 
-def test_each_main_metric_is_shown_at_its_k_or_at_the_next_to_it() -> None:
+def test_each_main_metric_is_shown_at_its_preferred_or_nearest_k() -> None:
     ks = (5, 10, 20, 100)
     rows = [metric("a", name, k, k / 1000) for name in ("recall", "ndcg", "map", "coverage") for k in ks]
     assert main_metrics(rows, value) == [
@@ -32,7 +32,7 @@ def test_each_main_metric_is_shown_at_its_k_or_at_the_next_to_it() -> None:
     assert list(main_metrics(far, value)[0]) == ["model", "ndcg@5", "recall@5", "coverage@5"]
 
 
-def test_other_metrics_are_shown_with_k_by_number() -> None:
+def test_fallback_metrics_are_sorted_by_k_as_a_number() -> None:
     rows = [metric("a", "precision", k, 0.1) for k in (100, 5, 20, 10, 50)]
     assert list(main_metrics(rows, value)[0]) == [
         "model",

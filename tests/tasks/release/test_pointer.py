@@ -1,4 +1,4 @@
-"""The pointer to the active release: which way it moves, back by a rollback, and what damage does."""
+"""The pointer to the active release: how it moves, rollback, and damage."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from tasks.release.releases import current, previous, releases, verify
 from tasks.runtime.errors import StoreError
 
 
-def test_the_pointer_follows_dates_and_never_goes_back_by_itself(fresh: World) -> None:
+def test_the_pointer_follows_dates_and_never_moves_back_by_itself(fresh: World) -> None:
     fresh.publish("2026-01-03", "r1")
     assert not fresh.publish("2026-01-02", "backfill").active
     assert current(fresh.store).release_id == "2026-01-03-r1"
-    assert fresh.publish("2026-01-03", "again").active
+    assert fresh.publish("2026-01-03", "second").active
     order = [release.release_id for release in releases(fresh.store)]
     assert order == [
-        "2026-01-03-again",
+        "2026-01-03-second",
         "2026-01-02-backfill",
         "2026-01-03-r1",
     ]
 
 
-def test_rollback_goes_where_readers_were_and_further_back(fresh: World) -> None:
+def test_rollback_goes_back_through_former_active_releases(fresh: World) -> None:
     for day in (1, 2, 3):
         fresh.publish(f"2026-01-0{day}")
-    fresh.publish("2025-12-31", "backfill")  # never active: no rollback leads there
+    fresh.publish("2025-12-31", "backfill")  # never active, so no rollback activates it
     assert previous(fresh.store) == "2026-01-02-r1"
     assert rollback(fresh.store).release_id == "2026-01-02-r1"
     assert rollback(fresh.store).release_id == "2026-01-01-r1"
@@ -42,7 +42,7 @@ def test_rollback_goes_where_readers_were_and_further_back(fresh: World) -> None
         rollback(fresh.store, "2026-01-09-r1")
 
 
-def test_rollback_refuses_a_damaged_release_and_leaves_a_broken_one(fresh: World) -> None:
+def test_rollback_rejects_a_damaged_release_and_can_leave_a_damaged_one(fresh: World) -> None:
     first, second = fresh.publish("2026-01-01"), fresh.publish("2026-01-02")
     with first.database.open("r+b") as file:
         file.seek(5000)
@@ -66,7 +66,7 @@ def test_rollback_refuses_a_damaged_release_and_leaves_a_broken_one(fresh: World
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"release_id": "../../etc"}', '{"release_id": "2026-01-01-r1", "history": 3}']
 )
-def test_a_damaged_pointer_says_so(fresh: World, text: str) -> None:
+def test_a_damaged_pointer_is_an_error_with_a_remedy(fresh: World, text: str) -> None:
     fresh.publish("2026-01-01")
     fresh.store.pointer.write_text(text)
     with pytest.raises(StoreError, match=r"current\.json"):

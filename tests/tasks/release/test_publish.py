@@ -1,4 +1,4 @@
-"""Staging and publishing a release: what it promises, once, and whole wherever it is killed."""
+"""Staging and publication: complete releases, published once, wherever a process is killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.store.files import sha256_of
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_a_good_release_is_published_with_all_it_promises(tmp_path: Path, text: bool) -> None:
+def test_a_published_release_has_all_its_files_and_facts(tmp_path: Path, text: bool) -> None:
     world = World(tmp_path, text=text)
     release = world.publish()
     assert release == current(world.store)
@@ -98,7 +98,7 @@ def test_a_table_that_cannot_be_read_stops_the_staging(fresh: World, damage: str
     assert not (folder / "manifest.json").exists()
 
 
-def test_facts_that_lack_or_collide_are_refused(fresh: World) -> None:
+def test_missing_or_reserved_facts_are_rejected(fresh: World) -> None:
     fresh.stage()
     items = fresh.dataset / "items.parquet"
     arguments: dict[str, Any] = {"items": items, "ids": fresh.ids, "resources": RESOURCES}
@@ -117,9 +117,9 @@ def test_facts_that_lack_or_collide_are_refused(fresh: World) -> None:
 def test_only_the_passed_audit_of_this_staging_publishes(fresh: World) -> None:
     staging = fresh.stage()
     passed = fresh.audit(staging)
-    other = Audit(fresh.staging("2026-01-01", "r1"), passed.checks, ())
+    wrong_audit = Audit(fresh.staging("2026-01-01", "r1"), passed.checks, ())
     with pytest.raises(StoreError, match="expected the audit of"):
-        publish(fresh.store, staging, other)
+        publish(fresh.store, staging, wrong_audit)
     with pytest.raises(UserError, match="the audit refused the release, 1 checks failed"):
         publish(fresh.store, staging, fresh.audit(staging, blocked=[104]))
     with (staging.folder / "similar_items.parquet").open("r+b") as file:
@@ -130,7 +130,7 @@ def test_only_the_passed_audit_of_this_staging_publishes(fresh: World) -> None:
         current(fresh.store)
 
 
-def test_publishing_twice_is_once_but_other_rows_need_another_run(fresh: World) -> None:
+def test_publishing_twice_has_no_effect_and_other_rows_need_another_run(fresh: World) -> None:
     staging = fresh.stage()
     audited = fresh.audit(staging)
     release = publish(fresh.store, staging, audited)
@@ -144,16 +144,16 @@ def test_publishing_twice_is_once_but_other_rows_need_another_run(fresh: World) 
     assert current(fresh.store) == release
 
 
-def test_a_publication_killed_anywhere_leaves_a_whole_release_and_can_be_finished(fresh: World) -> None:
+def test_a_publication_killed_at_any_step_leaves_whole_releases_and_can_be_finished(fresh: World) -> None:
     yesterday = fresh.publish("2026-01-01")
     seen = set()
     for step in range(1, 100):
         staging = fresh.stage("2026-01-02", f"r{step}")
         audited = fresh.audit(staging)
-        died = killed_at(step, lambda: publish(fresh.store, staging, audited))  # noqa: B023
+        killed = killed_at(step, lambda: publish(fresh.store, staging, audited))  # noqa: B023
         readable = current(fresh.store)
         assert verify(readable) == []
-        if not died:
+        if not killed:
             assert readable.release_id == staging.release_id
             break
         renamed = fresh.store.release(staging.release_id).exists()
@@ -163,4 +163,4 @@ def test_a_publication_killed_anywhere_leaves_a_whole_release_and_can_be_finishe
         assert publish(fresh.store, staging, audited).active
         assert rollback(fresh.store, yesterday.release_id) == yesterday
     assert step > 8
-    assert seen == {(False, False), (True, False), (True, True)}  # the pointer flips last
+    assert seen == {(False, False), (True, False), (True, True)}  # the pointer moves last

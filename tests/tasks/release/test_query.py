@@ -1,4 +1,4 @@
-"""Questions to a release: answers, refusals, and how quickly they come."""
+"""Queries on a release: results, rejections and a quick start."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def worded(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = World(tmp_path_factory.mktemp("words"), text=True)
+def text_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("text"), text=True)
     world.publish()
     return world
 
 
-def test_a_query_answers_from_the_active_release_or_the_one_named(world: World) -> None:
+def test_a_query_reads_the_active_or_the_named_release(world: World) -> None:
     sql = "SELECT max(score) AS best FROM recommendations"
     answer = query(world.store, sql)
     assert isinstance(answer, pa.Table)
@@ -57,7 +57,7 @@ def test_a_query_answers_from_the_active_release_or_the_one_named(world: World) 
         "SELECT * FROM release_info",
     ],
 )
-def test_reading_statements_are_answered(world: World, sql: str) -> None:
+def test_reading_statements_are_allowed(world: World, sql: str) -> None:
     assert query(world.store, sql).num_rows > 0
 
 
@@ -72,11 +72,11 @@ def test_reading_statements_are_answered(world: World, sql: str) -> None:
         "SELECT * FROM '/etc/passwd'",
         "SELECT * FROM glob('/*')",
         "SELECT * FROM sniff_csv('/etc/passwd')",
-        "SELECT * FROM read_parquet('{other}/recommendations.parquet')",
-        "SELECT * FROM read_duckdb('{other}/nightshelf.duckdb', table_name='items')",
+        "SELECT * FROM read_parquet('{older}/recommendations.parquet')",
+        "SELECT * FROM read_duckdb('{older}/nightshelf.duckdb', table_name='items')",
         "SELECT * FROM duckdb_secrets()",
         "ATTACH '{file}'",
-        "ATTACH '{other}/nightshelf.duckdb' AS other",
+        "ATTACH '{older}/nightshelf.duckdb' AS older",
         "INSTALL httpfs",
         "LOAD httpfs",
         "SET enable_external_access = true",
@@ -106,13 +106,13 @@ def test_reading_statements_are_answered(world: World, sql: str) -> None:
         "-- nothing",
     ],
 )
-def test_everything_else_is_refused_in_one_line(world: World, tmp_path: Path, sql: str) -> None:
+def test_all_other_statements_are_rejected_in_a_single_line(world: World, tmp_path: Path, sql: str) -> None:
     hidden_from_sql = pa.table({"x": [1]})
-    other = world.store.release("2026-01-01-r1")
+    older = world.store.release("2026-01-01-r1")
     file = tmp_path / "file"
     before = sorted(path.name for path in world.store.release("2026-01-02-r1").iterdir())
     with pytest.raises(UserError) as refusal:
-        query(world.store, sql.format(file=file, other=other), resources=Resources.of(200 * 2**20, 2))
+        query(world.store, sql.format(file=file, older=older), resources=Resources.of(200 * 2**20, 2))
     assert len(str(refusal.value)) > 10
     assert "\n" not in str(refusal.value)
     assert not file.exists()
@@ -120,30 +120,30 @@ def test_everything_else_is_refused_in_one_line(world: World, tmp_path: Path, sq
     assert hidden_from_sql.num_rows == 1
 
 
-def test_duckdb_s_own_words_are_kept(world: World) -> None:
+def test_messages_of_duckdb_are_kept(world: World) -> None:
     with pytest.raises(UserError, match='"nothing" not found'):
         query(world.store, "SELECT nothing FROM items")
     with pytest.raises(UserError, match="expected one SELECT statement, got SELECT, DROP"):
         query(world.store, "SELECT 1; DROP TABLE items")
 
 
-def test_show_gives_recommendations_with_titles(world: World, worded: World) -> None:
+def test_show_returns_recommendations_with_titles(world: World, text_world: World) -> None:
     answer = recommendations_of(world.store, "10", release="2026-01-01-r1")
     assert answer.column_names[:4] == ["user_id", "rank", "item_id", "title"]
     assert answer["item_id"].to_pylist() == [102, 103, 104]
     assert answer["reason_title"].to_pylist() == ["Title 100", None, None]
-    assert recommendations_of(worded.store, "10")["item_id"].to_pylist() == ["102", "103", "104"]
+    assert recommendations_of(text_world.store, "10")["item_id"].to_pylist() == ["102", "103", "104"]
     assert recommendations_of(world.store, "11").num_rows == 0
-    assert recommendations_of(worded.store, "'; DROP TABLE items; --").num_rows == 0
+    assert recommendations_of(text_world.store, "'; DROP TABLE items; --").num_rows == 0
 
 
-def test_show_gives_similar_items(world: World) -> None:
+def test_show_returns_similar_items(world: World) -> None:
     answer = similar_to(world.store, "100")
     assert answer["similar_title"].to_pylist() == ["Title 101", "Title 102"]
     assert similar_to(world.store, "105").num_rows == 0
 
 
-def test_show_gives_popular_items(world: World) -> None:
+def test_show_returns_popular_items(world: World) -> None:
     assert popular(world.store)["item_id"].to_pylist() == [100, 101]
     assert popular(world.store, "country")["segment_value"].to_pylist() == ["DE", "FR"]
     assert popular(world.store, "country", "FR", 7)["title"].to_pylist() == ["Title 100"]
@@ -153,17 +153,17 @@ def test_show_gives_popular_items(world: World) -> None:
 @pytest.mark.parametrize(
     "text", ["abc", "1.0", "", " 1", "1_0", "007", "٣", "9223372036854775808", "-0", "1e3"]
 )
-def test_an_id_that_cannot_be_one_is_refused(world: World, text: str) -> None:
+def test_an_id_of_the_wrong_type_is_rejected(world: World, text: str) -> None:
     with pytest.raises(UserError, match=r"expected a user_id of type BIGINT \(a whole number\), got"):
         recommendations_of(world.store, text)
 
 
-def test_the_smallest_and_largest_ids_are_ids(world: World) -> None:
+def test_the_smallest_and_largest_ids_are_accepted(world: World) -> None:
     for text in ("9223372036854775807", "-9223372036854775808", "0"):
         assert recommendations_of(world.store, text).num_rows == 0
 
 
-def test_a_first_answer_is_quick_and_loads_nothing_heavy(world: World) -> None:
+def test_a_first_query_is_quick_and_loads_nothing_heavy(world: World) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from tasks.release.query import query; from tasks.store.layout import Store\n"
@@ -179,6 +179,6 @@ def test_a_first_answer_is_quick_and_loads_nothing_heavy(world: World) -> None:
     assert min(seconds) < 2.0  # 0.4 s on a quiet machine; the bound leaves room for a busy one
 
 
-def test_nothing_published_is_said_plainly(tmp_path: Path) -> None:
+def test_an_empty_store_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nothing is published in"):
         query(World(tmp_path).store, "SELECT 1")

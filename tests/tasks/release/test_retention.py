@@ -1,4 +1,4 @@
-"""Old releases and leftovers are removed; what readers may hold is kept."""
+"""Old releases and leftovers are removed; releases that readers may use are kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.release.retention import clean, retain
 from tasks.runtime.errors import StoreError
 
 
-def test_retention_keeps_the_active_and_the_one_before(fresh: World) -> None:
+def test_retention_keeps_the_active_release_and_the_previous(fresh: World) -> None:
     for day in range(1, 6):
         fresh.publish(f"2026-01-0{day}")
     rollback(fresh.store)
@@ -29,25 +29,25 @@ def test_retention_keeps_the_active_and_the_one_before(fresh: World) -> None:
         retain(fresh.store, 0)
 
 
-def test_leftovers_are_cleaned_and_living_things_kept(fresh: World) -> None:
+def test_leftovers_are_removed_and_files_in_use_are_kept(fresh: World) -> None:
     release = fresh.publish("2026-01-01")
-    old, young, wanted = (fresh.stage("2026-01-02", run_id).folder for run_id in ("old", "young", "wanted"))
-    for folder in (old, wanted):
+    old, young, kept = (fresh.stage("2026-01-02", run_id).folder for run_id in ("old", "young", "kept"))
+    for folder in (old, kept):
         for path in (*folder.iterdir(), folder):
             os.utime(path, (0, 0))
     trash = fresh.store.releases / ".trash-2025-12-31-r1-abcd"
     trash.mkdir()
     temporary = fresh.store.root / ".current.json.abcd.tmp"
     temporary.write_text("half")
-    assert set(clean(fresh.store, keep_runs=["wanted"])) == {old, trash, temporary}
+    assert set(clean(fresh.store, keep_runs=["kept"])) == {old, trash, temporary}
     assert young.exists()
-    assert wanted.exists()
+    assert kept.exists()
     assert not old.exists()
     assert verify(release) == []
     assert releases(fresh.store) == [release]
 
 
-def test_a_deletion_killed_anywhere_leaves_no_half_release(fresh: World) -> None:
+def test_a_deletion_killed_at_any_step_leaves_no_half_release(fresh: World) -> None:
     for day in range(1, 4):
         fresh.publish(f"2026-01-0{day}")
     for step in range(1, 100):

@@ -1,4 +1,4 @@
-"""The contract of the release's tables: documented columns, types of ids."""
+"""The release tables: documented columns and types of ids."""
 
 from __future__ import annotations
 
