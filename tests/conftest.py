@@ -32,7 +32,7 @@ LONG = (
     "test_side_by_side.py",
     "test_engines_agree.py",
     "test_two_workers.py",
-    "test_up_and_down.py",
+    "test_start.py",
     "test_train.py",
     "test_dates.py",
     "test_run_backfill.py",

@@ -16,7 +16,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("flows", "tasks", "models", "sql")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
-SHORT = [*FILES, *sorted((ROOT / "benchmarks").rglob("*.py"))]
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+SHORT = [*FILES, *TESTS, *sorted((ROOT / "benchmarks").rglob("*.py")), *sorted(ROOT.glob("*.py"))]
+UNMIRRORED = {
+    "attacks/": "hostile input, wherever it comes in",
+    "nights/": "whole nights, through every room",
+    "deployments/": "images, pools and deployments, which are no Python",
+    "flows/stack/test_ui_backfill.py": "a stack as people meet it: forms, schedule, messages",
+    "flows/stack/test_two_workers.py": "a night on one pool that trains on another",
+    "models/test_model_contract.py": "each built-in model under the contract suite",
+    "models/evaluation/test_metrics_agree.py": "our metrics against those of another library",
+    "sql/engines/test_dialects.py": "each expression of a dialect, on both engines",
+    "test_architecture.py": "the code itself",
+    "test_contributing.py": "the checklists of CONTRIBUTING.md",
+    "test_drawing.py": "the drawing of the architecture",
+    "test_nightshelf_real_data.py": "the public face on real data",
+    "test_supply_chain.py": "locks, licences and what is installed",
+}
+"""Tests that mirror no file of the code, or folders of such, each with its subject."""
 LONGEST, LONGEST_FUNCTION = 300, 50  # lines
 MOST_MODULES = 15  # in a package
 VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
@@ -119,6 +136,19 @@ def test_no_function_is_long(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             assert lines <= LONGEST_FUNCTION, f"{name(path)}:{node.lineno} {node.name} has {lines} lines"
+
+
+def test_a_test_file_mirrors_a_file_of_the_code_or_says_why_not() -> None:
+    paths = [path.relative_to(ROOT / "tests") for path in TESTS if path.name.startswith("test_")]
+    alone = {
+        path.as_posix()
+        for path in paths
+        if not (ROOT / path.with_name(path.name.removeprefix("test_"))).is_file()
+    }
+    excused = {name for name in alone if name.startswith(tuple(UNMIRRORED))}
+    assert alone == excused, f"mirror no file: {sorted(alone - excused)}"
+    unneeded = [start for start in UNMIRRORED if not any(name.startswith(start) for name in excused)]
+    assert not unneeded, f"not needed any more: {unneeded}"
 
 
 def literals(tree: ast.AST) -> Iterator[tuple[int, frozenset[str], bool]]:
