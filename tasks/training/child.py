@@ -1,7 +1,8 @@
 """The process that trains one model: `python -m tasks.training.child REQUEST [cpu]`.
 
-It tells by lines of JSON on standard output: progress, log, and last how it ended. What libraries print goes
-to standard error. It ends itself when its standard input closes: whoever started it is gone.
+It writes lines of JSON to standard output: progress, log records, and last the outcome. What
+libraries print goes to standard error. It ends itself when its standard input closes, since its
+parent is gone.
 """
 
 from __future__ import annotations
@@ -18,36 +19,36 @@ from typing import Any
 from tasks.runtime.children import LogForwarder, Send, end_with_parent, open_channel
 from tasks.runtime.errors import StoreError, UserError
 from tasks.runtime.resources import Resources
-from tasks.training.artefacts import TrainedModel, checkpoints_of, fit, shown_by
+from tasks.training.artefacts import TrainedModel, checkpoint_folder, fit, progress_callback
 from tasks.training.request import TrainingRequest, facts_of, read_request, run_of
 
 CODES = {"trained": 0, "defect": 1, "refused": 2, "device": 3, "memory": 4, "store": 5}
-"""The exit code of every way to end but by a signal."""
-LOCK_WAIT = 60.0  # seconds for another process that trains the same to end
+"""The exit code for each outcome, unless a signal ends the process."""
+LOCK_WAIT = 60.0  # seconds to wait for another process that trains the same model
 CUDA_WORDS = ("cuda", "cublas", "cudnn", "cusolver", "cusparse", "nccl", "nvrtc", "nvidia driver")
-CUDA_ERRORS = {"AcceleratorError", "OutOfMemoryError"}  # of torch, whatever they say
+CUDA_ERRORS = {"AcceleratorError", "OutOfMemoryError"}  # raised by torch, whatever the message
 
 
 def main(arguments: list[str]) -> int:
     """Train what the request asks for; return the exit code."""
-    say = open_channel()
-    logging.getLogger().addHandler(LogForwarder(say))
+    send = open_channel()
+    logging.getLogger().addHandler(LogForwarder(send))
     logging.getLogger().setLevel(logging.INFO)
     threading.Thread(target=end_with_parent, name="parent-watch", daemon=True).start()
-    ended = _attempted(Path(arguments[0]), arguments[1:] == ["cpu"], say)
-    say(ended)
-    return CODES[ended["ended"]]
+    outcome = _attempt(Path(arguments[0]), arguments[1:] == ["cpu"], send)
+    send(outcome)
+    return CODES[outcome["ended"]]
 
 
-def _attempted(file: Path, on_cpu: bool, say: Send) -> dict[str, Any]:
-    """Return how the training ended, in words."""
+def _attempt(file: Path, on_cpu: bool, send: Send) -> dict[str, Any]:
+    """Train and return the outcome: `ended`, with a message or with facts about the training."""
     from models.errors import DeviceMissingError, ModelError
 
     try:
         request = read_request(file)
         if on_cpu:
             request = request.model_copy(update={"device": "cpu"})
-        trained = _trained(request, file, say)
+        trained = _train(request, file, send)
     except DeviceMissingError as error:
         return {"ended": "device", "message": str(error)}
     except (ModelError, UserError) as error:
@@ -64,8 +65,8 @@ def _attempted(file: Path, on_cpu: bool, say: Send) -> dict[str, Any]:
     return {"ended": "trained", "peak_memory": peak, **facts}
 
 
-def _trained(request: TrainingRequest, file: Path, say: Send) -> TrainedModel:
-    """Train, alone: a process that trained the same before may not have ended yet."""
+def _train(request: TrainingRequest, file: Path, send: Send) -> TrainedModel:
+    """Train under a lock, since an earlier process may still be training the same model."""
     from filelock import FileLock
 
     from models.options import TrainingOptions
@@ -76,28 +77,28 @@ def _trained(request: TrainingRequest, file: Path, say: Send) -> TrainedModel:
         device=request.device,
         seed=request.seed,
         threads=resources.threads,
-        checkpoints=checkpoints_of(folder),
-        progress=shown_by(lambda *step: say({"progress": step})),
+        checkpoints=checkpoint_folder(folder),
+        progress=progress_callback(lambda *step: send({"progress": step})),
     )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with resources.applied(), FileLock(folder.with_name(f"{folder.name}.lock"), timeout=LOCK_WAIT):
-        own = partial(_beside, request, file)
-        return fit(request.model, request.settings, run / request.dataset, folder, options, own)
+        find_trained = partial(_trained_folder, request, file)
+        return fit(request.model, request.settings, run / request.dataset, folder, options, find_trained)
 
 
-def _beside(request: TrainingRequest, file: Path, part: str) -> Path | None:
-    """Return the folder of a model that this run has trained on the dataset of a request, if it has."""
-    other = file.with_name(f"{part}.request.json")
+def _trained_folder(request: TrainingRequest, file: Path, part: str) -> Path | None:
+    """Return the folder of the model `part` if this run trained it on the same dataset and seed."""
+    part_file = file.with_name(f"{part}.request.json")
     folder = run_of(file) / request.artefact.with_name(part)
-    if facts_of(other, folder) is None:
+    if facts_of(part_file, folder) is None:
         return None
-    theirs = read_request(other)
-    same = all(getattr(theirs, key) == getattr(request, key) for key in ("dataset", "stamp", "seed"))
+    part_request = read_request(part_file)
+    same = all(getattr(part_request, key) == getattr(request, key) for key in ("dataset", "stamp", "seed"))
     return folder if same else None
 
 
 def is_cuda_failure(error: BaseException) -> bool:
-    """Tell whether an error is the GPU's: out of its memory, lost, or not usable by the library."""
+    """Return whether an error is about the GPU: out of memory, lost, or unusable by the library."""
     if {kind.__name__ for kind in type(error).__mro__} & CUDA_ERRORS:
         return True
     return any(word in str(error).lower() for word in CUDA_WORDS)

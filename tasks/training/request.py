@@ -1,4 +1,4 @@
-"""What a training is asked for, as a file in the run's folder: addresses and settings, never data."""
+"""The request for a training, as a file in the run's folder: paths and settings, never data."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tasks.runtime.errors import StoreError, UserError
 from tasks.store.files import read_json, write_json_atomically
 from tasks.store.run_folder import RunFolder
 
-if TYPE_CHECKING:  # as a training child needs no configuration: half a second of imports
+if TYPE_CHECKING:  # a child needs no configuration, which takes half a second to import
     from tasks.configuration.configuration import Configuration
 
 Phase = Literal["past", "served"]
-"""past: without the last events, to be measured; served: on everything up to the date."""
+"""past: trained without the last events, to be measured; served: trained on all events."""
 
 
 class TrainingRequest(BaseModel):
-    """One training: its model and settings, and where in the run's folder it reads and writes.
+    """One training: its model, its settings, and where in the run's folder it reads and writes.
 
-    `dataset` and `artefact` are relative to the run's folder, so that a worker that sees the store elsewhere
-    finds them. `stamp` changes when the dataset is written again. `threads` 0 asks for every core of
-    the machine that trains; `memory` is in bytes.
+    `dataset` and `artefact` are relative to the run's folder, since a remote worker may mount the
+    store elsewhere. `stamp` changes when the dataset is rewritten. `threads` 0 means every core of
+    the machine that trains. `memory` is in bytes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,7 +59,7 @@ class Training:
 
     @property
     def dataset(self) -> Path:
-        """What is trained on."""
+        """The folder of the training data."""
         return self.run.past if self.phase == "past" else self.run.dataset
 
     @property
@@ -69,11 +69,11 @@ class Training:
 
     @property
     def file(self) -> Path:
-        """The request, beside the artefact."""
+        """The file of the request, beside the artefact."""
         return self.artefact.with_name(f"{self.model}.request.json")
 
     def digest(self) -> str:
-        """Return what tells this request, of this dataset, from any other."""
+        """Return a hash of this request, which includes its dataset's stamp."""
         return digest_of(self.file)
 
 
@@ -96,23 +96,23 @@ def write_request(training: Training, configuration: Configuration) -> TrainingR
 
 
 def read_request(file: Path) -> TrainingRequest:
-    """Return the request in a file, checked again: nothing in it may lead out of the run's folder.
+    """Read a request and check it again: no path in it may leave the run's folder.
 
     Raises
     ------
     UserError
-        If it is missing, malformed, or names a folder elsewhere.
+        If the file is missing or malformed, or names a folder outside the run's.
     """
     try:
         request = TrainingRequest.model_validate(read_json(file))
     except StoreError as error:
-        raise UserError(f"no training was asked for: {error}") from None
+        raise UserError(f"expected a training request, got none: {error}") from None
     except ValidationError as error:
-        said = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors(include_url=False, include_input=False)
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, mistake['loc']))}: {mistake['msg'].removeprefix('Value error, ')}"
+            for mistake in error.errors(include_url=False, include_input=False)
         )
-        raise UserError(f"{file}: {said}") from None
+        raise UserError(f"{file}: {mistakes}") from None
     run = run_of(file)
     for path in (request.dataset, request.artefact):
         if not (run / path).resolve().is_relative_to(run):
@@ -121,31 +121,31 @@ def read_request(file: Path) -> TrainingRequest:
 
 
 def digest_of(file: Path) -> str:
-    """Return a hash of a request."""
+    """Return the first 16 hex digits of a request's SHA-256."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def result_of(file: Path) -> Path:
-    """Return where the facts of a finished training are kept, beside its request."""
+def result_file(file: Path) -> Path:
+    """Return the file with the facts of a finished training, beside its request."""
     return file.with_name(file.name.replace(".request.json", ".trained.json"))
 
 
 def facts_of(file: Path, artefact: Path) -> dict[str, Any] | None:
-    """Return the facts of the training of this very request, if it came to its end, else None."""
-    if not (file.is_file() and result_of(file).is_file()):
+    """Return the facts of the finished training of exactly this request, else None."""
+    if not (file.is_file() and result_file(file).is_file()):
         return None
-    facts = read_json(result_of(file))
-    whole = facts.get("request") == digest_of(file) and (artefact / "artefact.json").is_file()
-    return facts if whole else None
+    facts = read_json(result_file(file))
+    current = facts.get("request") == digest_of(file) and (artefact / "artefact.json").is_file()
+    return facts if current else None
 
 
 def run_of(file: Path) -> Path:
-    """Return the folder of the run that a request lies in."""
+    """Return the folder of the run that a request belongs to."""
     return file.resolve().parent.parent
 
 
 def _stamp(dataset: Path) -> str:
-    """Return a hash of the names, sizes and times of a dataset's files."""
+    """Return a hash of the names, sizes and modification times of a dataset's files."""
     facts = [
         (str(path.relative_to(dataset)), path.stat().st_size, path.stat().st_mtime_ns)
         for path in sorted(dataset.rglob("*"))

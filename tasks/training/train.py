@@ -1,7 +1,7 @@
-"""Training in a process of its own, so that a model that dies does not take the night with it.
+"""Training in a child process, so that a model that crashes does not take the night with it.
 
-A fresh interpreter, never a fork: CUDA deadlocks in one. The parent passes the address of a request on disk
-and gets lines of JSON; arrays never pass between them.
+The child is a fresh interpreter, never a fork, in which CUDA deadlocks. The parent passes the path
+of a request and receives lines of JSON; arrays never pass between them.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from tasks.runtime.errors import StoreError, TrainingError, TrainingKilledError
 from tasks.runtime.progress import Report, silent
 from tasks.store.files import write_json_atomically, writing
 from tasks.training.artefacts import TrainedModel
-from tasks.training.request import Training, facts_of, read_request, result_of
+from tasks.training.request import Training, facts_of, read_request, result_file
 
 LOG = logging.getLogger("nightshelf")
 CHILD: Final = (sys.executable, "-P", "-m", "tasks.training.child")
 
 
 class Trainer(Protocol):
-    """Trains what was asked for, wherever it does."""
+    """Trains the requested model, locally or remotely."""
 
     def __call__(self, training: Training, report: Report) -> TrainedModel:
-        """Return the model; what a request says and where is at `training.file`."""
+        """Train by the request in `training.file` and return the model."""
 
 
 class DeviceFailedError(TrainingError):
-    """The GPU failed, or there is none; the CPU can train it."""
+    """The GPU failed or is absent; the CPU can train the model instead."""
 
 
 def train_in_child(
@@ -42,44 +42,44 @@ def train_in_child(
     warnings: Sequence[str] = (),
     command: Sequence[str] = CHILD,
 ) -> TrainedModel:
-    """Train one model in a child process; where CUDA fails, again on the CPU, with a warning.
+    """Train one model in a child process; if CUDA fails, train on the CPU, with a warning.
 
-    A training that is finished is not done again. `warnings` are kept with those of the training. `command`
-    is what runs the child.
+    A finished training is not repeated. `warnings` are stored with those of the training. `command`
+    starts the child.
 
     Raises
     ------
     TrainingKilledError
-        If the child was killed by a signal; its checkpoint stays, and another try goes on from there.
+        If the child was killed by a signal; its checkpoint stays, and a retry resumes from it.
     TrainingError
         If the model cannot be trained on this data; the message is the model's.
     StoreError
         If the artefact cannot be written.
     """
     read_request(training.file)
-    done = finished(training)
-    if done is not None:
-        return done
-    told = list(warnings)
+    trained = finished(training)
+    if trained is not None:
+        return trained
+    all_warnings = list(warnings)
     try:
-        ended = _run([*command, str(training.file)], training, report)
+        outcome = _run([*command, str(training.file)], training, report)
     except DeviceFailedError as error:
-        told.append(f"{training.model}: trained on cpu: CUDA failed: {error}")
-        LOG.warning("%s", told[-1])
-        ended = _run([*command, str(training.file), "cpu"], training, report)
+        all_warnings.append(f"{training.model}: trained on cpu: CUDA failed: {error}")
+        LOG.warning("%s", all_warnings[-1])
+        outcome = _run([*command, str(training.file), "cpu"], training, report)
     keys = ("device", "seconds", "report", "peak_memory")
-    facts = {"request": training.digest(), "warnings": told, **{key: ended[key] for key in keys}}
-    write_json_atomically(result_of(training.file), facts)
-    return _trained(training, facts)
+    facts = {"request": training.digest(), "warnings": all_warnings, **{key: outcome[key] for key in keys}}
+    write_json_atomically(result_file(training.file), facts)
+    return _model(training, facts)
 
 
 def finished(training: Training) -> TrainedModel | None:
-    """Return the model of this very request if it was trained to its end, else None."""
+    """Return the model of exactly this request if its training finished, else None."""
     facts = facts_of(training.file, training.artefact)
-    return None if facts is None else _trained(training, facts)
+    return None if facts is None else _model(training, facts)
 
 
-def _trained(training: Training, facts: dict[str, Any]) -> TrainedModel:
+def _model(training: Training, facts: dict[str, Any]) -> TrainedModel:
     return TrainedModel(
         training.model,
         training.artefact,
@@ -91,33 +91,33 @@ def _trained(training: Training, facts: dict[str, Any]) -> TrainedModel:
 
 
 def _run(command: Sequence[str], training: Training, report: Report) -> dict[str, Any]:
-    """Run one child to its end; return what it told last."""
-    said = training.file.with_name(f"{training.model}.log")
-    with writing(said):
-        log = said.open("wb")
+    """Run one child to its end; return its outcome."""
+    log_file = training.file.with_name(f"{training.model}.log")
+    with writing(log_file):
+        log = log_file.open("wb")
     with log, running(command, log) as child:
-        ended = listen(child, report, training.model)
+        outcome = listen(child, report, training.model)
     code = child.returncode
-    if ended.get("ended") == "trained" and code == 0:
-        return ended
-    raise _error(training.model, code, ended, said)
+    if outcome.get("ended") == "trained" and code == 0:
+        return outcome
+    raise _error(training.model, code, outcome, log_file)
 
 
-def _error(model: str, code: int, ended: dict[str, Any], said: Path) -> Exception:
-    """Return the error for how a child ended."""
-    how, message = ended.get("ended"), str(ended.get("message", ""))
-    if how == "device":
+def _error(model: str, code: int, outcome: dict[str, Any], log_file: Path) -> Exception:
+    """Return the error for a child's outcome and exit code."""
+    ended, message = outcome.get("ended"), str(outcome.get("message", ""))
+    if ended == "device":
         return DeviceFailedError(message)
-    if how == "store":
+    if ended == "store":
         return StoreError(message)
-    if how == "refused":
+    if ended == "refused":
         return TrainingError(f"model {model} cannot be trained: {message}")
-    if how == "memory":
+    if ended == "memory":
         return TrainingError(f"model {model} cannot be trained: not enough memory: {message}")
     if code < 0:
         guess = " (out of memory?)" if -code == signal.SIGKILL else ""
         return TrainingKilledError(
-            f"model {model}: the training was killed by signal {-code}{guess}; its log is {said}"
+            f"model {model}: the training was killed by signal {-code}{guess}; its log is {log_file}"
         )
-    why = message or f"exit code {code}"
-    return TrainingError(f"model {model}: the training ended by a defect, {why}; its log is {said}")
+    cause = message or f"exit code {code}"
+    return TrainingError(f"model {model}: the training failed by a defect, {cause}; its log is {log_file}")

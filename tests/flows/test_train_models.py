@@ -45,9 +45,9 @@ def test_it_trains_what_a_run_asked_for_and_is_named_for_it(prefect_server: str,
     [
         ({"run_id": "20200101T000000Z"}, "there is no run 20200101T000000Z"),
         ({"run_id": "../../etc"}, "expected a run id"),
-        ({"model": "mult_vae"}, "no training was asked for"),
+        ({"model": "mult_vae"}, "expected a training request, got none"),
         ({"model": "../als"}, "expected a model name"),
-        ({"phase": "past"}, "no training was asked for"),
+        ({"phase": "past"}, "expected a training request, got none"),
     ],
 )
 def test_it_refuses_what_no_run_asked_for(

@@ -14,19 +14,18 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from worlds.dataset_world import AS_OF, Shop
+from worlds.dataset_world import AS_OF, Shop, train
 from worlds.paths import IMPORTABLE
 
 from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.runtime.errors import TrainingError, TrainingKilledError, UserError, is_transient
 from tasks.store.files import read_json, write_json_atomically
 from tasks.store.run_folder import RunFolder
-from tasks.training.artefacts import train
 from tasks.training.child import is_cuda_failure
 from tasks.training.request import Training, read_request, write_request
 from tasks.training.train import finished, train_in_child
 
-EPOCHS = 120  # so many that a training is killed long before its end, whoever is quicker
+EPOCHS = 120  # enough that the kill always comes long before the end
 VAE = {"hidden": 8, "latent": 4, "epochs": EPOCHS, "patience": EPOCHS, "checkpoint_seconds": 0.0}
 SECTIONS: dict[str, Any] = {
     "engine": {"threads": 1},
@@ -84,7 +83,7 @@ def shop(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def undisturbed(shop, tmp_path_factory):
-    """Return what gives the arrays of a model that was trained in this process."""
+    """Return a function: model name -> its arrays as bytes, trained in this process."""
     folder, run = tmp_path_factory.mktemp("undisturbed"), RunFolder(shop.store, AS_OF, "r1")
 
     @functools.cache
@@ -96,17 +95,17 @@ def undisturbed(shop, tmp_path_factory):
 
 
 @pytest.fixture
-def asked(shop):
-    """Return what writes the request of a model, trained by nobody yet, with sections of its own."""
+def requested(shop):
+    """Return a function that writes the request of an untrained model, with other sections."""
 
-    def ask(model: str, **sections: Any) -> Training:
+    def write(model: str, **sections: Any) -> Training:
         training = Training(RunFolder(shop.store, AS_OF, "r1"), model, "served")
         for path in training.run.models.glob(f"{model}*"):
             subprocess.run(["rm", "-r", str(path)], check=True)
         write_request(training, shop.configuration(**sections))
         return training
 
-    return ask
+    return write
 
 
 def arrays(training: Training) -> bytes:
@@ -114,7 +113,7 @@ def arrays(training: Training) -> bytes:
 
 
 def trainings() -> list[psutil.Process]:
-    """Return our children that train, and no server or Java of the tests beside these."""
+    """Return the children that train; the tests may have others, such as servers and Java."""
     return [child for child in psutil.Process().children() if "tasks.training.child" in child.cmdline()]
 
 
@@ -126,8 +125,8 @@ def is_gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("model", ["als", "mult_vae", "popularity"])
-def test_a_child_trains_the_same_model_to_the_last_byte(asked, undisturbed, model) -> None:
-    training = asked(model)
+def test_a_child_trains_the_same_model_to_the_last_byte(requested, undisturbed, model) -> None:
+    training = requested(model)
     seen: list[tuple[str, float, float]] = []
     trained = train_in_child(training, lambda *step: seen.append(step))
     assert arrays(training) == undisturbed(model)
@@ -137,13 +136,13 @@ def test_a_child_trains_the_same_model_to_the_last_byte(asked, undisturbed, mode
         assert seen[0][0].startswith("mult_vae: loss ")
 
 
-def test_a_training_loads_only_what_its_model_needs(asked, undisturbed) -> None:
-    training = asked("als")
+def test_a_training_loads_only_what_its_model_needs(requested, undisturbed) -> None:
+    training = requested("als")
     train_in_child(training, command=[sys.executable, "-c", LEAN])
     assert arrays(training) == undisturbed("als")
 
 
-def test_a_training_killed_in_an_epoch_goes_on_from_its_checkpoint(asked, undisturbed) -> None:
+def test_a_training_killed_in_an_epoch_resumes_from_its_checkpoint(requested, undisturbed) -> None:
     epochs: list[float] = []
 
     def killing(doing: str, done: float, of: float) -> None:
@@ -151,7 +150,7 @@ def test_a_training_killed_in_an_epoch_goes_on_from_its_checkpoint(asked, undist
             for child in trainings():
                 child.send_signal(signal.SIGKILL)
 
-    training = asked("mult_vae")
+    training = requested("mult_vae")
     with pytest.raises(TrainingKilledError, match=r"killed by signal 9 \(out of memory\?\)") as killed:
         train_in_child(training, killing)
     assert is_transient(killed.value)
@@ -162,8 +161,8 @@ def test_a_training_killed_in_an_epoch_goes_on_from_its_checkpoint(asked, undist
     assert arrays(training) == undisturbed("mult_vae")
 
 
-def test_a_child_does_not_outlive_its_killed_parent(shop, asked) -> None:
-    training = asked("mult_vae", models={"mult_vae": VAE | {"epochs": 100_000, "patience": 100_000}})
+def test_a_child_does_not_outlive_its_killed_parent(shop, requested) -> None:
+    training = requested("mult_vae", models={"mult_vae": VAE | {"epochs": 100_000, "patience": 100_000}})
     command = [sys.executable, "-c", ORPHANING, str(shop.store.root), str(AS_OF)]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
     with subprocess.Popen(
@@ -180,8 +179,8 @@ def test_a_child_does_not_outlive_its_killed_parent(shop, asked) -> None:
     assert finished(training) is None
 
 
-def test_an_interrupted_parent_ends_its_child(asked) -> None:
-    training = asked("mult_vae")
+def test_an_interrupted_parent_ends_its_child(requested) -> None:
+    training = requested("mult_vae")
 
     def interrupt(doing: str, done: float, of: float) -> None:
         raise KeyboardInterrupt
@@ -191,25 +190,25 @@ def test_an_interrupted_parent_ends_its_child(asked) -> None:
     assert trainings() == []
 
 
-def test_a_refusal_is_the_models_own_message_and_no_second_try_helps(asked) -> None:
-    training = asked("als", models={"als": {"factor": 3}})
+def test_a_refused_training_has_the_models_message_and_is_not_retried(requested) -> None:
+    training = requested("als", models={"als": {"factor": 3}})
     with pytest.raises(TrainingError, match="model als cannot be trained: unknown key 'factor'") as refused:
         train_in_child(training)
     assert not is_transient(refused.value)
 
 
-def test_memory_that_the_machine_does_not_have_fails_the_model_alone(asked) -> None:
-    training = asked("mult_vae", models={"mult_vae": VAE | {"hidden": 2**40}})
+def test_missing_memory_fails_the_model_alone(requested) -> None:
+    training = requested("mult_vae", models={"mult_vae": VAE | {"hidden": 2**40}})
     with pytest.raises(TrainingError, match="cannot be trained: not enough memory"):
         train_in_child(training)
 
 
-def test_a_defect_says_where_its_log_is(asked) -> None:
-    training = asked("als")
+def test_a_defect_says_where_its_log_is(requested) -> None:
+    training = requested("als")
     (training.run.root / "elsewhere").mkdir(exist_ok=True)
     content = read_json(training.file) | {"dataset": "elsewhere"}
     write_json_atomically(training.file, content)
-    with pytest.raises(TrainingError, match=r"by a defect, \w+: .*; its log is") as failed:
+    with pytest.raises(TrainingError, match=r"failed by a defect, \w+: .*; its log is") as failed:
         train_in_child(training)
     log = Path(str(failed.value).rsplit(" ", 1)[1])
     assert "Traceback" in log.read_text(encoding="utf-8")
@@ -217,8 +216,8 @@ def test_a_defect_says_where_its_log_is(asked) -> None:
 
 @pytest.mark.parametrize("key", ["dataset", "artefact"])
 @pytest.mark.parametrize("path", ["../r2/dataset", "/etc", "models/../../r2", "link/x", "."])
-def test_a_request_cannot_lead_out_of_its_run(asked, tmp_path, key, path) -> None:
-    training = asked("popularity")
+def test_a_request_cannot_lead_out_of_its_run(requested, tmp_path, key, path) -> None:
+    training = requested("popularity")
     link = training.run.root / "link"
     link.unlink(missing_ok=True)
     link.symlink_to(tmp_path)
@@ -229,23 +228,21 @@ def test_a_request_cannot_lead_out_of_its_run(asked, tmp_path, key, path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_request_with_more_in_it_is_refused(asked) -> None:
-    training = asked("popularity")
+def test_an_unknown_key_or_a_missing_request_is_refused(requested) -> None:
+    training = requested("popularity")
     content = read_json(training.file) | {"code": "import os"}
     write_json_atomically(training.file, content)
     with pytest.raises(UserError, match="code: "):
         read_request(training.file)
     training.file.unlink()
-    with pytest.raises(UserError, match="no training was asked for"):
+    with pytest.raises(UserError, match="expected a training request, got none"):
         read_request(training.file)
 
 
 @pytest.mark.parametrize("model", ["als", "mult_vae"])
-def test_a_gpu_that_is_not_there_is_a_warning_and_the_cpu_trains(
-    asked, undisturbed, monkeypatch, model
-) -> None:
+def test_without_a_gpu_the_cpu_trains_with_a_warning(requested, undisturbed, monkeypatch, model) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    training = asked(model, train=SECTIONS["train"] | {"device": "cuda"})
+    training = requested(model, train=SECTIONS["train"] | {"device": "cuda"})
     trained = train_in_child(training)
     assert trained.device == "cpu"
     assert len(trained.warnings) == 1
@@ -254,16 +251,16 @@ def test_a_gpu_that_is_not_there_is_a_warning_and_the_cpu_trains(
     assert finished(training) == trained
 
 
-def test_an_error_of_cuda_in_training_is_a_warning_and_the_cpu_trains(asked, monkeypatch) -> None:
+def test_after_a_cuda_error_the_cpu_trains_with_a_warning(requested, monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    training = asked("mult_vae")
-    command = [sys.executable, "-c", PRETENDING]  # a GPU seems to be there; torch's error is its own
+    training = requested("mult_vae")
+    command = [sys.executable, "-c", PRETENDING]  # a GPU seems present; the error is torch's
     trained = train_in_child(training, command=command)
     assert trained.device == "cpu"
     assert "mult_vae: trained on cpu: CUDA failed: " in trained.warnings[0]
 
 
-def test_errors_of_cuda_are_told_from_others() -> None:
+def test_cuda_errors_are_recognised() -> None:
     import torch
 
     with pytest.raises((AssertionError, RuntimeError)) as caught:
@@ -274,8 +271,8 @@ def test_errors_of_cuda_are_told_from_others() -> None:
     assert not is_cuda_failure(RuntimeError("shapes (3,4) and (5,6) not aligned"))
 
 
-def test_what_is_trained_is_not_trained_again_until_the_dataset_is_written_again(shop, asked) -> None:
-    training = asked("popularity")
+def test_a_model_is_retrained_only_if_its_dataset_was_rewritten(shop, requested) -> None:
+    training = requested("popularity")
     first = train_in_child(training)
     written = (first.folder / "arrays.npz").stat().st_mtime_ns
     write_request(training, shop.configuration())
