@@ -1,1 +1,1 @@
-"""Measurements that print figures; run them on a quiet machine."""
+"""Benchmarks that print figures; run them on a quiet machine."""

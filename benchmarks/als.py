@@ -1,10 +1,13 @@
-"""ALS against implicit on MovieLens-1M: ``python -m benchmarks.als [--ratings FILE] [--factors 64 128 192]``.
+"""Compare ALS with implicit on MovieLens-1M.
 
-Seconds an epoch (users given items, items given users) of our solver, of implicit's Cholesky and of its
-conjugate gradient (3 steps: not the exact solution), in turn in one process, on the same matrix and threads;
-the medians, and how many times ours. The floor is what the exact solution needs at least: symmetric products
-and Cholesky decompositions in the smaller of the two spaces, at the speed of a float32 product of two
-matrices measured here; and the vectors that are read once an entry, at the speed of a copy.
+    python -m benchmarks.als [--ratings FILE] [--factors 64 128 192]
+
+Compares the seconds per epoch (users given items, items given users) of our solver, implicit's
+Cholesky, and implicit's conjugate gradient (3 steps, so not the exact solution). They take turns in
+one process, on the same matrix and threads. Prints the medians and their ratios to ours. The floor
+is the least work for the exact solution. It counts symmetric products and Cholesky decompositions
+in the smaller of the two spaces, at the measured speed of a float32 matrix product, and one read of
+a vector per entry, at the speed of a copy.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from models.dataset import Dataset
 from models.factors.als import ALS, ALSConfig
 from models.options import Progress, TrainingOptions, workers
 
-Seconds = list[tuple[float, float]]  # wall clock and CPU, an epoch each
+Seconds = list[tuple[float, float]]  # wall clock and CPU, per epoch
 
 
 def read_matrix(path: Path) -> sparse.csr_array:
@@ -41,20 +44,20 @@ def read_matrix(path: Path) -> sparse.csr_array:
 
 
 class Clock:
-    """Seconds between calls, wall clock and CPU; the first epoch, which starts cold, is left out."""
+    """Seconds between calls, wall clock and CPU; the cold first epoch does not count."""
 
     def __init__(self) -> None:
         self.seconds: Seconds = []
         self._last = (time.perf_counter(), time.process_time())
 
     def __call__(self, *_: object) -> None:
-        """Note the end of an epoch, whatever the trainer says of it."""
+        """Record the end of an epoch."""
         now = (time.perf_counter(), time.process_time())
         self.seconds.append((now[0] - self._last[0], now[1] - self._last[1]))
         self._last = now
 
     def medians(self) -> tuple[float, float]:
-        """Return the median seconds of an epoch, wall clock and CPU."""
+        """Return the median seconds per epoch, wall clock and CPU."""
         wall, cpu = zip(*self.seconds[1:], strict=True)
         return statistics.median(wall), statistics.median(cpu)
 
@@ -62,10 +65,10 @@ class Clock:
 def nightshelf(matrix: sparse.csr_array, factors: int, epochs: int, threads: int) -> tuple[float, float]:
     clock = Clock()
 
-    def told(_: Progress) -> None:
+    def record_epoch(_: Progress) -> None:
         clock()
 
-    options = TrainingOptions(device="cpu", threads=threads, progress=told)
+    options = TrainingOptions(device="cpu", threads=threads, progress=record_epoch)
     ALS(ALSConfig(factors=factors, iterations=epochs)).fit(Dataset(matrix), options)
     return clock.medians()
 
@@ -86,7 +89,7 @@ def implicit_als(use_cg: bool) -> Callable[[sparse.csr_array, int, int, int], tu
 
 
 def product_speed() -> float:
-    """Return the flops a second of one thread in a float32 product of 1024 x 1024."""
+    """Return the flops per second of one thread in a float32 product of 1024 x 1024."""
     a = np.random.default_rng(0).standard_normal((1024, 1024), dtype=np.float32)
     out, best = np.empty_like(a), np.inf
     with threadpool_limits(limits=1, user_api="blas"):
@@ -98,7 +101,7 @@ def product_speed() -> float:
 
 
 def copy_speed() -> float:
-    """Return the bytes a second that one thread can read beyond the caches."""
+    """Return the bytes per second that one thread reads from main memory."""
     a = np.zeros(1 << 26, np.float32)
     b, best = a.copy(), np.inf
     for _ in range(4):
@@ -109,7 +112,7 @@ def copy_speed() -> float:
 
 
 def floor(matrix: sparse.csr_array, d: int) -> tuple[float, float]:
-    """Return the flops and the bytes that an epoch needs at least."""
+    """Return the least flops and bytes of an epoch."""
     lengths: npt.NDArray[np.float64] = np.concatenate(
         [np.diff(matrix.indptr), np.bincount(matrix.indices, minlength=matrix.shape[1])]
     ).astype(np.float64)
@@ -120,26 +123,27 @@ def floor(matrix: sparse.csr_array, d: int) -> tuple[float, float]:
 
 
 def compare(matrix: sparse.csr_array, factors: int, epochs: int, threads: int) -> None:
-    ways = {
+    solvers = {
         "nightshelf": nightshelf,
         "implicit Cholesky": implicit_als(use_cg=False),
         "implicit CG": implicit_als(use_cg=True),
     }
-    found = {way: run(matrix, factors, epochs, threads) for way, run in ways.items()}
-    print(f"{factors} factors, {threads} threads, seconds an epoch and how many times ours:")
-    for place, clock in enumerate(("wall clock", "CPU")):
-        ours = found["nightshelf"][place]
+    seconds = {name: solve(matrix, factors, epochs, threads) for name, solve in solvers.items()}
+    print(f"{factors} factors, {threads} threads, seconds per epoch and ratio to ours:")
+    for column, clock in enumerate(("wall clock", "CPU")):
+        ours = seconds["nightshelf"][column]
         print(
-            f"  {clock}:", ", ".join(f"{w} {s[place]:.2f} ({s[place] / ours:.2f})" for w, s in found.items())
+            f"  {clock}:",
+            ", ".join(f"{name} {s[column]:.2f} ({s[column] / ours:.2f})" for name, s in seconds.items()),
         )
     flops, read = floor(matrix, factors)
     by_flops, by_bytes = flops / product_speed(), read / copy_speed()
-    share = max(by_flops, by_bytes) / found["nightshelf"][1]
+    share = max(by_flops, by_bytes) / seconds["nightshelf"][1]
     print(
         f"  floor: {flops / 1e9:.0f} Gflop = {by_flops:.2f} CPU s, {read / 1e9:.1f} GB = {by_bytes:.2f} s;",
         end=" ",
     )
-    print(f"ours is at {share:.0%} of it")
+    print(f"ours reaches {share:.0%} of it")
 
 
 def main() -> None:
@@ -147,7 +151,7 @@ def main() -> None:
     data = os.environ.get("NIGHTSHELF_DATA", "../shared/data")
     parser.add_argument("--ratings", type=Path, default=Path(data) / "movielens-1m" / "ratings.parquet")
     parser.add_argument("--factors", type=int, nargs="+", default=[64, 128, 192])
-    parser.add_argument("--epochs", type=int, default=4, help="epochs timed, after one that is not")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs to time, after an untimed first one")
     parser.add_argument("--threads", type=int, default=workers(0))
     arguments = parser.parse_args()
     matrix = read_matrix(arguments.ratings)

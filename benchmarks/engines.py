@@ -1,7 +1,9 @@
-"""The Spark engine against DuckDB, on real logs: ``python -m benchmarks.engines --config X --as-of D``.
+"""Compare the Spark engine with DuckDB on real logs.
 
-Both take the logs in and build dataset and popularity, each into a temporary store of its own; then every
-table is compared row for row, sorted by all of its columns. The exit code is 1 where one row differs.
+    python -m benchmarks.engines --config X --as-of D
+
+Both engines ingest the logs and build the dataset and popularity, each in a separate temporary
+store. Then every table is compared row by row, sorted by all columns. Exit code 1 if a row differs.
 """
 
 from __future__ import annotations
@@ -32,12 +34,12 @@ from tasks.store.layout import Store
 
 ENGINES = ("duckdb", "spark")
 PARTS = ("users", "items", "pairs", "entries", "sequences", "user_attributes", "item_attributes", "ladder")
-ROWS = 100_000  # compared at a time
+ROWS = 100_000  # rows compared at a time
 
 
 @dataclass
 class Outcome:
-    """What one engine gave: the Parquet files of each table, and seconds by step."""
+    """The result of one engine: the Parquet files of each table, and the seconds of each step."""
 
     tables: dict[str, list[Path]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Outcome:
 
 
 def run(config: Path, as_of: date, engine_name: str, folder: Path) -> Outcome:
-    """Take in, build and rank with one engine."""
+    """Ingest, build and rank with one engine."""
     configuration = load(config, {"engine.name": engine_name, "store.path": str(folder / "store")})
     store, dataset, outcome = Store(folder / "store").create(), folder / "dataset", Outcome()
     with outcome.timed("start"), open_engine(configuration, store.runs) as engine:
@@ -71,7 +73,7 @@ def run(config: Path, as_of: date, engine_name: str, folder: Path) -> Outcome:
 
 
 class Table:
-    """The rows of one table, in the order of all columns, without regard to how the files lie."""
+    """The rows of one table, sorted by all columns, independent of the layout in files."""
 
     def __init__(self, paths: list[Path], spill: Path) -> None:
         self._con = duckdb.connect(config={"temp_directory": str(spill), "memory_limit": "2GiB"})
@@ -97,9 +99,9 @@ class Table:
             yield pa.Table.from_batches([batch])
 
 
-def equal(one: Table, other: Table) -> bool:
-    """Whether two tables hold the same rows and types."""
-    pairs = zip_longest(one.batches(), other.batches())
+def equal(first: Table, second: Table) -> bool:
+    """Return whether two tables hold the same rows and types."""
+    pairs = zip_longest(first.batches(), second.batches())
     return all(a is not None and b is not None and a.equals(b) for a, b in pairs)
 
 
@@ -109,21 +111,23 @@ def compare(outcomes: dict[str, Outcome], spill: Path) -> bool:
     same = True
     for name in sorted(outcomes["duckdb"].tables):
         tables = [Table(outcomes[engine].tables[name], spill) for engine in ENGINES]
-        (rows, one), (others, other) = (table.summary() for table in tables)
-        agrees = rows == others and equal(*tables)
+        (rows, duckdb_hash), (spark_rows, spark_hash) = (table.summary() for table in tables)
+        agrees = rows == spark_rows and equal(*tables)
         same &= agrees
         print(
-            f"{name:<16} {rows:>12,} {one:>17} {other:>17}  {'equal' if agrees else f'DIFFER ({others:,})'}"
+            f"{name:<16} {rows:>12,} {duckdb_hash:>17} {spark_hash:>17}  "
+            f"{'equal' if agrees else f'DIFFER ({spark_rows:,})'}"
         )
     return same
 
 
 def print_seconds(outcomes: dict[str, Outcome]) -> None:
-    """Print what each step took, and the ratio."""
+    """Print the seconds of each step, and the ratio."""
     print(f"{'seconds':<16} {'duckdb':>10} {'spark':>10} {'ratio':>8}")
     for step in ("start", "ingest", "dataset", "popular_items"):
-        one, other = (outcomes[engine].seconds[step] for engine in ENGINES)
-        print(f"{step:<16} {one:>10.1f} {other:>10.1f} {other / max(one, 1e-3):>8.1f}")
+        duckdb_seconds, spark_seconds = (outcomes[engine].seconds[step] for engine in ENGINES)
+        ratio = spark_seconds / max(duckdb_seconds, 1e-3)
+        print(f"{step:<16} {duckdb_seconds:>10.1f} {spark_seconds:>10.1f} {ratio:>8.1f}")
     print(flush=True)
 
 

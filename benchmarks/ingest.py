@@ -2,10 +2,11 @@
 
     python -m benchmarks.ingest [--events 20000000] [--memory 4GiB] [--threads 2] [--repeat 1]
 
-The query reads all CSVs, casts, drops bad rows and exact duplicates, writes Parquet by date and sums the
-weights of each user and item. The ingest (and the dataset, told apart) does that, and accounts for every
-row, keeps the refused ones, and can be repeated. Each side runs in a process of its own; memory is the peak
-of its process tree. The floor is the time to read and hash the bytes once, and the query.
+The query reads all CSVs, casts, drops bad rows and exact duplicates, writes Parquet by date, and sums
+the weights of each user and item. The ingest and the dataset, timed separately, do the same. They
+also account for every row, keep the rejected ones, and can be repeated. Each side runs in its own
+process; memory is the peak of the process tree. The floor is the time to read and hash the bytes
+once, plus the query.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ START = date(2026, 1, 5)
 AS_OF = date(2026, 12, 31)
 DAYS = 28
 LAST = "2030-01-01"
-LABELS = {"cleaned": "to clean", "seconds": "with the dataset", "cpu": "processor time, all of it"}
+LABELS = {"cleaned": "to clean", "seconds": "with the dataset", "cpu": "total processor time"}
 WEIGHTS = {"view": 1.0, "cart": 3.0, "purchase": 5.0}
 
 
@@ -38,64 +39,76 @@ def main() -> None:
     parser.add_argument("--memory", default="4GiB")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=1, help="pairs of runs")
-    parser.add_argument("--folder", type=Path, help="where logs and stores go; a temporary folder without")
+    parser.add_argument(
+        "--folder", type=Path, help="the folder for logs and stores; default: a temporary folder"
+    )
     parser.add_argument("--side", choices=("query", "ingest", "spark"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.side == "query":
-        query(given)
-    elif given.side:
-        ingest(given)
-    elif given.folder:
-        compare(given)
+    arguments = parser.parse_args()
+    if arguments.side == "query":
+        query(arguments)
+    elif arguments.side:
+        ingest(arguments)
+    elif arguments.folder:
+        compare(arguments)
     else:
         with tempfile.TemporaryDirectory(prefix="nightshelf-") as folder:
-            given.folder = Path(folder)
-            compare(given)
+            arguments.folder = Path(folder)
+            compare(arguments)
 
 
-def compare(given: argparse.Namespace) -> None:
-    rows, size = logs(given)
-    print(f"{rows:,} rows, {DAYS} files, {size / 2**30:.2f} GiB, {given.memory}, {given.threads} threads")
+def compare(arguments: argparse.Namespace) -> None:
+    rows, size = logs(arguments)
+    print(
+        f"{rows:,} rows, {DAYS} files, {size / 2**30:.2f} GiB, {arguments.memory}, "
+        f"{arguments.threads} threads"
+    )
     seconds: dict[str, list[dict]] = {}
-    for turn in range(given.repeat):
+    for turn in range(arguments.repeat):
         for side in ("query", "ingest") if turn % 2 == 0 else ("ingest", "query"):
-            told = run(given, side)
-            seconds.setdefault(side, []).append(told)
+            figures = run(arguments, side)
+            seconds.setdefault(side, []).append(figures)
             print(
-                f"{side:>7}: {told['seconds']:6.1f} s ({told['cleaned']:.1f} s to clean)  "
-                f"{rows / told['seconds'] / 1e6:4.2f} M rows/s  {told['cpu']:6.1f} s of processors  "
-                f"peak {told['peak'] / 2**30:4.2f} GiB  {told['what']}",
+                f"{side:>7}: {figures['seconds']:6.1f} s ({figures['cleaned']:.1f} s to clean)  "
+                f"{rows / figures['seconds'] / 1e6:4.2f} M rows/s  {figures['cpu']:6.1f} s of processor time  "
+                f"peak {figures['peak'] / 2**30:4.2f} GiB  {figures['what']}",
                 flush=True,
             )
-    for what in ("cleaned", "seconds", "cpu"):
-        ours, theirs = (min(told[what] for told in seconds[side]) for side in ("ingest", "query"))
-        print(f"{LABELS[what]}: ingest / query = {ours / theirs:.2f}")
-    print(f"floor: {floor(given):.1f} s to read and hash the bytes once, with one thread")
+    for measure in ("cleaned", "seconds", "cpu"):
+        ours, theirs = (min(figures[measure] for figures in seconds[side]) for side in ("ingest", "query"))
+        print(f"{LABELS[measure]}: ingest / query = {ours / theirs:.2f}")
+    print(f"floor: {floor(arguments):.1f} s to read and hash the bytes once, with one thread")
 
 
-def logs(given: argparse.Namespace) -> tuple[int, int]:
+def logs(arguments: argparse.Namespace) -> tuple[int, int]:
     from tasks.demo.logs import write_demo_logs
 
-    folder = given.folder / "logs"
-    told = folder / "rows.json"
-    if not told.exists():
-        made = write_demo_logs(
+    folder = arguments.folder / "logs"
+    counts = folder / "rows.json"
+    if not counts.exists():
+        written = write_demo_logs(
             folder,
             start=START,
             days=DAYS,
-            users=max(given.events // 50, 1000),
+            users=max(arguments.events // 50, 1000),
             items=50_000,
-            events_per_day=given.events // DAYS,
+            events_per_day=arguments.events // DAYS,
         )
-        told.write_text(json.dumps(made.rows))
-    return json.loads(told.read_text()), sum(path.stat().st_size for path in folder.glob("events-*"))
+        counts.write_text(json.dumps(written.rows))
+    return json.loads(counts.read_text()), sum(path.stat().st_size for path in folder.glob("events-*"))
 
 
-def run(given: argparse.Namespace, side: str) -> dict:
-    """Run one side in a process of its own; return what it told, its time and the peak memory of its tree."""
-    options = ["--memory", given.memory, "--threads", str(given.threads), "--folder", str(given.folder)]
+def run(arguments: argparse.Namespace, side: str) -> dict:
+    """Run one side in its own process; return its figures, time and the peak memory of its tree."""
+    options = [
+        "--memory",
+        arguments.memory,
+        "--threads",
+        str(arguments.threads),
+        "--folder",
+        str(arguments.folder),
+    ]
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.ingest", "--side", side, *options]
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         peak = [0]
         watcher = threading.Thread(target=watch, args=(process, peak))
@@ -104,7 +117,7 @@ def run(given: argparse.Namespace, side: str) -> dict:
         watcher.join()
     if process.returncode:
         raise SystemExit(f"{side} failed with {process.returncode}")
-    return {"wall": time.perf_counter() - began, "peak": peak[0], **json.loads(out.splitlines()[-1])}
+    return {"wall": time.perf_counter() - started_at, "peak": peak[0], **json.loads(out.splitlines()[-1])}
 
 
 def watch(process: subprocess.Popen, peak: list[int]) -> None:
@@ -118,43 +131,43 @@ def watch(process: subprocess.Popen, peak: list[int]) -> None:
         time.sleep(0.05)
 
 
-def floor(given: argparse.Namespace) -> float:
+def floor(arguments: argparse.Namespace) -> float:
     from tasks.store.files import sha256_of
 
-    began = time.perf_counter()
-    for path in (given.folder / "logs").glob("events-*"):
+    started_at = time.perf_counter()
+    for path in (arguments.folder / "logs").glob("events-*"):
         sha256_of(path)
-    return time.perf_counter() - began
+    return time.perf_counter() - started_at
 
 
-def tell(began: float, cleaned: float, what: str) -> None:
-    """Print what this side did, its seconds and the processor's (import of libraries aside)."""
+def print_figures(started_at: float, cleaned: float, summary: str) -> None:
+    """Print this side's result, its seconds and its processor time, without library imports."""
     used = psutil.Process().cpu_times()
-    told = {
-        "seconds": time.perf_counter() - began,
+    figures = {
+        "seconds": time.perf_counter() - started_at,
         "cleaned": cleaned,
         "cpu": used.user + used.system,
-        "what": what,
+        "what": summary,
     }
-    print(json.dumps(told))
+    print(json.dumps(figures))
 
 
-def query(given: argparse.Namespace) -> None:
+def query(arguments: argparse.Namespace) -> None:
     import shutil
 
     import duckdb
 
     from tasks.demo.render import COLUMNS
 
-    target = given.folder / "query"
+    target = arguments.folder / "query"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    spelled = ", ".join(f"'{column}': 'VARCHAR'" for column in COLUMNS)
+    columns_sql = ", ".join(f"'{column}': 'VARCHAR'" for column in COLUMNS)
     weights = " ".join(f"WHEN '{name}' THEN {weight}" for name, weight in WEIGHTS.items())
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     connection = duckdb.connect(str(target / "scratch.duckdb"))
     connection.execute(
-        f"SET memory_limit = '{given.memory}'; SET threads = {given.threads}; SET TimeZone = 'UTC'"
+        f"SET memory_limit = '{arguments.memory}'; SET threads = {arguments.threads}; SET TimeZone = 'UTC'"
     )
     connection.execute(f"""
         CREATE TABLE clean AS
@@ -162,45 +175,45 @@ def query(given: argparse.Namespace) -> None:
             user_id, item_id, timezone('UTC', TRY_CAST(event_time AS TIMESTAMPTZ)) AS timestamp,
             CAST(timezone('UTC', TRY_CAST(event_time AS TIMESTAMPTZ)) AS DATE) AS event_date,
             event_type, session_id, price, quantity, search_query
-        FROM read_csv('{given.folder}/logs/events-*.csv', columns = {{{spelled}}}, header = true,
+        FROM read_csv('{arguments.folder}/logs/events-*.csv', columns = {{{columns_sql}}}, header = true,
             auto_detect = false, delim = ',', quote = '"', escape = '"', ignore_errors = true)
         WHERE user_id <> '' AND item_id <> '' AND event_type IN ('view', 'cart', 'purchase')
             AND TRY_CAST(event_time AS TIMESTAMPTZ) BETWEEN '1990-01-01' AND '{LAST}'""")
     connection.execute(
         f"COPY clean TO '{target}/rows' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (event_date))"
     )
-    first = time.perf_counter() - began
+    clean_seconds = time.perf_counter() - started_at
     connection.execute(f"""
         COPY (SELECT user_id, item_id, sum(CASE event_type {weights} END) AS weight FROM clean GROUP BY ALL)
         TO '{target}/entries.parquet' (FORMAT parquet, COMPRESSION zstd)""")
-    [kept] = connection.execute("SELECT count(*) FROM clean").fetchone()
+    [rows] = connection.execute("SELECT count(*) FROM clean").fetchone()
     connection.close()
-    tell(began, first, f"{kept:,} rows kept")
+    print_figures(started_at, clean_seconds, f"{rows:,} rows kept")
 
 
-def ingest(given: argparse.Namespace) -> None:
+def ingest(arguments: argparse.Namespace) -> None:
     import shutil
 
     from tasks.configuration.configuration import Configuration
     from tasks.configuration.engines import open_engine
     from tasks.dataset.build import build_dataset
     from tasks.interactions.events import make_events
-    from tasks.interactions.ingest import ingest as take_in
+    from tasks.interactions.ingest import ingest as ingest_logs
     from tasks.interactions.ledger import Ledger
     from tasks.store.layout import Store
 
-    target = given.folder / "store"
+    target = arguments.folder / "store"
     shutil.rmtree(target, ignore_errors=True)
     configuration = Configuration.model_validate(
         {
             "engine": {
-                "name": "spark" if given.side == "spark" else "duckdb",
-                "memory": given.memory,
-                "threads": given.threads,
+                "name": "spark" if arguments.side == "spark" else "duckdb",
+                "memory": arguments.memory,
+                "threads": arguments.threads,
             },
             "store": {"path": target},
             "source": {
-                "path": f"{given.folder}/logs/events-*.csv",
+                "path": f"{arguments.folder}/logs/events-*.csv",
                 "columns": {
                     "user": "user_id",
                     "item": "item_id",
@@ -213,14 +226,14 @@ def ingest(given: argparse.Namespace) -> None:
             },
         }
     )
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     store = Store(target).create()
     with open_engine(configuration, store.runs) as engine:
-        done = take_in(configuration, store, engine, AS_OF)
-        first = time.perf_counter() - began
+        ingested = ingest_logs(configuration, store, engine, AS_OF)
+        clean_seconds = time.perf_counter() - started_at
         make_events(configuration, Ledger.read(store), engine, AS_OF)
         build_dataset(configuration, engine, target / "dataset", target / "scratch")
-    tell(began, first, f"{done.counts.accepted:,} rows kept")
+    print_figures(started_at, clean_seconds, f"{ingested.counts.accepted:,} rows kept")
 
 
 if __name__ == "__main__":

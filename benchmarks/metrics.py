@@ -1,11 +1,11 @@
-"""Ranking metrics against ranx and RecTools, on the same lists: ``python -m benchmarks.metrics``.
+"""Compare the metrics with ranx and RecTools on the same lists: ``python -m benchmarks.metrics``.
 
-138,000 users, 100 recommendations each, 7 metrics at 5 cut-offs. Each side gets the lists and the relevant
-items in its own form before the clock starts, and is called once on a small part first, so that neither
-imports nor compilation count; then the best of three, and every mean is compared with ours. RecTools needs an
-older numpy than we do: it is installed into a virtual environment of its own in a temporary folder, or found
-in the one that ``--rectools`` names, and gets the same arrays as files. The cost of bootstrap intervals of
-all metrics is measured beside them.
+138,000 users, 100 recommendations each, 7 metrics at 5 cut-offs. Each side receives the lists and
+relevant items in its own format before the clock starts. A first call on a small part keeps imports
+and compilation out of the timing. The best of three calls counts, and every mean is compared with
+ours. RecTools needs an older numpy than we do. It is installed into a separate virtual environment
+in a temporary folder, or taken from the environment that ``--rectools`` names, and reads the same
+arrays from files. The cost of bootstrap intervals for all metrics is measured as well.
 """
 
 from __future__ import annotations
@@ -29,8 +29,14 @@ from models.evaluation.metrics import judge
 from models.options import workers
 
 KS = (1, 5, 10, 20, 100)
-NAMES = ("ndcg", "recall", "precision", "hit_rate", "mrr", "map")  # what ranx has as well
-SAME = ("ndcg", "recall", "precision", "hit_rate", "mrr")  # defined alike by all; map is timed, not compared
+NAMES = ("ndcg", "recall", "precision", "hit_rate", "mrr", "map")  # metrics that ranx also has
+SAME = (
+    "ndcg",
+    "recall",
+    "precision",
+    "hit_rate",
+    "mrr",
+)  # defined alike by all; map is timed but not compared
 Lists = npt.NDArray[np.int32]
 Means = dict[str, float]
 
@@ -62,15 +68,15 @@ print(json.dumps({"seconds": min(seconds), "means": {name: float(value) for name
 
 
 def world(n_users: int, n_items: int, n: int) -> tuple[Lists, sparse.csr_array]:
-    """Return lists of n distinct items and 1 to n relevant items a user, of which lists find some 30 %."""
+    """Return lists of n distinct items, and 1 to n relevant items per user, 30 % of them listed."""
     rng = np.random.default_rng(0)
-    steps = rng.integers(1, n_items // n, n_users)  # once around the catalogue at most: distinct
+    steps = rng.integers(1, n_items // n, n_users)  # at most once around the catalogue, so items are distinct
     lists = ((rng.integers(0, n_items, n_users)[:, None] + steps[:, None] * np.arange(n)) % n_items).astype(
         np.int32
     )
     size = np.minimum(1 + rng.lognormal(2, 1, n_users).astype(np.int64), n)
     users = np.repeat(np.arange(n_users), size)
-    from_list = rng.random(len(users)) < 0.3  # so that lists hit something
+    from_list = rng.random(len(users)) < 0.3  # so lists have hits
     ranks = np.minimum(rng.exponential(n / 4, len(users)).astype(np.int64), n - 1)
     items = np.where(from_list, lists[users, ranks], rng.integers(0, n_items, len(users)))
     relevant = sparse.coo_array((np.ones(len(users), np.float32), (users, items)), shape=(n_users, n_items))
@@ -83,9 +89,9 @@ def best(call: Callable[[], Means], repeats: int) -> tuple[float, Means]:
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
-        found = call()
+        result = call()
         seconds.append(time.perf_counter() - started)
-    return min(seconds), found
+    return min(seconds), result
 
 
 def ours(lists: Lists, relevant: sparse.csr_array, threads: int) -> Means:
@@ -94,10 +100,10 @@ def ours(lists: Lists, relevant: sparse.csr_array, threads: int) -> Means:
 
 
 def ranx(lists: Lists, relevant: sparse.csr_array, repeats: int) -> tuple[float, Means]:
-    """Time ranx on all cores; its own forms are made outside the clock."""
+    """Time ranx on all cores, without the conversion to its formats."""
     from ranx import Qrels, Run, evaluate
 
-    def forms(n_users: int) -> tuple[Qrels, Run]:
+    def convert(n_users: int) -> tuple[Qrels, Run]:
         names = np.array([f"u{user:06}" for user in range(n_users)])
         items = np.array([f"i{item}" for item in range(relevant.shape[1])])
         scores = np.arange(lists.shape[1], 0, -1, dtype=np.float64)
@@ -112,8 +118,8 @@ def ranx(lists: Lists, relevant: sparse.csr_array, repeats: int) -> tuple[float,
         return Qrels(qrels), Run(run)
 
     metrics = [f"{name}@{k}" for name in NAMES for k in KS]
-    evaluate(*forms(100), metrics)
-    qrels, run = forms(len(lists))
+    evaluate(*convert(100), metrics)
+    qrels, run = convert(len(lists))
     seconds, means = best(lambda: {k: float(v) for k, v in evaluate(qrels, run, metrics).items()}, repeats)
     return seconds, means
 
@@ -121,30 +127,30 @@ def ranx(lists: Lists, relevant: sparse.csr_array, repeats: int) -> tuple[float,
 def rectools(
     lists: Lists, relevant: sparse.csr_array, python: Path | None, repeats: int
 ) -> tuple[float, Means] | None:
-    """Time RecTools in an environment of its own; None where it cannot be installed."""
+    """Time RecTools in a separate environment; None if it cannot be installed."""
     with tempfile.TemporaryDirectory(prefix="nightshelf-rectools-") as name:
         folder = Path(name)
         if python is None:
             python = folder / "venv" / "bin" / "python"
             install = [python, "-m", "pip", "install", "--quiet", "rectools==0.19.0"]
             for command in ([sys.executable, "-m", "venv", folder / "venv"], install):
-                done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
-                if done.returncode:
-                    print(f"RecTools was not measured: {done.stderr.strip().splitlines()[-1:]}")
+                process = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+                if process.returncode:
+                    print(f"RecTools was not measured: {process.stderr.strip().splitlines()[-1:]}")
                     return None
         users = np.repeat(np.arange(len(lists)), np.diff(relevant.indptr))
         np.savez(folder / "given.npz", lists=lists, users=users, items=relevant.indices.astype(np.int64))
         command = [python, "-c", RECTOOLS, folder, json.dumps(KS), str(repeats)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
-        if done.returncode:
-            print(f"RecTools was not measured: {done.stderr.strip().splitlines()[-1:]}")
+        process = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+        if process.returncode:
+            print(f"RecTools was not measured: {process.stderr.strip().splitlines()[-1:]}")
             return None
-        found = json.loads(done.stdout.splitlines()[-1])
-        return found["seconds"], found["means"]
+        result = json.loads(process.stdout.splitlines()[-1])
+        return result["seconds"], result["means"]
 
 
-def apart(mine: Means, other: Means) -> float:
-    return max(abs(mine[f"{name}@{k}"] - other[f"{name}@{k}"]) for name in SAME for k in KS)
+def largest_difference(means: Means, reference: Means) -> float:
+    return max(abs(means[f"{name}@{k}"] - reference[f"{name}@{k}"]) for name in SAME for k in KS)
 
 
 def main() -> None:
@@ -154,14 +160,16 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=138_000)
     parser.add_argument("--items", type=int, default=26_744)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--rectools", type=Path, help="the Python of an environment that has RecTools")
-    parser.add_argument("--resamples", type=int, default=1_000, help="of the bootstrap; 0 leaves it out")
+    parser.add_argument("--rectools", type=Path, help="the Python of an environment with RecTools")
+    parser.add_argument(
+        "--resamples", type=int, default=1_000, help="bootstrap resamples; 0 skips the bootstrap"
+    )
     options = parser.parse_args()
     print(f"{workers(0)} cores, load {psutil.getloadavg()[0]:.1f}; seed 0, best of {options.repeats}")
     print(f"{options.users:,} users x 100 recommendations of {options.items:,} items, cut-offs {KS}")
     lists, relevant = world(options.users, options.items, 100)
     ours(lists[:100], relevant[:100], 1)
-    seconds, mine = best(lambda: ours(lists, relevant, 0), options.repeats)
+    seconds, our_means = best(lambda: ours(lists, relevant, 0), options.repeats)
     single, _ = best(lambda: ours(lists, relevant, 1), options.repeats)
     print(
         f"{'':<22} {'metrics':>8} {'seconds':>9} {'ratio':>7}  means of {', '.join(SAME)} differ by at most"
@@ -169,19 +177,19 @@ def main() -> None:
     print(f"{'nightshelf':<22} {7:>8} {seconds:>9.3f} {1:>7.1f}")
     print(f"{'nightshelf, 1 thread':<22} {7:>8} {single:>9.3f} {single / seconds:>7.1f}")
     theirs, means = ranx(lists, relevant, options.repeats)
-    line = f"{apart(mine, means):.1e}"
+    line = f"{largest_difference(our_means, means):.1e}"
     print(f"{'ranx, all cores':<22} {6:>8} {theirs:>9.3f} {theirs / seconds:>7.1f}  {line}")
-    found = rectools(lists, relevant, options.rectools, options.repeats)
-    if found is not None:
-        line = f"{apart(mine, found[1]):.1e}"
-        print(f"{'RecTools':<22} {6:>8} {found[0]:>9.3f} {found[0] / seconds:>7.1f}  {line}")
+    result = rectools(lists, relevant, options.rectools, options.repeats)
+    if result is not None:
+        line = f"{largest_difference(our_means, result[1]):.1e}"
+        print(f"{'RecTools':<22} {6:>8} {result[0]:>9.3f} {result[0] / seconds:>7.1f}  {line}")
     if options.resamples:
         values = judge(lists, relevant, KS).values()
-        for some in ({("ndcg", 10): values["ndcg", 10]}, values):
+        for columns in ({("ndcg", 10): values["ndcg", 10]}, values):
             started = time.perf_counter()
-            Bootstrap(resamples=options.resamples).intervals(some)
+            Bootstrap(resamples=options.resamples).intervals(columns)
             spent = time.perf_counter() - started
-            print(f"bootstrap, {options.resamples:,} resamples of {len(some)} columns: {spent:.1f} s")
+            print(f"bootstrap, {options.resamples:,} resamples of {len(columns)} columns: {spent:.1f} s")
 
 
 if __name__ == "__main__":

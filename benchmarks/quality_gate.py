@@ -1,8 +1,10 @@
-"""The quality gate against faults and against luck: ``python -m benchmarks.quality_gate --config FILE ...``.
+"""Test the quality gate against faults and chance.
 
-Runs the night of ``--before`` and that of ``--as-of``, then makes the latter again: with ``--seeds`` other
-seeds, honestly, and with the faults that the gate is for. Prints what was refused by which checks, and the
-range of every judged figure over the honest re-runs.
+    python -m benchmarks.quality_gate --config FILE ...
+
+Runs the nights of ``--before`` and ``--as-of``, then repeats the second: honestly with ``--seeds``
+other seeds, and with the faults that the gate must catch. Prints which checks refused what, and the
+range of each checked figure over the honest re-runs.
 """
 
 from __future__ import annotations
@@ -40,42 +42,42 @@ from tasks.store.runs import last_night
 from tasks.training.artefacts import train
 
 Items = np.ndarray[Any, np.dtype[np.int32]]
-HEAD = 0.05  # the share of the items whose scores are boosted
-FEW = 30  # items that a collapsed catalogue has left
+HEAD = 0.05  # share of the items whose scores are boosted
+FEW = 30  # items left in a collapsed catalogue
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A finished night to make again, its configuration, and a folder for what is made."""
+    """A finished night to repeat, and a scratch folder for the repeats."""
 
     night: Night
     scratch: Path
 
     @property
     def configuration(self) -> Configuration:
-        """The night's own."""
+        """The night's configuration."""
         return self.night.configuration
 
     @property
     def measured(self) -> Measured:
-        """What the night measured; UserError where it did not."""
+        """The night's measured models; UserError if it measured none."""
         if self.night.measured is None:
             raise UserError("expected a night that measured its models")
         return self.night.measured
 
     @property
     def tonight(self) -> Tonight:
-        """What the gate judged of the night."""
+        """The night's models and lists, as the gate checked them."""
         night, run = self.night, self.night.folder
         return Tonight(run.dataset, run.models, run.staging, night.serving, night.measured)
 
     def judge(self, tonight: Tonight) -> list[QualityCheck]:
-        """Return the gate's checks of a night that was made again."""
+        """Return the gate's checks of a repeated night."""
         before = release_before(self.night.store, self.night.as_of)
         return quality_checks(self.configuration, self.night.store, tonight, before)
 
     def trained(self, seed: int, past: Path | None = None, dataset: Path | None = None) -> Tonight:
-        """Train and list as the night does, with another seed, or on other data."""
+        """Train and recommend as the night does, with another seed or other data."""
         measured, name = self.measured, self.night.serving.default
         section = self.configuration.train.model_copy(update={"seed": seed})
         configuration = self.configuration.model_copy(update={"train": section})
@@ -120,14 +122,14 @@ def shuffled_labels(bench: Bench) -> list[QualityCheck]:
 
 
 def shuffled_refit(bench: Bench) -> list[QualityCheck]:
-    """Shuffle for the training on everything alone: the measured models are good."""
+    """Shuffle only the data of the final training: the measured models are good."""
     return bench.judge(
         bench.trained(10_002, None, _shuffled(bench.night.folder.dataset, bench.scratch / "shuffled"))
     )
 
 
 def popularity_boost(bench: Bench, share: float = HEAD) -> list[QualityCheck]:
-    """Multiply the scores of the most popular items by ten; `share` of the catalogue."""
+    """Multiply the scores of the most popular items, a `share` of the catalogue, by ten."""
     popularity = read(bench.night.folder.dataset, "items", ["users"])["users"].to_numpy()
     head = np.argsort(-popularity, kind="stable")[: max(1, round(share * len(popularity)))]
     boost = np.ones(len(popularity), np.float32)
@@ -136,7 +138,7 @@ def popularity_boost(bench: Bench, share: float = HEAD) -> list[QualityCheck]:
 
 
 def coverage_collapse(bench: Bench) -> list[QualityCheck]:
-    """Leave only a few items to recommend, of the middle of the popularity."""
+    """Leave only a few items of middling popularity to recommend."""
     popularity = read(bench.night.folder.dataset, "items", ["users"])["users"].to_numpy()
     order = np.argsort(-popularity, kind="stable")
     boost = np.zeros(len(popularity), np.float32)
@@ -167,18 +169,18 @@ def damaged(bench: Bench, fault: str) -> Audit:
 
 
 def _damaged(table: pa.Table, fault: str, seen: pa.Scalar) -> pa.Table:
-    """Return a table of recommendations with one fault; `seen` is an item that its first user has had."""
+    """Return recommendations with one fault; `seen` is an item that the first user has seen."""
     if fault == "one missing user":
         return table.filter(pa.compute.not_equal(table["user_id"], table["user_id"][0]))
     if fault == "one NaN":
-        return _with(table, "score", 0, float("nan"))
+        return _with_value(table, "score", 0, float("nan"))
     if fault == "one duplicate":
-        return _with(table, "item_id", 1, table["item_id"][0].as_py())
-    return _with(table, "item_id", 0, seen.as_py())
+        return _with_value(table, "item_id", 1, table["item_id"][0].as_py())
+    return _with_value(table, "item_id", 0, seen.as_py())
 
 
 def finished_night(configuration: Configuration, before: date, as_of: date, scratch: Path) -> Bench:
-    """Run two nights, unless the store has them; return the second."""
+    """Run two nights, unless they are in the store; return the second."""
     store = Store(configuration.store.path)
     for day in (before, as_of):
         record = last_night(store, day) if store.runs.is_dir() else None
@@ -186,14 +188,14 @@ def finished_night(configuration: Configuration, before: date, as_of: date, scra
             record = run_night(configuration, day)
     night = Night(configuration, store, as_of, record)
     staging = night.folder.staging
-    if not staging.is_dir():  # it was renamed into the releases
+    if not staging.is_dir():  # publishing renamed it into the releases
         staging.mkdir()
         shutil.copy(store.release(night.release_id) / "recommendations.parquet", staging)
     return Bench(night, scratch)
 
 
 def _shuffled(dataset: Path, folder: Path) -> Path:
-    """Copy a dataset, the items of its entries and events in another order."""
+    """Copy a dataset with the items of its entries and events shuffled."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(dataset, folder)
     rng = np.random.default_rng(3)
@@ -212,7 +214,7 @@ def _shuffled(dataset: Path, folder: Path) -> Path:
 
 
 def _lists(bench: Bench, boost: np.ndarray[Any, np.dtype[np.float32]]) -> Items:
-    """Return lists by the night's model, its scores (from 0 up) times `boost`; 0 only where none is left."""
+    """Return lists by the night's model with scores, shifted to start at 0, times `boost`."""
     from models.artefact import load as load_model
     from models.ranking.topn import top_n
 
@@ -224,7 +226,7 @@ def _lists(bench: Bench, boost: np.ndarray[Any, np.dtype[np.float32]]) -> Items:
     return np.asarray(top_n(scores.astype(np.float32), n, exclude=seen).items)
 
 
-def _with(table: pa.Table, column: str, row: int, value: Any) -> pa.Table:
+def _with_value(table: pa.Table, column: str, row: int, value: Any) -> pa.Table:
     values = table[column].to_pylist()
     values[row] = value
     at = table.column_names.index(column)
@@ -236,38 +238,38 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--store", type=Path, required=True, help="a store of its own for the two nights")
+    parser.add_argument("--store", type=Path, required=True, help="a separate store for the two nights")
     parser.add_argument("--before", type=date.fromisoformat, required=True)
     parser.add_argument("--as-of", type=date.fromisoformat, required=True)
     parser.add_argument("--model", default="als")
-    parser.add_argument("--set", default="{}", help="further keys of the configuration, as JSON")
+    parser.add_argument("--set", default="{}", help="more configuration keys, as JSON")
     parser.add_argument("--seeds", type=int, default=20)
-    given = parser.parse_args()
-    overrides = {"store.path": str(given.store.resolve()), "train.models": [given.model]}
-    overrides |= {"train.serve": given.model} | json.loads(given.set)
-    configuration = load(given.config, overrides)
-    bench = finished_night(configuration, given.before, given.as_of, given.store / "bench")
+    arguments = parser.parse_args()
+    overrides = {"store.path": str(arguments.store.resolve()), "train.models": [arguments.model]}
+    overrides |= {"train.serve": arguments.model} | json.loads(arguments.set)
+    configuration = load(arguments.config, overrides)
+    bench = finished_night(configuration, arguments.before, arguments.as_of, arguments.store / "bench")
     caught = {name: fault(bench) for name, fault in QUALITY_FAULTS.items()}
     caught["shuffled labels in the last training alone"] = shuffled_refit(bench)
     caught["boost of the most popular hundredth alone"] = popularity_boost(bench, 0.01)
     for name, checks in caught.items():
-        failed = [f"{one.check}: {one.observed}" for one in checks if not one.passed]
+        failed = [f"{check.check}: {check.observed}" for check in checks if not check.passed]
         print(f"{name}: {'refused' if failed else 'PASSED'}: {'; '.join(failed)}", flush=True)
     for name in TABLE_FAULTS:
-        found = damaged(bench, name)
-        print(f"{name}: {'refused' if found.failures else 'PASSED'}: {'; '.join(map(str, found.failures))}")
+        failures = damaged(bench, name).failures
+        print(f"{name}: {'refused' if failures else 'PASSED'}: {'; '.join(map(str, failures))}")
     refused, values = 0, dict[str, list[float]]()
-    for seed in range(1, given.seeds + 1):
+    for seed in range(1, arguments.seeds + 1):
         checks = bench.judge(bench.trained(seed))
-        failed = [f"{one.check}: {one.observed}" for one in checks if not one.passed]
+        failed = [f"{check.check}: {check.observed}" for check in checks if not check.passed]
         refused += bool(failed)
         print(f"seed {seed}: {'refused: ' + '; '.join(failed) if failed else 'passed'}: {checks[0].observed}")
-        for one in checks:
-            if one.value is not None:
-                values.setdefault(one.check, []).append(one.value)
-    print(f"{refused} of {given.seeds} honest re-runs refused")
-    for check, found_values in values.items():
-        print(f"{check}: {min(found_values):.4f} to {max(found_values):.4f}")
+        for check in checks:
+            if check.value is not None:
+                values.setdefault(check.check, []).append(check.value)
+    print(f"{refused} of {arguments.seeds} honest re-runs refused")
+    for check, figures in values.items():
+        print(f"{check}: {min(figures):.4f} to {max(figures):.4f}")
 
 
 if __name__ == "__main__":
