@@ -69,7 +69,7 @@ def compare(arguments: argparse.Namespace) -> None:
             seconds.setdefault(side, []).append(figures)
             print(
                 f"{side:>7}: {figures['seconds']:6.1f} s ({figures['cleaned']:.1f} s to clean)  "
-                f"{rows / figures['seconds'] / 1e6:4.2f} M rows/s  {figures['cpu']:6.1f} s of processor time  "
+                f"{rows / figures['seconds'] / 1e6:4.2f} M rows/s  {figures['cpu']:6.1f} s of CPU  "
                 f"peak {figures['peak'] / 2**30:4.2f} GiB  {figures['what']}",
                 flush=True,
             )
