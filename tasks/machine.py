@@ -7,11 +7,14 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
+
+from packaging.markers import Marker
+from packaging.specifiers import SpecifierSet
 
 from tasks.files import readable
 
@@ -20,7 +23,6 @@ OK: Final = "ok"
 MISSING: Final = "missing"  # and optional
 PROBLEM: Final = "problem"
 
-PYTHON: Final = (3, 11)
 JAVA: Final = 17
 REACH_SECONDS: Final = 3.0
 LOCK_FILE: Final = Path(__file__).resolve().parents[1] / "requirements.lock"
@@ -39,11 +41,11 @@ class Check:
 
 
 def python_check() -> Check:
-    """Check the version of Python."""
+    """Check whether the version of Python is one that Nightshelf was made for."""
     found = f"{platform.python_version()} ({sys.executable})"
-    if sys.version_info[:2] == PYTHON:
+    wanted = _asked_python()
+    if SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
         return Check("Python", OK, found)
-    wanted = ".".join(map(str, PYTHON))
     return Check("Python", PROBLEM, found, f"make the virtual environment with Python {wanted}")
 
 
@@ -79,7 +81,7 @@ def package_checks(
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Return name -> version of the pins of a lock file that apply to this platform."""
+    """Return name -> version of the pins of a lock file that apply to this platform and this Python."""
     pins = {}
     for line in text.splitlines():
         match = _PIN.match(line)
@@ -198,10 +200,17 @@ def reached(url: str) -> Check:
 
 
 def _applies(marker: str) -> bool:
-    """Tell whether a pin's marker leaves it on this platform; only platform names are looked at."""
-    here: Mapping[str, Any] = {"sys_platform": sys.platform, "platform_system": platform.system()}
-    found = re.findall(r"(sys_platform|platform_system)\s*(==|!=)\s*['\"](\w+)['\"]", marker)
-    return all((here[name] == value) == (sign == "==") for name, sign, value in found)
+    """Tell whether a pin's marker leaves it on this platform and this Python."""
+    condition = marker.strip("; \\")
+    return not condition or Marker(condition).evaluate()
+
+
+def _asked_python() -> str:
+    """Return the versions of Python that pyproject.toml asks for; "" where Nightshelf is not installed."""
+    try:
+        return metadata.metadata("nightshelf")["Requires-Python"]
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _public(version: str) -> str:
