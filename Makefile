@@ -56,7 +56,7 @@ export CHOOSE
 # What tells one Python from another: its version and where it is installed, which an environment made by it has too.
 IDENTITY := import sys; print(sys.implementation.name, sys.version, sys.base_prefix)
 
-.PHONY: demo test torture check lint types contracts format lock audit sbom clean benchmarks
+.PHONY: demo test torture check lint types contracts format lock audit sbom clean benchmarks drawing
 
 demo: $(READY)  ## run a night on generated logs and show every table
 	$(BIN)/nightshelf demo
@@ -115,6 +115,10 @@ benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.als
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.metrics
+
+drawing:  ## draw docs/architecture.svg from its text, docs/architecture.dot; needs Graphviz
+	dot -Tsvg -Gcomment="sha256 of architecture.dot: $$(sha256sum docs/architecture.dot | cut -c 1-64)" \
+		-o docs/architecture.svg docs/architecture.dot
 
 # `.python` is touched when the environment is made: by the rule that looks at every call whether it must be, which is
 # when there is none, when its Python is gone, or when another one was asked for.

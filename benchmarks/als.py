@@ -31,7 +31,7 @@ Seconds = list[tuple[float, float]]  # wall clock and CPU, an epoch each
 
 def read_matrix(path: Path) -> sparse.csr_array:
     """Return ones at the rated pairs, csr float32 (n_users, n_items)."""
-    from tasks.protocol_files import read_ratings
+    from tasks.evaluation.protocol_files import read_ratings
 
     ratings = read_ratings(path)
     shape = (len(ratings.user_ids), len(ratings.item_ids))

@@ -21,13 +21,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.configuration import load
-from tasks.dataset import build_dataset, make_events
-from tasks.engines import open_engine
-from tasks.ingest_ledger import Ledger
-from tasks.interactions import ingest
-from tasks.popular_items import popular_items
-from tasks.store import Store
+from tasks.configuration.configuration import load
+from tasks.configuration.engines import open_engine
+from tasks.dataset.build import build_dataset
+from tasks.interactions.events import make_events
+from tasks.interactions.ingest import ingest
+from tasks.interactions.ledger import Ledger
+from tasks.recommendations.popular_items import popular_items
+from tasks.store.layout import Store
 
 ENGINES = ("duckdb", "spark")
 PARTS = ("users", "items", "pairs", "entries", "sequences", "user_attributes", "item_attributes", "ladder")

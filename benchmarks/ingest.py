@@ -74,7 +74,7 @@ def compare(given: argparse.Namespace) -> None:
 
 
 def logs(given: argparse.Namespace) -> tuple[int, int]:
-    from tasks.demo_logs import write_demo_logs
+    from tasks.demo.logs import write_demo_logs
 
     folder = given.folder / "logs"
     told = folder / "rows.json"
@@ -119,7 +119,7 @@ def watch(process: subprocess.Popen, peak: list[int]) -> None:
 
 
 def floor(given: argparse.Namespace) -> float:
-    from tasks.files import sha256_of
+    from tasks.store.files import sha256_of
 
     began = time.perf_counter()
     for path in (given.folder / "logs").glob("events-*"):
@@ -144,7 +144,7 @@ def query(given: argparse.Namespace) -> None:
 
     import duckdb
 
-    from tasks.demo_render import COLUMNS
+    from tasks.demo.render import COLUMNS
 
     target = given.folder / "query"
     shutil.rmtree(target, ignore_errors=True)
@@ -181,12 +181,13 @@ def query(given: argparse.Namespace) -> None:
 def ingest(given: argparse.Namespace) -> None:
     import shutil
 
-    from tasks.configuration import Configuration
-    from tasks.dataset import build_dataset, make_events
-    from tasks.engines import open_engine
-    from tasks.ingest_ledger import Ledger
-    from tasks.interactions import ingest as take_in
-    from tasks.store import Store
+    from tasks.configuration.configuration import Configuration
+    from tasks.configuration.engines import open_engine
+    from tasks.dataset.build import build_dataset
+    from tasks.interactions.events import make_events
+    from tasks.interactions.ingest import ingest as take_in
+    from tasks.interactions.ledger import Ledger
+    from tasks.store.layout import Store
 
     target = given.folder / "store"
     shutil.rmtree(target, ignore_errors=True)

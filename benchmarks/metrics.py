@@ -24,8 +24,8 @@ import numpy.typing as npt
 import psutil
 from scipy import sparse
 
-from models.bootstrap import Bootstrap
-from models.metrics import judge
+from models.evaluation.bootstrap import Bootstrap
+from models.evaluation.metrics import judge
 from models.options import workers
 
 KS = (1, 5, 10, 20, 100)

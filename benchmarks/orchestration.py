@@ -23,8 +23,8 @@ TIMES = 5
 
 def prepared(folder: Path) -> Path:
     """Write the demo's logs and configuration; return the configuration's path."""
-    from flows.command_line import DEMO_START, write_demo_configuration
-    from tasks.demo_logs import write_demo_logs
+    from flows.commands.demo import DEMO_START, write_demo_configuration
+    from tasks.demo.logs import write_demo_logs
 
     config = write_demo_configuration(folder)
     write_demo_logs(
@@ -58,10 +58,10 @@ def measure(folder: Path, times: int) -> None:
     # isort: split
     from prefect.testing.utilities import prefect_test_harness
 
-    from flows.command_line import DEMO_START
-    from flows.run_stations import run_night
-    from tasks.configuration import load
-    from tasks.progress import silent
+    from flows.commands.demo import DEMO_START
+    from flows.night.run import run_night
+    from tasks.configuration.configuration import load
+    from tasks.runtime.progress import silent
 
     config = prepared(folder / "demo")
     configuration, as_of = load(config), DEMO_START + timedelta(days=27)

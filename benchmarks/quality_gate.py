@@ -20,22 +20,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.define_stations import Night
-from flows.release_night import expected
-from flows.run_stations import run_night
-from tasks.champion import Measured, release_before
-from tasks.configuration import Configuration, load
-from tasks.dataset import id_types
-from tasks.dataset_arrays import load_histories, load_seen
-from tasks.dataset_files import parts_of, read
-from tasks.errors import UserError
-from tasks.model_artefacts import train
-from tasks.quality import QualityCheck, Tonight, quality_checks
-from tasks.recommendations import recommendations
-from tasks.release import Audit, audit
-from tasks.run_record import last_night
-from tasks.store import Store
-from tasks.table_writer import TableWriter
+from flows.night.night import Night
+from flows.night.release_station import expected
+from flows.night.run import run_night
+from tasks.configuration.configuration import Configuration, load
+from tasks.configuration.ids import id_types
+from tasks.dataset.arrays import load_histories, load_seen
+from tasks.dataset.parts import parts_of, read
+from tasks.quality.accuracy import Tonight, quality_checks
+from tasks.quality.champion import Measured
+from tasks.quality.checks import QualityCheck
+from tasks.recommendations.recommendations import recommendations
+from tasks.release.audit import Audit, audit
+from tasks.release.releases import release_before
+from tasks.release.writer import TableWriter
+from tasks.runtime.errors import UserError
+from tasks.store.layout import Store
+from tasks.store.runs import last_night
+from tasks.training.artefacts import train
 
 Items = np.ndarray[Any, np.dtype[np.int32]]
 HEAD = 0.05  # the share of the items whose scores are boosted
@@ -64,8 +66,8 @@ class Bench:
     @property
     def tonight(self) -> Tonight:
         """What the gate judged of the night."""
-        night = self.night
-        return Tonight(night.dataset, night.folder / "models", night.staging, night.serving, night.measured)
+        night, run = self.night, self.night.folder
+        return Tonight(run.dataset, run.models, run.staging, night.serving, night.measured)
 
     def judge(self, tonight: Tonight) -> list[QualityCheck]:
         """Return the gate's checks of a night that was made again."""
@@ -80,8 +82,8 @@ class Bench:
         folder = self.scratch / f"seed-{seed}"
         shutil.rmtree(folder, ignore_errors=True)
         train(configuration, name, past or measured.past, folder / "past-models" / name)
-        trained = train(configuration, name, dataset or self.night.dataset, folder / "models" / name)
-        recommendations(configuration, self.night.dataset, trained.folder, folder / "staging")
+        trained = train(configuration, name, dataset or self.night.folder.dataset, folder / "models" / name)
+        recommendations(configuration, self.night.folder.dataset, trained.folder, folder / "staging")
         return replace(
             self.tonight,
             models=folder / "models",
@@ -92,8 +94,8 @@ class Bench:
     def listed(self, name: str, items: Items) -> Tonight:
         """Write lists of items, int32 (n_users, n), as the night's table."""
         night, folder = self.night, self.scratch / name
-        users = read(night.dataset, "users", ["user_id"])["user_id"].combine_chunks()
-        ids = read(night.dataset, "items", ["item_id"])["item_id"].combine_chunks()
+        users = read(night.folder.dataset, "users", ["user_id"])["user_id"].combine_chunks()
+        ids = read(night.folder.dataset, "items", ["item_id"])["item_id"].combine_chunks()
         n = items.shape[1]
         with TableWriter(folder, "recommendations", id_types(self.configuration)) as writer:
             writer.write(
@@ -113,20 +115,20 @@ def shuffled_labels(bench: Bench) -> list[QualityCheck]:
     """Give every training pair another item, drawn among those of all pairs."""
     past = _shuffled(bench.measured.past, bench.scratch / "shuffled-past")
     return bench.judge(
-        bench.trained(10_001, past, _shuffled(bench.night.dataset, bench.scratch / "shuffled"))
+        bench.trained(10_001, past, _shuffled(bench.night.folder.dataset, bench.scratch / "shuffled"))
     )
 
 
 def shuffled_refit(bench: Bench) -> list[QualityCheck]:
     """Shuffle for the training on everything alone: the measured models are good."""
     return bench.judge(
-        bench.trained(10_002, None, _shuffled(bench.night.dataset, bench.scratch / "shuffled"))
+        bench.trained(10_002, None, _shuffled(bench.night.folder.dataset, bench.scratch / "shuffled"))
     )
 
 
 def popularity_boost(bench: Bench, share: float = HEAD) -> list[QualityCheck]:
     """Multiply the scores of the most popular items by ten; `share` of the catalogue."""
-    popularity = read(bench.night.dataset, "items", ["users"])["users"].to_numpy()
+    popularity = read(bench.night.folder.dataset, "items", ["users"])["users"].to_numpy()
     head = np.argsort(-popularity, kind="stable")[: max(1, round(share * len(popularity)))]
     boost = np.ones(len(popularity), np.float32)
     boost[head] = 10
@@ -135,7 +137,7 @@ def popularity_boost(bench: Bench, share: float = HEAD) -> list[QualityCheck]:
 
 def coverage_collapse(bench: Bench) -> list[QualityCheck]:
     """Leave only a few items to recommend, of the middle of the popularity."""
-    popularity = read(bench.night.dataset, "items", ["users"])["users"].to_numpy()
+    popularity = read(bench.night.folder.dataset, "items", ["users"])["users"].to_numpy()
     order = np.argsort(-popularity, kind="stable")
     boost = np.zeros(len(popularity), np.float32)
     boost[order[len(order) // 10 :][: bench.configuration.top_n.n + FEW]] = 1
@@ -156,8 +158,8 @@ def damaged(bench: Bench, fault: str) -> Audit:
     release = night.store.release(night.release_id)
     shutil.copytree(release, folder, dirs_exist_ok=True)
     path = folder / "recommendations.parquet"
-    seen = load_seen(night.dataset)
-    item = read(night.dataset, "items", ["item_id"])["item_id"][int(seen.indices[0])]
+    seen = load_seen(night.folder.dataset)
+    item = read(night.folder.dataset, "items", ["item_id"])["item_id"][int(seen.indices[0])]
     table = _damaged(pq.read_table(path), fault, item)
     path.unlink()
     pq.write_table(table, path)
@@ -183,9 +185,10 @@ def finished_night(configuration: Configuration, before: date, as_of: date, scra
         if record is None or record.state != "published":
             record = run_night(configuration, day)
     night = Night(configuration, store, as_of, record)
-    if not night.staging.is_dir():  # it was renamed into the releases
-        night.staging.mkdir()
-        shutil.copy(store.release(night.release_id) / "recommendations.parquet", night.staging)
+    staging = night.folder.staging
+    if not staging.is_dir():  # it was renamed into the releases
+        staging.mkdir()
+        shutil.copy(store.release(night.release_id) / "recommendations.parquet", staging)
     return Bench(night, scratch)
 
 
@@ -211,13 +214,13 @@ def _shuffled(dataset: Path, folder: Path) -> Path:
 def _lists(bench: Bench, boost: np.ndarray[Any, np.dtype[np.float32]]) -> Items:
     """Return lists by the night's model, its scores (from 0 up) times `boost`; 0 only where none is left."""
     from models.artefact import load as load_model
-    from models.topn import top_n
+    from models.ranking.topn import top_n
 
     night = bench.night
-    histories = load_histories(night.dataset)
-    scores = load_model(night.model(night.serving.default)).scores(histories)
+    histories = load_histories(night.folder.dataset)
+    scores = load_model(night.folder.model(night.serving.default)).scores(histories)
     scores = np.maximum(scores - scores.min(axis=1, keepdims=True), 1e-6) * boost
-    n, seen = bench.configuration.top_n.n, load_seen(night.dataset)
+    n, seen = bench.configuration.top_n.n, load_seen(night.folder.dataset)
     return np.asarray(top_n(scores.astype(np.float32), n, exclude=seen).items)
 
 

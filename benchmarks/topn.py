@@ -19,7 +19,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models.options import workers
-from models.topn import TopN, iter_top_n, top_n_factors
+from models.ranking.topn import TopN, iter_top_n, top_n_factors
 
 Vectors = npt.NDArray[np.float32]
 FACTORS, N, SEEN = 64, 100, 100

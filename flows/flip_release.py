@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
+import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads what it sets
 
 # isort: split
 from pathlib import Path
@@ -14,15 +14,15 @@ from prefect.logging import get_run_logger
 from prefect.states import Failed
 from pydantic import Field
 
-from flows.force_release import publish_refused
-from flows.point_readers import point_readers
-from flows.read_parameters import Reason
-from tasks.configuration import load
-from tasks.errors import EXPECTED
-from tasks.night_markdown import markdown
-from tasks.night_summary import readers
-from tasks.store import Store
-from tasks.store_path import store_path
+from flows.night.pointer import point_readers
+from flows.night.publish_refused import publish_refused
+from flows.orchestration.parameters import Reason
+from tasks.configuration.configuration import load
+from tasks.configuration.file import store_path
+from tasks.report.markdown import markdown
+from tasks.report.summary import readers
+from tasks.runtime.errors import EXPECTED
+from tasks.store.layout import Store
 
 
 @flow(name="publish", flow_run_name="publish {release_id}", persist_result=False)

@@ -1,4 +1,4 @@
-"""The backfill flow: `flows/backfill_dates.py` with a Prefect task per date and station, and its form."""
+"""The backfill flow: `flows/backfill/dates.py` with a Prefect task per date and station, and its form."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from contextvars import ContextVar
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from flows.run_nightly import REPORT, as_task  # first: it sets what Prefect reads when it is imported
+from flows.orchestration.station_task import (  # first: it sets what Prefect reads when it is imported
+    REPORT,
+    as_task,
+)
 
 # isort: split
 from prefect import flow
@@ -19,18 +22,19 @@ from prefect.logging import get_run_logger
 from prefect.states import Failed
 from pydantic import Field
 
-from flows.backfill_dates import Outcome, failures, run_backfill
-from flows.limit_runs import only_run_of
-from flows.plan_backfill import Planned, configured, estimate, plan, warnings
-from flows.read_parameters import Models
-from flows.route_training import routed
-from flows.show_artifacts import artifacts_of, flow_shown
-from flows.show_logs import failures_unsaid
-from flows.show_progress import logged
-from tasks.configuration import Configuration
-from tasks.errors import EXPECTED
-from tasks.night_markdown import markdown
-from tasks.progress import Report
+from flows.backfill.dates import Outcome, failures, run_backfill
+from flows.backfill.plan import Mode, Planned, configured, estimate, plan, warnings
+from flows.orchestration.artifacts import artifacts_of, flow_shown
+from flows.orchestration.limits import only_run_of
+from flows.orchestration.logs import failures_unsaid
+from flows.orchestration.parameters import Models, Overrides
+from flows.orchestration.remote_training import routed
+from flows.output.progress import logged
+from tasks.configuration.configuration import Configuration
+from tasks.configuration.overrides import overrides_of
+from tasks.report.markdown import markdown
+from tasks.runtime.errors import EXPECTED
+from tasks.runtime.progress import Report
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
@@ -43,12 +47,13 @@ def backfill(
     *,
     start: date,
     end: date,
-    mode: Literal["missing", "failed", "all"] = "missing",
+    mode: Mode = "missing",
     dry_run: bool = True,
     max_parallel: Annotated[int, Field(ge=1, le=8)] = 1,
     newest_first: bool = False,
     continue_on_error: bool = True,
     models: Models = (),
+    overrides: Overrides = (),
     reason: str = "",
     config: str = "nightshelf.toml",
 ) -> Any:
@@ -63,12 +68,13 @@ def backfill(
         newest_first: Begin with the last date.
         continue_on_error: Go on with the other dates after one that failed; the run ends Failed all the same.
         models: Train these models only; those configured if none is chosen.
+        overrides: Keys of the configuration to replace, each with its value, such as models.als.factors=64.
         reason: Why; kept with the run and its artifact.
         config: Path of the configuration file.
     """
     log = get_run_logger()
     try:
-        configuration = configured(Path(config), models)
+        configuration = configured(Path(config), models, overrides_of(overrides))
         planned = plan(configuration, start, end, mode, newest_first)
         seconds, warned = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
     except EXPECTED as error:
@@ -78,6 +84,16 @@ def backfill(
     if dry_run:
         _show_plan(planned, seconds, warned, reason)
         return planned
+    outcomes = _run(configuration, planned, continue_on_error=continue_on_error, max_parallel=max_parallel)
+    _show_outcomes(outcomes, reason)
+    failed = failures(outcomes)
+    return Failed(message=failed) if failed else outcomes
+
+
+def _run(
+    configuration: Configuration, planned: list[Planned], *, continue_on_error: bool, max_parallel: int
+) -> list[Outcome]:
+    """Run the planned dates, a task each; return what became of them, also to a caller that asked for it."""
     with flow_shown(configuration.store.path, REPORT.get() or logged(LOG)) as report:
         outcomes = run_backfill(
             configuration,
@@ -89,12 +105,10 @@ def backfill(
             report=report,
             trainer=routed(configuration),
         )
-    _show_outcomes(outcomes, reason)
     kept = DONE.get()
     if kept is not None:
         kept.extend(outcomes)
-    failed = failures(outcomes)
-    return Failed(message=failed) if failed else outcomes
+    return outcomes
 
 
 def _alone(configuration: Configuration, name: str, work: Callable[[], T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
+import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads what it sets
 
 # isort: split
 import logging
@@ -12,15 +12,16 @@ from typing import Any
 from prefect import flow, runtime
 from prefect.states import Failed
 
-from flows.read_parameters import YESTERDAY, AsOf, Models, day_of
-from flows.route_training import routed
-from flows.run_stations import evaluate_only
-from flows.show_artifacts import name_run, run_shown
-from flows.show_progress import logged
-from tasks.configuration import load
-from tasks.errors import EXPECTED
-from tasks.evaluation import to_measure
-from tasks.run_record import measured_metrics
+from flows.night.run import evaluate_only
+from flows.orchestration.artifacts import name_run, run_shown
+from flows.orchestration.parameters import YESTERDAY, AsOf, Models, Overrides, day_of
+from flows.orchestration.remote_training import routed
+from flows.output.progress import logged
+from tasks.configuration.configuration import load
+from tasks.configuration.overrides import overrides_of
+from tasks.evaluation.evaluation import to_measure
+from tasks.runtime.errors import EXPECTED
+from tasks.store.runs import measured_metrics
 
 LOG = logging.getLogger("nightshelf")
 
@@ -30,16 +31,23 @@ def _run_name() -> str:
 
 
 @flow(name="evaluate", flow_run_name=_run_name, persist_result=False)
-def evaluate(*, as_of: AsOf = YESTERDAY, models: Models = (), config: str = "nightshelf.toml") -> Any:
+def evaluate(
+    *,
+    as_of: AsOf = YESTERDAY,
+    models: Models = (),
+    overrides: Overrides = (),
+    config: str = "nightshelf.toml",
+) -> Any:
     """Take in new logs, measure models and the reference models on the last events; publish nothing.
 
     Args:
         as_of: The last date whose events count, such as 2026-11-20, or: yesterday, as the source has it.
         models: Measure these models; those configured if none is chosen.
+        overrides: Keys of the configuration to replace, each with its value, such as models.als.factors=64.
         config: Path of the configuration file.
     """
     try:
-        configuration = to_measure(load(Path(config)), models)
+        configuration = to_measure(load(Path(config), overrides_of(overrides)), models)
         day = day_of(as_of, configuration)
         name_run(configuration, day, "evaluate")
         with run_shown(configuration, day, logged(LOG)) as report:

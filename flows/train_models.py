@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import flows.configure_prefect  # noqa: F401 - before Prefect, which reads what it sets
+import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads what it sets
 
 # isort: split
 import logging
@@ -14,16 +14,18 @@ from prefect import flow, runtime
 from prefect.states import Failed
 from pydantic import Field
 
-from flows.retry_station import tried
-from flows.run_nightly import REPORT, as_task
-from flows.show_artifacts import flow_shown
-from flows.show_progress import logged
-from tasks.errors import EXPECTED, UserError
-from tasks.model_artefacts import TrainedModel
-from tasks.progress import Report
-from tasks.store import Store
-from tasks.training import train_in_child
-from tasks.training_request import Training, read_request
+from flows.night.retries import tried
+from flows.orchestration.artifacts import flow_shown
+from flows.orchestration.station_task import REPORT, as_task
+from flows.output.progress import logged
+from tasks.runtime.errors import EXPECTED, UserError
+from tasks.runtime.progress import Report
+from tasks.store.layout import Store
+from tasks.store.run_folder import RunFolder
+from tasks.store.runs import station_name
+from tasks.training.artefacts import TrainedModel
+from tasks.training.request import Training, read_request
+from tasks.training.train import train_in_child
 
 LOG = logging.getLogger("nightshelf")
 
@@ -55,7 +57,7 @@ def train_models(
     """
     try:
         training = checked(store, as_of, run_id, model, phase)
-        with flow_shown(training.store.root, REPORT.get() or logged(LOG)) as report:
+        with flow_shown(training.run.store.root, REPORT.get() or logged(LOG)) as report:
             trained = _trained(training, report)
     except EXPECTED as error:
         return Failed(message=str(error))
@@ -64,7 +66,7 @@ def train_models(
 
 def _trained(training: Training, report: Report) -> TrainedModel:
     """Train as a task, which is tried again after a kill; its warnings go with the model."""
-    name, warnings = f"train {training.model}", list[str]()
+    name, warnings = station_name("train", training.model), list[str]()
 
     def train() -> TrainedModel:
         return train_in_child(training, report, warnings=warnings)
@@ -74,9 +76,10 @@ def _trained(training: Training, report: Report) -> TrainedModel:
 
 def checked(store: str, as_of: date, run_id: str, model: str, phase: Literal["past", "served"]) -> Training:
     """Return the training that is asked for; UserError unless the run asked for it."""
-    training = Training(Store(Path(store)), as_of, run_id, model, phase)
-    if not training.run.is_dir():
-        raise UserError(f"there is no run {run_id} for {as_of} in the store {training.store.root}")
+    run = RunFolder(Store(Path(store)), as_of, run_id)
+    if not run.root.is_dir():
+        raise UserError(f"there is no run {run_id} for {as_of} in the store {run.store.root}")
+    training = Training(run, model, phase)
     request = read_request(training.file)
     if request.model != model:
         raise UserError(f"{training.file}: expected a request for {model}, got one for {request.model}")

@@ -53,10 +53,10 @@ def save(model: Model[Any], folder: Path) -> Path:
         "arrays": kinds_of(arrays),
         "sha256": digest,
         "device": model.report.get("device", "cpu"),
-        "versions": _versions(),
+        "versions": _versions(model.name),
         "report": model.report,
     }
-    text = json.dumps(content | {"digest": _digest(content)}, indent=2, sort_keys=True, allow_nan=False)
+    text = json.dumps(content | {"digest": digest_of(content)}, indent=2, sort_keys=True, allow_nan=False)
     part = folder / f"{MANIFEST}.part"
     part.write_text(text + "\n", encoding="utf-8")
     part.replace(folder / MANIFEST)
@@ -106,8 +106,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelError(f"expected an artefact of format {FORMAT} in {path}")
     digest = content.pop("digest", None)
-    if digest != _digest(content):
-        raise ModelError(f"expected digest {_digest(content)} in {path}, got {digest}: it was changed")
+    if digest != digest_of(content):
+        raise ModelError(f"expected digest {digest_of(content)} in {path}, got {digest}: it was changed")
     for name, kind in FIELDS.items():
         if type(content.get(name)) is not kind:
             raise ModelError(
@@ -140,14 +140,18 @@ def _check_finite(arrays: Arrays, where: str) -> None:
             raise ModelError(f"expected finite values in array {name} of {where}")
 
 
-def _digest(content: dict[str, Any]) -> str:
+def digest_of(content: dict[str, Any]) -> str:
+    """Return the digest that a manifest of this content must have; one that is in it does not count."""
+    content = {key: value for key, value in content.items() if key != "digest"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
-    installed = {name: metadata.version(name) for name in ("numpy", "scipy")}
+def _versions(model: str) -> dict[str, str]:
+    """Return the versions of what made the model; of the package that registered it, where one did."""
+    versions = {name: metadata.version(name) for name in ("numpy", "scipy")}
     try:
-        own = metadata.version("nightshelf")
+        versions["nightshelf"] = metadata.version("nightshelf")
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        own = "not installed"
-    return {"python": platform.python_version(), "nightshelf": own, **installed}
+        versions["nightshelf"] = "not installed"
+    package = registry.distribution(model)
+    return {"python": platform.python_version(), **versions, **dict([package] if package else [])}

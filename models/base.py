@@ -21,20 +21,9 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.options import Progress, TrainingOptions
+from models.options import TrainingOptions
+from models.ranking.topn import BLOCK_BYTES, TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
-from models.topn import BLOCK_BYTES, TopN, block_users, top_n, top_n_factors
-
-__all__ = [
-    "Composite",
-    "Factorised",
-    "HasSimilarItems",
-    "Model",
-    "ModelConfig",
-    "ModelError",
-    "Progress",
-    "TrainingOptions",
-]
 
 FloatArray = npt.NDArray[np.float32]
 FACTOR_USERS = 8192  # users whose vectors are computed at a time: 8 MB for 256 factors

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+Device = Literal["auto", "cpu", "cuda"]
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -27,7 +29,7 @@ class TrainingOptions:
     the state of a long training to resume from; ``progress`` is called after every epoch.
     """
 
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     seed: int = 42
     threads: int = 0
     checkpoints: Path | None = None

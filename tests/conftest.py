@@ -1,8 +1,21 @@
-"""What tests of several rooms share: one Spark session, and the order of files."""
+"""What tests of several rooms share: a Spark session, a Prefect server, a browser, and the order of files."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import pytest
+
+if TYPE_CHECKING:
+    from worlds.release_world import World
+
+    from sql.engines.duckdb_engine import DuckDBEngine
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 """Little optimisation by Java: tests are over before it would pay (42 s became 14 s)."""
@@ -11,14 +24,17 @@ QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 LONG = (
     "test_resume.py",
     "test_ui_backfill.py",
-    "test_stations.py",
+    "test_failed_nights.py",
+    "test_night_after_night.py",
+    "test_nights_at_once.py",
     "test_real_data.py",
     "test_side_by_side.py",
     "test_engines_agree.py",
     "test_two_workers.py",
     "test_up_and_down.py",
-    "test_training.py",
-    "test_backfill.py",
+    "test_train.py",
+    "test_dates.py",
+    "test_run_backfill.py",
     "test_run_nightly.py",
 )
 """Files that take longest, in CPU seconds as measured: begun last, one would run alone at the end."""
@@ -40,8 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark_engine(tmp_path_factory):
     """Return the Spark engine, started once; without Java its tests are skipped."""
-    from sql.engine import EngineMissing
-    from sql.spark_engine import SparkEngine
+    from sql.engines.spark_engine import SparkEngine
+    from sql.errors import EngineMissing
 
     try:
         engine = SparkEngine(tmp_path_factory.mktemp("spark"), 2**30, threads=1, settings=QUICK)
@@ -49,3 +65,75 @@ def spark_engine(tmp_path_factory):
         pytest.skip(str(missing))
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def duckdb_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBEngine]:
+    """Return the embedded engine, opened once."""
+    from sql.engines.duckdb_engine import DuckDBEngine
+
+    engine = DuckDBEngine(tmp_path_factory.mktemp("duckdb"), 2**29, threads=1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["duckdb", pytest.param("spark", marks=pytest.mark.spark)])
+def engine(request: pytest.FixtureRequest) -> Any:
+    """Return each engine in turn."""
+    return request.getfixturevalue(f"{request.param}_engine")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Return a store with two small releases, checked by hand."""
+    from worlds.release_world import FACTS, World
+
+    from tasks.release.publish import publish
+
+    world = World(tmp_path_factory.mktemp("numbers"))
+    world.publish("2026-01-01")
+    facts = FACTS | {"configuration": {"popular": {"fallback_window": 7}}, "warnings": ["few events"]}
+    columns = {"segment": "all", "segment_value": "all", "window_days": 7, "rank": 1, "item_id": 105}
+    for name, value in (columns | {"score": 1.0, "users": 1}).items():
+        world.tables["popular_items"][name].insert(2, value)
+    staging = world.stage("2026-01-02", facts=facts)
+    publish(world.store, staging, world.audit(staging))
+    return world
+
+
+@pytest.fixture(scope="session")
+def root(world: World) -> Path:
+    return world.store.root
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> World:
+    from worlds.release_world import World
+
+    return World(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """Start the one Prefect server of a test session, on a database of its own; return its address."""
+    import_module("flows.run_nightly")  # what it sets must be set before Prefect is imported
+    from prefect.settings import get_current_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=240):
+        yield str(get_current_settings().api.url)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Give a real browser; without one its tests are skipped."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        there = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+        own = playwright.chromium.executable_path
+        if there is None and not Path(own).exists():
+            pytest.skip("no browser: install chromium, or run `playwright install chromium`")
+        browser = playwright.chromium.launch(executable_path=there or own, args=["--no-sandbox"])
+        yield browser
+        browser.close()

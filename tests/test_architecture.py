@@ -10,13 +10,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("flows", "tasks", "models", "sql")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 SHORT = [*FILES, *sorted((ROOT / "benchmarks").rglob("*.py"))]
-LONGEST = 300  # lines
+LONGEST, LONGEST_FUNCTION = 300, 50  # lines
+MOST_MODULES = 15  # in a package
 VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 HEAVY = {
@@ -32,20 +34,11 @@ HEAVY = {
     "optuna",
     "matplotlib",
 }
-PREFECTS_OWN = (
-    "flows.run_nightly",
-    "flows.run_backfill",
-    "flows.run_evaluation",
-    "flows.flip_release",
-    "flows.limit_runs",
-    "flows.train_models",
-    "flows.route_training",
-    "flows.show_artifacts",
-    "flows.show_logs",
-    "flows.show_training",
-    "flows.create_automations",
-    "flows.prepare_server",
-)  # the flows and what only they use: imported where Prefect is wanted
+PREFECTS_OWN = ("flows.run_", "flows.flip_release", "flows.train_models", "flows.orchestration.")
+PREFECTS_OWN += ("flows.stack.automations", "flows.stack.prepare")
+"""The flows and what only they use: imported where Prefect is wanted."""
+WITHOUT_PREFECT = ("flows.orchestration.settings", "flows.orchestration.parameters")
+"""Of these, what loads no Prefect itself."""
 
 
 def name(path: Path) -> str:
@@ -94,10 +87,11 @@ def test_every_room_is_where_the_contracts_look() -> None:
 
 def test_flow_files_are_named_verb_object_and_hide_no_package() -> None:
     stems = [path.stem for path in (ROOT / "flows").glob("*.py") if path.stem != "__init__"]
+    folders = [path.parent.name for path in (ROOT / "flows").glob("*/__init__.py")]
     top_level = {*sys.stdlib_module_names, *(path.stem for path in ROOT.iterdir()), *HEAVY}
     for stem in stems:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)+", stem), f"flows/{stem}.py: expected verb_object"
-        assert stem not in top_level
+    assert not top_level & {*stems, *folders}  # Prefect puts flows/ itself on the path
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
@@ -119,7 +113,67 @@ def test_no_file_is_long(path: Path) -> None:
     assert lines <= LONGEST, f"{name(path)} has {lines} lines: something in it wants a name of its own"
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if "print_" not in path.name], ids=name)
+@pytest.mark.parametrize("path", SHORT, ids=name)
+def test_no_function_is_long(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= LONGEST_FUNCTION, f"{name(path)}:{node.lineno} {node.name} has {lines} lines"
+
+
+def literals(tree: ast.AST) -> Iterator[tuple[int, frozenset[str], bool]]:
+    """Yield the line, the strings, and whether it is a type, of what lists three strings or more."""
+    types = {
+        node.slice
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set) and len(node.elts) >= 3:
+            values = [element.value for element in node.elts if isinstance(element, ast.Constant)]
+            if len(values) == len(node.elts) and all(isinstance(value, str) for value in values):
+                yield node.lineno, frozenset(values), node in types
+
+
+def test_the_names_of_a_type_are_written_once() -> None:
+    """Where a type lists three names or more, others import the type or its `get_args`."""
+    trees = {name(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+    lists = [(f"{file}:{line}", *rest) for file, tree in trees.items() for line, *rest in literals(tree)]
+    types = {names for _, names, is_type in lists if is_type}
+    places = {names: [place for place, listed, _ in lists if listed == names] for names in types}
+    assert {", ".join(sorted(names)): lines for names, lines in places.items() if len(lines) > 1} == {}
+
+
+def test_no_module_imports_what_another_keeps_to_itself() -> None:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ROOMS:
+                private = [alias.name for alias in node.names if alias.name.startswith("_")]
+                assert not private, f"{name(path)}:{node.lineno} imports {', '.join(private)}"
+
+
+def test_no_package_is_crowded() -> None:
+    for folder in {path.parent for path in FILES}:
+        files = [path for path in folder.glob("*.py") if path.stem != "__init__"]
+        assert len(files) <= MOST_MODULES, f"{name(folder)} has {len(files)} modules"
+
+
+def test_packages_say_what_they_are_and_hold_nothing_else() -> None:
+    for path in FILES:
+        if path.stem == "__init__":
+            (docstring,) = ast.parse(path.read_text(encoding="utf-8")).body
+            assert isinstance(docstring, ast.Expr), name(path)
+
+
+def test_no_two_modules_import_each_other_even_by_way_of_others() -> None:
+    graph = grimp.build_graph(*ROOMS)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    while ends := {module for module, ways in imports.items() if not ways & imports.keys()}:
+        imports = {module: ways for module, ways in imports.items() if module not in ends}
+    assert not imports, f"in a circle, or above one: {sorted(imports)}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "output" not in path.parts], ids=name)
 def test_errors_are_raised_and_nothing_is_printed(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
@@ -141,12 +195,14 @@ def test_the_command_line_loads_nothing_heavy_at_its_start() -> None:
 
 
 def test_a_training_loads_nothing_heavy_before_its_model() -> None:
-    assert loaded_by(["tasks.train_child", "models.artefact", "models.popularity"]) == set()
+    assert loaded_by(["tasks.training.child", "models.artefact", "models.baselines.popularity"]) == set()
 
 
 def test_only_the_flows_themselves_load_prefect() -> None:
-    names = [module for module in modules("flows") if module not in PREFECTS_OWN]
+    own = [module for module in modules("flows") if module.startswith(PREFECTS_OWN)]
+    names = [module for module in modules("flows") if module not in own]
     assert not loaded_by(names) & {"prefect", "torch", "great_expectations", "pyspark", "implicit"}
+    own = [module for module in own if module not in WITHOUT_PREFECT]
     without = (
         "import sys, importlib\n"
         "sys.modules['prefect'] = None  # an import of it fails, which is quicker than to load it for each\n"
@@ -156,4 +212,4 @@ def test_only_the_flows_themselves_load_prefect() -> None:
         "    sys.exit(f'{name} does not load prefect')"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", without, *PREFECTS_OWN], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", without, *own], check=True, env=environment)

@@ -12,10 +12,10 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-workers.lock")
@@ -28,29 +28,29 @@ CUDA = re.compile(r"(nvidia|cuda)-.*|triton")
 """What a CUDA build of torch brings: it is in no lock, as a CPU build must not bring it."""
 
 
-def pins(name: str) -> list[tuple[str, str, str]]:
-    """Return package, version and marker of each line of a lock; every line that is no remark is a pin."""
+def pins(name: str) -> list[Requirement]:
+    """Return the lines of a lock; every line that is no remark pins a package to one version, by nothing else."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    found = []
-    for line in lines:
-        if line.strip() and not line.lstrip().startswith("#"):
-            pinned = re.fullmatch(r"([A-Za-z0-9._-]+)==([0-9][A-Za-z0-9.!_]*)(?: ; (.+))?", line.strip())
-            assert pinned, f"{name}: {line}"
-            found.append((canonicalize_name(pinned[1]), pinned[2], pinned[3] or ""))
+    found = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
     assert len(found) > 100
+    for pin in found:
+        exact = f"{pin.name}=={Version(version(pin)).public}"
+        assert str(pin).partition("; ")[0] == exact, f"{name}: {pin}"
     return found
+
+
+def version(pin: Requirement) -> str:
+    (exact,) = pin.specifier
+    return exact.version
 
 
 def locked(name: str, python: str = HERE) -> dict[str, str]:
     """Return the versions of a lock by package, as one Python would install them."""
     here = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
-    applying = [
-        (package, version)
-        for package, version, marker in pins(name)
-        if not marker or Marker(marker).evaluate(here)
-    ]
-    assert len(applying) == len(dict(applying)), f"{name} pins a package twice for {python}"
-    return dict(applying)
+    chosen = [pin for pin in pins(name) if pin.marker is None or pin.marker.evaluate(here)]
+    versions = {canonicalize_name(pin.name): version(pin) for pin in chosen}
+    assert len(versions) == len(chosen), f"{name} pins a package twice for {python}"
+    return versions
 
 
 def needed(names: list[str], seen: set[str]) -> set[str]:
@@ -110,7 +110,7 @@ def test_the_bill_of_materials_names_every_locked_package(tmp_path: Path) -> Non
     bill = json.loads((ROOT / "build" / "sbom.cdx.json").read_text(encoding="utf-8"))
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     named = {(canonicalize_name(one["name"]), one["version"]) for one in bill["components"]}
-    assert named == {(package, version) for package, version, _ in pins(LOCKS[0])}
+    assert named == {(canonicalize_name(pin.name), version(pin)) for pin in pins(LOCKS[0])}
     assert all(one["purl"].startswith("pkg:pypi/") for one in bill["components"])
     shutil.copyfile(ROOT / "build" / "sbom.cdx.json", tmp_path / "first.json")
     subprocess.run(["make", "sbom", f"PYTHON={sys.executable}"], cwd=ROOT, capture_output=True, check=True)

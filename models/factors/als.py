@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from models.base import Model, ModelConfig, TrainingOptions
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.factors.als_checkpoint import ALSCheckpoint
@@ -22,10 +22,10 @@ from models.factors.least_squares import (
     solve_turned,
     solving,
 )
-from models.options import workers
+from models.options import TrainingOptions, workers
+from models.ranking.similarity import similar_vectors
+from models.ranking.topn import TopN
 from models.search_space import Range, Space
-from models.similarity import similar_vectors
-from models.topn import TopN
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -178,8 +178,8 @@ def _solver(options: TrainingOptions) -> Solve:
     found = any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg"))
     if options.device == "cpu" or (options.device == "auto" and not found):
         return on_threads(options.workers)
+    from models.device import choose_device
     from models.factors.als_torch import on_device
-    from models.neural.surroundings import choose_device
 
     device = choose_device(options)
     return on_threads(options.workers) if device.type == "cpu" else on_device(device)

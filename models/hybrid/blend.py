@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from models import registry
-from models.base import Model, ModelConfig, TrainingOptions
+from models.activity import ACTIVITY, Activity, activity
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.segments import ACTIVITY, activity
+from models.options import TrainingOptions
 
 FloatArray = npt.NDArray[np.float32]
 Weights = dict[str, Annotated[float, Field(ge=0)]]
@@ -26,7 +27,7 @@ class BlendConfig(ModelConfig):
     weights: Weights = Field(
         default={"als": 0.5, "item_knn": 0.5}, description="the weight of each model, such as als = 0.7"
     )
-    weights_by_activity: dict[Literal["new", "light", "heavy"], Weights] = Field(
+    weights_by_activity: dict[Activity, Weights] = Field(
         default={}, description="other weights for users with few or many items in their history"
     )
     settings: dict[str, dict[str, Any]] = Field(
@@ -41,10 +42,10 @@ class BlendConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _known(self) -> BlendConfig:
-        possible = [name for name in registry.known() if name != Blend.name]
         for weights in (self.weights, *self.weights_by_activity.values()):
             for name in weights:
-                if name not in possible:
+                if name == Blend.name or not registry.is_known(name):
+                    possible = [name for name in registry.known() if name != Blend.name]
                     raise ValueError(f"expected models among {', '.join(possible)}, got {name!r}")
             if not any(weights.values()):
                 raise ValueError(f"expected a weight above 0, got {weights}")
@@ -62,7 +63,7 @@ class Blend(Model[BlendConfig]):
     items that were trained on, shifted to mean 0 and scaled to variance 1: models whose scores have other
     units then weigh what their weights say (ZMUV of Montague, Aslam 2001, "Relevance score normalization for
     metasearch"). A model that gives a user the same score for every item says nothing about that user. The
-    weights of a user are those of their activity (models.segments), where it has its own.
+    weights of a user are those of their activity (models/activity.py), where it has its own.
     """
 
     name = "blend"

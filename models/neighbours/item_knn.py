@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 from scipy import sparse
 
-from models.base import Model, ModelConfig, TrainingOptions
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.neighbours.weighting import weighted
+from models.neighbours.weighting import Weighting, weighted
+from models.options import TrainingOptions
+from models.ranking.topn import TopN, block_users, top_n
 from models.search_space import Choice, Range, Space
-from models.topn import TopN, block_users, top_n
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -24,9 +25,7 @@ class ItemKNNConfig(ModelConfig):
     """Configuration of item-based nearest neighbours."""
 
     neighbours: int = Field(default=100, ge=1, description="neighbours kept for each item")
-    weighting: Literal["bm25", "tfidf", "none"] = Field(
-        default="bm25", description="weights of the item columns before the cosine"
-    )
+    weighting: Weighting = Field(default="bm25", description="weights of the item columns before the cosine")
     shrink: float = Field(
         default=100.0, ge=0, description="added to the cosine's denominator: doubts rare items"
     )
@@ -54,7 +53,7 @@ class ItemKNN(Model[ItemKNNConfig]):
     Config = ItemKNNConfig
     space: ClassVar[Space] = {
         "neighbours": Range(10, 800, log=True),
-        "weighting": Choice(("bm25", "tfidf", "none")),
+        "weighting": Choice(get_args(Weighting)),
         "shrink": Range(1.0, 2000.0, log=True),
         "normalisation": Range(0.0, 1.0),
     }

@@ -7,10 +7,11 @@ from typing import Literal
 import numpy as np
 from scipy import sparse
 
+Weighting = Literal["bm25", "tfidf", "none"]
 K1, B = 1.2, 0.75  # Okapi's usual constants
 
 
-def weighted(matrix: sparse.csr_array, weighting: Literal["bm25", "tfidf", "none"]) -> sparse.csr_array:
+def weighted(matrix: sparse.csr_array, weighting: Weighting) -> sparse.csr_array:
     """Return the matrix (n_users, n_items) float32 with new weights at the same places.
 
     With idf(u) = ln(1 + m / items of u), a user who takes everything says little about each item; m is the

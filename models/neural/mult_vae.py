@@ -18,17 +18,18 @@ from pydantic import Field
 from scipy import sparse
 from torch.nn import Parameter, functional
 
-from models.base import Model, TrainingOptions
+from models.base import Model
 from models.dataset import Dataset, Histories
+from models.device import choose_device, computing, generator
 from models.errors import ModelError
 from models.neural.layers import Bags, bag_product
 from models.neural.losses import annealed, divergence, negative_log_likelihood
-from models.neural.surroundings import choose_device, computing, generator
 from models.neural.trainer import Trainer, TrainerConfig
 from models.neural.validation import Hidden, validation_users
+from models.options import TrainingOptions
+from models.ranking.similarity import similar_vectors
+from models.ranking.topn import TopN
 from models.search_space import Choice, Range, Space
-from models.similarity import similar_vectors
-from models.topn import TopN
 
 FloatArray = npt.NDArray[np.float32]
 ENCODED_USERS = 512  # users encoded at a time

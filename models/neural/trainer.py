@@ -23,9 +23,11 @@ import numpy as np
 import torch
 from pydantic import Field, TypeAdapter
 
-from models.base import ModelConfig, ModelError, TrainingOptions
+from models.base import ModelConfig
+from models.device import generator
+from models.errors import ModelError
 from models.neural.checkpoint import CheckpointFolder, require_like
-from models.neural.surroundings import generator
+from models.options import TrainingOptions
 
 LOGGER = logging.getLogger(__name__)
 Batch = TypeVar("Batch")

@@ -1,118 +1,74 @@
-"""The commands that make releases: the demo and what it tells to do next, run, ingest, evaluate."""
+"""The command line as a process: how soon it starts, what readers load, exit codes, a pipe that closes."""
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from command_calls import MAIN, ROOT
-from night_world import FIRST, SECOND, TABLES, Night, shop, write_logs
-from typer.testing import CliRunner
+from worlds.command_calls import MAIN
+from worlds.paths import IMPORTABLE
 
-from flows.command_line import app
-from tasks.ingest_ledger import Ledger
-from tasks.published import current
-from tasks.store import Store
-
-DEMO = ["--users", "50", "--items", "50", "--days", "3", "--events", "150"]
+HEAVY = {"torch", "prefect", "pyspark", "great_expectations", "numba", "implicit", "pandas", "scipy"}
 
 
-def command(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the real command line in a process of its own; a failure shows what it wrote.
-
-    Its `__main__` has no file, which once ended a night in silence: pyspark took it for its own doctests.
-    """
-    given = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-    done = subprocess.run([*MAIN, *words], cwd=cwd, env=given, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert "\x1b" not in done.stdout + done.stderr
-    return done
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command line in its own process."""
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    return subprocess.run([*MAIN, *arguments], capture_output=True, text=True, env=environment, check=False)
 
 
-def called(*words: str) -> Any:
-    """Run a command in this process and return what it printed."""
-    result = CliRunner().invoke(app, list(words))
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["status"],
+        ["verify"],
+        ["query", "FROM items"],
+        ["show", "user", "10"],
+        ["releases"],
+        ["forget", "--help"],
+    ],
+)
+def test_readers_load_nothing_heavy(root: Path, words: list[str]) -> None:
+    arguments = words if "--help" in words else [*words, "--store", str(root)]
+    code = (
+        "import sys\nfrom flows.command_line import app\n"
+        "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, check=True
+    )
+    assert not HEAVY & set(result.stderr.split())
 
 
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Return a shop with the logs of four days and nothing taken in yet."""
-    folder = tmp_path_factory.mktemp("shop")
-    return shop(folder, write_logs(folder / "logs"))
+def test_a_mistake_is_one_message_and_code_1(root: Path, tmp_path: Path) -> None:
+    result = run("query", "SELECT nothing FROM items", "--store", str(root))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: Binder Error")
+    assert result.stderr.count("\n") == 1
+    assert run("status", "--store", str(tmp_path)).returncode == 3
+    assert run("show", "nobody").returncode == 2
 
 
-@pytest.mark.prefect
-def test_the_demo_shows_every_table_and_its_next_commands_work(prefect_server: str, tmp_path: Path) -> None:
-    shown = command("demo", "--folder", "my demo", *DEMO, "--no-prefect", cwd=tmp_path).stdout
-    lines = [line.strip() for line in shown.splitlines()]
-    for name in TABLES:
-        start = lines.index(name)
-        assert len([line for line in lines[start + 1 : start + 10] if line]) >= 4, f"no rows of {name}"
-    next_ones = [shlex.split(line) for line in lines[lines.index("Next:") + 1 :] if line]
-    assert [words[:2] for words in next_ones] == [
-        ["nightshelf", "show"],
-        ["nightshelf", "query"],
-        ["nightshelf", "run"],
-    ]
-    store = Store(tmp_path / "my demo" / "nightshelf-store")
-    before = current(store)
-    for words in next_ones:
-        assert command(*words[1:], cwd=tmp_path, PREFECT_API_URL=prefect_server).stdout
-    after = current(store)
-    assert (after.as_of - before.as_of).days == 1
-    assert len(Ledger.read(store).files()) == 4
-
-
-def test_run_prints_stations_accounting_metrics_and_the_release(night: Night) -> None:
-    words = ["--config", str(night.config), "--as-of", str(FIRST), "--no-prefect"]
-    shown = called("run", *words).stdout
-    for expected in ("interactions", "popular_items", "accepted", "quarantined", "unaccounted for", "ndcg@5"):
-        assert expected in shown
-    assert f"Release {night.pointed()} is active." in shown
-    document = json.loads(called("run", *words, "--json").stdout)
-    assert document["release_id"] == night.pointed()
-    assert document["stations"][0]["facts"]["files_taken"] == 0
-
-
-def test_ingest_prints_what_arrived(night: Night, tmp_path: Path) -> None:
-    words = ["--config", str(night.config), "--as-of", str(SECOND), "--store", str(tmp_path / "other")]
-    first = called("ingest", *words).stdout
-    assert "2 files taken in, 0 known before." in first
-    assert "quarantined" in first
-    document = json.loads(called("ingest", *words, "--json").stdout)
-    assert (document["files_taken"], document["files_known"]) == (0, 2)
-    assert document["total"] == Ledger.read(Store(tmp_path / "other")).counts().model_dump()
-
-
-def test_yesterday_is_the_default_date(night: Night, tmp_path: Path) -> None:
-    words = ["ingest", "--config", str(night.config), "--store", str(tmp_path / "other")]
-    assert "4 files taken in" in called(*words).stdout
-
-
-@pytest.mark.prefect
-def test_a_mistake_under_prefect_is_one_message(prefect_server: str, night: Night, tmp_path: Path) -> None:
-    words = ["run", "--config", str(night.config), "--as-of", "1999-01-01", "--store", str(tmp_path / "new")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PREFECT_API_URL": prefect_server}
-    done = subprocess.run([*MAIN, *words], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    problems = [line for line in done.stderr.splitlines() if not line[:2].isdigit()]  # the log has times
-    assert problems[0].startswith("error: ")
-    assert all(line.startswith("       ") for line in problems[1:])
+def test_a_reader_that_stops_reading_is_no_mistake(root: Path) -> None:
+    command = f"{' '.join(MAIN[:2])} '{MAIN[2]}' query 'FROM range(200000)' --csv --store {root} | head -1"
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    result = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=environment, check=True
+    )
+    assert result.stdout == "range\n"
+    assert "Traceback" not in result.stderr
 
 
 def test_help_is_quick() -> None:
     before = os.times().children_user
     for words in (["--help"], ["run", "--help"]):
         subprocess.run(
-            [*MAIN, *words], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+            [*MAIN, *words], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": IMPORTABLE}
         )
     assert os.times().children_user - before < 2  # seconds of the processor, both together

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from night_world import FIRST, Night, shop, write_logs
+from worlds.night_world import FIRST, Night, shop, write_logs
 
 pytestmark = pytest.mark.prefect
 
@@ -51,7 +51,7 @@ def runs_of(flow_run_id: uuid.UUID) -> tuple[Any, list[Any]]:
 def test_the_flow_publishes_yesterday_and_its_tasks_are_the_stations(
     prefect_server: str, tonight: Night
 ) -> None:
-    from flows.read_parameters import yesterday
+    from flows.orchestration.parameters import yesterday
     from flows.run_nightly import nightly
 
     expected = {yesterday(tonight.configured())}
@@ -71,7 +71,7 @@ def test_a_mistake_of_the_user_fails_the_run_with_its_message_alone(
     prefect_server: str, tonight: Night, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.run_nightly import run_with_prefect
-    from tasks.progress import silent
+    from tasks.runtime.progress import silent
 
     fresh = shop(tmp_path / "shop", tonight.logs)
     long_ago = date(1999, 12, 31)
@@ -145,7 +145,7 @@ def test_a_defect_fails_the_run_too(prefect_server: str, tonight: Night, tmp_pat
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])  # a day apart, or two
 def test_yesterday_is_that_of_the_source(tonight: Night, tmp_path: Path, zone: str) -> None:
-    from flows.read_parameters import yesterday
+    from flows.orchestration.parameters import yesterday
 
     there = shop(tmp_path / "shop", tonight.logs)
     text = there.config.read_text(encoding="utf-8")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from night_world import FIRST, Night, shop, write_logs
+from worlds.night_world import FIRST, Night, shop, write_logs
 
-from flows.run_stations import run_night
-from tasks.errors import TrainingError, TrainingKilledError
+from flows.night.run import run_night
+from tasks.runtime.errors import TrainingError, TrainingKilledError
 
 pytestmark = pytest.mark.prefect
 
@@ -28,7 +28,7 @@ def test_it_trains_what_a_run_asked_for_and_is_named_for_it(prefect_server: str,
     from flows.train_models import train_models
 
     (record,) = trained.records()
-    models = trained.store.model(FIRST, record.run_id, "als").parent
+    models = record.folder(trained.store).models
     before = (models / "als" / "arrays.npz").read_bytes()
     (models / "als.trained.json").unlink()
     given: dict[str, Any] = {"store": str(trained.store.root), "as_of": FIRST, "run_id": record.run_id}
@@ -72,9 +72,9 @@ def test_a_task_is_tried_again_only_where_the_cause_may_pass(
 ) -> None:
     from prefect import flow
 
-    from flows import run_nightly
+    from flows.orchestration import station_task
 
-    monkeypatch.setattr(run_nightly, "WAITS", [0.0, 0.0])
+    monkeypatch.setattr(station_task, "WAITS", [0.0, 0.0])
     calls: list[str] = []
 
     def station() -> str:
@@ -89,11 +89,11 @@ def test_a_task_is_tried_again_only_where_the_cause_may_pass(
 
     @flow
     def tried() -> str:
-        return run_nightly.as_task("train als", station)
+        return station_task.as_task("train als", station)
 
     @flow
     def refused() -> str:
-        return run_nightly.as_task("train als", refusing)
+        return station_task.as_task("train als", refusing)
 
     assert tried() == "done"
     assert calls == ["killed"] * 3

@@ -1,15 +1,28 @@
-"""The registry names what it knows, and configurations say what is wrong with them."""
+"""The registry knows the built-in models and those of other packages, and says what is wrong with them."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
-from worlds import matrix
+from worlds.package_world import documented, install, python
 
 from models import artefact, registry
+from models.baselines.popularity import Popularity
+from models.contract.worlds import matrix
 from models.dataset import Dataset
 from models.errors import ModelError
-from models.popularity import Popularity, PopularityConfig
+
+ENTRY = "co_counts = co_counts:CoCounts"
+USE = """
+import nightshelf as ns
+data = ns.Interactions.of({"user": [1, 1, 2, 2, 3], "item": ["a", "b", "a", "b", "a"]})
+model = ns.load(ns.create("co_counts", power=0.0).fit(data).save("saved"))
+print(model, model.recommend(data).to_pylist())
+print(*ns.known())
+"""
 
 
 def test_an_unknown_model_is_an_error_that_names_the_known_ones() -> None:
@@ -35,14 +48,6 @@ def test_a_configuration_is_frozen_and_of_its_model() -> None:
         registry.create("popularity", config)
 
 
-def test_popularity_counts_users_or_sums_weights() -> None:
-    dataset = Dataset(matrix([[1, 5, 0], [1, 0, 0]]))
-    assert Popularity().fit(dataset).scores(dataset.histories).tolist() == [[2, 1, 0]] * 2
-    by_weight = Popularity(PopularityConfig(count="weight")).fit(dataset)
-    assert by_weight.scores(dataset.histories).tolist() == [[2, 5, 0]] * 2
-    assert by_weight.recommend(dataset.histories, 3).items.tolist() == [[1, 0, -1]] * 2
-
-
 def test_a_data_set_without_a_weight_cannot_be_trained_on() -> None:
     with pytest.raises(ModelError, match=r"at least one weight to train popularity, got \(2, 3\) empty"):
         Popularity().fit(Dataset(matrix(np.zeros((2, 3)))))
@@ -66,3 +71,91 @@ def test_a_model_with_a_value_that_is_not_finite_is_not_saved(tmp_path) -> None:
     model._popularity[1] = np.nan
     with pytest.raises(ModelError, match="expected finite values in array popularity of popularity"):
         artefact.save(model, tmp_path)
+
+
+def test_a_registered_model_is_known_trained_saved_and_loaded(tmp_path: Path) -> None:
+    done = python(install(tmp_path, ENTRY), "-c", USE)
+    assert done.returncode == 0, done.stderr
+    first, names = done.stdout.splitlines()
+    expected = [{"user_id": 3, "rank": 1, "item_id": "b", "score": 2.0}]
+    assert first == f"Estimator('co_counts', power=0.0) {expected}"
+    assert names.split() == sorted([*registry.built_in(), "co_counts"])
+    assert '"co-counts": "1.2"' in (tmp_path / "saved" / "artefact.json").read_text()
+
+
+def test_a_registered_model_passes_the_contract_from_its_own_tests(tmp_path: Path) -> None:
+    install(tmp_path, ENTRY)
+    (tmp_path / "test_co_counts.py").write_text(documented("class TestCoCounts"), encoding="utf-8")
+    done = python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^1[0-9] passed", done.stdout, flags=re.MULTILINE)
+
+
+def test_the_contract_fails_a_model_that_breaks_it_and_says_where(tmp_path: Path) -> None:
+    broken = documented("class CoCounts(").replace(
+        'return {"counts": self._counts}', 'return {"counts": self._counts + 1}'
+    )
+    install(tmp_path, ENTRY, {"co_counts": broken})
+    (tmp_path / "test_co_counts.py").write_text(documented("class TestCoCounts"), encoding="utf-8")
+    done = python(
+        tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "saved_model", str(tmp_path)
+    )
+    assert done.returncode == 1
+    assert "test_a_saved_model_recommends_the_same" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("entry", "module", "message"),
+    [
+        ("als = co_counts:CoCounts", "", "co-counts 1.2 registers the model 'als', which is built in"),
+        (
+            "best = co_counts:CoCounts",
+            "",
+            "co-counts 1.2 registers the model 'best', expected a name of a-z, 0-9 and _",
+        ),
+        (
+            "Co-Counts = co_counts:CoCounts",
+            "",
+            "registers the model 'Co-Counts', expected a name of a-z, 0-9 and _",
+        ),
+        (
+            "mine = gone:Mine",
+            "",
+            "at gone:Mine, as co-counts 1.2 registers it, got ModuleNotFoundError: No module named 'gone'",
+        ),
+        ("mine = co_counts:Mine", "", "got AttributeError: module 'co_counts' has no attribute 'Mine'"),
+        ("mine = co_counts:Mine", "1 / 0", "got ZeroDivisionError: division by zero"),
+        (
+            "mine = co_counts:Mine",
+            "Mine = 7",
+            "expected a Model named 'mine' at co_counts:Mine, as co-counts 1.2 registers it, got 7",
+        ),
+        ("mine = co_counts:Mine", "class Mine: name = 'mine'", "got <class 'co_counts.Mine'>"),
+        ("mine = co_counts:CoCounts", "", "got one named 'co_counts'"),
+    ],
+)
+def test_a_package_that_registers_no_proper_model_is_refused_by_its_name(
+    entry: str, module: str, message: str, tmp_path: Path
+) -> None:
+    install(tmp_path, entry, {"co_counts": module} if module else None)
+    code = "import nightshelf as ns\ntry: ns.create('mine')\nexcept ns.ModelError as error: print(error)"
+    done = python(tmp_path, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert message in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_a_name_that_two_packages_register_is_refused(tmp_path: Path) -> None:
+    install(tmp_path, ENTRY)
+    install(tmp_path, ENTRY, name="other")
+    done = python(tmp_path, "-c", "import nightshelf as ns; ns.known()")
+    assert (
+        "ModelError: other 1.2 registers the model 'co_counts', which co-counts 1.2 registers too"
+        in done.stderr
+    )
+
+
+def test_a_bad_package_does_not_touch_the_models_that_are_built_in(tmp_path: Path) -> None:
+    code = "import nightshelf as ns; print(ns.create('als'), type(ns.create('als')).__name__)"
+    done = python(install(tmp_path, "als = gone:ALS"), "-c", code)
+    assert done.stdout == "Estimator('als'), not fitted Estimator\n", done.stderr

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sql.duckdb_engine import DuckDBEngine
-from sql.layout import Source
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.source import Source
 
 ZONES = (
     "Europe/London",

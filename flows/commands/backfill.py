@@ -1,0 +1,128 @@
+"""The command `backfill`: the plan for a range of dates, and its run where asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.options import DAY_FORMATS, DEFAULT_CONFIG, ConfigOption, JsonOption, SetOption
+from flows.output import terminal as out
+
+if TYPE_CHECKING:
+    from flows.backfill.dates import Outcome
+    from flows.backfill.plan import Planned
+
+COLUMNS = ("date", "action", "state", "seconds", "rows", "release", "message")
+
+
+def backfill(
+    *,
+    start: Annotated[datetime, typer.Option(formats=DAY_FORMATS, help="The first date.")],
+    end: Annotated[datetime, typer.Option(formats=DAY_FORMATS, help="The last date; not in the future.")],
+    mode: Annotated[str, typer.Option(help="missing, failed (among the missing) or all.")] = "missing",
+    really: Annotated[
+        bool, typer.Option("--run/--dry-run", help="Run the dates, or only show the plan and the estimate.")
+    ] = False,
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="Begin with the last date.")] = False,
+    continue_on_error: Annotated[
+        bool, typer.Option("--continue-on-error/--stop-on-error", help="Go on after a date that failed.")
+    ] = True,
+    max_parallel: Annotated[
+        int, typer.Option(min=1, max=8, help="Dates at once at most; they share memory and threads.")
+    ] = 1,
+    model: Annotated[
+        list[str] | None, typer.Option(help="A model to train; those configured if left out.")
+    ] = None,
+    changes: SetOption = None,
+    reason: Annotated[str, typer.Option(help="Why; kept with the Prefect run.")] = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    prefect: Annotated[bool, typer.Option(help="Run as a Prefect flow, or the same steps without.")] = True,
+) -> None:
+    """Publish releases of past dates; without --run, show which dates, why, and how long it may take."""
+    with out.user_errors():
+        from flows.backfill.plan import configured, estimate, plan, warnings
+        from tasks.configuration.overrides import overrides_of
+
+        first, last = start.date(), end.date()
+        configuration = configured(config, model, overrides_of(changes or ()))
+        planned = plan(configuration, first, last, mode, newest_first)
+        seconds, warned = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
+        for warning in warned:
+            out.note(f"warning: {warning}")
+        if not really:
+            _print_plan(planned, seconds, warned, as_json)
+            return
+        if prefect:
+            options = {"mode": mode, "newest_first": newest_first, "max_parallel": max_parallel}
+            options |= {"continue_on_error": continue_on_error, "models": model or (), "reason": reason}
+            options["overrides"] = tuple(changes or ())
+            outcomes, failed = _by_prefect(config, first, last, options)
+        else:
+            outcomes, failed = _directly(configuration, planned, continue_on_error, max_parallel)
+        _print_outcomes(outcomes, as_json)
+        if failed:
+            out.fail(failed)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file to the command line."""
+    app.command("backfill")(backfill)
+
+
+def _directly(
+    configuration: Any, planned: Sequence[Planned], continue_on_error: bool, max_parallel: int
+) -> tuple[list[Outcome], str]:
+    from flows.backfill.dates import failures, run_backfill
+    from flows.output.progress import shown
+
+    with shown() as report:
+        outcomes = run_backfill(
+            configuration,
+            planned,
+            continue_on_error=continue_on_error,
+            max_parallel=max_parallel,
+            report=report,
+        )
+    return outcomes, failures(outcomes)
+
+
+def _by_prefect(config: Any, first: Any, last: Any, options: dict[str, Any]) -> tuple[list[Outcome], str]:
+    from flows.output.progress import shown
+
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    with shown() as report:
+        report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
+        from flows.run_backfill import backfill_with_prefect
+
+        return backfill_with_prefect(config, first, last, report, **options)
+
+
+def _print_plan(
+    planned: Sequence[Planned], seconds: float | None, warned: Sequence[str], as_json: bool
+) -> None:
+    from flows.backfill.plan import to_run
+
+    runs = len(to_run(planned))
+    if as_json:
+        dates = [one._asdict() for one in planned]
+        facts = {"dry_run": True, "dates": dates, "runs": runs, "estimated_seconds": seconds}
+        out.print_json(facts | {"warnings": warned})
+        return
+    out.print_table(("date", "action", "reason"), planned)
+    took = "unknown: no published run is on disk" if seconds is None else f"about {seconds:.0f} s"
+    out.print_line(
+        f"{runs} of {len(planned)} dates to run; {took}. Nothing was changed; add --run to run them."
+    )
+
+
+def _print_outcomes(outcomes: Sequence[Outcome], as_json: bool) -> None:
+    if as_json:
+        out.print_json({"dry_run": False, "dates": [dataclasses.asdict(one) for one in outcomes]})
+    elif outcomes:
+        out.print_table(COLUMNS, [(*dataclasses.astuple(one)[:-1], one.headline) for one in outcomes])

@@ -1,0 +1,207 @@
+"""The commands about releases: what is published and how fresh it is, which there are, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands.options import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    StoreOption,
+    configured,
+    find_store,
+    override_lines,
+)
+from flows.output import terminal as out
+
+if TYPE_CHECKING:
+    from tasks.store.layout import Store
+
+STALE_CODE = 3  # of `status`: readers have nothing fresh
+COLUMNS = ("release_id", "as_of", "published_at", "rows", "size", "active", "problem")
+
+
+def status(
+    as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG, store: StoreOption = None
+) -> None:
+    """Show the active release, its age, the last run and the disk; exit code 3 unless it is fresh."""
+    with out.user_errors():
+        from tasks.monitoring.status import FRESH, store_status
+
+        facts = store_status(find_store(config, store))
+        if as_json:
+            out.print_json(facts)
+        else:
+            out.print_facts(_lines(facts))
+            if facts["model_metrics"]:
+                rows = [list(row.values()) for row in facts["model_metrics"]]
+                out.print_table(list(facts["model_metrics"][0]), rows)
+    if facts["state"] != FRESH:
+        raise typer.Exit(STALE_CODE)
+
+
+def releases(
+    as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG, store: StoreOption = None
+) -> None:
+    """List the releases of the store, the last published first."""
+    with out.user_errors():
+        from tasks.monitoring.status import release_rows
+        from tasks.store.files import readable
+
+        rows = release_rows(find_store(config, store))
+        if as_json:
+            out.print_json({"releases": rows})
+        elif rows:
+            sized = [row | {"size": None if row["bytes"] is None else readable(row["bytes"])} for row in rows]
+            out.print_table(COLUMNS, [[row[name] for name in COLUMNS] for row in sized])
+        else:
+            out.print_line("no releases yet; `nightshelf run` publishes one")
+
+
+def rollback(
+    to: Annotated[
+        str | None, typer.Option("--to", help="A release's id; the one active before if left out.")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    store: StoreOption = None,
+) -> None:
+    """Point readers back to an earlier release, after its files were checked; nothing is deleted."""
+    with out.user_errors():
+        from flows.night.pointer import point_readers
+
+        before, after = point_readers(find_store(config, store), to, "rollback")
+        if as_json:
+            facts = {
+                "from": before,
+                "to": after.release_id,
+                "as_of": after.as_of,
+                "expires_at": after.expires_at,
+            }
+            out.print_json(facts)
+        else:
+            left = before or "a damaged pointer"
+            out.print_line(f"readers moved from {left} to {after.release_id} (as of {after.as_of})")
+            if before is not None:
+                out.print_line(f"to undo: nightshelf rollback --to {before}")
+
+
+def publish(
+    *,
+    release: Annotated[str, typer.Argument(help="The id of a release, or of a night that was refused.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish a night that its quality gate refused.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the manifest.")] = "",
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+    store: StoreOption = None,
+) -> None:
+    """Lead readers to a release; with --force to a night that was refused, which needs a --reason."""
+    with out.user_errors():
+        where = find_store(config, store)
+        if force and not where.release(release).is_dir():
+            facts = _forced(config, store, release, reason)
+        else:
+            facts = _pointed(where, release)
+        if as_json:
+            out.print_json(facts)
+        elif facts["active"]:
+            out.print_line(f"readers moved from {facts['from'] or 'a damaged pointer'} to {facts['to']}")
+        else:
+            out.print_line(f"{facts['to']} is published, not active: readers stay with a later date")
+
+
+def _forced(config: Path, store: Path | None, release: str, reason: str) -> dict[str, Any]:
+    """Publish a refused night; return what became of it."""
+    from flows.night.publish_refused import publish_refused
+    from tasks.release.pointer import read_pointer
+
+    configuration = configured(config, override_lines(store=store))
+    before = read_pointer(find_store(config, store))
+    record = publish_refused(configuration, release, reason)
+    return {
+        "from": before.release_id if before else None,
+        "to": record.release_id,
+        "active": record.station("release").facts["active"],
+        "override": record.override,
+    }
+
+
+def _pointed(store: Store, release: str) -> dict[str, Any]:
+    """Lead readers to a release that exists; a refused night is not one."""
+    from flows.night.pointer import point_readers
+    from flows.night.publish_refused import refused_run
+    from tasks.runtime.errors import UserError
+
+    if not store.release(release).is_dir():
+        refused_run(store, release)
+        raise UserError(f'{release} was refused by its quality gate: --force --reason "..." publishes it')
+    before, after = point_readers(store, release, "publish")
+    return {"from": before, "to": after.release_id, "active": True, "override": {}}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to the command line."""
+    app.command("status")(status)
+    app.command("releases")(releases)
+    app.command("rollback")(rollback)
+    app.command("publish")(publish)
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Return names and values of a status, one line each."""
+    from tasks.store.files import readable
+
+    yield "store", facts["store"]
+    yield "state", facts["state"] + (f": {facts['problem']}" if facts["problem"] else "")
+    release = facts["release"]
+    if release:
+        yield (
+            "release",
+            f"{release['release_id']} (as of {release['as_of']}, {release['rows']:,} recommendations)",
+        )
+        yield "published", f"{release['published_at']}, {out.age(release['age_seconds'])} ago"
+        left = out.age(release["expires_in_seconds"])
+        yield "expires", f"{release['expires_at']}, " + (f"{left} ago" if release["stale"] else f"in {left}")
+    yield from _run_lines(facts["last_run"])
+    if facts["locked_by"]:
+        yield "locked by", facts["locked_by"]
+    yield from _accounting_lines(facts["row_accounting"])
+    for warning in facts["warnings"]:
+        yield "warning", warning
+    damaged = facts["releases"]["damaged"]
+    yield (
+        "releases",
+        f"{facts['releases']['count']}" + (f", damaged: {', '.join(damaged)}" if damaged else ""),
+    )
+    disk = facts["disk"]
+    parts = [f"{name} {readable(disk[name])}" for name in ("interactions", "releases", "runs") if disk[name]]
+    free = "" if disk["free"] is None else f"; {readable(disk['free'])} free"
+    yield "disk", f"{readable(disk['total'])}" + (f" ({', '.join(parts)})" if parts else "") + free
+
+
+def _run_lines(run: dict[str, Any] | None) -> Iterator[tuple[str, Any]]:
+    if run is None:
+        yield "last run", "none"
+    elif "run_id" not in run:
+        yield "last run", f"{run['state']}: {run['message']}"
+    else:
+        took = f", {run['seconds']:.0f} s in {len(run['stations'])} stations"
+        yield "last run", f"{run['run_id']} for {run['as_of']}: {run['state']}{took}"
+        if run["message"]:
+            yield "", run["message"]
+
+
+def _accounting_lines(accounting: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Return a line per account: of the night's files, and of all rows so far."""
+    accounts = {name: account for name, account in accounting.items() if isinstance(account, dict)}
+    for name, account in (accounts or {"": accounting}).items():
+        shown = ", ".join(f"{value:,} {key}" for key, value in account.items() if isinstance(value, int))
+        if shown:
+            yield f"rows {name}".rstrip(), shown

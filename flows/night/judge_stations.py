@@ -1,0 +1,39 @@
+"""The stations of a night that decide: which model serves, and whether the night is fit for readers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from flows.night.night import Night, Result
+from tasks.release.releases import release_before
+
+
+def served_model_station(night: Night) -> Result:
+    """Choose the model that serves: the one that did, unless another is significantly better."""
+    from tasks.quality.best_model import best_models
+    from tasks.recommendations.serving import EVERYBODY
+
+    failed = night.record.failed_models
+    names = [name for name in night.configuration.train.models if name not in failed]
+    measured = night.measured
+    assert measured is not None  # noqa: S101 - the configuration asks for the evaluation
+    before = release_before(night.store, night.as_of)
+    choices = best_models(night.configuration, night.store, names, night.folder.dataset, measured, before)
+    found = {value: asdict(choice) for value, choice in choices.items()}
+    return Result(len(names), {**found.pop(EVERYBODY), "segments": found})
+
+
+def quality_station(night: Night) -> Result:
+    """Judge models and lists beside the release before; what it found is recorded before it may refuse."""
+    from tasks.quality.accuracy import Tonight, quality_checks
+    from tasks.quality.checks import require_quality, rows_of
+
+    run = night.folder
+    tonight = Tonight(run.dataset, run.models, run.staging, night.serving, night.measured)
+    before = release_before(night.store, night.as_of)
+    checks = quality_checks(night.configuration, night.store, tonight, before)
+    night.record.quality, night.record.override = rows_of(checks), {}
+    night.record.compared_with = before.release_id if before else None
+    night.record.save(night.store)
+    require_quality(str(night.as_of), night.release_id, checks)
+    return Result(len(checks), {})

@@ -1,0 +1,131 @@
+"""The stations of a night, a function each: what it takes of the night, what it gives for the record."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+
+from flows.night.night import Night, Result, last_ingest
+from tasks.configuration.engines import Engine
+from tasks.configuration.ids import id_types
+from tasks.dataset.build import build_dataset
+from tasks.dataset.parts import read
+from tasks.interactions.events import make_events
+from tasks.interactions.ingest import ingest
+from tasks.interactions.late_events import late_events
+from tasks.interactions.ledger import Ledger
+from tasks.recommendations.popular_items import popular_items
+from tasks.release.writer import TableWriter
+
+
+def interactions_station(night: Night, engine: Engine) -> Result:
+    """Take in new logs up to the date, while nobody else does; refuse interactions that are damaged."""
+    with night.writing("taking in logs"):
+        done = ingest(
+            night.configuration,
+            night.store,
+            engine,
+            night.as_of,
+            replace_changed=night.record.replace_changed,
+            rebuild=night.record.rebuild,
+            since=night.record.ingests_before,
+            report=night.report,
+        )
+        last = last_ingest(night.store)
+    ledger = Ledger.read(night.store).up_to(last)
+    ledger.require_whole(ledger.parts((None, night.as_of.isoformat())), night.report)
+    making = night.as_of if night.record.purpose == "night" else None
+    facts = {
+        "last_ingest": last,
+        "files_taken": done.taken,
+        "files_known": done.known,
+        "arrived": done.counts.model_dump(),
+        "total": done.total.model_dump(),
+        "repeated_before_rules": done.repeated_before_rules,
+        "exclude_rules": night.configuration.source.excluding(),
+        "late": late_events(night.store, done.files, done.replaced, making).model_dump(mode="json"),
+    }
+    return Result(done.counts.read, facts)
+
+
+def validation_station(night: Night, engine: Engine) -> Result:
+    """Let the gate judge the interactions; its checks are written before it may refuse."""
+    from tasks.validation.checks import Check, GateClosedError
+    from tasks.validation.results import quarantine_examples, validate
+
+    def write(checks: list[Check]) -> None:
+        with TableWriter(night.folder.staging, "validation_results", id_types(night.configuration)) as writer:
+            names = writer.schema.names
+            writer.write({name: [getattr(check, name) for check in checks] for name in names})
+
+    ledger = night.ledger()
+    make_events(night.configuration, ledger, engine, night.as_of)
+    docs = night.folder.data_docs
+    shutil.rmtree(docs, ignore_errors=True)  # the pages of a try that was killed
+    try:
+        checks = validate(
+            night.configuration,
+            engine,
+            ledger.known_on(night.as_of),
+            night.as_of,
+            docs,
+            arrived=ledger.about(night.as_of),
+            examples=lambda: quarantine_examples(ledger, engine),
+        )
+    except GateClosedError as veto:
+        write(veto.checks)
+        raise
+    write(checks)
+    return Result(len(checks), {"checks": len(checks), "data_docs": str(docs / "index.html")})
+
+
+def dataset_station(night: Night, engine: Engine) -> Result:
+    """Build users, items, the matrix and the sequences."""
+    from tasks.recommendations.recommendations import require_enough
+
+    make_events(night.configuration, night.ledger(), engine, night.as_of)
+    summary = build_dataset(night.configuration, engine, night.folder.dataset, night.folder.root)
+    available = read(night.folder.dataset, "items", ["available"])["available"].to_numpy()
+    require_enough(night.configuration.top_n.n, available)  # before anything is trained
+    for kind, catalogue in summary.catalogues.items():
+        warning = f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
+        if catalogue.rejected and warning not in night.record.warnings:  # of a try that failed after it
+            night.record.warnings.append(warning)
+    return Result(summary.pairs, dataclasses.asdict(summary))
+
+
+def popular_station(night: Night, engine: Engine) -> Result:
+    """Rank what is popular, by window and segment."""
+    table = popular_items(night.configuration, engine, night.as_of, night.folder.dataset)
+    with TableWriter(night.folder.staging, "popular_items", id_types(night.configuration)) as writer:
+        writer.write(table)
+    return Result(table.num_rows, {})
+
+
+def holdout_station(night: Night, engine: Engine) -> Result:
+    """Build the dataset again without the last events, which measure the models."""
+    from tasks.evaluation.holdout import cut_of
+
+    cut = cut_of(night.folder.dataset, night.configuration.evaluation.holdout_share)
+    make_events(night.configuration, night.ledger(), engine, night.as_of, until=cut)
+    summary = build_dataset(night.configuration, engine, night.folder.past, night.folder.root)
+    return Result(summary.pairs, {"cut": cut, "users": summary.users, "items": summary.items})
+
+
+def recommendations_station(night: Night) -> Result:
+    """Write N recommendations for every user."""
+    from tasks.recommendations.recommendations import recommendations
+
+    run, serving = night.folder, night.serving
+    artefacts = {name: run.model(name) for name in serving.names}
+    filled = recommendations(night.configuration, run.dataset, artefacts, run.staging, night.report, serving)
+    return Result(filled.rows, {"users": filled.users, "by_source": filled.by_source})
+
+
+def similar_station(night: Night) -> Result:
+    """Write similar items for every item."""
+    from tasks.recommendations.similar_items import similar_items
+
+    run = night.folder
+    served = run.model(night.serving.default)
+    return Result(similar_items(night.configuration, run.dataset, served, run.staging, night.report), {})

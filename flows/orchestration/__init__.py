@@ -1,0 +1,1 @@
+"""What only flows run by Prefect need: tasks, limits, artifacts, logs, parameters."""

@@ -1,0 +1,107 @@
+"""What a person sees of an evaluation: who was left out, metrics with intervals, comparisons, segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flows.output import terminal as out
+from tasks.evaluation.names import METRIC_NAMES
+
+Row = dict[str, Any]
+WHOLE = ("coverage", "gini", "novelty", "mean_popularity", "head_share")
+
+
+def print_evaluation(document: Row) -> None:
+    """Print all tables of an evaluation, the best model of each first."""
+    for counts in document["counts"]:
+        facts = [(name.replace("_", " "), f"{value:,}") for name, value in counts.items() if name != "part"]
+        out.print_line(
+            f"Split {document['split']}{_of(counts['part'])}: what is measured, and what not", style="bold"
+        )
+        out.print_facts(facts)
+    for part, k in _places(document["metrics"]):
+        rows = [row for row in document["metrics"] if (row["part"], row["k"]) == (part, k)]
+        _print_metrics(rows, document["seconds"], f"Metrics at {k}{_of(part)}, {rows[0]['users']:,} users")
+    for part, k in _places(document["comparisons"]):
+        rows = [row for row in document["comparisons"] if (row["part"], row["k"]) == (part, k)]
+        _print_comparisons(rows, f"At {k}{_of(part)}, less {document['against']}, paired by user")
+    for part, k in _places(document["segments"]):
+        _print_segments(
+            [row for row in document["segments"] if (row["part"], row["k"]) == (part, k)], part, k
+        )
+    for warning in document["warnings"]:
+        out.note(f"warning: {warning}")
+
+
+def _places(rows: Iterable[Row]) -> list[tuple[str, int]]:
+    return list(dict.fromkeys((row["part"], row["k"]) for row in rows))
+
+
+def _of(part: str) -> str:
+    return f", {part}" if part else ""
+
+
+def _print_metrics(rows: Sequence[Row], seconds: dict[str, float], title: str) -> None:
+    """Print a model a line: the first metric with its interval, or its deviation, and the others."""
+    found = {(row["model"], row["metric"]): row for row in rows}
+    names = [name for name in (*METRIC_NAMES, *WHOLE) if any(metric == name for _, metric in found)]
+    first, others = names[0], names[1:]
+    models = [name for name in dict.fromkeys(row["model"] for row in rows) if (name, first) in found]
+    models.sort(key=lambda name: (-found[name, first]["value"], name))
+    lines = [
+        (
+            name,
+            _figure(found[name, first]["value"]),
+            _doubt(found[name, first]),
+            *(_figure(found[name, other]["value"]) if (name, other) in found else None for other in others),
+            f"{seconds[name]:.1f}",
+        )
+        for name in models
+    ]
+    out.print_table(("model", first, f"{first} 95 %", *others, "seconds"), lines, title)
+
+
+def _print_comparisons(rows: Sequence[Row], title: str) -> None:
+    lines = [
+        (
+            row["model"],
+            row["metric"],
+            f"{row['difference']:+.4f}",
+            _doubt(row),
+            f"{row['p']:.4f}",
+            row["users"],
+        )
+        for row in rows
+        if row["metric"] in METRIC_NAMES
+    ]
+    out.print_table(("model", "metric", "difference", "95 %", "p", "users"), lines, title)
+
+
+def _print_segments(rows: Sequence[Row], part: str, k: int) -> None:
+    """Print, for each segment, a line for each model and value with the first metric that it has."""
+    for segment in dict.fromkeys(row["segment"] for row in rows):
+        own = [row for row in rows if row["segment"] == segment]
+        metric = next((name for name in METRIC_NAMES if any(row["metric"] == name for row in own)), None)
+        lines = [
+            (
+                row["model"],
+                row["value_of"],
+                None if row["value"] is None else _figure(row["value"]),
+                row["users"],
+            )
+            for row in own
+            if row["metric"] == metric and row["users"]
+        ]
+        out.print_table(("model", segment, metric or "", "users"), lines, f"By {segment}, at {k}{_of(part)}")
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _doubt(row: Row) -> str:
+    """Return the interval of a figure, or the deviation of a mean over parts."""
+    if row.get("spread") is not None:
+        return f"± {row['spread']:.4f}"
+    return "" if row["ci_low"] is None else f"[{row['ci_low']:.4f}, {row['ci_high']:.4f}]"

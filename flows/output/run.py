@@ -1,0 +1,151 @@
+"""What a person sees at the end of a run: stations, accounting, metrics, samples, and what to do next."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Collection, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from flows.output import terminal as out
+from tasks.interactions.account import Counts
+from tasks.interactions.ingest import Ingest
+from tasks.interactions.late_events import LateEvents
+from tasks.release.main_metrics import main_metrics
+from tasks.report.summary import late_events_of
+from tasks.store.files import readable
+from tasks.store.runs import RunRecord, measured_metrics
+
+SAMPLES = {
+    "recommendations": "recommendations_with_titles WHERE user_id = {user} ORDER BY rank",
+    "similar_items": "similar_items_with_titles ORDER BY item_id, rank",
+    "popular_items": "popular_items_with_titles WHERE segment = 'all' AND window_days = 7 ORDER BY rank",
+    "model_metrics": "model_metrics WHERE metric = 'ndcg'",
+    "validation_results": "validation_results",
+}
+
+
+def print_run(record: RunRecord) -> None:
+    """Print the stations of a run, its accounting, its metrics and what it published."""
+    rows: list[out.Row] = [
+        (one.name, one.rows, round(one.seconds, 1), readable(one.peak_memory)) for one in record.stations
+    ]
+    seconds = round(sum(one.seconds for one in record.stations), 1)
+    rows.append(("all", None, seconds, readable(max(one.peak_memory for one in record.stations))))
+    title = f"Run {record.run_id} for {record.as_of}"
+    out.print_table(("station", "rows", "seconds", "peak memory"), rows, title)
+    facts = record.station("interactions").facts
+    total = Counts.model_validate(facts["total"])
+    _print_counts(total, "All rows taken in so far", facts["exclude_rules"])
+    _print_late(late_events_of(record))
+    print_metrics(record)
+    if record.quality:
+        names = ("check", "observed", "bound", "passed")
+        rows = [
+            tuple({True: "yes", False: "NO"}.get(row[name], row[name]) for name in names)
+            for row in record.quality
+        ]
+        out.print_table(names, rows, "Quality, beside the release before")
+    for warning in record.warnings:
+        out.print_line(f"warning: {warning}", style="yellow")
+    if record.release_id:
+        active = record.station("release").facts["active"]
+        state = "active" if active else "published, not active: readers stay with a later date"
+        out.print_line(f"Release {record.release_id} is {state}.", style="bold")
+
+
+def print_accounting(done: Ingest, exclude_rules: Collection[str], late: LateEvents) -> None:
+    """Print what an ingest took in; `exclude_rules` are the rules that do not quarantine."""
+    out.print_line(f"{done.taken} files taken in, {done.known} known before.")
+    _print_counts(done.counts, "Rows of these files", exclude_rules)
+    _print_counts(done.total, "All rows taken in so far", exclude_rules)
+    if done.repeated_before_rules:
+        repeats = f"{done.repeated_before_rules:,}"
+        out.print_line(f"Exact repeats among all rows of these files, before any rule: {repeats}")
+    _print_late(late)
+
+
+def _print_late(late: LateEvents) -> None:
+    """Print which dates are to be run again for events that arrived late; nothing where none are."""
+    if late.dates:
+        for line in (str(late), *late.commands):
+            out.print_line(line, style="yellow")
+
+
+def print_metrics(record: RunRecord) -> None:
+    """Print the main metrics of every measured model, one row a model, the best first."""
+    rows = measured_metrics(record)
+    if not rows:
+        return
+    table = main_metrics(rows, lambda row: round(row["value"], 4))
+    title = f"Measured on the last events, for {rows[0]['users']:,} users"
+    out.print_table(tuple(table[0]), [tuple(row.values()) for row in table], title)
+
+
+def print_demo(config: Path, as_of: date) -> None:
+    """Print a sample of every table and the next commands."""
+    from tasks.configuration.configuration import load
+    from tasks.release.query import query
+    from tasks.store.layout import Store
+
+    store = Store(load(config).store.path)
+    user = _typical_user(store)
+    for name, text in SAMPLES.items():
+        sample = query(store, f"SELECT * FROM {text.format(user=_quoted(user))} LIMIT 5")
+        out.print_table(out.columns_of(sample), out.rows_of(sample), name)
+    out.print_line("Next:", style="bold")
+    for command in next_commands(config, as_of, user):
+        out.print_line(f"  {command}")
+
+
+def next_commands(config: Path, as_of: date, user: str) -> Iterator[str]:
+    """Yield the commands that a new user would want next, as one types them."""
+    sources = "SELECT source, count(*) AS rows FROM recommendations GROUP BY source"
+    for words in (
+        ["show", "user", user],
+        ["query", sources],
+        ["run", "--as-of", str(as_of + timedelta(days=1))],
+    ):
+        quoted = (f'"{word}"' if word == sources else shlex.quote(word) for word in words)
+        yield f"{_program()} {' '.join(quoted)} --config {shlex.quote(str(config))}"
+
+
+def _program() -> str:
+    """Return what to type for this program: its name if the shell finds it, else the way to it from here."""
+    called = Path(sys.argv[0])
+    if shutil.which("nightshelf") or called.name != "nightshelf":
+        return "nightshelf"
+    return shlex.quote(os.path.relpath(called))
+
+
+def _typical_user(store: Any) -> str:
+    """Return the user in the middle of those whose lists have reasons, or of all where none has."""
+    from tasks.release.query import query
+
+    middle = "SELECT CAST(quantile_disc(user_id, 0.5) AS VARCHAR) AS user_id FROM recommendations"
+    with_reason = f"SELECT coalesce(({middle} WHERE reason_item_id IS NOT NULL), ({middle})) AS user_id"
+    return str(query(store, with_reason)["user_id"][0].as_py())
+
+
+def _print_counts(counts: Counts, title: str, exclude_rules: Collection[str]) -> None:
+    """Print the row accounting as a table whose last lines are the sum and its proof."""
+    out.print_table(("rows", "count"), list(_counted(counts, exclude_rules)), title)
+
+
+def _counted(counts: Counts, exclude_rules: Collection[str]) -> Iterator[out.Row]:
+    for name in ("accepted", "excluded", "quarantined", "duplicates"):
+        yield name, getattr(counts, name)
+        if name in ("excluded", "quarantined"):
+            for rule, rows in sorted(counts.rules.items(), key=lambda item: (-item[1], item[0])):
+                if (rule in exclude_rules) == (name == "excluded"):
+                    yield f"  {rule}", rows
+    yield "read", counts.read
+    yield "unaccounted for", counts.residual()
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,1 @@
+"""The local Prefect stack of `nightshelf up`: server, workers, automations."""

@@ -1,0 +1,20 @@
+"""How active users are: the classes that segments, blends and reports share."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import ModelError
+
+Activity = Literal["new", "light", "heavy"]
+ACTIVITY: tuple[Activity, ...] = get_args(Activity)
+
+
+def activity(history: npt.NDArray[np.integer], bounds: tuple[int, int] = (5, 50)) -> npt.NDArray[np.int64]:
+    """Return codes into ``ACTIVITY``: by training items fewer than the first bound, the second, or more."""
+    if not bounds[0] < bounds[1]:
+        raise ModelError(f"expected ascending bounds, got {bounds}")
+    return np.searchsorted(np.array(bounds), history, side="right")

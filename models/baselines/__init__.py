@@ -1,0 +1,1 @@
+"""Models without learned parameters: popularity, recent popularity, random order."""

@@ -1,0 +1,55 @@
+"""The model that a contract is held to, trained once for all of its tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from models import registry
+from models.base import Model
+from models.contract.worlds import random_world
+from models.dataset import Dataset
+from models.options import TrainingOptions
+from models.ranking.topn import TopN
+
+OPTIONS = TrainingOptions(device="cpu", seed=3, threads=1)
+
+
+class Held:
+    """Which model, and what is different about it.
+
+    ``model`` its name in the registry; ``settings`` that make it small enough for a test; ``personal``:
+    whether lists depend on the user's history; ``threads_matter``: whether another number of threads may
+    give another model, as where torch sums in another order.
+    """
+
+    model: ClassVar[str]
+    settings: ClassVar[Mapping[str, Any]] = {}
+    personal: ClassVar[bool] = True
+    threads_matter: ClassVar[bool] = False
+
+    @classmethod
+    def fitted(cls, dataset: Dataset, options: TrainingOptions = OPTIONS) -> Model[Any]:
+        """Return a new model, trained."""
+        return registry.create(cls.model, cls.settings).fit(dataset, options)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def world(cls) -> Dataset:
+        """Return 120 users with one of two tastes among 60 items; 3 users and 2 items have nothing."""
+        return random_world()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def trained(cls, world: Dataset) -> Model[Any]:
+        """Return the model, trained on the world."""
+        return cls.fitted(world)
+
+
+def assert_equal(top: TopN, expected: TopN) -> None:
+    """Hold lists to be the same to the last bit."""
+    np.testing.assert_array_equal(top.items, expected.items)
+    np.testing.assert_array_equal(top.scores, expected.scores)

@@ -1,0 +1,238 @@
+"""Metrics of ranked lists against the items that turned out relevant; binary relevance, one value a user.
+
+``judge`` goes over the lists once and keeps, for each cut-off k, what all metrics are made of; a metric is a
+function of that and of k, and returns float64 (n_users,): NaN for a user without a relevant item, of whom
+nothing can be measured (``mean`` leaves them out). With rel_r = 1 when rank r (from 1) is relevant, and n the
+number of relevant items of the user. A padded rank is not relevant and still counts as a rank. The ranking is
+full: nothing is sampled (``models.evaluation.sampled`` is for protocols that give their negatives).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models.errors import ModelError
+from models.options import workers
+
+Values = npt.NDArray[np.float64]
+BLOCK_USERS = 32_768  # users a thread judges at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Judged lists, in memory n_users x (20 bytes x cut-offs + 12): the parts of every metric at every k.
+
+    ``ks`` ascending, distinct; ``relevant`` int64 (n_users,): n; ``hits`` int32 (n_ks, n_users): sum of
+    rel_r; ``gains`` float64 (n_ks, n_users): sum of rel_r / log2(r + 1); ``precisions`` float64 (n_ks,
+    n_users): sum of rel_r x precision@r, all over r <= k; ``first`` int32 (n_users,): the rank of the first
+    relevant item, 0 for none.
+    """
+
+    ks: tuple[int, ...]
+    relevant: npt.NDArray[np.int64]
+    hits: npt.NDArray[np.int32]
+    gains: Values
+    precisions: Values
+    first: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.relevant)
+
+    def at(self, k: int) -> int:
+        """Return the row of cut-off ``k``; ModelError for one that was not judged."""
+        if k not in self.ks:
+            raise ModelError(f"expected one of the cut-offs {self.ks} that were judged, got {k}")
+        return self.ks.index(k)
+
+    def values(self, names: Collection[str] | None = None) -> dict[tuple[str, int], Values]:
+        """Return every metric (or those named) at every k, one float64 (n_users,) each."""
+        wanted = METRICS if names is None else {name: METRICS[name] for name in names}
+        return {(name, k): metric(self, k) for k in self.ks for name, metric in wanted.items()}
+
+
+def judge(
+    items: npt.NDArray[np.int32], relevant: sparse.csr_array, ks: Collection[int], *, threads: int = 0
+) -> Judged:
+    """Look every recommended item up among the relevant ones, once for all metrics and cut-offs.
+
+    ``items`` int32 (n_users, N), distinct in a row, padded with -1; ``relevant`` csr (n_users, n_items),
+    whose stored entries are relevant whatever their value; ``ks`` from 1 to N. Exact, and the same for every
+    number of threads (0: all cores).
+    """
+    cuts = _checked_cuts(ks, _checked_lists(items, relevant))
+    counts = np.diff(relevant.indptr).astype(np.int64)
+    n_users, shape = len(items), (len(cuts), len(items))
+    judged = Judged(
+        cuts,
+        counts,
+        np.zeros(shape, np.int32),
+        np.zeros(shape),
+        np.zeros(shape),
+        np.zeros(n_users, np.int32),
+    )
+    starts = range(0, n_users, BLOCK_USERS)
+    with ThreadPoolExecutor(max(1, min(workers(threads), len(starts)))) as pool:
+        list(pool.map(lambda start: _judge_block(items, relevant, judged, start), starts))
+    return judged
+
+
+def _judge_block(
+    items: npt.NDArray[np.int32], relevant: sparse.csr_array, judged: Judged, start: int
+) -> None:
+    from models.evaluation.metrics_kernel import judge_rows
+
+    stop = min(start + BLOCK_USERS, len(items))
+    low, high = relevant.indptr[[start, stop]]
+    row = judge_rows(
+        np.require(items[start:stop], np.int32, ["C", "W"]),
+        relevant.indptr[start : stop + 1].astype(np.int64) - low,
+        relevant.indices[low:high].astype(np.int32),
+        np.array(judged.ks, dtype=np.int64),
+        _discounts(items.shape[1]),
+        np.zeros(relevant.shape[1], dtype=np.int32),
+        judged.hits[:, start:stop],
+        judged.gains[:, start:stop],
+        judged.precisions[:, start:stop],
+        judged.first[start:stop],
+    )
+    if row >= 0:
+        raise ModelError(
+            f"expected distinct items in a list, got one twice for the user in row {start + row}"
+        )
+
+
+def ndcg(judged: Judged, k: int) -> Values:
+    """DCG@k / ideal DCG@k, DCG@k = sum of rel_r / log2(r + 1) over r <= k; the ideal has min(n, k) hits.
+
+    Järvelin and Kekäläinen 2002 with binary gains; the ideal cut at min(n, k) as in Liang et al. 2018, sec.
+    4.2.
+    """
+    ideal = np.concatenate(([0.0], np.cumsum(_discounts(k))))[np.minimum(judged.relevant, k)]
+    return _ratio(judged.gains[judged.at(k)], ideal)
+
+
+def recall(judged: Judged, k: int) -> Values:
+    """Hits in the first k / n: the textbook recall, which cannot reach 1 when n > k."""
+    return _ratio(judged.hits[judged.at(k)], judged.relevant)
+
+
+def recall_min(judged: Judged, k: int) -> Values:
+    """Hits in the first k / min(k, n): the Recall@k of Liang et al. 2018 (Mult-VAE), sec. 4.2."""
+    return _ratio(judged.hits[judged.at(k)], np.minimum(judged.relevant, k))
+
+
+def precision(judged: Judged, k: int) -> Values:
+    """Hits in the first k / k; a short list is divided by k too."""
+    return _measured(judged, judged.hits[judged.at(k)] / k)
+
+
+def hit_rate(judged: Judged, k: int) -> Values:
+    """1 when any of the first k is relevant, else 0."""
+    return _measured(judged, (judged.hits[judged.at(k)] > 0).astype(np.float64))
+
+
+def mrr(judged: Judged, k: int) -> Values:
+    """1 / the rank of the first relevant item, 0 when there is none in the first k (Voorhees 1999)."""
+    found = judged.hits[judged.at(k)] > 0
+    return _measured(judged, np.divide(1.0, judged.first, out=np.zeros(len(judged)), where=found))
+
+
+def average_precision(judged: Judged, k: int) -> Values:
+    """Sum of rel_r * precision@r over r <= k, / min(n, k), so that a perfect list has 1; its mean is MAP@k.
+
+    Average precision of Buckley and Voorhees 2000 cut at k. Others divide by n, or by k.
+    """
+    return _ratio(judged.precisions[judged.at(k)], np.minimum(judged.relevant, k))
+
+
+METRICS: Mapping[str, Callable[[Judged, int], Values]] = {
+    "ndcg": ndcg,
+    "recall": recall,
+    "recall_min": recall_min,
+    "precision": precision,
+    "hit_rate": hit_rate,
+    "mrr": mrr,
+    "map": average_precision,
+}
+
+
+def mean(values: Values) -> tuple[float, int]:
+    """Return the mean over the users who could be measured, and their number; nobody is an error."""
+    measured = values[~np.isnan(values)]
+    if not len(measured):
+        raise ModelError("expected at least one user with a relevant item, got none")
+    return float(measured.mean()), len(measured)
+
+
+def rmse(predicted: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> float:
+    """Root of the mean of (predicted - actual) squared over all ratings (not over users)."""
+    return float(np.sqrt(np.mean(np.square(_errors(predicted, actual)))))
+
+
+def mae(predicted: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> float:
+    """Mean of abs(predicted - actual) over all ratings (not over users)."""
+    return float(np.mean(np.abs(_errors(predicted, actual))))
+
+
+def rating_errors(
+    predicted: npt.NDArray[np.floating],
+    actual: npt.NDArray[np.floating],
+    users: npt.NDArray[np.integer],
+    n_users: int,
+) -> tuple[Values, Values, npt.NDArray[np.int64]]:
+    """Return each user's mean squared error, mean absolute error (NaN without ratings) and ratings.
+
+    Their means over users weighted by the ratings are RMSE squared and MAE: what a bootstrap by user needs.
+    """
+    errors = _errors(predicted, actual)
+    counts = np.bincount(users, minlength=n_users)
+    squared = np.bincount(users, np.square(errors), n_users)
+    absolute = np.bincount(users, np.abs(errors), n_users)
+    return _ratio(squared, counts), _ratio(absolute, counts), counts.astype(np.int64)
+
+
+def _errors(predicted: npt.NDArray[np.floating], actual: npt.NDArray[np.floating]) -> Values:
+    if predicted.shape != actual.shape or not predicted.size:
+        raise ModelError(f"expected a prediction a rating, got {predicted.shape} for {actual.shape}")
+    errors = predicted.astype(np.float64) - actual
+    if not np.isfinite(errors).all():
+        raise ModelError("expected finite predictions and ratings, got others")
+    return errors
+
+
+def _checked_lists(items: npt.NDArray[np.int32], relevant: sparse.csr_array) -> int:
+    n_users, n_items = relevant.shape
+    if items.ndim != 2 or len(items) != n_users:
+        raise ModelError(f"expected the lists of {n_users} users, got {items.shape}")
+    if items.size and (items.min() < -1 or items.max() >= n_items):
+        raise ModelError(f"expected items from -1 to {n_items - 1}, got {items.min()}..{items.max()}")
+    if not relevant.has_canonical_format:
+        raise ModelError("expected relevant with sorted, distinct columns in each row")
+    return int(items.shape[1])
+
+
+def _checked_cuts(ks: Collection[int], longest: int) -> tuple[int, ...]:
+    cuts = tuple(sorted({int(k) for k in ks}))
+    if not cuts or cuts[0] < 1 or cuts[-1] > longest:
+        raise ModelError(f"expected k from 1 to the {longest} ranks of the lists, got {list(ks)}")
+    return cuts
+
+
+def _discounts(n: int) -> Values:
+    return 1 / np.log2(np.arange(2, n + 2))
+
+
+def _ratio(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Values:
+    result = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=result, where=whole > 0)
+    return result
+
+
+def _measured(judged: Judged, values: Values) -> Values:
+    return np.where(judged.relevant > 0, values, np.nan)

@@ -1,0 +1,228 @@
+"""Published protocols as pure functions: arrays and a model in, metrics a user out.
+
+A protocol is what a figure means: who is tested, on what, against which items. Every function trains a fresh
+model (``factory``) on its training part alone and returns what was measured, with everything that was left
+out in its counts. Settings are chosen on ``part="validation"``, never on the test.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models.base import Model
+from models.dataset import Dataset, Histories, Sequences
+from models.errors import ModelError
+from models.evaluation.measured import Measured, judged
+from models.evaluation.sampled import Ties, sampled_values
+from models.options import TrainingOptions
+from models.splitting.held_out_users import hold_out_users
+from models.splitting.split import (
+    Split,
+    event_matrix,
+    kept_events,
+    rolling,
+    split_last,
+    split_with_validation,
+    train_sequences,
+)
+
+Factory = Callable[[], Model[Any]]
+Part = Literal["test", "validation"]
+Weigh = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+Ints = npt.NDArray[np.integer]
+BLOCK_USERS = 512  # users whose scores of all items are held at a time
+
+
+def ncf(
+    train: sparse.csr_array,
+    positives: Ints,
+    negatives: Ints,
+    factory: Factory,
+    *,
+    ks: Collection[int] = (10,),
+    ties: Ties = "pessimistic",
+    sequences: Sequences | None = None,
+    options: TrainingOptions | None = None,
+) -> Measured:
+    """Rank one held-out item of every user among given negatives (He et al. 2017, sec. 4.1).
+
+    ``train`` csr float32 (n_users, n_items); ``positives`` (n_users,): the item of each; ``negatives``
+    (n_users, m). hit_rate and ndcg at ``ks``; what ``ties`` does is said in models.sampled.
+    """
+    candidates = np.column_stack((positives, negatives))
+    if len(candidates) != train.shape[0] or candidates.min() < 0 or candidates.max() >= train.shape[1]:
+        raise ModelError(
+            f"expected items below {train.shape[1]} for {train.shape[0]} users, got {candidates.shape} "
+            f"from {candidates.min()} to {candidates.max()}"
+        )
+    started = time.perf_counter()
+    dataset = Dataset(train, sequences)
+    model = factory().fit(dataset, options)
+    scores = np.empty(candidates.shape, dtype=np.float32)
+    for start in range(0, len(candidates), BLOCK_USERS):
+        rows = slice(start, start + BLOCK_USERS)
+        block = model.scores(dataset.histories.rows(rows))
+        scores[rows] = np.take_along_axis(block, candidates[rows], axis=1)
+    untrained = int((~model.trained_items[positives]).sum())
+    return Measured(
+        users=np.arange(len(candidates)),
+        values=sampled_values(scores, tuple(ks), ties),
+        overall={},
+        counts={"users": len(candidates), "negatives": negatives.shape[1], "cold_positives": untrained},
+        items=None,
+        relevant=None,
+        history=np.diff(train.indptr).astype(np.int64),
+        popularity=np.bincount(train.indices, minlength=train.shape[1]),
+        seconds=time.perf_counter() - started,
+        report=model.report,
+    )
+
+
+def held_out_users(
+    matrix: sparse.csr_array,
+    factory: Factory,
+    seed: int,
+    *,
+    held_out: int,
+    hidden_share: float = 0.2,
+    ks: Collection[int] = (20, 50, 100),
+    part: Part = "test",
+    sequences: Sequences | None = None,
+    options: TrainingOptions | None = None,
+) -> Measured:
+    """Show held-out users' items to a model that has not met them, and ask for the rest (Liang et al. 2018).
+
+    ``matrix`` csr float32 (n_users, n_items); the split of ``seed`` is that of models.held_out_users. The
+    paper reads recall_min at 20 and 50 and ndcg at 100.
+    """
+    split = hold_out_users(matrix, held_out, seed, hidden_share)
+    chosen = split.test if part == "test" else split.validation
+    past = None if sequences is None else sequences.rows(split.train_users)
+    shown = None if sequences is None else _events_of(sequences.rows(chosen.users), chosen.shown)
+    counts = {"train_users": len(split.train_users), "cold_items": split.cold_items, **chosen.counts}
+    return measure(
+        factory,
+        Dataset(split.train, past),
+        Histories(chosen.shown, shown),
+        chosen.hidden,
+        users=chosen.users,
+        counts=counts,
+        ks=ks,
+        options=options,
+    )
+
+
+def temporal(
+    sequences: Sequences,
+    n_items: int,
+    factory: Factory,
+    *,
+    share: float = 0.2,
+    validation_share: float = 0.2,
+    ks: Collection[int] = (10,),
+    part: Part = "test",
+    options: TrainingOptions | None = None,
+) -> Measured:
+    """Train on what was before one moment and ask for what came after, of users and items known before it.
+
+    The test is the last ``share`` of all events; the validation is the last ``validation_share`` of what is
+    before. Cold users and items are not measured, and counted; items of the past are never recommended.
+    """
+    if part == "validation":
+        split, _ = split_with_validation(sequences, n_items, share, validation_share)
+    else:
+        split = split_last(sequences, n_items, share)
+    return on_split(sequences, n_items, split, factory, ks=ks, options=options)
+
+
+def backtest(
+    sequences: Sequences,
+    n_items: int,
+    factory: Factory,
+    cuts: Sequence[int],
+    *,
+    horizon: int | None = None,
+    ks: Collection[int] = (10,),
+    options: TrainingOptions | None = None,
+) -> list[Measured]:
+    """Return what ``temporal`` measures at each of several cut-offs (models.split.rolling)."""
+    splits = rolling(sequences, n_items, cuts, horizon)
+    return [on_split(sequences, n_items, split, factory, ks=ks, options=options) for split in splits]
+
+
+def on_split(
+    sequences: Sequences,
+    n_items: int,
+    split: Split,
+    factory: Factory,
+    *,
+    ks: Collection[int] = (10,),
+    weigh: Weigh | None = None,
+    options: TrainingOptions | None = None,
+) -> Measured:
+    """Train on a split's training events and measure its warm users on its warm pairs.
+
+    The weight of a pair is its number of events, or what ``weigh`` makes of these numbers.
+    """
+    past = train_sequences(sequences, split)
+    matrix = event_matrix(past, n_items)
+    if weigh is not None:
+        matrix.data = weigh(matrix.data)
+    dataset = Dataset(matrix, past)
+    users = split.warm_users
+    if not len(users):
+        raise ModelError(f"expected users with a past and something known to find, got none: {split.counts}")
+    relevant, histories = split.warm[users], dataset.histories.rows(users)
+    return measure(
+        factory, dataset, histories, relevant, users=users, counts=split.counts, ks=ks, options=options
+    )
+
+
+def measure(
+    factory: Factory,
+    dataset: Dataset,
+    histories: Histories,
+    relevant: sparse.csr_array,
+    *,
+    users: npt.NDArray[np.int64],
+    counts: dict[str, int],
+    ks: Collection[int],
+    options: TrainingOptions | None,
+) -> Measured:
+    """Train on a dataset, recommend to some users what is not in their histories, and judge the lists.
+
+    ``relevant`` csr (n_users, n_items): what is to be found by each of the ``histories``; ``users`` int64
+    (n_users,): who they are, ``counts`` what a split left out. The catalogue is what was trained on.
+    """
+    options = options or TrainingOptions()
+    started = time.perf_counter()
+    model = factory().fit(dataset, options)
+    top = model.recommend(histories, max(ks), exclude=histories.matrix, threads=options.threads)
+    return judged(
+        top.items,
+        relevant,
+        users=users,
+        history=np.diff(histories.matrix.indptr).astype(np.int64),
+        popularity=np.bincount(dataset.matrix.indices, minlength=dataset.n_items),
+        trained_users=int((np.diff(dataset.matrix.indptr) > 0).sum()),
+        catalogue=model.trained_items,
+        ks=ks,
+        counts=counts,
+        seconds=time.perf_counter() - started,
+        report=model.report,
+        threads=options.threads,
+    )
+
+
+def _events_of(sequences: Sequences, matrix: sparse.csr_array) -> Sequences:
+    """Return the events whose pair is stored in ``matrix``."""
+    users = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    pairs = rows * matrix.shape[1] + matrix.indices
+    return kept_events(sequences, np.isin(users * matrix.shape[1] + sequences.items, pairs))

@@ -1,0 +1,75 @@
+"""Metrics per segment: for which users, and for which items, a model is good."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models.errors import ModelError
+from models.evaluation.metrics import Judged, Values, judge
+
+Codes = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class SegmentFigure:
+    """The mean of a metric over the measured users of a segment; None where there are none of them."""
+
+    segment: str
+    metric: str
+    k: int
+    value: float | None
+    users: int
+
+
+def by_user(
+    values: Mapping[tuple[str, int], Values], codes: Codes, names: Sequence[str]
+) -> list[SegmentFigure]:
+    """Return the means of per-user values over each segment of users.
+
+    ``values`` by metric and k, float64 (n_users,), NaN where not measured; ``codes`` (n_users,): which of
+    ``names``, -1 for none (such users are in no segment). Every segment has its row, without users too.
+    """
+    figures = []
+    for (metric, k), column in values.items():
+        _check_codes(codes, len(column), names)
+        measured = ~np.isnan(column) & (codes >= 0)
+        users = np.bincount(codes[measured], minlength=len(names))
+        totals = np.bincount(codes[measured], column[measured], len(names))
+        for name, count, total in zip(names, users.tolist(), totals.tolist(), strict=True):
+            figures.append(SegmentFigure(name, metric, k, total / count if count else None, count))
+    return figures
+
+
+def by_item(
+    items: npt.NDArray[np.int32],
+    relevant: sparse.csr_array,
+    ks: Collection[int],
+    codes: Codes,
+    names: Sequence[str],
+) -> dict[str, Judged]:
+    """Judge the lists against the relevant items of one segment of items after the other.
+
+    ``codes`` (n_items,) as in ``by_user``: with head and tail, the recall of the tail is the share of the
+    relevant tail items that the lists found. Users who want nothing of a segment are not measured in it.
+    """
+    _check_codes(codes, relevant.shape[1], names)
+    found = {}
+    rows = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr))
+    for code, name in enumerate(names):
+        kept = codes[relevant.indices] == code
+        indptr = np.concatenate(([0], np.cumsum(np.bincount(rows[kept], minlength=relevant.shape[0]))))
+        parts = (relevant.data[kept], relevant.indices[kept], indptr)
+        found[name] = judge(items, sparse.csr_array(parts, shape=relevant.shape), ks)
+    return found
+
+
+def _check_codes(codes: Codes, size: int, names: Sequence[str]) -> None:
+    if codes.shape != (size,):
+        raise ModelError(f"expected {size} codes, got {codes.shape}")
+    if size and (codes.min() < -1 or codes.max() >= len(names)):
+        raise ModelError(f"expected codes from -1 to {len(names) - 1}, got {codes.min()}..{codes.max()}")

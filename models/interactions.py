@@ -1,0 +1,279 @@
+"""Interactions: who met what, and when, from a frame of any kind; what models train on and are asked by.
+
+A pair's weight is that of a night (docs/design.md): 1 + ln(1 + strength), the strength the sum of the weights
+of its events, 1 each unless a column says otherwise; it is summed as whole millionths, so that the order of
+the rows does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models.dataset import Dataset, Histories, Sequences
+from models.errors import ModelError
+from models.frames.columns import moments, numbers, refuse_rows, whole_numbers
+from models.frames.ids import Ids, encoded
+from models.frames.source import Column, Form, Kind, Source, frame_of, opened
+from models.splitting.split import in_order
+
+Bools = npt.NDArray[np.bool_]
+Longs = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+NAMES: Final = {
+    "user": ("user_id", "userId", "user"),
+    "item": ("item_id", "itemId", "movieId", "item"),
+    "timestamp": ("timestamp", "time", "datetime", "date"),
+}
+MILLIONTHS: Final = 1_000_000
+MOST: Final = 9e12  # the sum of all weights, so that its millionths fit an int64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Interactions:
+    """Events of users with items, a row each: ``Interactions.of(frame)`` makes them.
+
+    ``user_ids`` and ``item_ids`` give the id of each number; ``users`` and ``items`` int64 (n_events,) are
+    such numbers; ``timestamps`` int64 (n_events,): microseconds since 1970-01-01 UTC; ``values`` float64
+    (n_events,), such as ratings; ``weights`` float64 (n_events,): the strength of each event, 0 or more;
+    ``positions`` int64 (n_events,): the true order of one user's events of one moment. All but the first four
+    may be None. ``kind`` is that of the frame, in which answers are given.
+
+    Raises
+    ------
+    ModelError
+        When a length or a number is not as described.
+
+    Examples
+    --------
+    >>> import nightshelf as ns
+    >>> data = ns.Interactions.of({"user": ["ann", "ben", "ann"], "item": [7, 7, 9]})
+    >>> data
+    Interactions(events=3, users=2, items=2, times=None)
+    >>> data.user_ids.take(data.users).to_pylist()
+    ['ann', 'ben', 'ann']
+    """
+
+    user_ids: Ids
+    item_ids: Ids
+    users: Longs
+    items: Longs
+    timestamps: Longs | None = None
+    values: Doubles | None = None
+    weights: Doubles | None = None
+    positions: Longs | None = None
+    kind: Kind = "arrow"
+
+    def __post_init__(self) -> None:
+        for name, array in self._arrays().items():
+            if array.shape != self.users.shape:
+                raise ModelError(f"expected {len(self.users)} {name}, one an event, got {array.shape}")
+        for name, codes, ids in (("users", self.users, self.user_ids), ("items", self.items, self.item_ids)):
+            if len(codes) and not 0 <= codes.min() <= codes.max() < len(ids):
+                raise ModelError(f"expected {name} below {len(ids)}, got {codes.min()}..{codes.max()}")
+
+    @classmethod
+    def of(
+        cls,
+        frame: Any,
+        *,
+        user: Hashable | None = None,
+        item: Hashable | None = None,
+        timestamp: Hashable | None = None,
+        value: Hashable | None = None,
+        weight: Hashable | None = None,
+        position: Hashable | None = None,
+        unit: str | None = None,
+    ) -> Interactions:
+        """Read a frame of pandas or polars, an Arrow table or a mapping of arrays: a row is an event.
+
+        The arguments name columns. Unnamed, the user is in ``user_id``, ``userId`` or ``user``; the item in
+        ``item_id``, ``itemId``, ``movieId`` or ``item``; the time in ``timestamp``, ``time``, ``datetime`` or
+        ``date``, and may lack. A value, a weight and a position are read only where they are named.
+
+        Ids are whole numbers or text of any type, also as categories; they are given back in that type. Times
+        are timestamps of any unit, dates, text in ISO 8601, or whole numbers of ``unit`` (s, ms, us, ns)
+        since 1970. Those without a zone are UTC. Rows that repeat are events that repeat.
+
+        Raises
+        ------
+        ModelError
+            When a column is missing or there twice, a row has no id or no time, or a value cannot be
+            converted without loss; it says what was expected, what came, and in which row first.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> orders = {"customer": ["c1", "c2"], "sku": ["A7", "B1"], "day": ["2026-11-20", "2026-11-21"]}
+        >>> ns.Interactions.of(orders, user="customer", item="sku", timestamp="day")
+        Interactions(events=2, users=2, items=2, times='2026-11-20 to 2026-11-21')
+        """
+        source = opened(frame)
+        users, items = _named(source, "user", user), _named(source, "item", item)
+        times = _optional(source, timestamp if timestamp is not None else source.first(NAMES["timestamp"]))
+        if users.name == items.name:
+            raise ModelError(f"expected different columns for user and item, got {users.name!r} for both")
+        ratings, strengths = _optional(source, value), _optional(source, weight)
+        places = _optional(source, position)
+        _check_rows(users, [items, times, ratings, strengths, places])
+        user_ids, user_codes = encoded(users)
+        item_ids, item_codes = encoded(items)
+        return cls(
+            user_ids,
+            item_ids,
+            user_codes,
+            item_codes,
+            timestamps=None if times is None else moments(times, unit),
+            values=None if ratings is None else numbers(ratings),
+            weights=None if strengths is None else _strengths(strengths),
+            positions=None if places is None else whole_numbers(places),
+            kind=source.kind,
+        )
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def __repr__(self) -> str:
+        times = None
+        if self.timestamps is not None and len(self):
+            ends = np.array([self.timestamps.min(), self.timestamps.max()]).astype("datetime64[us]")
+            times = " to ".join(str(end.astype("datetime64[D]")) for end in ends)
+        users, items = self.shape
+        return f"Interactions(events={len(self)}, users={users}, items={items}, times={times!r})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of users and items."""
+        return len(self.user_ids), len(self.item_ids)
+
+    def kept(self, rows: Bools) -> Interactions:
+        """Return some of the events, bool (n_events,); users and items keep their numbers."""
+        parts: dict[str, Any] = {name: array[rows] for name, array in self._arrays().items()}
+        return replace(self, **parts)
+
+    def at_least(self, value: float) -> Interactions:
+        """Return the events whose value is ``value`` or more, with the users and items that remain.
+
+        Raises
+        ------
+        ModelError
+            When no column of values was named, or no value is that large.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> ratings = {"user": [1, 1, 2], "item": [5, 6, 6], "stars": [2, 4, 5]}
+        >>> ns.Interactions.of(ratings, value="stars").at_least(4)
+        Interactions(events=2, users=2, items=1, times=None)
+        """
+        if self.values is None:
+            raise ModelError("expected interactions with values, got none: name their column, value=...")
+        rows = self.values >= value
+        if not rows.any():
+            raise ModelError(f"expected a value of {value} or more, got none")
+        part = self.kept(rows)
+        users, user_codes = np.unique(part.users, return_inverse=True)
+        items, item_codes = np.unique(part.items, return_inverse=True)
+        return replace(
+            part,
+            user_ids=self.user_ids.only(users),
+            item_ids=self.item_ids.only(items),
+            users=user_codes,
+            items=item_codes,
+        )
+
+    def with_items(self, item_ids: Ids) -> Interactions:
+        """Return the events with items that a model knows, numbered as it numbers them; others are left out.
+
+        ModelError when its ids are numbers and these are text, or the other way round.
+        """
+        codes = item_ids.codes(self.item_ids, "item ids, as the model was trained on,")[self.items]
+        known = codes >= 0
+        return replace(self.kept(known), items=codes[known], item_ids=item_ids)
+
+    @property
+    def seen(self) -> sparse.csr_array:
+        """The pairs that met, whatever their strength: csr float32 (n_users, n_items) of ones."""
+        ones = np.ones(len(self), dtype=np.float32)
+        matrix = sparse.coo_array((ones, (self.users, self.items)), shape=self.shape).tocsr()
+        matrix.data[:] = 1
+        return matrix
+
+    @property
+    def histories(self) -> Histories:
+        """The users as models are asked about them: weights of their pairs, and their events in order."""
+        return Histories(self._matrix(), self.sequences)
+
+    @property
+    def dataset(self) -> Dataset:
+        """What models are trained on: the weights of all pairs, and the events in order."""
+        return Dataset(self._matrix(), self.sequences)
+
+    @property
+    def sequences(self) -> Sequences | None:
+        """The events that have a strength in order of time, then position, then row; None without times."""
+        part = self if self.weights is None else self.kept(self.weights > 0)
+        if part.timestamps is None:
+            return None
+        return in_order(part.users, part.items, part.timestamps, len(part.user_ids), part.positions)[0]
+
+    def frame(self, table: Any, forms: dict[str, Form] | None = None) -> Any:
+        """Return an Arrow table as a frame of the kind that these interactions came in."""
+        return frame_of(self.kind, table, forms or {})
+
+    def _matrix(self) -> sparse.csr_array:
+        """Return the weights of the pairs that have a strength, csr float32 (n_users, n_items)."""
+        pairs, which, counts = np.unique(
+            self.users * len(self.item_ids) + self.items, return_inverse=True, return_counts=True
+        )
+        strengths = counts * MILLIONTHS
+        if self.weights is not None:
+            strengths = np.zeros(len(pairs), dtype=np.int64)
+            np.add.at(strengths, which, np.rint(self.weights * MILLIONTHS).astype(np.int64))
+        kept = strengths > 0
+        rows, columns = np.divmod(pairs[kept], len(self.item_ids))
+        weights = np.round(1 + np.log1p(strengths[kept] / MILLIONTHS), 6).astype(np.float32)
+        return sparse.coo_array((weights, (rows, columns)), shape=self.shape).tocsr()
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in named.items() if isinstance(array, np.ndarray)}
+
+
+def _named(source: Source, role: str, name: Hashable | None) -> Column:
+    """Return the column of the users or the items: the one that was named, or one of the usual names."""
+    chosen = source.first(NAMES[role]) if name is None else name
+    if chosen is None:
+        usual = ", ".join(NAMES[role])
+        hint = source.hint(*NAMES[role])
+        raise ModelError(f"expected a column {usual}, or {role}= its name, got {source.listed()}{hint}")
+    return source.column(chosen)
+
+
+def _optional(source: Source, name: Hashable | None) -> Column | None:
+    return None if name is None else source.column(name)
+
+
+def _check_rows(users: Column, others: list[Column | None]) -> None:
+    if not len(users):
+        raise ModelError("expected at least one event, got none")
+    for column in filter(None, others):
+        if len(column) != len(users):
+            raise ModelError(
+                f"expected {len(users)} rows in {column.name!r}, as in {users.name!r}, got {len(column)}"
+            )
+
+
+def _strengths(column: Column) -> Doubles:
+    found = numbers(column)
+    refuse_rows(column, found < 0, "weights of 0 or more", found)
+    if found.sum() > MOST:
+        raise ModelError(
+            f"expected weights of at most {MOST:g} together in {column.name!r}, got {found.sum():g}"
+        )
+    return found

@@ -1,0 +1,54 @@
+"""Items alike: by their vectors, or by the users who met both."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from models.ranking.topn import TopN, top_n, top_n_factors
+
+Allowed = npt.NDArray[np.bool_] | None
+Floats = npt.NDArray[np.float32]
+
+
+def units_of(vectors: Floats) -> Floats:
+    """Return the vectors, float32 (n, d), at length 1; a zero vector stays one."""
+    units = np.zeros(vectors.shape, dtype=np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.divide(vectors, norms, out=units, where=norms > 0)
+    return units
+
+
+def similar_vectors(vectors: Floats, items: npt.NDArray[np.integer], n: int, allowed: Allowed = None) -> TopN:
+    """Return for each of ``items`` the ``n`` others with the largest cosine, where it is above 0.
+
+    ``vectors`` float32 (n_items, d); ``allowed`` bool (n_items,): only those are returned, None allows all.
+    """
+    units = units_of(vectors)
+    itself = themselves(items, len(vectors))
+    return top_n_factors(units[items], units, n, exclude=itself, allowed=allowed, above=0.0)
+
+
+def co_occurring(
+    seen: sparse.csr_array, items: npt.NDArray[np.integer], n: int, *, allowed: Allowed = None
+) -> TopN:
+    """Return for each of ``items`` the ``n`` others with the largest cosine of their sets of users, above 0.
+
+    ``seen`` csr (n_users, n_items), whose stored entries count 1 whatever their value. The block of
+    scores is dense, float32 (len(items), n_items): the caller bounds ``items``.
+    """
+    ones = sparse.csr_array((np.ones(seen.nnz, np.float32), seen.indices, seen.indptr), shape=seen.shape)
+    users = np.sqrt(np.maximum(np.bincount(seen.indices, minlength=seen.shape[1]), 1)).astype(np.float32)
+    scores = (ones[:, items].T.tocsr() @ ones).toarray()  # (len(items), n_items)
+    scores /= users
+    scores /= users[items][:, None]
+    itself = themselves(items, seen.shape[1])
+    return top_n(scores, n, exclude=itself, allowed=allowed, above=0.0, overwrite=True)
+
+
+def themselves(items: npt.NDArray[np.integer], n_items: int) -> sparse.csr_array:
+    """Return a one at each item of its own row, csr float32 (len(items), n_items): what to exclude."""
+    ones = np.ones(len(items), dtype=np.float32)
+    parts = (ones, np.asarray(items, np.int32), np.arange(len(items) + 1))
+    return sparse.csr_array(parts, shape=(len(items), n_items))

@@ -1,0 +1,1 @@
+"""The engines that run SQL: DuckDB and Spark behind one interface, and the templates that both fill."""

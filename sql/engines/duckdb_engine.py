@@ -1,0 +1,185 @@
+"""The embedded engine: DuckDB with bounded memory; no server, no Java."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from sql.engines.text import itself, literal
+from sql.errors import EngineError
+from sql.landing.landed_file import collect, land_file
+from sql.landing.landing import Landing, RawFile
+from sql.source import Reading
+from sql.timestamps import time_regex
+
+SPARK_NAMES = (
+    "timestamp_micros(us) AS make_timestamp(us)",
+    "from_utc_timestamp(t, zone) AS timezone(zone, timezone('UTC', t))",
+    # the hour that a clock shows twice: DuckDB takes the later, Spark and Python the earlier
+    "later_utc(t, zone) AS timezone('UTC', timezone(zone, t))",
+    "earlier_utc(t, later, zone) AS "
+    "t - (from_utc_timestamp(later - INTERVAL 3 HOUR, zone) - (later - INTERVAL 3 HOUR))",
+    "to_utc_timestamp(t, zone) AS CASE "
+    "WHEN from_utc_timestamp(earlier_utc(t, later_utc(t, zone), zone), zone) = t "
+    "THEN least(earlier_utc(t, later_utc(t, zone), zone), later_utc(t, zone)) ELSE later_utc(t, zone) END",
+    "unix_micros(t) AS epoch_us(t)",
+)
+"""Functions of the portable subset that DuckDB lacks, under their Spark names."""
+
+
+class DuckDBDialect:
+    """Expressions as DuckDB spells them."""
+
+    def json_row(self, columns: Mapping[str, str]) -> str:
+        """Return an expression: the columns (key -> column) as one JSON object, nulls kept."""
+        pairs = ", ".join(f"{literal(key)}, {column}" for key, column in columns.items())
+        return f"CAST(json_object({pairs}) AS VARCHAR)"
+
+    def hash_row(self, columns: Sequence[str]) -> str:
+        """Return an expression: a 64-bit hash of the columns."""
+        return f"hash({', '.join(columns)})"
+
+    def keyed_hash(self, text: str, inner_pad: str, outer_pad: str) -> str:
+        """Return an expression: HMAC-SHA256 of text in hexadecimal, by the key's two pads."""
+        return f"sha256({outer_pad} || unhex(sha256({inner_pad} || encode({text}))))"
+
+    def parse_time(self, text: str, pattern: str) -> str:
+        """Return an expression: text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
+        parsed = f"try_strptime({text}, {literal(pattern)})"
+        if pattern == "iso":  # a cast to TIMESTAMP would drop the offset silently
+            parsed = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+        if pattern == "iso" or "%z" in pattern:
+            parsed = f"timezone('UTC', {parsed})"
+        return f"CASE WHEN regexp_full_match({text}, {literal(time_regex(pattern))}) THEN {parsed} END"
+
+
+class DuckDBEngine:
+    """DuckDB in a database file of its own, so that large relations spill to disk.
+
+    Parameters
+    ----------
+    folder
+        Scratch space of this engine; created, and removed by `close`.
+    memory_bytes
+        DuckDB's memory limit in bytes; what does not fit is spilled to `folder`.
+    threads
+        Worker threads.
+    """
+
+    name = "duckdb"
+
+    def __init__(self, folder: Path, memory_bytes: int, threads: int) -> None:
+        self.dialect = DuckDBDialect()
+        self._kinds: dict[str, str] = {}
+        self._folder, self._threads = folder, max(threads, 1)
+        folder.mkdir(parents=True, exist_ok=True)
+        database = folder / "engine.duckdb"
+        database.unlink(missing_ok=True)
+        try:
+            self._connection = duckdb.connect(str(database))
+        except duckdb.Error as error:
+            raise EngineError(f"DuckDB: {error}") from error
+        for setting, value in {
+            "memory_limit": f"{max(memory_bytes // 2**20, 128)}MiB",
+            "threads": str(max(threads, 1)),
+            "temp_directory": str(folder / "spill"),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "TimeZone": "UTC",
+            "enable_progress_bar": "false",
+            "enable_object_cache": "false",
+        }.items():
+            self.execute(f"SET {setting} = '{value.replace(chr(39), chr(39) * 2)}'")
+        for macro in SPARK_NAMES:
+            self.execute(f"CREATE MACRO {macro}")
+
+    def execute(self, query: str, values: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
+        """Run a statement; what DuckDB refuses becomes an EngineError."""
+        with _duckdb_errors():
+            return self._connection.execute(query, list(values))
+
+    def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
+        """Read raw files into relations of text with file_id and line, several files at a time."""
+        folder = self._folder / "landing"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        with ThreadPoolExecutor(self._threads) as pool:
+            landed = list(pool.map(lambda file: land_file(file, reading, mapped, folder), files))
+        return collect(landed, self.parquet)
+
+    def parquet(self, name: str, paths: Sequence[Path]) -> None:
+        """Make relation `name` a view over Parquet files."""
+        files = ", ".join("'" + itself(path).replace("'", "''") + "'" for path in paths)
+        self.view(
+            name, f"SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+        )
+
+    def table(self, name: str, rows: pa.Table) -> None:
+        """Make relation `name` from a small Arrow table."""
+        self._connection.register("bound_rows", rows)
+        self.materialise(name, "SELECT * FROM bound_rows")
+        self._connection.unregister("bound_rows")
+
+    def view(self, name: str, query: str) -> None:
+        """Make relation `name` a view."""
+        self._make("VIEW", name, query)
+
+    def materialise(self, name: str, query: str) -> None:
+        """Make relation `name` a table of the engine's own database file."""
+        self._make("TABLE", name, query)
+
+    def _make(self, kind: str, name: str, query: str) -> None:
+        """Make a view or table, in place of whatever had the name: DuckDB replaces only its own kind."""
+        if self._kinds.get(name, kind) != kind:
+            self.execute(f"DROP {self._kinds[name]} {name}")
+        self.execute(f"CREATE OR REPLACE {kind} {name} AS {query}")
+        self._kinds[name] = kind
+
+    def number(self, name: str, relation: str, key: str, column: str) -> None:
+        """Make relation `name`: `relation` with INT `column` 0, 1, 2... in ascending order of `key`."""
+        rank = f"CAST(row_number() OVER (ORDER BY {key}) - 1 AS INTEGER) AS {column}"
+        self.materialise(name, f"SELECT {rank}, * FROM {relation}")
+
+    def write(
+        self, query: str, folder: Path, order_by: Sequence[str] = (), partition_by: Sequence[str] = ()
+    ) -> None:
+        """Write a query as zstd Parquet files in a new folder."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        ordered = f"SELECT * FROM ({query}) ORDER BY {', '.join(order_by)}" if order_by else query
+        target, options = folder / "part-0.parquet", "FORMAT parquet, COMPRESSION zstd"
+        if partition_by:
+            target, options = (
+                folder,
+                f"{options}, PARTITION_BY ({', '.join(partition_by)}), OVERWRITE_OR_IGNORE",
+            )
+        quoted = str(target).replace("'", "''")
+        keeps_order = str(bool(order_by or not partition_by)).lower()  # a tenth of the cost of partitions
+        self.execute(f"SET preserve_insertion_order = {keeps_order}")
+        self.execute(f"COPY ({ordered}) TO '{quoted}' ({options})")
+        self.execute("SET preserve_insertion_order = true")
+
+    def fetch(self, query: str) -> pa.Table:
+        """Return a query's rows as an Arrow table."""
+        with _duckdb_errors():
+            return self._connection.sql(query).to_arrow_table()
+
+    def close(self) -> None:
+        """Close the database and remove the scratch folder."""
+        self._connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@contextmanager
+def _duckdb_errors() -> Iterator[None]:
+    """Turn what DuckDB refuses into an EngineError of one line: its message, without the query."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise EngineError(f"DuckDB: {str(error).splitlines()[0]}") from error

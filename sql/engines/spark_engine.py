@@ -1,0 +1,245 @@
+"""The distributed engine: the same .sql files on Spark, local or on a cluster."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sql.engines.spark_session import spark_errors, start_spark
+from sql.engines.text import literal
+from sql.errors import EngineError
+from sql.landing.landed_file import LandedFile, collect, land_file
+from sql.landing.landing import Landing, RawFile, SourceError
+from sql.source import Reading
+from sql.timestamps import directives, time_regex
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+STRPTIME_TO_JAVA = {
+    "%Y": "yyyy", "%m": "MM", "%d": "dd", "%H": "HH", "%M": "mm", "%S": "ss", "%f": "SSSSSS",
+    "%b": "MMM", "%B": "MMMM", "%I": "hh", "%p": "a", "%z": "[XXX][XX][X]",
+}  # fmt: skip
+
+
+class SparkDialect:
+    """Expressions as Spark spells them."""
+
+    def json_row(self, columns: Mapping[str, str]) -> str:
+        """Return an expression: the columns (key -> column) as one JSON object, nulls kept."""
+        pairs = ", ".join(f"{literal(key)}, {column}" for key, column in columns.items())
+        return f"to_json(named_struct({pairs}), map('ignoreNullFields', 'false'))"
+
+    def hash_row(self, columns: Sequence[str]) -> str:
+        """Return an expression: a 64-bit hash of the columns."""
+        # xxhash64 skips nulls, so (null, x) and (x, null) would collide: harmless, since equal hashes
+        # only make candidates that are then compared in full.
+        return f"xxhash64({', '.join(columns)})"
+
+    def keyed_hash(self, text: str, inner_pad: str, outer_pad: str) -> str:
+        """Return an expression: HMAC-SHA256 of text in hexadecimal, by the key's two pads."""
+        inner = f"sha2(concat({inner_pad}, CAST({text} AS BINARY)), 256)"
+        return f"sha2(concat({outer_pad}, unhex({inner})), 256)"
+
+    def parse_time(self, text: str, pattern: str) -> str:
+        """Return an expression: text as TIMESTAMP by a strptime pattern, NULL where it does not fit."""
+        like = f"regexp_like({text}, {literal(f'^{time_regex(pattern)}$')})"
+        parsed = f"TRY_CAST({text} AS TIMESTAMP)"
+        if pattern != "iso":
+            parsed = f"try_to_timestamp({text}, {literal(java_pattern(pattern))})"
+        return f"CASE WHEN {like} THEN {parsed} END"
+
+
+def java_pattern(pattern: str) -> str:
+    """Return a strptime pattern as Java spells it."""
+    spelled = ""
+    for directive, text, alone in directives(pattern):
+        if text:
+            spelled += "'" + text.replace("'", "''") + "'"
+        else:
+            letters = STRPTIME_TO_JAVA[directive]
+            spelled += letters[0] if alone and len(letters) == 2 else letters
+    return spelled
+
+
+class SparkEngine:
+    """Spark under ANSI SQL and UTC; `master` says where it runs.
+
+    Parameters
+    ----------
+    folder
+        Scratch space of this engine; created, and removed by `close`.
+    memory_bytes
+        The driver's heap in bytes (the executors', in local mode).
+    threads
+        Cores in local mode.
+    master
+        Spark's master address; `local` becomes `local[threads]`.
+    settings
+        Further Spark properties; they override those set here.
+    """
+
+    name = "spark"
+
+    def __init__(
+        self,
+        folder: Path,
+        memory_bytes: int,
+        threads: int,
+        master: str = "local",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.dialect = SparkDialect()
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._spark = start_spark(folder, memory_bytes, max(threads, 1), master, settings or {})
+        self._cached: list[DataFrame] = []
+
+    def _sql(self, query: str) -> DataFrame:
+        with _spark_errors():
+            frame: DataFrame = self._spark.sql(query)
+        return frame
+
+    def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
+        """Read raw files into relations of text with file_id and line, a file a task, on the executors."""
+        folder = self._folder / "landing"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        tasks = [(file, reading, tuple(mapped), folder) for file in files]
+        landed: list[LandedFile] = []
+        for answer in self.run_on_executors(_land_task, tasks):
+            if isinstance(answer, str):
+                raise SourceError(answer)
+            landed.append(answer)
+        return collect(landed, self.parquet)
+
+    def parquet(self, name: str, paths: Sequence[Path]) -> None:
+        """Make relation `name` a view over Parquet files."""
+        with _spark_errors():
+            frame = self._spark.read.parquet(*map(_itself, paths))
+            _cast(frame, "timestamp_ntz", "timestamp").createOrReplaceTempView(name)
+
+    def table(self, name: str, rows: pa.Table) -> None:
+        """Make relation `name` from a small Arrow table."""
+        with _spark_errors():
+            self._spark.createDataFrame(rows).createOrReplaceTempView(name)
+
+    def view(self, name: str, query: str) -> None:
+        """Make relation `name` a view."""
+        self._sql(query).createOrReplaceTempView(name)
+
+    def materialise(self, name: str, query: str) -> None:
+        """Make relation `name` and keep it in memory and on disk."""
+        frame = self._sql(query).persist()
+        self._cached.append(frame)
+        frame.createOrReplaceTempView(name)
+
+    def number(self, name: str, relation: str, key: str, column: str) -> None:
+        """Make relation `name`: `relation` with INT `column` 0, 1, 2... in ascending order of `key`.
+
+        A global row_number() would sort in one partition; here each partition of a range sort
+        numbers its own rows, and the sizes of the partitions before it are added.
+        """
+        ordered = self._sql(
+            f"SELECT *, spark_partition_id() AS part, monotonically_increasing_id() AS place "
+            f"FROM (SELECT * FROM {relation} ORDER BY {key})"
+        ).persist()
+        self._cached.append(ordered)
+        with _spark_errors():
+            sizes = sorted((row["part"], row["count"]) for row in ordered.groupBy("part").count().collect())
+        offsets, total = [], 0
+        for part, size in sizes:
+            offsets.append((part, total))
+            total += size
+        starts = pa.table(
+            {
+                "start_part": pa.array([part for part, _ in offsets], pa.int32()),
+                "start_at": pa.array([start for _, start in offsets], pa.int64()),
+            }
+        )
+        ordered.createOrReplaceTempView(f"{name}_ordered")
+        self.table(f"{name}_starts", starts)
+        # monotonically_increasing_id has the partition in its upper 31 bits and the row in the lower 33
+        self.materialise(
+            name,
+            f"SELECT CAST(start_at + (place & {2**33 - 1}) AS INT) AS {column}, o.* EXCEPT (part, place) "
+            f"FROM {name}_ordered AS o JOIN {name}_starts ON part = start_part",
+        )
+
+    def write(
+        self, query: str, folder: Path, order_by: Sequence[str] = (), partition_by: Sequence[str] = ()
+    ) -> None:
+        """Write a query as zstd Parquet files in a new folder."""
+        frame = _cast(self._sql(query), "timestamp", "timestamp_ntz")
+        if order_by:
+            frame = frame.orderBy(*order_by)
+        if partition_by:  # one file a partition, not one for each task and partition
+            frame = frame.repartition(*partition_by)
+        writer = frame.write.mode("overwrite")
+        if partition_by:
+            writer = writer.partitionBy(*partition_by)
+        with _spark_errors():
+            writer.parquet(str(folder))
+
+    def fetch(self, query: str) -> pa.Table:
+        """Return a query's rows as an Arrow table."""
+        frame = self._sql(query)
+        with _spark_errors():
+            return frame.toArrow()
+
+    def run_on_executors(self, function: Any, inputs: Sequence[Any]) -> list[Any]:
+        """Return `function` of each input, computed on the executors, one task an input."""
+        if not inputs:
+            return []
+        with _spark_errors():
+            return list(self._spark.sparkContext.parallelize(inputs, len(inputs)).map(function).collect())
+
+    def close(self) -> None:
+        """Drop what was kept, stop Spark and remove the scratch folder."""
+        for frame in self._cached:
+            frame.unpersist()
+        java = self._spark.sparkContext._jvm
+        self._spark.stop()
+        # Java outlives the session, and would go on using the folder of this engine
+        getattr(getattr(java.org.apache.spark.util, "Utils$"), "MODULE$").clearLocalRootDirs()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _itself(path: Path) -> str:
+    """Return a path as a pattern of Hadoop that matches this path alone, whatever its name holds."""
+    return re.sub(r"([\\*?{}\[\]])", r"\\\1", str(path))
+
+
+def _land_task(task: tuple[RawFile, Reading, tuple[str, ...], Path]) -> LandedFile | str:
+    """Land one file; a file that cannot be read answers with the message, not with an executor's stack."""
+    try:
+        return land_file(*task)
+    except SourceError as error:
+        return str(error)
+
+
+def _cast(frame: DataFrame, stored: str, wanted: str) -> DataFrame:
+    """Return a frame with the columns of one type as another.
+
+    Parquet files hold UTC timestamps without a zone, as DuckDB writes them; Spark's functions take those
+    with the session's zone, which is UTC.
+    """
+    columns = [frame[name].cast(wanted) for name, kind in frame.dtypes if kind == stored]
+    names = [name for name, kind in frame.dtypes if kind == stored]
+    return frame.withColumns(dict(zip(names, columns, strict=True))) if names else frame
+
+
+@contextmanager
+def _spark_errors() -> Iterator[None]:
+    """Turn what Spark raises into an EngineError of one line, without query plan and Java stack."""
+    try:
+        yield
+    except spark_errors() as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise EngineError(f"Spark: {lines[0][:1000]}") from error

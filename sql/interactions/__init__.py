@@ -1,0 +1,1 @@
+"""From raw rows to interactions: types, dates, rules, duplicates and quarantine, in SQL."""

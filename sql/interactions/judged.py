@@ -1,0 +1,194 @@
+"""Landed rows to outcomes: accepted, excluded, quarantined or duplicate, each row exactly one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sql.engines.engine import Engine
+from sql.engines.text import literal, render
+from sql.interactions.forgotten import KeyedList, make_forgotten_users
+from sql.interactions.predicate import portable
+from sql.interactions.raw_rows import raw_rows
+from sql.landing.landing import Landing
+from sql.source import Source
+
+OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
+OPTIONAL = ("event_date", "event_type", "value", "weight", "session_id", "position")
+SQL_TYPES = {"string": "STRING", "int64": "BIGINT"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Every row of a landing under its outcome: the folder of outcome=.../day=.../*.parquet.
+
+    `repeated` counts the exact repeats among all rows, before any rule. The lines that are no rows
+    are those of the landing.
+    """
+
+    folder: Path
+    engine: Engine
+    landing: Landing
+    source: Source
+    repeated: int = 0
+
+    def accepted(self) -> dict[str, Path]:
+        """Return the folders of accepted rows, by day."""
+        folders = sorted((self.folder / "outcome=accepted").glob("day=*"))
+        return {folder.name.removeprefix("day="): folder for folder in folders}
+
+    def account(self) -> Iterator[tuple[int, str, str | None, int]]:
+        """Yield (file_id, outcome, rule, rows): how many rows of each file each rule decided about.
+
+        A line that is no row counts as quarantined.
+        """
+        for outcome in OUTCOMES:
+            if paths := self._parts(outcome):
+                self.engine.parquet("judged", paths)
+                for row in self.engine.fetch(render("interactions/outcomes")).to_pylist():
+                    yield row["file_id"], outcome, row["rule"], row["n"]
+        for file_id, rejected in self.landing.rejected.items():
+            yield from ((file_id, "quarantined", rule, lines) for rule, lines in rejected.items())
+
+    def days(self) -> dict[int, dict[str, int]]:
+        """Return, by file_id, its accepted rows by day."""
+        days: dict[int, dict[str, int]] = {}
+        if paths := self._parts("accepted"):
+            self.engine.parquet("judged", paths)
+            for row in self.engine.fetch(render("interactions/file_days")).to_pylist():
+                days.setdefault(row["file_id"], {})[row["day"]] = row["n"]
+        return days
+
+    def drop_stored(self, stored: Mapping[str, Sequence[Path]], gone: Sequence[int]) -> None:
+        """Move accepted rows that are stored already, in a file not in `gone`, from accepted to duplicate.
+
+        `stored` are the Parquet files of interactions, by day.
+        """
+        days = {day: folder for day, folder in self.accepted().items() if stored.get(day)}
+        if not days or not self._delivered_again(days, stored, gone):
+            return
+        kept, dropped = self.folder.parent / "kept", self.folder.parent / "dropped"
+        self.engine.write(render("interactions/arrived_anew", {"again": False}), kept, partition_by=("day",))
+        self.engine.write(render("interactions/arrived_anew", {"again": True}), dropped)
+        for day, folder in days.items():
+            shutil.rmtree(folder)
+            if (kept / f"day={day}").exists():
+                (kept / f"day={day}").rename(folder)
+        (self.folder / "outcome=duplicate").mkdir(exist_ok=True)
+        dropped.rename(self.folder / "outcome=duplicate" / "delivered_again")
+        shutil.rmtree(kept, ignore_errors=True)
+
+    def quarantine(self, folder: Path, names: Mapping[int, str]) -> None:
+        """Write the refused rows and lines into a folder, by event_date; `names` of the files by file_id."""
+        refused = self._parts("quarantined")
+        if not refused and self.landing.rejects is None:
+            return
+        columns = [pa.array(names, pa.int32()), pa.array(names.values(), pa.string())]
+        self.engine.table("source_files", pa.table(columns, ["file_id", "file"]))
+        if refused:
+            self.engine.parquet("quarantined", refused)
+        values = {
+            "judged": bool(refused),
+            "rejects": self.landing.rejects is not None,
+            "user_id_type": SQL_TYPES[self.source.user_id_type],
+            "item_id_type": SQL_TYPES[self.source.item_id_type],
+        }
+        query = render("interactions/quarantine", values)
+        self.engine.write(query, folder, ("file_id", "line"), ("event_date",))
+
+    def _parts(self, outcome: str) -> list[Path]:
+        """Return the Parquet files of an outcome."""
+        return sorted((self.folder / f"outcome={outcome}").rglob("*.parquet"))
+
+    def _delivered_again(
+        self, days: Mapping[str, Path], stored: Mapping[str, Sequence[Path]], gone: Sequence[int]
+    ) -> bool:
+        """Make the relation `delivered_again`, of accepted rows that are stored; tell whether it has any."""
+        arrived = [path for folder in days.values() for path in sorted(folder.glob("*.parquet"))]
+        self.engine.parquet("arrived", arrived)
+        self.engine.parquet("stored_parts", [path for day in days for path in stored[day]])
+        listed = ", ".join(map(str, [0, *gone]))
+        self.engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
+        columns = [*OPTIONAL, "rest", *self.source.attributes]
+        query = render("interactions/delivered_again", {"columns": columns})
+        self.engine.materialise("delivered_again", query)
+        return _rows(self.engine, "delivered_again") > 0
+
+
+def judge(
+    landing: Landing,
+    source: Source,
+    engine: Engine,
+    folder: Path,
+    last_days: Mapping[int, date | None],
+    *,
+    forgotten: KeyedList | None = None,
+) -> Judged:
+    """Write every landed row under outcome=.../day=... of a folder, and return them.
+
+    `last_days` are, by file_id, the last days that a file can know of, None where nobody knows. The rows of
+    users in the list `forgotten` are excluded.
+    """
+    if not landing.relations:
+        return Judged(folder, engine, landing, source)
+    raw = raw_rows(landing, source, engine.dialect)
+    values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
+    values |= {"forgotten": bool(forgotten and forgotten.digests)}
+    engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
+    known = {
+        "file_id": pa.array(last_days, pa.int32()),
+        "_last_day": pa.array(last_days.values(), pa.date32()),
+    }
+    engine.table("file_days", pa.table(known))
+    engine.view("raw_rows", raw.query)
+    engine.materialise("repeated_rows", render("interactions/repeated_rows", values))
+    engine.view("typed_rows", render("interactions/typed_rows", values))
+    engine.view("dated_rows", render("interactions/dated_rows", values))
+    if forgotten and forgotten.digests:
+        make_forgotten_users(engine, "typed_rows", forgotten)
+    engine.write(render("interactions/judged_rows", values), folder, partition_by=("outcome", "day"))
+    return Judged(folder, engine, landing, source, _rows(engine, "repeated_rows"))
+
+
+def template_values(source: Source, engine: str) -> dict[str, Any]:
+    """Return what the templates of the row rules need of a source.
+
+    Raises
+    ------
+    EngineError
+        If a rule of the configuration is not a predicate over known columns.
+    """
+    columns = {"user_id", "item_id", "timestamp", *OPTIONAL, *source.attributes}
+    rules = {
+        kind: [{"name": rule.name, "where": portable(rule.where, columns, engine)} for rule in given]
+        for kind, given in (("quarantine", source.quarantine), ("exclude", source.exclude))
+    }
+    return {
+        "user_id_type": source.user_id_type,
+        "item_id_type": source.item_id_type,
+        "naive": _naive(source),
+        "time_zone": literal(source.time_zone),
+        "attributes": list(source.attributes),
+        "min_date": literal(source.min_date.isoformat()),
+        "max_date": literal(source.max_date.isoformat()),
+        "event_types_known": bool(source.event_weights),
+        **rules,
+    }
+
+
+def _naive(source: Source) -> str:
+    """Return when timestamps are in the source's time zone: never, always, or (iso) without an offset."""
+    has_offset = source.timestamp_format.startswith("epoch") or "%z" in source.timestamp_format
+    if source.time_zone == "UTC" or has_offset:
+        return "never"
+    return "iso" if source.timestamp_format == "iso" else "always"
+
+
+def _rows(engine: Engine, relation: str) -> int:
+    return int(engine.fetch(f"SELECT count(*) AS n FROM {relation}")["n"][0].as_py())

@@ -1,0 +1,40 @@
+{% from "interactions/macros.sql" import typed_id %}
+-- One row per row of text: its values with their types, null where the text does not fit the type.
+SELECT
+    file_id,
+    line,
+    rest,
+    shape,
+{% for name in texts %}
+    {{ name }},
+{% endfor %}
+    user_text,
+    item_text,
+    timestamp_text,
+    value_text,
+    weight_text,
+    position_text,
+{% for name, id_type in (("user", user_id_type), ("item", item_id_type)) %}
+    {{ typed_id(name ~ "_text", id_type) }} AS {{ name }}_id,
+{% endfor %}
+{% if naive == "never" %}
+    parsed AS timestamp,
+{% elif naive == "always" %}
+    to_utc_timestamp(parsed, {{ time_zone }}) AS timestamp,
+{% else %}
+    -- a timestamp that says its own offset was converted when it was parsed
+    CASE
+        WHEN translate(substring(timestamp_text, 11), 'Zz+-', '') = substring(timestamp_text, 11)
+            THEN to_utc_timestamp(parsed, {{ time_zone }})
+        ELSE parsed
+    END AS timestamp,
+{% endif %}
+    event_type_text AS event_type,
+    TRY_CAST(value_text AS DOUBLE) AS value,
+    TRY_CAST(weight_text AS DOUBLE) AS weight,
+    session_text AS session_id,
+{% for name in attributes %}
+    {{ name }},
+{% endfor %}
+    TRY_CAST(position_text AS BIGINT) AS position
+FROM raw_rows

@@ -1,0 +1,178 @@
+"""Parquet to rows of text, of which never more than some MiB are held, whatever the file's encodings hide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sql.landing.landing import RawFile, require_proportion
+from sql.landing.parquet_footer import Chunk, chunks
+from sql.landing.text_rows import LONGEST_LINE, Reject, as_text, is_text, shown
+
+MOST_ROWS = 1 << 18  # of a batch
+HELD = 1 << 25  # bytes of values, about, that are held at a time
+NESTED = 64  # bytes of a value that is nested, while it becomes JSON
+RULES = ("", "line_too_long", "nul_byte", "bad_encoding")
+BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+
+
+@dataclass
+class ParquetBlock:
+    """Rows: the number of each from 1 (int64), a column of texts each, and the rows that are quarantined."""
+
+    lines: npt.NDArray[np.int64]
+    columns: list[Any]
+    rejects: list[Reject]
+
+
+def open_parquet(file: RawFile, limit: int) -> tuple[pq.ParquetFile, int]:
+    """Open a file so that repeated values stay repeated: a value of 1 MiB in 600 rows is held once.
+
+    Returns it with the number of rows to read at a time.
+
+    SourceError if its footer tells of more than `limit` times the file's size.
+    """
+    first = pq.ParquetFile(file.path)
+    told, size = chunks(file.path), file.path.stat().st_size
+    require_proportion(file.name, sum(chunk.held for chunk in told), size, limit)
+    coded = {chunk.path[0] for chunk in told if chunk.dictionary and len(chunk.path) == 1}
+    repeated = [
+        field.name
+        for field in first.schema_arrow
+        if (pa.types.is_string(field.type) or pa.types.is_binary(field.type)) and field.name in coded
+    ]
+    source = pq.ParquetFile(file.path, read_dictionary=repeated, page_checksum_verification=True)
+    return source, _batch_size(told)
+
+
+def parquet_blocks(file: RawFile, source: pq.ParquetFile, rows: int, limit: int) -> Iterator[ParquetBlock]:
+    """Yield the rows of a file, read `rows` at a time, some MiB of text each.
+
+    SourceError if they are more than `limit` times its size, ValueError if they are not as many as the file
+    says.
+    """
+    first, held, size = 1, 0, file.path.stat().st_size
+    for batch in source.iter_batches(batch_size=rows):
+        columns = [_texts(column) for column in batch.columns]
+        numbers = np.arange(first, first + batch.num_rows)
+        first += batch.num_rows
+        kept, rejects = _judged(columns, numbers)
+        if rejects:
+            columns, numbers = [column.filter(pa.array(kept)) for column in columns], numbers[kept]
+        ends = np.cumsum(sum((_lengths(column) for column in columns), np.zeros(len(numbers), np.int64)))
+        held += int(ends[-1]) if len(ends) else 0
+        require_proportion(file.name, held, size, limit)
+        for start, stop in _spans(ends):
+            decoded = [_decoded(column.slice(start, stop - start)) for column in columns]
+            yield ParquetBlock(numbers[start:stop], decoded, rejects if start == 0 else [])
+        if not len(ends):
+            yield ParquetBlock(numbers, [_decoded(column) for column in columns], rejects)
+    if first - 1 != source.metadata.num_rows:
+        raise ValueError(f"expected {source.metadata.num_rows:,} rows by its footer, got {first - 1:,}")
+
+
+def _batch_size(told: Sequence[Chunk]) -> int:
+    """Return how many rows are about HELD bytes, by the largest values of each column that are told of."""
+    widest: dict[tuple[str, ...], float] = {}
+    for chunk in told:
+        rows = max(chunk.rows, 1)
+        weight = max(chunk.held / rows, chunk.width, 8)
+        if len(chunk.path) > 1:
+            weight += NESTED * chunk.values / rows
+        widest[chunk.path] = max(weight, widest.get(chunk.path, 0))
+    return int(min(max(HELD / max(sum(widest.values()), 1), 1), MOST_ROWS))
+
+
+def _texts(column: Any) -> Any:
+    """Return a column as text, or as a dictionary of texts; nested values become JSON, binary ones hex."""
+    kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return _texts(column.storage)
+    if pa.types.is_dictionary(kind) and not pa.types.is_nested(kind.value_type):
+        return pa.DictionaryArray.from_arrays(column.indices, _texts(column.dictionary))
+    if pa.types.is_string(kind):
+        return column
+    if any(binary(kind) for binary in BINARY):
+        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowNotImplementedError:  # nested, or of a type that Arrow has no text for
+        return pa.array([as_text(value) for value in column.to_pylist()], pa.string())
+
+
+def _judged(
+    columns: Sequence[Any], numbers: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.bool_], list[Reject]]:
+    """Return which rows are kept, and the others: of each the first value that breaks a rule."""
+    broken = np.zeros(len(numbers), np.int8)
+    rejects: list[Reject] = []
+    for column in columns:
+        rules = np.where(broken == 0, _rules(column), 0)
+        for row in np.flatnonzero(rules):
+            value = _decoded(column.slice(row, 1)).cast(pa.binary())[0].as_py()
+            rejects.append(Reject(int(numbers[row]), RULES[rules[row]], shown(value)))
+        broken += rules
+    return broken == 0, rejects
+
+
+def _rules(column: Any) -> npt.NDArray[np.int8]:
+    """Return the number of the rule in RULES that each value breaks, 0 for none."""
+    if pa.types.is_dictionary(column.type):
+        return _each(column, _rules(column.dictionary))
+    rules: npt.NDArray[np.int8] = np.where(_lengths(column) > LONGEST_LINE, 1, 0).astype(np.int8)
+    octets = column.cast(pa.binary())
+    rules[_flags(pc.match_substring(octets, "\0")) & (rules == 0)] = 2
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        bad = [value is not None and not is_text(value) for value in octets.to_pylist()]
+        if not any(bad):
+            raise
+        rules[np.array(bad) & (rules == 0)] = 3
+    return rules
+
+
+def _flags(values: Any) -> npt.NDArray[np.bool_]:
+    flags: npt.NDArray[np.bool_] = values.fill_null(False).to_numpy(zero_copy_only=False)
+    return flags
+
+
+def _lengths(column: Any) -> npt.NDArray[np.int64]:
+    """Return the bytes of each value of a column of text, int64; 0 of nulls."""
+    if pa.types.is_dictionary(column.type):
+        return _each(column, _lengths(column.dictionary))
+    lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    return np.asarray(lengths, np.int64)
+
+
+def _each(column: Any, facts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the facts about the values of a dictionary for each row; 0 for nulls."""
+    places = column.indices.fill_null(len(facts)).to_numpy(zero_copy_only=False)
+    if len(places) and not 0 <= places.min() <= places.max() <= len(facts):
+        raise pa.ArrowInvalid("a value is not in the dictionary of its column")
+    of_rows: npt.NDArray[Any] = np.append(facts, facts.dtype.type(0))[places]
+    return of_rows
+
+
+def _decoded(column: Any) -> Any:
+    """Return a column as plain text; a text of nothing is no value, as in the other formats."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return pc.if_else(pc.equal(pc.binary_length(column), 0), None, column)
+
+
+def _spans(ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of rows of about HELD bytes together; `ends` sums up the bytes of the rows."""
+    start = 0
+    while start < len(ends):
+        before = ends[start - 1] if start else 0
+        stop = max(int(np.searchsorted(ends, before + HELD, side="right")), start + 1)
+        yield start, stop
+        start = stop

@@ -1,0 +1,88 @@
+"""Overrides of a configuration: lines `key=value` as a person types them, at any depth of tables."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from tasks.runtime.errors import ConfigurationError, UserError
+from tasks.runtime.redaction import HIDDEN, is_secret_name
+
+_PART: Final = r"""(?:"[^"]*"|'[^']*'|[^\s."'=]+)"""
+_KEY: Final = re.compile(rf"\s*({_PART}(?:\.{_PART})*)\s*")
+"""A key as TOML writes it: parts between dots; a part that contains a dot is quoted."""
+_EXAMPLE: Final = "such as models.als.factors"
+
+
+def overrides_of(lines: Iterable[str]) -> dict[str, Any]:
+    """Return the keys and values of lines `key=value`; a value is read as TOML, or else as text.
+
+    Raises
+    ------
+    UserError
+        If a line does not begin with a key and `=`.
+    """
+    overrides: dict[str, Any] = {}
+    for line in lines:
+        key = _KEY.match(line)
+        if key is None or line[key.end() : key.end() + 1] != "=":
+            raise UserError(f"overrides: expected key=value, such as engine.name=spark, got {line!r:.200}")
+        overrides[key.group(1)] = _value_of(line[key.end() + 1 :].strip())
+    return overrides
+
+
+def line_of(key: str, text: str) -> str:
+    """Return the line that `overrides_of` reads as this key and this text, whatever the text looks like."""
+    return f"{key}={json.dumps(text, ensure_ascii=False)}"
+
+
+def parts_of(key: str) -> tuple[str, ...]:
+    """Return the parts of a key: models.als.factors has three, and "a.b" in quotes is one.
+
+    Raises
+    ------
+    ConfigurationError
+        If a part is empty, or a quote is not closed.
+    """
+    if not _KEY.fullmatch(key):
+        raise ConfigurationError(f"expected a key {_EXAMPLE}, a part with a dot in quotes; got {key!r:.200}")
+    return tuple(part[1:-1] if part[0] in "\"'" else part for part in re.findall(_PART, key))
+
+
+def overridden(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content with the keys of `overrides` replaced, one after the other; tables are copied.
+
+    Tables that a key leads through are made where they are missing.
+
+    Raises
+    ------
+    ConfigurationError
+        If a key is none, or leads through a value that is no table.
+    """
+    result = dict(content)
+    for key, value in overrides.items():
+        table, (*path, last) = result, parts_of(key)
+        for depth, part in enumerate(path, 1):
+            inner = table.get(part, {})
+            if not isinstance(inner, Mapping):
+                raise ConfigurationError(_no_table(key, path[:depth], inner))
+            table[part] = dict(inner)
+            table = table[part]
+        table[last] = value
+    return result
+
+
+def _value_of(text: str) -> Any:
+    try:
+        (value,) = tomllib.loads(f"value = {text}").values()
+    except (ValueError, RecursionError):  # also of a number too long, and of lists within lists
+        return text
+    return value
+
+
+def _no_table(key: str, path: list[str], value: Any) -> str:
+    shown = HIDDEN if any(map(is_secret_name, path)) else f"{value!r:.200}"
+    return f"override {key!r:.200}: expected a table at {'.'.join(path)}, got {shown}"

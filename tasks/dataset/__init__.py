@@ -1,0 +1,1 @@
+"""The dataset of a night: ids, pairs, sequences and catalogues, as Parquet parts and as arrays."""

@@ -1,0 +1,71 @@
+"""The station `dataset`: interactions in; users, items, the sparse matrix and the sequences out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sql.engines.engine import Engine
+from sql.engines.text import render
+from tasks.configuration.configuration import Configuration
+from tasks.configuration.ids import blocked, id_types
+from tasks.dataset.catalogue import CatalogueRows, make_catalogues
+from tasks.dataset.parts import parts_of, read, rows
+from tasks.interactions.events import double
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """What a dataset holds: users, items, pairs, those trained on, events, and what catalogues said."""
+
+    users: int
+    items: int
+    pairs: int
+    trained_pairs: int
+    events: int
+    catalogues: dict[str, CatalogueRows]
+
+
+def build_dataset(
+    configuration: Configuration, engine: Engine, folder: Path, scratch: Path
+) -> DatasetSummary:
+    """Write users, items, entries, sequences and attributes as Parquet under `folder`.
+
+    The engine has the relation `events`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    engine.table("blocked_items", pa.table({"item_id": blocked(configuration, id_types(configuration).item)}))
+    catalogues = make_catalogues(configuration, engine, scratch)
+    engine.write(render("dataset/pairs"), folder / "pairs")
+    engine.parquet("pairs", parts_of(folder, "pairs"))
+    _number(configuration, engine, folder)
+    entries = render("dataset/entries", {"alpha": double(configuration.dataset.alpha)})
+    engine.write(entries, folder / "entries", ["user_index", "item_index"])
+    order = ["user_index", "timestamp", "position", "file_id", "line"]
+    engine.write(render("dataset/sequences"), folder / "sequences", order)
+    order = ["name", "id", "value"]
+    known = (
+        "SELECT * FROM user_attributes WHERE id IN (SELECT user_id FROM users)"  # not all of a catalogue's
+    )
+    engine.write(known, folder / "user_attributes", order)
+    engine.write("SELECT * FROM item_attributes", folder / "item_attributes", order)
+    return DatasetSummary(
+        users=rows(folder, "users"),
+        items=rows(folder, "items"),
+        pairs=rows(folder, "pairs"),
+        trained_pairs=pc.sum(read(folder, "entries", ["trained"])["trained"]).as_py() or 0,
+        events=pc.sum(read(folder, "pairs", ["events"])["events"]).as_py() or 0,
+        catalogues=catalogues,
+    )
+
+
+def _number(configuration: Configuration, engine: Engine, folder: Path) -> None:
+    """Write users and items with their indices; the engine has `pairs` and the catalogues."""
+    limits = configuration.dataset.model_dump(include={"max_user_events", "min_user_items", "min_item_users"})
+    for kind in ("user", "item"):
+        engine.materialise(f"{kind}_totals", render(f"dataset/{kind}_totals", limits))
+        engine.number(f"{kind}s", f"{kind}_totals", f"{kind}_id", f"{kind}_index")
+        engine.write(f"SELECT * FROM {kind}s", folder / f"{kind}s", [f"{kind}_index"])

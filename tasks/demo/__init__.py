@@ -1,0 +1,1 @@
+"""A made-up shop: its customers, catalogue, events and dirt, written as logs."""

@@ -1,0 +1,1 @@
+"""Forgetting a user: in interactions, releases, runs and the list of the forgotten."""

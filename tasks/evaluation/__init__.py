@@ -1,0 +1,1 @@
+"""Measuring models: the holdout, splits, published protocols, tables of figures."""

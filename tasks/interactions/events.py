@@ -1,0 +1,93 @@
+"""Interactions as weighted events of a date: the one view that every table starts from."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from sql.engines.engine import Engine
+from sql.engines.text import render
+from sql.interactions.predicate import portable
+from sql.source import EVENT_COLUMNS
+from tasks.configuration.configuration import Configuration
+from tasks.configuration.ids import id_types
+from tasks.interactions.forgotten import keep_out
+from tasks.interactions.ledger import Ledger
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+DAY_MICROS = 86_400_000_000
+
+
+def end_of(day: date, time_zone: str) -> int:
+    """Return the end of a day in a time zone (midnight of the next), in microseconds since 1970 UTC."""
+    midnight = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(time_zone))
+    return (midnight.astimezone(UTC) - EPOCH) // timedelta(microseconds=1)
+
+
+def make_events(
+    configuration: Configuration, ledger: Ledger, engine: Engine, as_of: date, until: int | None = None
+) -> None:
+    """Make the relation `events`: what happened up to the end of `as_of`, and before `until` if it is given.
+
+    `until` is in microseconds since 1970 UTC: the cut of a holdout.
+    """
+    parts = ledger.parts((None, as_of.isoformat()))
+    if parts:
+        engine.parquet("interactions", parts)
+    else:
+        engine.table("interactions", _no_interactions(configuration))
+    weights = configuration.source.event_weights
+    types, strengths = pa.array(list(weights), pa.string()), pa.array(list(weights.values()), pa.float64())
+    engine.table("event_weights", pa.table({"event_type": types, "strength": strengths}))
+    values = _event_values(configuration, engine, as_of, until)
+    values["forgotten"] = keep_out(engine, ledger.store, "interactions")
+    engine.view("events", render("dataset/events", {**values, "replaced": sorted(ledger.replaced())}))
+
+
+def _event_values(
+    configuration: Configuration, engine: Engine, as_of: date, until: int | None
+) -> dict[str, Any]:
+    """Return what the template `events` is filled with, for all of the interactions."""
+    settings, source = configuration.dataset, configuration.source
+    end = end_of(as_of, source.time_zone)
+    positive, half_life, since = settings.positive, settings.half_life_days, None
+    if positive is not None:
+        positive = portable(positive, {*EVENT_COLUMNS, *source.attributes}, engine.name, table="i")
+    if settings.history_days is not None:
+        since = end_of(as_of - timedelta(days=settings.history_days), source.time_zone)
+    return {
+        "attributes": list(source.attributes),
+        "positive": positive,
+        "event_weights": bool(source.event_weights),
+        "half_life_micros": None if half_life is None else double(half_life * DAY_MICROS),
+        "until_micros": end if until is None else min(end, until),
+        "since_micros": since,
+    }
+
+
+def double(number: float) -> str:
+    """Return a number as an SQL literal that both engines read as DOUBLE: 0.5 alone is a DECIMAL to them."""
+    return f"{number:.17e}"
+
+
+def _no_interactions(configuration: Configuration) -> pa.Table:
+    """Return interactions of nobody: what the gate judges where nothing was accepted."""
+    ids = id_types(configuration)
+    types = {
+        "user_id": ids.user,
+        "item_id": ids.item,
+        "timestamp": pa.timestamp("us"),
+        "event_date": pa.date32(),
+        "value": pa.float64(),
+        "weight": pa.float64(),
+        "position": pa.int64(),
+        "file_id": pa.int32(),
+        "line": pa.int64(),
+    }
+    names = [*EVENT_COLUMNS, *configuration.source.attributes, "file_id", "line"]
+    return pa.schema([pa.field(name, types.get(name, pa.string())) for name in names]).empty_table()

@@ -1,0 +1,1 @@
+"""Watching a store and its machine: status, verification, readiness, metrics for Prometheus."""

@@ -1,0 +1,227 @@
+"""What this machine offers: Python, packages, Java, GPU, memory, cores, time zones, Prefect; with advice."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Literal
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from tasks.runtime.redaction import redacted
+from tasks.store.files import readable
+
+State = Literal["ok", "missing", "problem"]
+OK: Final = "ok"
+MISSING: Final = "missing"  # and optional
+PROBLEM: Final = "problem"
+
+JAVA: Final = 17
+REACH_SECONDS: Final = 3.0
+LOCK_FILE: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
+_CGROUP: Final = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at: what was found and, unless it is ok, what to do."""
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def python_check() -> Check:
+    """Check whether the version of Python is one that Nightshelf was made for."""
+    found = f"{platform.python_version()} ({sys.executable})"
+    wanted = _asked_python()
+    if SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
+        return Check("Python", OK, found)
+    return Check("Python", PROBLEM, found, f"make the virtual environment with Python {wanted}")
+
+
+def package_checks(
+    lock: Path = LOCK_FILE, installed: Callable[[str], str] = metadata.version
+) -> Iterator[Check]:
+    """Compare the installed packages with the pins of the lock file; without one only check their presence.
+
+    `installed` returns the version of a package or raises PackageNotFoundError.
+    """
+    pins = pinned(lock.read_text(encoding="utf-8")) if lock.is_file() else dict.fromkeys(required(), "")
+    wrong = 0 if pins else 1
+    if not pins:
+        yield Check(
+            "packages", PROBLEM, "nightshelf itself is not installed", "pip install -e . in its folder"
+        )
+    for name, wanted in pins.items():
+        pin = f"{name}=={wanted}" if wanted else name
+        try:
+            found = installed(name)
+        except metadata.PackageNotFoundError:
+            found = ""
+        if found and (not wanted or _is_same(found, wanted)):
+            continue
+        wrong += 1
+        problem = f"version {found}, tested with {wanted}" if found else "not installed"
+        yield Check(name, PROBLEM, problem, f"pip install '{pin}'")
+    if not wrong:
+        versions = (
+            f"as in {lock.name}" if lock.is_file() else f"installed; no {lock.name} to compare versions with"
+        )
+        yield Check("packages", OK, f"{len(pins)} {versions}")
+
+
+def pinned(text: str) -> dict[str, str]:
+    """Return name -> version of the pins of a lock file that apply to this platform and Python."""
+    lines = [line for line in text.splitlines() if line[:1].isalnum()]  # others are remarks, options, hashes
+    pins = [Requirement(line.partition(" #")[0].rstrip(" \\")) for line in lines]
+    return {pin.name: next(iter(pin.specifier)).version for pin in pins if _applies(pin)}
+
+
+def required() -> list[str]:
+    """Return the names of the packages that Nightshelf itself asks for."""
+    try:
+        lines = metadata.requires("nightshelf") or []
+    except metadata.PackageNotFoundError:
+        return []
+    return [needed.name for needed in map(Requirement, lines) if _applies(needed)]
+
+
+def java_check(needed: bool = False) -> Check:
+    """Check for the Java that Spark would start; without `needed` its absence is no problem."""
+    from sql.engines.spark_session import java_version
+
+    found = java_version()
+    if found is not None and found >= JAVA:
+        return Check("Java", OK, f"version {found}; Spark can be used")
+    advice = f"only Spark needs it: install a JDK {JAVA} or newer (Debian: openjdk-17-jre-headless)"
+    state: State = PROBLEM if needed else MISSING
+    return Check("Java", state, "none" if found is None else f"version {found}", f"{advice} or set JAVA_HOME")
+
+
+def gpu_checks(asked_for: bool = False) -> Iterator[Check]:
+    """Check whether torch finds a GPU; its absence is never a problem, as the CPU trains then."""
+    trains = "models train on the CPU" + (
+        ', with a warning in the manifest, as [train] device is "cuda"' if asked_for else ""
+    )
+    driver = shutil.which("nvidia-smi") is not None
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        yield Check("GPU (torch)", PROBLEM, f"torch cannot be imported: {error}", "reinstall torch")
+        return
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_properties(0)
+        yield Check("GPU (torch)", OK, f"{device.name}, {readable(device.total_memory)}")
+    elif torch.version.cuda is None and driver:
+        advice = "there is a GPU driver, but torch is a build for CPUs: install its CUDA build"
+        yield Check("GPU (torch)", MISSING, f"torch {torch.__version__} cannot use it", f"{advice}; {trains}")
+    else:
+        yield Check("GPU (torch)", MISSING, f"none for torch {torch.__version__}", trains)
+
+
+def memory_check(budget: int | None = None) -> Check:
+    """Compare the memory that this process may use with the budget of a run, in bytes."""
+    import psutil
+
+    machine = psutil.virtual_memory()
+    total = min(machine.total, _cgroup_number("memory.max") or machine.total)
+    found = f"{readable(total)}, {readable(min(total, machine.available))} available"
+    if budget is None:
+        return Check("memory", OK, found)
+    found += f"; engine.memory = {readable(budget)}"
+    if budget > total:
+        return Check("memory", PROBLEM, found, "set engine.memory to less than the machine's memory")
+    return Check("memory", OK, found)
+
+
+def cores_check() -> Check:
+    """Count the cores that this process may use."""
+    cores = len(os.sched_getaffinity(0))
+    quota = (_cgroup_text("cpu.max") or "max").split()
+    limited = f", limited to {int(quota[0]) / int(quota[1]):g} by the container" if quota[0].isdigit() else ""
+    return Check("CPU", OK, f"{cores} cores{limited}")
+
+
+def time_zone_check() -> Check:
+    """Check for the time zone data that days are cut with."""
+    from zoneinfo import available_timezones
+
+    if "Europe/London" in (zones := available_timezones()):
+        return Check("time zones", OK, f"{len(zones)} known")
+    advice = "install tzdata (Debian: apt-get install tzdata; or pip install tzdata)"
+    return Check("time zones", PROBLEM, "no time zone data", advice)
+
+
+def prefect_check() -> Check:
+    """Check whether the Prefect server that is configured answers."""
+    try:
+        from prefect.settings import get_current_settings
+
+        url = get_current_settings().api.url
+    except Exception as error:  # whatever is wrong with it or its settings, this line says it
+        return Check(
+            "Prefect", PROBLEM, f"cannot be loaded: {error}", "reinstall prefect, or run with --no-prefect"
+        )
+    if not url:
+        return Check("Prefect", OK, "no PREFECT_API_URL: a temporary server will be started for each run")
+    return reached(url)
+
+
+def reached(url: str) -> Check:
+    """Check whether a Prefect API answers at this URL, whatever it answers."""
+    import urllib.error
+    import urllib.request
+
+    shown = redacted(url)
+    advice = "start that server (prefect server start), or unset PREFECT_API_URL, or run with --no-prefect"
+    if not url.startswith(("http://", "https://")):
+        return Check("Prefect", PROBLEM, f"PREFECT_API_URL is no http address: {shown}", advice)
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=REACH_SECONDS):  # noqa: S310 - checked above
+            return Check("Prefect", OK, f"the server at {shown} answers")
+    except urllib.error.HTTPError as error:
+        return Check("Prefect", OK, f"the server at {shown} answers (status {error.code})")
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        return Check("Prefect", PROBLEM, f"the server at {shown} does not answer: {reason}", advice)
+
+
+def _applies(requirement: Requirement) -> bool:
+    """Tell whether a requirement's marker, if it has one, leaves it to this platform and Python."""
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+def _asked_python() -> str:
+    """Return the versions of Python that pyproject.toml asks for; "" where Nightshelf is not installed."""
+    try:
+        return metadata.metadata("nightshelf")["Requires-Python"]
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _is_same(found: str, wanted: str) -> bool:
+    """Tell whether two versions are one, apart from the local part of builds: 2.13.0+cpu is 2.13."""
+    try:
+        return Version(Version(found).public) == Version(Version(wanted).public)
+    except InvalidVersion:
+        return found == wanted
+
+
+def _cgroup_text(name: str) -> str | None:
+    path = _CGROUP / name
+    return path.read_text(encoding="ascii").strip() if path.is_file() else None
+
+
+def _cgroup_number(name: str) -> int | None:
+    text = _cgroup_text(name)
+    return int(text) if text is not None and text.isdigit() else None

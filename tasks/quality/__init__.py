@@ -1,0 +1,1 @@
+"""The quality gate: tonight against the release that readers have."""

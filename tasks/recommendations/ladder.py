@@ -1,0 +1,90 @@
+"""The fallback ladder of a dataset: rankings of popular items, and the steps that each user climbs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.configuration.configuration import Configuration
+from tasks.dataset.parts import read, rows
+from tasks.release.tables import popular_source
+
+if TYPE_CHECKING:
+    from models.ranking.ladder import Rankings
+
+Ints = npt.NDArray[np.int32]
+Key = tuple[str, str, int]  # segment, segment value, window
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Rankings; ``steps`` int32 (n_users, n_steps): a user's ranking at each step, -1 for none; their names.
+
+    The last two steps are the same for everybody: popularity of all time, and the whole catalogue.
+    """
+
+    rankings: Rankings
+    steps: Ints
+    names: tuple[str, ...]
+
+
+def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArray[np.bool_]) -> Ladder:
+    """Return the ladder: the user's segment, recent popularity, that of all time, and the catalogue.
+
+    ``allowed`` bool (n_items,): the items that may be recommended.
+    """
+    from models.ranking.ladder import Rankings
+
+    settings = configuration.popular
+    n_users, ranked = rows(dataset, "users"), _ranked(read(dataset, "ladder"))
+    lists, steps, names = [], [], []
+    if settings.fallback_segment is not None:
+        values = [value for segment, value, _ in ranked if segment == settings.fallback_segment]
+        lists += [ranked[settings.fallback_segment, value, settings.fallback_window] for value in values]
+        steps.append(places(settings.fallback_segment, dataset, values))
+        names.append(f"popular_{settings.fallback_segment}")
+    everybody = {
+        popular_source(window): ranked.get(("all", "all", window), np.zeros(0, np.int32))
+        for window in (settings.fallback_window, 0)
+    }
+    for name, items in (*everybody.items(), ("catalogue", np.flatnonzero(allowed).astype(np.int32))):
+        steps.append(np.full(n_users, len(lists), np.int32))
+        lists.append(items)
+        names.append(name)
+    return Ladder(Rankings.of(lists), np.stack(steps, axis=1), tuple(names))
+
+
+def _ranked(table: pa.Table) -> dict[Key, Ints]:
+    """Return the items of each segment, value and window, best first and equals by index.
+
+    The rows come sorted by segment, value, window and item.
+    """
+    keys = [table[name].combine_chunks() for name in ("segment", "segment_value", "window_days")]
+    items, scores = (table[name].to_numpy() for name in ("item_index", "score"))
+    changed = np.zeros(max(len(table) - 1, 0), dtype=np.bool_)
+    for key in keys:
+        codes = key.dictionary_encode().indices.to_numpy()
+        changed |= codes[1:] != codes[:-1]
+    starts = np.concatenate((np.zeros(min(len(table), 1), np.int64), np.flatnonzero(changed) + 1))
+    lists = {}
+    for start, stop in zip(starts, [*starts[1:], len(table)], strict=False):
+        segment, value, window = (key[int(start)].as_py() for key in keys)
+        order = np.argsort(-scores[start:stop], kind="stable")
+        lists[segment, value, int(window)] = items[start:stop][order].astype(np.int32)
+    return lists
+
+
+def places(segment: str, dataset: Path, values: list[str]) -> Ints:
+    """Return the place of each user's segment value among `values`, -1 for none; the smallest of several."""
+    table = read(dataset, "user_attributes")
+    table = table.filter(pc.equal(table["name"], segment)).group_by("id").aggregate([("value", "min")])
+    owner = pc.index_in(read(dataset, "users", ["user_id"])["user_id"], table["id"].combine_chunks())
+    value = table["value_min"].take(owner)
+    places = pc.fill_null(pc.index_in(value, pa.array(values, pa.string())), -1)
+    return np.asarray(places.to_numpy(), dtype=np.int32)

@@ -1,0 +1,1 @@
+"""Releases: the tables and their schemas, the audit, publication, the pointer, retention and queries."""

@@ -1,0 +1,222 @@
+"""The tables of a release for those who read them from Python."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.release import query as questions
+from tasks.release.releases import Release, current, open_release, releases
+from tasks.release.tables import GLOBAL_SEGMENT, popular_source
+from tasks.runtime.errors import StoreError
+from tasks.store.layout import Store
+from tasks.store.names import checked_date, is_release_id
+
+
+@dataclass(frozen=True, repr=False)
+class Shelf:
+    """One release of a store, for readers; ``open`` makes it.
+
+    The pointer to the current release is followed once, by ``open``, so that all answers are from one release
+    whatever is published meanwhile; ``refresh`` follows it again. A release that readers were led away from
+    is kept for `[store] reader_minutes`. Answers are Arrow tables; ``to_pandas()`` makes frames of them.
+
+    Examples
+    --------
+    >>> import nightshelf as ns
+    >>> ns.open("nightshelf-store")
+    Shelf('2026-01-02-r1')
+    """
+
+    store: Store
+    release: Release
+
+    def __repr__(self) -> str:
+        return f"Shelf({self.release_id!r})"
+
+    @property
+    def release_id(self) -> str:
+        """The id of the release that is read.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> ns.open("nightshelf-store").release_id
+        '2026-01-02-r1'
+        """
+        return self.release.release_id
+
+    def table(self, name: str) -> pa.Table:
+        """Return one of the tables of docs/tables.md whole.
+
+        Raises
+        ------
+        UserError
+            When there is no such table, or its file is damaged or gone.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> ns.open("nightshelf-store").table("recommendations").num_rows
+        12
+        """
+        path = self.release.table(name)
+        try:
+            return pq.read_table(path, page_checksum_verification=True, partitioning=None)
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"cannot read {path}: {error}; refresh() opens the current release") from error
+
+    def user(self, user_id: int | str) -> pa.Table:
+        """Return the recommendations of a user with titles, by rank; for an unknown one, what is popular.
+
+        An app shows the rows as they are: the columns are the same either way, the rows no more than a known
+        user has, and ``source`` says where each comes from.
+
+        Raises
+        ------
+        UserError
+            When the id is not of the type of this store's ids.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> shelf = ns.open("nightshelf-store")
+        >>> shelf.user(10).select(["user_id", "rank", "item_id", "source"]).to_pylist()[0]
+        {'user_id': 10, 'rank': 1, 'item_id': 102, 'source': 'als'}
+        >>> shelf.user(99).select(["user_id", "rank", "item_id", "source"]).to_pylist()[0]
+        {'user_id': 99, 'rank': 1, 'item_id': 105, 'source': 'popular_7_days'}
+        """
+        rows = questions.recommendations_of(self.store, user_id, self.release_id)
+        if rows.num_rows:
+            return rows
+        longest = self.query("SELECT max(rank) AS n FROM recommendations")["n"][0].as_py() or 0
+        popular = questions.popular_instead(self.store, self.release_id)
+        return _as_recommendations(popular.slice(0, longest), user_id, rows.schema)
+
+    def similar(self, item_id: int | str) -> pa.Table:
+        """Return the items similar to an item with titles, by rank; no rows where there are none.
+
+        Raises
+        ------
+        UserError
+            When the id is not of the type of this store's ids.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> ns.open("nightshelf-store").similar(100)["similar_item_id"].to_pylist()
+        [101, 102]
+        """
+        return questions.similar_to(self.store, item_id, self.release_id)
+
+    def popular(
+        self, segment: str = GLOBAL_SEGMENT, value: str | None = None, window_days: int | None = None
+    ) -> pa.Table:
+        """Return the popular items of a segment with titles, by value, window and rank; all unless given.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> ns.open("nightshelf-store").popular("country", "DE", window_days=7)["item_id"].to_pylist()
+        [101]
+        """
+        return questions.popular(self.store, segment, value, window_days, self.release_id)
+
+    def query(self, sql: str) -> pa.Table:
+        """Answer one SELECT on the tables and views of the release.
+
+        Raises
+        ------
+        UserError
+            When it is anything else, or DuckDB cannot answer it.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> ns.open("nightshelf-store").query("SELECT count(*) AS n FROM items").to_pylist()
+        [{'n': 8}]
+        """
+        return questions.query(self.store, sql, self.release_id)
+
+    def releases(self) -> list[Release]:
+        """Return every release of the store, the latest published first; damaged ones with their problem.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> [release.release_id for release in ns.open("nightshelf-store").releases()]
+        ['2026-01-02-r1', '2026-01-01-r1']
+        """
+        return releases(self.store)
+
+    def at(self, when: dt.date | str) -> Shelf:
+        """Return the shelf of another release: by its id, or the last that was published of a date.
+
+        Raises
+        ------
+        UserError
+            When there is none.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> ns.open("nightshelf-store").at("2026-01-01")
+        Shelf('2026-01-01-r1')
+        """
+        if isinstance(when, str) and is_release_id(when):
+            return Shelf(self.store, open_release(self.store, when))
+        date = checked_date(when)
+        kept = releases(self.store)
+        for release in kept:
+            if release.as_of == date and not release.problem:
+                return Shelf(self.store, release)
+        known = ", ".join(release.release_id for release in kept) or "none"
+        raise StoreError(f"no release of {date} in {self.store.root}; known: {known}")
+
+    def refresh(self) -> Shelf:
+        """Return the shelf of the release that is current now.
+
+        Examples
+        --------
+        >>> import nightshelf as ns
+        >>> ns.open("nightshelf-store").at("2026-01-01").refresh()
+        Shelf('2026-01-02-r1')
+        """
+        return Shelf(self.store, current(self.store))
+
+
+def open_shelf(store: Path | str) -> Shelf:
+    """Open a store for reading, at its current release; a store is a folder, `[store] path`.
+
+    Raises
+    ------
+    UserError
+        When there is no such folder, nothing is published in it, or it is damaged.
+
+    Examples
+    --------
+    >>> import nightshelf as ns
+    >>> ns.open("nightshelf-store").table("recommendations").column_names
+    ['user_id', 'rank', 'item_id', 'score', 'source', 'reason_item_id']
+    """
+    if not Path(store).is_dir():
+        raise StoreError(f"no store in {store}: no such folder")
+    opened = Store(Path(store))
+    return Shelf(opened, current(opened))
+
+
+def _as_recommendations(popular: pa.Table, user_id: int | str, schema: pa.Schema) -> pa.Table:
+    """Return rows of popular items as recommendations of one user, for no reason but their window."""
+    count = popular.num_rows
+    source = popular_source(popular["window_days"][0].as_py()) if count else ""
+    columns = {
+        "user_id": pa.array([user_id] * count),
+        "source": pa.array([source] * count),
+        **{name: popular[name] for name in ("rank", "item_id", "title", "score")},
+    }
+    filled = [columns.get(field.name, pa.nulls(count)).cast(field.type) for field in schema]
+    return pa.table(filled, schema=schema)

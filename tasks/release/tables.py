@@ -1,0 +1,163 @@
+"""The five tables of a release: columns, types, order and meaning, declared once for writers and audit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+
+from tasks.runtime.errors import UserError
+
+GLOBAL_SEGMENT: Final = "all"  # popular_items of everybody: segment = segment_value = 'all'
+
+SEEN_BEFORE: Final = "seen_before"  # the source of rows that repeat a seen item, where nothing else was left
+
+_STRING, _INT32, _INT64 = pa.string(), pa.int32(), pa.int64()
+_FLOAT, _DOUBLE, _BOOLEAN = pa.float32(), pa.float64(), pa.bool_()
+
+
+def popular_source(window_days: int) -> str:
+    """Return the source of rows that are filled with what everybody takes in a window; 0 is all time."""
+    return "popular_all_time" if window_days == 0 else f"popular_{window_days}_days"
+
+
+@dataclass(frozen=True)
+class IdTypes:
+    """The types of the two ids, those of the source: int64 or string, each on its own."""
+
+    user: Any = _INT64
+    item: Any = _INT64
+
+    def __post_init__(self) -> None:
+        for name, kind in (("user_id", self.user), ("item_id", self.item)):
+            if kind not in (_INT64, _STRING):
+                raise UserError(f"expected {name} of type int64 or string, got {kind}")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: `type` is an Arrow type, or 'user' or 'item' for an id of the source's type."""
+
+    name: str
+    type: Any
+    unit: str
+    meaning: str
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a release; its rows are sorted by `key`, and no two rows share one."""
+
+    name: str
+    row: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def schema(self, ids: IdTypes) -> Any:
+        """Return the pyarrow schema for these id types; columns that hold no null are declared so."""
+        types = {"user": ids.user, "item": ids.item}
+        kinds = [types[c.type] if isinstance(c.type, str) else c.type for c in self.columns]
+        return pa.schema([pa.field(c.name, k, c.nullable) for c, k in zip(self.columns, kinds, strict=True)])
+
+
+RECOMMENDATIONS: Final = Table(
+    "recommendations",
+    "user and rank; every known user has exactly N rows",
+    ("user_id", "rank"),
+    (
+        Column("user_id", "user", "id", "the user, as in the logs"),
+        Column("rank", _INT32, "position", "1 is the best; 1..N without gaps"),
+        Column("item_id", "item", "id", "the recommended item"),
+        Column(
+            "score", _FLOAT, "model's own", "finite, never rising with rank; not comparable between models"
+        ),
+        Column("source", _STRING, "name", "the model, or the fallback level that filled the row"),
+        Column(
+            "reason_item_id", "item", "id", "an item of the user's history behind this row", nullable=True
+        ),
+    ),
+)
+SIMILAR_ITEMS: Final = Table(
+    "similar_items",
+    "item and rank; every item that anyone has met has equally many rows",
+    ("item_id", "rank"),
+    (
+        Column("item_id", "item", "id", "the item asked about"),
+        Column("rank", _INT32, "position", "1 is the most similar; no gaps"),
+        Column("similar_item_id", "item", "id", "the similar item, never the item itself"),
+        Column("score", _FLOAT, "model's own", "finite, never rising with rank"),
+        Column("source", _STRING, "name", "the model, or what filled the row: co_occurrence, popularity"),
+    ),
+)
+POPULAR_ITEMS: Final = Table(
+    "popular_items",
+    "segment, segment value, window and rank; the answer for users who are not in recommendations",
+    ("segment", "segment_value", "window_days", "rank"),
+    (
+        Column("segment", _STRING, "name", "the attribute that splits the events; 'all' for everybody"),
+        Column("segment_value", _STRING, "value", "the attribute's value; 'all' in the segment 'all'"),
+        Column("window_days", _INT32, "days", "events of the last so many days; 0 is all time"),
+        Column("rank", _INT32, "position", "1 is the most popular; no gaps"),
+        Column("item_id", "item", "id", "the popular item"),
+        Column("score", _DOUBLE, "ln(1 + strength)", "summed over the users; finite, never rising with rank"),
+        Column("users", _INT64, "users", "distinct users behind the score"),
+    ),
+)
+MODEL_METRICS: Final = Table(
+    "model_metrics",
+    "model, split, metric and k",
+    ("model", "split", "metric", "k"),
+    (
+        Column("model", _STRING, "name", "the model, or the baseline it is measured against"),
+        Column("split", _STRING, "name", "the part of the events it was measured on"),
+        Column("metric", _STRING, "name", "the metric's full name, such as ndcg or recall"),
+        Column("k", _INT32, "items", "length of the list that was judged; 0 where a metric has none"),
+        Column("value", _DOUBLE, "metric's own", "the mean over the users"),
+        Column("ci_low", _DOUBLE, "metric's own", "lower end of the confidence interval", nullable=True),
+        Column("ci_high", _DOUBLE, "metric's own", "upper end of the confidence interval", nullable=True),
+        Column("users", _INT64, "users", "users the mean was taken over"),
+    ),
+)
+VALIDATION_RESULTS: Final = Table(
+    "validation_results",
+    "check of the validation gate",
+    ("check", "column"),
+    (
+        Column("check", _STRING, "name", "the expectation that was checked"),
+        Column("column", _STRING, "name", "the column or profile figure; empty for the whole table"),
+        Column("observed", _STRING, "as checked", "what was found, as text"),
+        Column("threshold", _STRING, "as checked", "what was allowed, as text"),
+        Column("passed", _BOOLEAN, "true or false", "whether the check held"),
+        Column("rows_failed", _INT64, "rows", "rows that broke the check"),
+    ),
+)
+TABLES: Final = {
+    table.name: table
+    for table in (RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, MODEL_METRICS, VALIDATION_RESULTS)
+}
+
+
+def table(name: str) -> Table:
+    """Return the table of this name; an unknown name is a UserError that names the known ones."""
+    if name not in TABLES:
+        raise UserError(f"unknown table {name!r}; known: {', '.join(TABLES)}")
+    return TABLES[name]
+
+
+def markdown(table: Table) -> str:
+    """Return the section of docs/tables.md that documents this table."""
+    lines = [
+        f"## {table.name}",
+        f"One row per {table.row}.",
+        f"Sorted by {', '.join(table.key)}.",
+        "",
+        "| column | type | null | unit | meaning |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for column in table.columns:
+        kind = "int64 or string" if isinstance(column.type, str) else str(column.type)
+        null = "yes" if column.nullable else "no"
+        lines.append(f"| {column.name} | {kind} | {null} | {column.unit} | {column.meaning} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,1 @@
+"""What every station may use while it runs: errors, logs, progress, clocks, children, redaction."""

@@ -1,0 +1,167 @@
+"""Files written so that a reader or a power cut never meets half of one."""
+
+from __future__ import annotations
+
+import ctypes
+import datetime as dt
+import errno
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.runtime.errors import StoreError
+
+MANY: Final = 256  # files; a flush of one takes a millisecond or two
+SEAL: Final = "seal"
+SEALED_BY: Final = "sealed_by"
+_BLANK: Final = "0" * 64  # stands in the seal's place while the seal is computed
+_REASONS: Final = {
+    errno.ENOSPC: "no space left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EFBIG: "the file is larger than the system allows",
+    errno.EIO: "the disk reports an input/output error",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOENT: "there is no such folder",
+    errno.ENOTDIR: "a file stands where a folder is needed",
+    errno.EEXIST: "a file stands where a folder is needed",
+    errno.ENAMETOOLONG: "a name in it is too long",
+    errno.ELOOP: "its links lead in a circle",
+}
+
+
+def readable(size: float) -> str:
+    """Return a number of bytes as text, such as '1.5 GiB'."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file, read as a stream."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_all(paths: Collection[Path]) -> None:
+    """Flush files and folders to the disk.
+
+    Thousands of small ones are flushed by one `sync` of everything, which on Linux returns once all is
+    written.
+    """
+    if len(paths) > MANY:
+        os.sync()
+        return
+    for path in paths:
+        sync(path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write below `path` into a StoreError with the reason."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REASONS:
+            raise
+        where = error.filename or path
+        raise StoreError(f"cannot write {where}: {_REASONS[error.errno]}") from error
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap two folders of one file system at once; False, and nothing done, where the system cannot."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    here = -100  # AT_FDCWD: both paths are looked up as they are
+    if renameat2(here, os.fsencode(one), here, os.fsencode(other), 2) == 0:  # RENAME_EXCHANGE
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):  # such as NFS
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def write_json_atomically(path: Path, content: Mapping[str, Any]) -> None:
+    """Replace `path` by `content` as JSON, so that a reader finds the old or the new file, whole.
+
+    Dates and paths become text; NaN and infinity are a ValueError, since JSON has none. The last two keys are
+    `sealed_by` and `seal`: the SHA-256 of the file's own bytes with 64 zeros in the seal's place, so that
+    `read_json` notices any bit that flips; two keys, so that it notices the loss of one.
+    """
+    own = {key: value for key, value in content.items() if key not in (SEAL, SEALED_BY)}
+    own |= {SEALED_BY: "sha256", SEAL: _BLANK}
+    text = json.dumps(own, indent=2, ensure_ascii=False, allow_nan=False, default=_as_text) + "\n"
+    head, _, tail = text.rpartition(_BLANK)
+    write_text_atomically(path, head + hashlib.sha256(text.encode()).hexdigest() + tail)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Replace `path` by a text, so that a reader finds the old or the new file, whole."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    with writing(path):
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync(path.parent)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file, without its seal; StoreError when it is unreadable or damaged."""
+    return read_sealed(path)[0]
+
+
+def read_sealed(path: Path) -> tuple[dict[str, Any], bool]:
+    """Return the object in a JSON file without its seal, and whether it had one; files of 0.1 have none.
+
+    StoreError when the file is unreadable, is no object, or is not as it was sealed.
+    """
+    try:
+        written = path.read_bytes()
+        content = json.loads(written.decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise StoreError(f"expected a JSON object in {path}, got {type(content).__name__}")
+    seal, by = content.pop(SEAL, None), content.pop(SEALED_BY, None)
+    if (seal, by) == (None, None):
+        return content, False
+    if not isinstance(seal, str) or by != "sha256" or not _sealed_so(written, seal):
+        raise StoreError(f"{path} is damaged: its bytes are not those that were sealed")
+    return content, True
+
+
+def _sealed_so(written: bytes, seal: str) -> bool:
+    """Tell whether this seal, the last such text of the file, is that of its bytes."""
+    head, found, tail = written.rpartition(seal.encode())
+    return bool(found) and hashlib.sha256(head + _BLANK.encode() + tail).hexdigest() == seal
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"expected a JSON value, got {type(value).__name__}")

@@ -1,0 +1,1 @@
+"""Searching settings: the study, its windows, its result."""

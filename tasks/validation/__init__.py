@@ -1,0 +1,1 @@
+"""The gate on the data: profile, expectations, results and Data Docs."""

@@ -1,0 +1,89 @@
+"""The figures that the gate judges: small, computed by SQL, and free of values from the events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from statistics import median
+
+from sql.engines.engine import Engine
+from sql.engines.text import render
+from tasks.configuration.configuration import Configuration
+from tasks.interactions.events import end_of
+from tasks.runtime.errors import ConfigurationError
+
+ALWAYS_FILLED = ("event_date", "item_id", "timestamp", "user_id")
+"""Columns without which a row is no interaction: the row rules leave no null in them."""
+OPTIONAL = ("event_type", "value", "weight", "session_id", "position")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Events of the date, and of the earlier days with events that it is compared with, oldest first."""
+
+    on_as_of: int
+    earlier: tuple[int, ...]
+
+    @property
+    def median(self) -> float | None:
+        """The median of the earlier days; None where there are none."""
+        return float(median(self.earlier)) if self.earlier else None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Counts over the events up to a date: in all, by day and, where types are configured, by type."""
+
+    figures: dict[str, int]
+    days: dict[str, int]
+    event_types: dict[str, int]
+
+    def volume(self, as_of: date, days: int) -> Volume:
+        """Return the volume of `as_of` and of the last `days` earlier days that have events at all."""
+        today = as_of.isoformat()
+        earlier = [events for day, events in sorted(self.days.items()) if day < today]
+        return Volume(self.days.get(today, 0), tuple(earlier[-days:]))
+
+
+def make_profile(configuration: Configuration, engine: Engine, as_of: date) -> Profile:
+    """Return the profile of the engine's relation `events`.
+
+    Raises
+    ------
+    ConfigurationError
+        If [gate] names a column that the interactions do not have, or limits values that are not mapped.
+    """
+    _check_columns(configuration)
+    gate = configuration.gate
+    values = {
+        "until_micros": end_of(as_of, configuration.source.time_zone),
+        "nullable": sorted({*ALWAYS_FILLED, *gate.max_null_share}),
+        "min_value": gate.min_value,
+        "max_value": gate.max_value,
+    }
+    row = engine.fetch(render("validation/profile", values)).to_pylist()[0]
+    types = (
+        _by(engine, "validation/profile_event_types", "event_type")
+        if configuration.source.event_weights
+        else {}
+    )
+    figures = {name: int(value) for name, value in row.items()}
+    return Profile(figures, _by(engine, "validation/profile_days", "event_date"), types)
+
+
+def _check_columns(configuration: Configuration) -> None:
+    source, gate = configuration.source, configuration.gate
+    known = (*ALWAYS_FILLED, *OPTIONAL, *source.attributes)
+    for name in gate.max_null_share:
+        if name not in known:
+            raise ConfigurationError(
+                f"gate.max_null_share: unknown column {name!r}; known: {', '.join(sorted(known))}"
+            )
+    if source.columns.value is None and (gate.min_value, gate.max_value) != (None, None):
+        raise ConfigurationError(
+            "gate.min_value and gate.max_value need source.columns.value = the column with the value"
+        )
+
+
+def _by(engine: Engine, stem: str, column: str) -> dict[str, int]:
+    return {str(row[column]): int(row["events"]) for row in engine.fetch(render(stem)).to_pylist()}

@@ -1,0 +1,112 @@
+"""The station `validation_results`: what the gate found in a night's interactions, and its veto."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+from sql.engines.engine import Engine
+from sql.engines.text import render
+from tasks.configuration.configuration import Configuration
+from tasks.interactions.account import Counts
+from tasks.interactions.ledger import Ledger
+from tasks.validation.checks import Check, GateClosedError
+from tasks.validation.data_docs import finish_data_docs
+from tasks.validation.expectations import ARRIVED, Expectation, expectations, quarantine_rules
+from tasks.validation.profile import make_profile
+from tasks.validation.suite import judge
+
+TIMESTAMP_RULES = {"timestamp_after_file", "timestamp_out_of_range", "timestamp_unreadable"}
+MOST_FREQUENT = 3  # rules named in the message
+
+
+def validate(
+    configuration: Configuration,
+    engine: Engine,
+    counts: Counts,
+    as_of: date,
+    data_docs: Path,
+    *,
+    arrived: Counts | None = None,
+    examples: Callable[[], Mapping[str, str]] = dict,
+) -> list[Check]:
+    """Judge the engine's relation `events` and return every check, sorted by check and column.
+
+    `counts` is the accounting of all rows up to then (`Ledger.known_on`); `arrived` that of the files about
+    `as_of` itself (`Ledger.about`): a bad night is a small share of a long history and would pass unseen.
+    `data_docs` is a folder for the pages about this run, which hold figures only. `examples` gives file:line
+    of one row, by row rule (`quarantine_examples`); called only where it is needed.
+
+    Raises
+    ------
+    GateClosedError
+        If a check failed: one line for each. The pages are written by then.
+    ConfigurationError
+        If [gate] does not fit the interactions.
+    """
+    profile = make_profile(configuration, engine, as_of)
+    expected = expectations(configuration, profile, counts, arrived or counts, as_of)
+    holds = judge(expected, profile, as_of, data_docs)
+    passed = {one: holds[one] if one.judged else True for one in expected}
+    checks = [_check(one, passed[one]) for one in expected]
+    index = finish_data_docs(data_docs, checks, as_of)
+    failed = [one for one in expected if not passed[one] and one.asset != "row_rules"]
+    if failed:
+        accounts = {ARRIVED: arrived or counts, "": counts}
+        lines = _lines(failed, configuration, accounts, examples)
+        head = (
+            f"{as_of}: {len(failed)} of the gate's expectations failed, so nothing was trained or published"
+        )
+        raise GateClosedError("\n".join([f"{head} (see {index})", *lines]), checks, index)
+    return checks
+
+
+def quarantine_examples(ledger: Ledger, engine: Engine) -> dict[str, str]:
+    """Return file:line of a row that broke each row rule; in Parquet files the line is the row's number."""
+    parts = [ledger.store.root / part for manifest in ledger.living() for part in manifest.quarantine]
+    if not parts:
+        return {}
+    names = {file.file_id: file.address for file in ledger.files()}
+    engine.parquet("quarantined", parts)
+    rows = engine.fetch(
+        render("validation/profile_quarantine", {"replaced": sorted(ledger.replaced())})
+    ).to_pylist()
+    return {row["rule"]: f"{names[row['file_id']]}:{row['line']}" for row in rows}
+
+
+def _check(one: Expectation, passed: bool) -> Check:
+    return Check(one.check, one.column, one.observed, one.threshold, passed, one.rows_failed)
+
+
+def _lines(
+    failed: Sequence[Expectation],
+    configuration: Configuration,
+    accounts: Mapping[str, Counts],
+    examples: Callable[[], Mapping[str, str]],
+) -> Iterator[str]:
+    known = examples() if any(one.check == "max_quarantined_share" for one in failed) else {}
+    for one in failed:
+        of = f" of {one.column}" if one.column else ""
+        line = f"{one.check}{of}: expected {one.wanted}, got {one.found}"
+        if one.check == "max_quarantined_share":
+            line += _most_frequent(configuration, accounts[one.column], known)
+        yield line
+
+
+def _most_frequent(configuration: Configuration, counts: Counts, examples: Mapping[str, str]) -> str:
+    """Return the rules that filled the quarantine and where to look, with a hint if it is the clock."""
+    rules = quarantine_rules(configuration, counts)
+    named = [
+        f"{rule} {rows:,}" + (f" (such as {examples[rule]})" if rule in examples else "")
+        for rule, rows in rules[:MOST_FREQUENT]
+    ]
+    timestamps = sum(rows for rule, rows in rules if rule in TIMESTAMP_RULES)
+    hint = ""
+    if timestamps > 0.9 * counts.read:
+        hint = (
+            f"; nearly all rows fail by their timestamp: is source.timestamp_format = "
+            f"{configuration.source.timestamp_format!r} right? Known: iso, epoch_s, epoch_ms, epoch_us "
+            "or a strptime pattern such as %d/%m/%Y %H:%M"
+        )
+    return f"; most frequent: {', '.join(named)}{hint}"

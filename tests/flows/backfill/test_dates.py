@@ -1,0 +1,81 @@
+"""The dates of a backfill: each waits, runs, and fails by itself."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from worlds.backfill_world import BEFORE, FOURTH, by_date, failing_for, small
+from worlds.night_world import FIRST, SECOND, THIRD, Night
+
+from flows.backfill.dates import failures, run_backfill
+from flows.backfill.plan import plan
+from flows.night.retries import directly
+from tasks.runtime.errors import InputError
+
+
+@pytest.mark.parametrize("failure", [ZeroDivisionError("a defect"), InputError("a mistake")])
+def test_a_backfill_with_a_fault_once_repeated_equals_a_clean_one(
+    night: Night, tmp_path: Path, failure: Exception
+) -> None:
+    clean = night.copy(tmp_path / "clean")
+    run_backfill(small(clean), plan(small(clean), FIRST, FOURTH, newest_first=True))
+    first = run_backfill(
+        small(night), plan(small(night), FIRST, FOURTH), around=failing_for(SECOND, failure), step=directly
+    )
+    assert [one.state for one in first] == ["published", "failed", "skipped", "published"]
+    assert failures(first).startswith(f"1 of 3 dates failed\n{SECOND}: ")
+    assert str(failure) in failures(first)
+    assert plan(small(night), SECOND, SECOND, "failed")[0].action == "run"
+    second = run_backfill(small(night), plan(small(night), FIRST, FOURTH))
+    assert [one.action for one in second] == ["skip", "run", "skip", "skip"]
+    assert failures(second) == ""
+    assert (
+        by_date(night).keys() == by_date(clean).keys() == {str(day) for day in (FIRST, SECOND, THIRD, FOURTH)}
+    )
+    for day, release_id in by_date(night).items():
+        assert night.hashes(release_id) == clean.hashes(by_date(clean)[day]), day
+
+
+def test_old_dates_are_published_without_moving_readers_or_removing_releases(night: Night) -> None:
+    pointed = night.pointed()
+    outcomes = run_backfill(small(night), plan(small(night), FIRST, SECOND))
+    assert night.pointed() == pointed
+    assert night.published() == sorted([str(pointed), *(str(one.release_id) for one in outcomes)])
+    assert len(night.published()) == 3 > small(night).store.keep_releases
+    assert [one.rows for one in outcomes] == [
+        record.station("recommendations").rows for record in night.records() if record.as_of != THIRD
+    ]
+    assert all(one.seconds and one.seconds > 0 for one in outcomes)
+
+
+def test_a_failed_date_stops_the_others_only_if_asked(night: Night) -> None:
+    stopped = run_backfill(
+        small(night), plan(small(night), BEFORE, SECOND), continue_on_error=False, lock_wait=0
+    )
+    assert [one.state for one in stopped] == ["failed", "not run", "not run"]
+    assert failures(stopped).startswith("1 of 1 dates failed")
+
+
+def test_a_date_waits_for_another_run_of_it(night: Night) -> None:
+    held, told = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with night.store.date_lock(FIRST, "nightly"):
+            held.set()
+            told.wait(30)
+
+    def report(doing: str, done: float, of: float) -> None:
+        if doing.startswith("waiting: ") and "(nightly)" in doing:
+            told.set()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    planned = plan(small(night), FIRST, FIRST)
+    (refused,) = run_backfill(small(night), planned, lock_wait=0)
+    assert (refused.state, "is locked by" in refused.message) == ("failed", True)
+    (done,) = run_backfill(small(night), planned, report=report, lock_wait=60)
+    other.join()
+    assert (done.state, told.is_set()) == ("published", True)

@@ -1,0 +1,99 @@
+"""The commands run and ingest: what they print, the date, keys replaced by --set, and mistakes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+from worlds.command_calls import MAIN
+from worlds.night_world import FIRST, SECOND, Night, shop, write_logs
+from worlds.paths import IMPORTABLE
+
+from flows.command_line import app
+from tasks.interactions.ledger import Ledger
+from tasks.release.releases import current
+from tasks.store.layout import Store
+
+
+def called(*words: str) -> Any:
+    """Run a command in this process and return what it printed."""
+    result = CliRunner().invoke(app, list(words))
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Return a shop with the logs of four days and nothing taken in yet."""
+    folder = tmp_path_factory.mktemp("shop")
+    return shop(folder, write_logs(folder / "logs"))
+
+
+def test_run_prints_stations_accounting_metrics_and_the_release(night: Night) -> None:
+    words = ["--config", str(night.config), "--as-of", str(FIRST), "--no-prefect"]
+    shown = called("run", *words).stdout
+    for expected in ("interactions", "popular_items", "accepted", "quarantined", "unaccounted for", "ndcg@5"):
+        assert expected in shown
+    assert f"Release {night.pointed()} is active." in shown
+    document = json.loads(called("run", *words, "--json").stdout)
+    assert document["release_id"] == night.pointed()
+    assert document["stations"][0]["facts"]["files_taken"] == 0
+
+
+def test_ingest_prints_what_arrived(night: Night, tmp_path: Path) -> None:
+    words = ["--config", str(night.config), "--as-of", str(SECOND), "--store", str(tmp_path / "other")]
+    first = called("ingest", *words).stdout
+    assert "2 files taken in, 0 known before." in first
+    assert "quarantined" in first
+    document = json.loads(called("ingest", *words, "--json").stdout)
+    assert (document["files_taken"], document["files_known"]) == (0, 2)
+    assert document["total"] == Ledger.read(Store(tmp_path / "other")).counts().model_dump()
+
+
+def test_set_replaces_keys_of_the_configuration_at_any_depth(night: Night, tmp_path: Path) -> None:
+    words = ["--config", str(night.config), "--as-of", str(FIRST), "--store", str(tmp_path / "other")]
+    lines = ["evaluation.enabled=false", "train.models=['als']", "train.serve=als", "models.als.factors=3"]
+    words += ["--no-prefect", "--json", *(word for line in lines for word in ("--set", line))]
+    document = json.loads(called("run", *words).stdout)
+    manifest = current(Store(tmp_path / "other")).manifest()
+    assert manifest["release_id"] == document["release_id"]
+    assert manifest["configuration"]["models"]["als"] == {"factors": 3, "iterations": 3}
+
+
+@pytest.mark.parametrize("name", ["run", "ingest", "evaluate", "backfill"])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("source.columns.usr=z", "unknown key 'usr' in [source.columns] (did you mean 'user'?); known: "),
+        ("engine.memory.x=1", "expected a table at engine.memory, got '1GiB'"),
+        ("factors", "overrides: expected key=value, such as engine.name=spark, got 'factors'"),
+    ],
+)
+def test_a_wrong_key_of_set_is_one_message(night: Night, name: str, line: str, message: str) -> None:
+    dates = ["--start", str(FIRST), "--end", str(FIRST)] if name == "backfill" else []
+    result = CliRunner().invoke(app, [name, "--config", str(night.config), *dates, "--set", line])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ")
+    assert message in " ".join(result.stderr.split())
+
+
+def test_yesterday_is_the_default_date(night: Night, tmp_path: Path) -> None:
+    words = ["ingest", "--config", str(night.config), "--store", str(tmp_path / "other")]
+    assert "4 files taken in" in called(*words).stdout
+
+
+@pytest.mark.prefect
+def test_a_mistake_under_prefect_is_one_message(prefect_server: str, night: Night, tmp_path: Path) -> None:
+    words = ["run", "--config", str(night.config), "--as-of", "1999-01-01", "--store", str(tmp_path / "new")]
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE, "PREFECT_API_URL": prefect_server}
+    done = subprocess.run([*MAIN, *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    problems = [line for line in done.stderr.splitlines() if not line[:2].isdigit()]  # the log has times
+    assert problems[0].startswith("error: ")
+    assert all(line.startswith("       ") for line in problems[1:])

@@ -1,0 +1,158 @@
+"""The command `tune`: on a store's logs, without its holdout, and going on where it stopped."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+from worlds.night_world import SECOND, Night, shop, write_logs
+
+from flows.command_line import app
+from tasks.configuration.configuration import load
+from tasks.store.files import read_json
+
+
+def tuned(night: Night, *words: str) -> dict[str, Any]:
+    given = [
+        "tune",
+        "item_knn",
+        "--config",
+        str(night.config),
+        "--as-of",
+        str(SECOND),
+        "--windows",
+        "2",
+        "--json",
+    ]
+    result = CliRunner().invoke(app, [*given, *words])
+    assert result.exit_code == 0, (result.output, result.exception)
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
+    folder = tmp_path_factory.mktemp("tuned")
+    return shop(folder, write_logs(folder / "logs", days=2))
+
+
+@pytest.fixture(scope="module")
+def found(night: Night) -> dict[str, Any]:
+    return tuned(night, "--trials", "4")
+
+
+def test_the_search_goes_on_without_taking_in_anything_again(night: Night, found: dict[str, Any]) -> None:
+    runs = len(night.records())
+    snippet = night.folder / "tuned.toml"
+    more = tuned(night, "--trials", "6", "--write", str(snippet))
+    assert sum(more["trials"].values()) == 6
+    assert more["study"] == found["study"]
+    assert more["configured_score"] == found["configured_score"]
+    assert len(night.records()) == runs
+    (night.folder / "with.toml").write_text(night.config.read_text() + snippet.read_text())
+    assert load(night.folder / "with.toml").models["item_knn"] == more["best"]
+
+
+def test_what_the_holdout_holds_changes_nothing(night: Night, found: dict[str, Any], tmp_path: Path) -> None:
+    facts = read_json(Path(found["study"]) / "windows.json")
+    assert facts["cuts"] == sorted(facts["cuts"])
+    assert facts["cuts"][-1] < facts["until"]
+    other = shop(tmp_path, reversed_after(night.logs, tmp_path / "logs", facts["until"]))
+    again = tuned(other, "--trials", "4")
+    assert read_json(Path(again["study"]) / "windows.json") == facts
+    for key in ("best", "best_score", "configured_score", "difference", "users", "trials"):
+        assert again[key] == found[key], key
+
+
+def reversed_after(logs: Path, folder: Path, until: int) -> Path:
+    """Copy logs with the items of the events from a moment on in reverse order: other pairs, same moments."""
+    from datetime import UTC, datetime
+
+    folder.mkdir(parents=True)
+    changed = 0
+    for path in sorted(logs.iterdir()):
+        if not path.name.startswith("events-"):
+            (folder / path.name).write_bytes(path.read_bytes())
+            continue
+        with path.open(newline="") as file:
+            header, *rows = list(csv.reader(file))
+        place = {name: number for number, name in enumerate(header)}
+
+        def late(row: list[str], at: int = place["event_time"], whole: int = len(header)) -> bool:
+            if len(row) != whole:
+                return False
+            try:
+                moment = datetime.fromisoformat(row[at])
+            except ValueError:
+                return False
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return moment.timestamp() * 1e6 >= until
+
+        chosen = [row for row in rows if late(row)]
+        items = [row[place["item_id"]] for row in chosen][::-1]
+        for row, item in zip(chosen, items, strict=True):
+            changed += row[place["item_id"]] != item
+            row[place["item_id"]] = item
+        with (folder / path.name).open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
+    assert changed > 10
+    return folder
+
+
+@pytest.mark.parametrize("protocol", ["ncf", "vae", "time"])
+def test_a_protocol_is_tuned_on_its_validation_alone(tmp_path: Path, protocol: str) -> None:
+    def found(folder: Path) -> dict[str, Any]:
+        words = ["--protocol", protocol, "--data", str(folder), "--study", str(folder), "--k", "3"]
+        result = CliRunner().invoke(app, ["tune", "item_knn", *words, "--trials", "3", "--json"])
+        assert result.exit_code == 0, (result.output, result.exception)
+        return {key: value for key, value in json.loads(result.stdout).items() if key != "study"}
+
+    one, other = tmp_path / "one", tmp_path / "other"
+    files_of(one, last=5)
+    files_of(other, last=6)
+    first, second = found(one), found(other)
+    assert first["users"] > 0
+    if protocol == "vae":  # its test are other users, who are in every line of the file
+        assert first["trials"] == second["trials"]
+    else:
+        assert first == second
+
+
+def files_of(folder: Path, last: int) -> None:
+    """Write files of all protocols; `last` decides what everybody did at the very end, in the test."""
+    folder.mkdir()
+    rows, train, test, negative = [], [], [], []
+    for user in range(40):
+        items = [(user % 2) * 3 + (user + step) % 9 for step in range(8)]
+        for step, item in enumerate(items):
+            rows.append(f"{user},{item},4,{1000 + step * 60 + user}")
+            train.append(f"{user}\t{item}\t4")
+        rows.append(f"{user},{(user + last) % 12},4,{9000 + user}")
+        asked = 12 + (user + last) % 3
+        test.append(f"{user}\t{asked}\t4")
+        negative.append(f"({user},{asked})\t" + "\t".join(str(15 + one) for one in range(4)))
+    (folder / "ratings.csv").write_text("user_id,item_id,rating,timestamp\n" + "\n".join(rows) + "\n")
+    (folder / "x.train.rating").write_text("\n".join(train) + "\n")
+    (folder / "x.test.rating").write_text("\n".join(test) + "\n")
+    (folder / "x.test.negative").write_text("\n".join(negative) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["popularity"], "popularity has nothing to tune; expected one of als"),
+        (["asl"], "unknown model 'asl'"),
+    ],
+)
+def test_what_cannot_be_tuned_is_named_before_anything_is_taken_in(
+    night: Night, tmp_path: Path, words: list[str], message: str
+) -> None:
+    given = ["tune", *words, "--config", str(night.config), "--store", str(tmp_path / "new")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,220 @@
+"""What the Prefect UI shows of a run, read back from a real server: names, tags, artifacts, log, progress."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from worlds.night_world import ALS, FIRST, SECOND, THIRD, Night, shop, write_logs
+
+from tasks.store.runs import RunRecord
+
+pytestmark = pytest.mark.prefect
+
+HOSTILE = "a|b `c` <img src=x onerror=alert(1)> **d** [e](https://evil.example) www.evil.example"
+SAFE = (
+    r"a\|b \`c\` &lt;img src=x onerror=alert(1)&gt; \*\*d\*\* \[e\](https\://evil.example) www\.evil.example"
+)
+TABLES = {"rows", "checks", "metrics", "stations", "samples"}
+MOMENT = 20.0  # seconds that the server may take to have what was sent to it
+
+Shown = tuple[Night, list[uuid.UUID], list[RunRecord]]
+
+
+@pytest.fixture(scope="module")
+def shown(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """Return a shop of hostile titles after two nights and a refused one, their flow runs and records."""
+    from flows.run_nightly import nightly
+
+    folder = tmp_path_factory.mktemp("shown")
+    night = shop(folder / "My Shop", write_logs(folder / "logs"), models=ALS)
+    catalogue = night.logs / "items.csv"
+    head, *lines = catalogue.read_text(encoding="utf-8").splitlines()
+    at = head.split(",").index("title")
+    fields = [line.split(",") for line in lines]
+    titled = [",".join([*line[:at], HOSTILE, *line[at + 1 :]]) for line in fields]
+    catalogue.write_text("\n".join([head, *titled]) + "\n", encoding="utf-8")
+    runs = []
+    for day, overrides in ((FIRST, []), (SECOND, []), (THIRD, ["gate.min_events=1000000"])):
+        state = nightly(str(night.config), str(day), overrides, return_state=True)
+        assert state.is_completed() == (not overrides), state.message
+        runs.append(state.state_details.flow_run_id)
+    return night, runs, night.records()
+
+
+def asked(ask: Callable[[Any], Any]) -> Any:
+    """Ask the server something."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return ask(client)
+
+
+def artifacts_of(flow_run: uuid.UUID) -> list[Any]:
+    """Return the artifacts of a flow run and of its tasks."""
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+    only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run]))
+    return list(asked(lambda client: client.read_artifacts(artifact_filter=only)))
+
+
+def kinds(flow_run: uuid.UUID) -> dict[str, Any]:
+    """Return the artifacts of a flow run by the first word of their key; progress by its whole key."""
+    found = artifacts_of(flow_run)
+    return {one.key if one.type == "progress" else one.key.partition("-")[0]: one for one in found}
+
+
+def table(flow_run: uuid.UUID, kind: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(kinds(flow_run)[kind].data)
+    return rows
+
+
+def test_a_run_is_named_and_tagged_by_its_date_and_store(shown: Shown) -> None:
+    _, runs, _ = shown
+    run = asked(lambda client: client.read_flow_run(runs[1]))
+    assert run.name == f"nightly {SECOND}"
+    assert set(run.tags) == {"nightly", str(SECOND), "store My Shop/store"}
+
+
+def test_yesterday_has_its_date_in_the_name(shown: Shown) -> None:
+    from flows.run_nightly import nightly
+
+    night, _, _ = shown
+    before = datetime.now(ZoneInfo("UTC")).date()
+    state = nightly(str(night.config), overrides=["source.path=/nowhere/*.csv"], return_state=True)
+    after = datetime.now(ZoneInfo("UTC")).date()
+    run = asked(lambda client: client.read_flow_run(state.state_details.flow_run_id))
+    assert run.name in {f"nightly {day - timedelta(days=1)}" for day in (before, after)}
+    page = kinds(run.id)["night"].data
+    assert ": failed" in page.splitlines()[0]
+    assert "no files there" in page
+    assert set(kinds(run.id)) == {"night"}
+
+
+def test_keys_are_the_same_every_night(shown: Shown) -> None:
+    _, runs, _ = shown
+    first, second = ({one.key for one in artifacts_of(run)} for run in runs[:2])
+    assert first == second
+    assert {key.partition("-")[0] for key in first} == {"night", "training", *TABLES}
+    assert all(
+        re.fullmatch(r"[a-z]+-my-shop-store-[0-9a-f]{6}(-train-als|-measure-als)?", key) for key in first
+    )
+
+
+def test_the_page_tells_the_release_the_rows_and_the_metrics(shown: Shown) -> None:
+    _, runs, records = shown
+    record = records[1]
+    page = kinds(runs[1])["night"].data
+    assert page.startswith(f"# Night {SECOND}: published\n")
+    assert f"| release | {record.release_id} |" in page
+    assert f"| compared with | {records[0].release_id} |" in page
+    assert "Active: readers get this release." in page
+    total = record.station("interactions").facts["total"]
+    arrived = record.station("interactions").facts["arrived"]
+    assert f"| read |  | {arrived['read']:,} | {total['read']:,} |" in page
+    for station in record.stations:
+        assert re.search(rf"^\| {station.name} \| .* [MG]iB \|".replace("_", r"\\_"), page, re.MULTILINE)
+    assert "unaccounted for |  | 0 | 0 |" in page
+    assert re.search(r"^\| als \| 0\.\d{4} (=|[↑↓] [+-]0\.\d{4}) \|", page, re.MULTILINE)
+
+
+def test_metrics_are_compared_with_the_night_before(shown: Shown) -> None:
+    _, runs, _ = shown
+    assert {row["before"] for row in table(runs[0], "metrics")} == {None}
+    first = {(row["model"], row["metric"], row["k"]): row["value"] for row in table(runs[0], "metrics")}
+    second = table(runs[1], "metrics")
+    assert {row["model"] for row in second} == {"als", "popularity"}
+    for row in second:
+        assert row["before"] == first[row["model"], row["metric"], row["k"]]
+        sign = (row["value"] > row["before"]) - (row["value"] < row["before"])
+        assert row["change"][0] == "=↑↓"[sign]
+    assert len({row["change"][0] for row in second}) > 1
+
+
+def test_a_hostile_title_is_text_in_the_samples(shown: Shown) -> None:
+    _, runs, _ = shown
+    rows = table(runs[1], "samples")
+    assert {row["history"].partition(",")[0] for row in rows} == {"heavy", "middle", "light"}
+    assert {row["title"] for row in rows} == {SAFE}
+
+
+def test_a_refused_night_shows_as_far_as_it_came(shown: Shown) -> None:
+    night, runs, _ = shown
+    found = kinds(runs[2])
+    assert set(found) == {"night", "rows", "checks", "stations"}
+    page = found["night"].data
+    assert page.startswith(f"# Night {THIRD}: failed\n")
+    assert "expected at least 1,000,000 events" in page
+    assert "Nothing was published" in page
+    assert f"| compared with | {night.published()[1]} |" in page
+    checks = table(runs[2], "checks")
+    assert [row["check"] for row in checks if row["result"] == "✗ failed"] == [r"min\_events"]
+    assert checks[0]["threshold"] == "&gt;= 1000000"
+    assert "data\\_docs/index.html" in found["checks"].description
+
+
+def test_training_moves_a_bar_to_its_end(shown: Shown) -> None:
+    _, runs, _ = shown
+    bars = {key: one for key, one in kinds(runs[0]).items() if one.type == "progress"}
+    assert [key.rpartition("-")[0].rpartition("-")[2] for key in sorted(bars)] == ["measure", "train"]
+    assert {float(one.data) for one in bars.values()} == {100.0}
+    assert all(one.task_run_id is not None for one in bars.values())
+
+
+def test_our_lines_are_in_the_log_of_the_flow_run_with_the_run_id(shown: Shown) -> None:
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+
+    _, runs, records = shown
+    record = records[0]
+    only = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[runs[0]]))
+    wanted = f"train als [run_id {record.run_id}, as_of {FIRST}, station train als]"
+    until = time.monotonic() + MOMENT
+    while True:
+        lines = asked(lambda client: client.read_logs(log_filter=only, limit=200))
+        ours = [line.message for line in lines if line.name == "nightshelf"]
+        if wanted in ours or time.monotonic() > until:
+            break
+        time.sleep(0.2)
+    assert wanted in ours
+    assert all(record.run_id in line for line in ours)
+
+
+def test_a_server_that_refuses_an_artifact_does_not_fail_the_night(
+    shown: Shown, caplog: pytest.LogCaptureFixture
+) -> None:
+    from prefect import flow
+
+    from flows.orchestration.artifacts import attempt, show_table
+
+    @flow(name="refused")
+    def refused() -> str:
+        attempt("a table", lambda: show_table("A KEY THAT IS NONE", [{"a": 1}], "about"))
+        return "done"
+
+    assert refused() == "done"
+    assert "a table is not shown in Prefect: " in caplog.text
+
+
+def test_every_date_of_a_backfill_is_shown(shown: Shown) -> None:
+    from flows.run_backfill import backfill
+
+    night, _, _ = shown
+    state = backfill(
+        start=THIRD,
+        end=THIRD,
+        dry_run=False,
+        models=["als"],
+        config=str(night.config),
+        return_state=True,
+    )
+    assert state.is_completed(), state.message
+    page = kinds(state.state_details.flow_run_id)["night"]
+    assert page.data.startswith(f"# Night {THIRD}: published\n")
+    assert page.task_run_id is not None

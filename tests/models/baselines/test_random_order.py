@@ -1,0 +1,45 @@
+"""Random lists: even, fixed by their seed, and nobody's copy."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from models.contract.worlds import matrix, random_world
+from models.dataset import Dataset, Histories
+from models.options import TrainingOptions
+from models.registry import create
+
+
+def histories(n_users: int, n_items: int) -> Histories:
+    return Histories(matrix(np.random.default_rng(2).random((n_users, n_items)) < 0.1))
+
+
+def test_random_scores_are_even_and_unlike_those_of_others() -> None:
+    world = histories(400, 300)
+    scores = create("random").fit(Dataset(world.matrix), TrainingOptions(seed=3)).scores(world)
+    assert stats.kstest(scores.ravel(), "uniform").pvalue > 0.01
+    between = np.corrcoef(scores)[np.triu_indices(400, 1)]
+    assert abs(between.mean()) < 0.002
+    assert np.abs(between).max() < 0.35  # 6 standard deviations of 1 / sqrt(300)
+    items = np.corrcoef(scores.T)[np.triu_indices(300, 1)]
+    assert np.abs(items).max() < 0.32
+
+
+def test_random_lists_show_every_item_about_as_often() -> None:
+    world = histories(3000, 60)
+    model = create("random").fit(Dataset(world.matrix), TrainingOptions(seed=3))
+    items = model.recommend(world, 6).items
+    shown = np.bincount(items[items >= 0], minlength=60)
+    expected = 6 * (~world.empty).sum() / 60
+    assert (np.abs(shown - expected) < 5 * expected**0.5).all()
+
+
+def test_the_seed_decides_the_order() -> None:
+    world = random_world()
+    one, same, other = (
+        create("random").fit(world, TrainingOptions(seed=seed)).recommend(world.histories, 10).items
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).mean() > 0.8

@@ -1,0 +1,77 @@
+"""One positive among given negatives, by hand and against full judging."""
+
+from __future__ import annotations
+
+from math import log2
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+from models.errors import ModelError
+from models.evaluation.metrics import judge
+from models.evaluation.sampled import hide_one, sampled_values
+
+SCORES = np.array([[5, 1, 2, 3], [2, 9, 1, 0], [1, 1, 3, 1], [0, 0, 0, 0]], dtype=np.float32)
+# ranks: 1; 2; 2 to 4 (one above, two tied); 1 to 4
+
+
+def test_the_rank_counts_and_ties_go_against_the_model() -> None:
+    found = sampled_values(SCORES, (1, 3))
+    np.testing.assert_array_equal(found["hit_rate", 1], [1, 0, 0, 0])
+    np.testing.assert_array_equal(found["hit_rate", 3], [1, 1, 0, 0])
+    np.testing.assert_allclose(found["ndcg", 3], [1, 1 / log2(3), 0, 0])
+
+
+def test_ties_may_be_averaged_over_all_orders() -> None:
+    found = sampled_values(SCORES, (2, 3), "expected")
+    np.testing.assert_allclose(found["hit_rate", 2], [1, 1, 1 / 3, 2 / 4])
+    np.testing.assert_allclose(found["hit_rate", 3], [1, 1, 2 / 3, 3 / 4])
+    np.testing.assert_allclose(found["ndcg", 2], [1, 1 / log2(3), 1 / log2(3) / 3, (1 + 1 / log2(3)) / 4])
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.integers(0, 2**32).map(np.random.default_rng), st.integers(1, 8))
+def test_without_ties_it_is_the_metric_of_the_ranked_list(rng: np.random.Generator, k: int) -> None:
+    scores = rng.permuted(np.tile(np.arange(8, dtype=np.float32), (5, 1)), axis=1)
+    lists = np.argsort(-scores, axis=1).astype(np.int32)
+    first = sparse.csr_array((np.ones(5, np.float32), np.zeros(5, int), np.arange(6)), shape=(5, 8))
+    expected = judge(lists, first, [k]).values(["hit_rate", "ndcg"])
+    for ties in ("pessimistic", "expected"):
+        for key, values in sampled_values(scores, (k,), ties).items():
+            np.testing.assert_allclose(values, expected[key], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("scores", "k", "message"),
+    [
+        (SCORES, 5, "k from 1 to the 4 items of a user, got 5"),
+        (SCORES[:, :1], 1, "of a positive and of negatives"),
+        (SCORES * np.nan, 1, "finite scores"),
+    ],
+)
+def test_scores_that_do_not_fit_are_refused(scores: np.ndarray, k: int, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        sampled_values(scores, (k,))
+
+
+def test_one_item_of_everybody_is_hidden_among_items_that_they_do_not_have() -> None:
+    generator = np.random.default_rng(3)
+    dense = (generator.random((20, 30)) < 0.3).astype(np.float32)
+    dense[:, 0] = 1
+    train = sparse.csr_array(dense)
+    rest, hidden, negatives = hide_one(train, 9, seed=1)
+    for user in range(20):
+        assert dense[user, hidden[user]] == 1
+        assert len(set(negatives[user])) == 9
+        assert dense[user, negatives[user]].sum() == 0
+    put_back = rest.toarray()
+    put_back[np.arange(20), hidden] = 1
+    np.testing.assert_array_equal(put_back, dense)
+    assert rest.nnz == train.nnz - 20
+    again = hide_one(train, 9, seed=2)
+    assert (again[1] != hidden).any()
+    with pytest.raises(ModelError, match="an item of every user and 40 others"):
+        hide_one(train, 40, seed=1)

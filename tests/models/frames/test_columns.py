@@ -1,0 +1,141 @@
+"""Times and numbers are converted without loss, or refused with the first row that is the reason."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from models.errors import ModelError
+from models.frames.columns import moments, numbers, whole_numbers
+from models.frames.source import column_of
+
+MOMENT = 1_000_000_000_000_000  # microseconds: 2001-09-09 01:46:40
+NEW_YORK = "2001-09-08T21:46:40"
+
+
+def times(values: Any, unit: str | None = None) -> list[int]:
+    return moments(column_of("time", values), unit).tolist()
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_timestamps_and_whole_numbers_of_every_unit_are_the_same_moment(unit: str) -> None:
+    count = {"s": 10**9, "ms": 10**12, "us": 10**15, "ns": 10**18}[unit]
+    assert times(np.array([count], f"M8[{unit}]")) == [MOMENT]
+    assert times(pd.Series(np.array([count], f"M8[{unit}]"))) == [MOMENT]
+    assert times(pa.array([count], pa.timestamp(unit, "America/New_York"))) == [MOMENT]
+    assert times([count], unit) == [MOMENT]
+    assert times([float(count)], unit) == [MOMENT]
+
+
+@pytest.mark.parametrize("unit", ["m", "h", "D", "W", "M", "Y"])
+def test_coarse_units_of_numpy_are_the_beginning_of_their_span(unit: str) -> None:
+    value = np.array(["2001-09-09T01:46:40"], "M8[s]").astype(f"M8[{unit}]")
+    assert times(value) == [int(value.astype("M8[us]").astype(np.int64)[0])]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2001-09-09 01:46:40"],
+        ["2001-09-09T01:46:40.000000"],
+        ["2001-09-09T01:46:40Z"],
+        [f"{NEW_YORK}-04:00"],
+        pa.array(["2001-09-09 01:46:40"], pa.string_view()),
+        pd.Series(["2001-09-09 01:46:40"], dtype="category"),
+        pd.Series([pd.Timestamp(NEW_YORK, tz="America/New_York")]),
+        pd.Series([pd.Timestamp(NEW_YORK, tz="America/New_York")], dtype=object),
+        [dt.datetime(2001, 9, 9, 1, 46, 40)],  # noqa: DTZ001 - without a zone, as in many frames
+        pd.Series([10**9], dtype="timestamp[s][pyarrow]"),
+    ],
+)
+def test_zones_are_converted_and_times_without_one_are_utc(values: Any) -> None:
+    assert times(values) == [MOMENT]
+
+
+def test_dates_are_their_midnight() -> None:
+    assert times([dt.date(1970, 1, 2)]) == times(["1970-01-02"]) == [86_400 * 10**6]
+    assert times(pa.array([dt.date(1969, 12, 31)], pa.date64())) == [-86_400 * 10**6]
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "message"),
+    [
+        ([1, 2], None, "expected unit= one of s, ms, us, ns for the numbers in 'time', got None"),
+        ([1, 2], "h", "expected unit= one of s, ms, us, ns for the numbers in 'time', got 'h'"),
+        ([1.5], "s", r"expected whole numbers as times in 'time', got others: .*1\.5"),
+        (
+            [2**62],
+            "s",
+            "'time': expected timestamps of whole .* got 4611686018427387904 s since 1970 in row 0",
+        ),
+        (
+            np.array([1], "M8[ns]"),
+            None,
+            "'time': expected timestamps of whole microseconds .* got 1 ns since 1970 in row 0",
+        ),
+        (
+            np.array([0, "NaT"], "M8[s]"),
+            None,
+            "expected a time in every row of 'time', got 1 null, the first in row 1",
+        ),
+        (["2026-01-01", "soon"], None, "expected times in ISO 8601 in 'time', .* got 'soon'"),
+        (["2026-01-01T00:00", "2026-01-01T00:00Z"], None, "all with an offset or all without"),
+        (["2026-01-01T00:00:00.1234567"], None, r"at most 6 decimals, got '2026-01-01T00:00:00\.1234567'"),
+        ([dt.time(1)], None, "expected times .* in 'time', got time64"),
+        ([True], None, "expected times .* in 'time', got bool"),
+        (pd.Series(pd.period_range("2026", periods=1, freq="D")), None, "expected times .* in 'time', got"),
+    ],
+)
+def test_what_is_no_time_or_would_lose_a_digit_is_refused(
+    values: Any, unit: str | None, message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        times(values, unit)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1, 0], [1.0, 0.0], [True, False], np.array([1, 0], np.float16), pd.Series([1, 0], dtype="Int8")],
+)
+def test_numbers_of_any_type_are_float64(values: Any) -> None:
+    found = numbers(column_of("rating", values))
+    assert found.dtype == np.float64
+    assert found.tolist() == [1.0, 0.0]
+    decimals = column_of("rating", pa.array([1, 0]).cast(pa.decimal128(21, 2)))
+    assert numbers(decimals).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["1", "2"], "expected numbers in 'rating', got string"),
+        ([1.0, None], "expected a number in every row of 'rating', got 1 null, the first in row 1"),
+        (
+            np.array([np.nan, 1.0]),
+            "expected a number in every row of 'rating', got 1 null, the first in row 0",
+        ),
+        (
+            [1.0, np.inf, -np.inf],
+            r"finite numbers in 'rating', got inf in row 1 \(from 0\), and others in 1 more",
+        ),
+        ([2**53 + 1], "expected numbers that a float64 can hold in 'rating'"),
+    ],
+)
+def test_what_is_no_finite_number_is_refused(values: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        numbers(column_of("rating", values))
+
+
+def test_whole_numbers_are_int64_or_refused() -> None:
+    assert whole_numbers(column_of("position", np.array([3, 4], np.uint8))).tolist() == [3, 4]
+    for values, message in (
+        ([1.5], "expected whole numbers in 'position', got others"),
+        ([None], "got 1 null"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            whole_numbers(column_of("position", values))

@@ -1,0 +1,130 @@
+"""Frames of every kind give their columns, and answers go back in the same kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from models.errors import ModelError
+from models.frames.source import Form, column_of, frame_of, opened
+
+TABLE = pa.table({"user_id": pa.array(["a", "b"]), "rank": pa.array([1, 2], pa.int32())})
+
+
+class Stream:
+    """A frame of a library that is not known here, which speaks the PyCapsule interface."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return TABLE.__arrow_c_stream__(requested_schema)
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        (TABLE, "arrow"),
+        (TABLE.to_batches()[0], "arrow"),
+        (TABLE.to_reader(), "arrow"),
+        (Stream(), "arrow"),
+        ({"user_id": ["a", "b"], "rank": np.array([1, 2], np.int32)}, "arrow"),
+        (TABLE.to_pandas(), "pandas"),
+        (pl.DataFrame(TABLE), "polars"),
+    ],
+    ids=["table", "batch", "reader", "stream", "mapping", "pandas", "polars"],
+)
+def test_columns_are_read_from_frames_of_every_kind(frame: Any, kind: str) -> None:
+    source = opened(frame)
+    assert source.kind == kind
+    assert source.names == ("user_id", "rank")
+    assert source.column("user_id").values.to_pylist() == ["a", "b"]
+    assert source.column("rank").values.type == pa.int32()
+    assert source.first(("item", "rank")) == "rank"
+    assert source.first(("item",)) is None
+
+
+def test_answers_are_frames_of_the_kind_asked_for() -> None:
+    assert frame_of("arrow", TABLE, {}) is TABLE
+    frame = frame_of("pandas", TABLE, {"user_id": Form("pandas", pd.CategoricalDtype(["b", "a"]))})
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["user_id"].dtype == pd.CategoricalDtype(["b", "a"])
+    assert frame["rank"].dtype == np.int32
+    other = frame_of("polars", TABLE, {"user_id": Form("polars", pl.Enum(["b", "a"]))})
+    assert other.schema == {"user_id": pl.Enum(["b", "a"]), "rank": pl.Int32}
+    assert (
+        frame_of("polars", TABLE, {"user_id": Form("pandas", np.dtype(object))})["user_id"].dtype == pl.String
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (np.arange(6)[::2], pa.int64()),
+        (np.arange(6, dtype=">i4")[:3], pa.int32()),
+        (np.ma.array([1, 2, 3], mask=[0, 0, 0]), pa.int64()),
+        (np.array(["x", "y", "z"]), pa.string()),
+        (np.array(["2026", "2027", "2028"], "M8[Y]"), pa.timestamp("s")),
+        (pd.Series([1, 2, 3], index=[9, 9, 7], dtype="int64[pyarrow]"), pa.int64()),
+        (pd.Index([1, 2, 3]), pa.int64()),
+        (pl.Series([1, 2, 3]), pa.int64()),
+        (pa.chunked_array([[1], [2, 3]]), pa.int64()),
+        (range(3), pa.int64()),
+    ],
+)
+def test_arrays_of_every_layout_are_read(values: Any, kind: Any) -> None:
+    column = column_of("x", values)
+    assert column.values.type == kind
+    assert len(column) == 3
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ([1, 2], "a frame of pandas or polars, an Arrow table or a mapping of arrays, got list"),
+        (np.zeros((2, 2)), "got ndarray"),
+        (None, "got NoneType"),
+        (pl.LazyFrame({"x": [1]}), r"got LazyFrame; collect\(\) makes it a frame"),
+        (pl.Series([1]), "expected a table of columns, got Series"),
+        (pa.array([1]), "expected a table of columns, got Int64Array"),
+    ],
+)
+def test_what_is_no_frame_is_refused(frame: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        opened(frame)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1, "a"], "expected values of one type in 'x', got: "),
+        (pd.Series([1, "a"]), "expected values of one type in 'x', got: "),
+        (np.zeros((2, 3)), r"expected a one-dimensional array for 'x', got one of shape \(2, 3\)"),
+        (
+            np.array([1], "M8[ps]"),
+            "expected values of one type in 'x', got: Unsupported datetime64 time unit",
+        ),
+        ("u1", "expected a list of x, got the single 'u1'"),
+        (7, "expected values of one type in 'x'"),
+    ],
+)
+def test_values_that_are_no_column_are_refused(values: Any, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        column_of("x", values)
+
+
+def test_columns_that_are_missing_or_there_twice_are_refused_and_an_index_is_pointed_out() -> None:
+    frame = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"], index=pd.Index([5], name="user"))
+    source = opened(frame)
+    with pytest.raises(ModelError, match=r"^expected a column 'c', got the columns a, b, b$"):
+        source.column("c")
+    with pytest.raises(ModelError, match=r"^expected one column 'b', got 2 of that name$"):
+        source.column("b")
+    with pytest.raises(ModelError, match=r"'user' is in the index: reset_index\(\) makes it a column"):
+        source.column("user")
+    with pytest.raises(ModelError, match=r"and 5 more$"):
+        opened({f"c{number}": [1] for number in range(25)}).column("x")
+    with pytest.raises(ModelError, match="got no columns"):
+        opened({}).column("x")

@@ -1,0 +1,85 @@
+"""Reasons and co-occurrence against numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.contract.worlds import matrix
+from models.ranking.reasons import LONGEST, reasons
+from models.ranking.similarity import co_occurring, similar_vectors
+
+
+@pytest.mark.parametrize("d", [1, 3, 16])
+def test_the_reason_is_the_most_similar_item_of_the_history(d: int) -> None:
+    rng = np.random.default_rng(d)
+    vectors = rng.integers(-3, 4, (40, d)).astype(np.float32)  # zero vectors and equal ones among them
+    history = matrix(rng.random((30, 40)) < 0.2)
+    items = rng.integers(-1, 40, (30, 7)).astype(np.int32)
+    norms = np.linalg.norm(vectors, axis=1)
+    cosines = vectors @ vectors.T / np.maximum(np.outer(norms, norms), 1e-9)
+    for user, row in enumerate(reasons(items, history, vectors)):
+        own = history[[user]].indices
+        for item, why in zip(items[user], row, strict=True):
+            others = own[own != item]
+            best = cosines[item, others].max(initial=0) if item >= 0 else 0
+            if why < 0:
+                assert best <= 1e-6
+            else:
+                assert why in others
+                assert cosines[item, why] >= best - 1e-6
+
+
+def test_the_smaller_index_of_equals_is_the_reason_and_never_the_item_itself() -> None:
+    vectors = np.array([[1, 0], [2, 0], [3, 0], [0, 1]], np.float32)
+    items = np.array([[1, 2, 3, -1]], np.int32)
+    assert reasons(items, matrix([[0, 1, 1, 0]]), vectors).tolist() == [[2, 1, -1, -1]]
+    assert reasons(items, matrix([[1, 1, 1, 1]]), vectors).tolist() == [[0, 0, -1, -1]]
+    assert reasons(items, matrix([[0, 0, 0, 0]]), vectors).tolist() == [[-1, -1, -1, -1]]
+
+
+def test_of_a_long_history_the_heaviest_items_are_compared() -> None:
+    n = LONGEST + 50
+    vectors = np.ones((n + 1, 2), np.float32)
+    weights = np.ones((1, n + 1), np.float32)
+    weights[0, n] = 0  # the recommended item
+    weights[0, 50:n] = 2
+    vectors[n] = vectors[:50] = [1, 2]  # the best reasons are too light
+    assert reasons(np.array([[n]], np.int32), matrix(weights), vectors).tolist() == [[50]]
+    weights[0, 7] = 3
+    assert reasons(np.array([[n]], np.int32), matrix(weights), vectors).tolist() == [[7]]
+
+
+def test_co_occurrence_is_the_cosine_of_the_sets_of_users() -> None:
+    rng = np.random.default_rng(3)
+    seen = matrix((rng.random((50, 20)) < 0.2) * rng.integers(1, 5, (50, 20)))
+    ones = (seen.toarray() > 0).astype(np.float64)
+    sizes = np.sqrt(np.maximum(ones.sum(axis=0), 1))
+    cosines = ones.T @ ones / np.outer(sizes, sizes)
+    np.fill_diagonal(cosines, 0)
+    allowed = rng.random(20) < 0.7
+    cosines[:, ~allowed] = 0
+    asked = np.array([3, 0, 19], np.int32)
+    top = co_occurring(seen, asked, 20, allowed=allowed)
+    for item, items, scores in zip(asked, top.items, top.scores, strict=True):
+        found = items[items >= 0]
+        assert sorted(found) == np.flatnonzero(cosines[item] > 0).tolist()
+        assert np.allclose(scores[: len(found)], cosines[item, found])
+        assert (np.diff(scores[: len(found)]) <= 0).all()
+
+
+def test_co_occurrence_by_hand() -> None:
+    # items 0 and 1 share both users; item 2 shares one of its two with them; nobody met item 3
+    seen = matrix([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0]])
+    top = co_occurring(seen, np.array([0, 3]), 3)
+    assert top.items.tolist() == [[1, 2, -1], [-1, -1, -1]]
+    assert np.allclose(top.scores[0, :2], [1, 0.5])
+
+
+def test_similar_vectors_by_hand() -> None:
+    vectors = np.array([[1, 0], [2, 0], [1, 1], [-1, 0], [0, 0]], np.float32)
+    top = similar_vectors(vectors, np.array([0, 4]), 4)
+    assert top.items.tolist() == [[1, 2, -1, -1], [-1, -1, -1, -1]]
+    assert np.allclose(top.scores[0, :2], [1, np.sqrt(0.5)])
+    allowed = np.array([True, False, True, True, True])
+    assert similar_vectors(vectors, np.array([0]), 4, allowed).items.tolist() == [[2, -1, -1, -1]]

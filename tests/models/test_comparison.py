@@ -1,0 +1,133 @@
+"""Models measured on interactions: split in time, the figures of the protocol, popularity always beside."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from models import registry
+from models.comparison import evaluate
+from models.contract.worlds import random_world
+from models.errors import ModelError
+from models.estimator import create
+from models.evaluation.protocols import on_split
+from models.interactions import Interactions
+from models.options import TrainingOptions
+from models.splitting.split import split_last
+
+FAST = TrainingOptions(seed=1, threads=1, device="cpu")
+
+
+def frame() -> pd.DataFrame:
+    world = random_world(80, 40)
+    users = np.repeat(np.arange(world.n_users), world.sequences.lengths)
+    times = np.random.default_rng(0).permutation(len(users)).astype("datetime64[s]")
+    return pd.DataFrame({"user_id": users, "item_id": world.sequences.items, "time": times})
+
+
+def as_a_night(events: np.ndarray) -> np.ndarray:
+    return np.round(1 + np.log1p(events.astype(float)), 6).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def data() -> Interactions:
+    return Interactions.of(frame())
+
+
+def test_the_figures_are_those_of_the_temporal_protocol(data: Interactions) -> None:
+    figures = evaluate(data, ["item_knn"], k=[5, 10], options=FAST)
+    assert list(figures.columns) == ["model", "metric", "k", "value", "low", "high", "users"]
+    assert figures["model"].unique().tolist() == ["item_knn", "popularity"]
+    split = split_last(data.sequences, data.shape[1], 0.2)
+    for name in ("item_knn", "popularity"):
+        factory = partial(registry.create, name)
+        measured = on_split(data.sequences, data.shape[1], split, factory, ks=[5, 10], weigh=as_a_night)
+        rows = figures[figures["model"] == name].set_index(["metric", "k"])
+        for figure in measured.table():
+            row = rows.loc[figure.metric, figure.k]
+            assert (row["value"], row["users"]) == (figure.value, figure.users)
+            ends = [np.nan if end is None else end for end in (figure.low, figure.high)]
+            np.testing.assert_array_equal(row[["low", "high"]].to_numpy(float), ends)
+        assert len(rows) == len(measured.table())
+
+
+def test_what_is_measured_is_trained_as_fit_trains(data: Interactions) -> None:
+    """Lists of a model that is fitted on the past alone have the value that evaluate gives."""
+    cut = np.sort(data.timestamps)[-round(0.2 * len(data))]
+    past = frame()[data.timestamps < cut]
+    future = frame()[data.timestamps >= cut].merge(
+        past, on=["user_id", "item_id"], how="left", indicator=True
+    )
+    future = future[(future["_merge"] == "left_only") & future["item_id"].isin(past["item_id"])]
+    future = future[future["user_id"].isin(past["user_id"])][["user_id", "item_id"]].drop_duplicates()
+    before = Interactions.of(past)
+    lists = create("als", factors=4).fit(before, FAST).recommend(before, k=10)
+    hits = lists.merge(future, on=["user_id", "item_id"]).groupby("user_id").size()
+    rate = (future.groupby("user_id").size().index.to_series().map(hits).fillna(0) > 0).mean()
+    figures = evaluate(data, create("als", factors=4), options=FAST)
+    row = figures[(figures["model"] == "als") & (figures["metric"] == "hit_rate")]
+    assert row["value"].tolist() == [pytest.approx(rate)]
+
+
+def test_models_are_names_or_models_and_a_mapping_names_them(data: Interactions) -> None:
+    small = {"few": create("als", factors=2), "many": create("als", factors=8), "all": "popularity"}
+    figures = evaluate(data, small, k=5, options=FAST)
+    assert figures["model"].unique().tolist() == ["few", "many", "all"]
+    values = figures[figures["metric"] == "ndcg"]["value"]
+    assert values.nunique() == 3
+    assert evaluate(data, "popularity", options=FAST)["model"].unique().tolist() == ["popularity"]
+
+
+def test_the_frame_is_of_the_kind_that_came() -> None:
+    figures = evaluate(Interactions.of(pl.DataFrame(frame())), ["popularity"], options=FAST)
+    assert isinstance(figures, pl.DataFrame)
+    assert figures.schema["value"] == pl.Float64
+    assert figures.filter(pl.col("metric") == "coverage")["low"].to_list() == [None]
+
+
+def test_events_without_strength_are_neither_trained_on_nor_asked_for() -> None:
+    events = frame()
+    nothing = events.assign(item_id=events["item_id"] + 1000, w=0.0)
+    both = pd.concat([events.assign(w=1.0), nothing])
+    with_them = evaluate(Interactions.of(both, weight="w"), ["popularity"], options=FAST)
+    without = evaluate(Interactions.of(events), ["popularity"], options=FAST)
+    kept = without["metric"] != "gini"  # over a larger catalogue
+    assert with_them[kept].equals(without[kept])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"models": ["als", "als"]},
+            "expected different models, got 'als' twice; a mapping gives each a name",
+        ),
+        (
+            {"models": {"popularity": "als"}},
+            "expected popularity by the name 'popularity', got Estimator.'als'",
+        ),
+        ({"models": ["asl"]}, "unknown model 'asl'; known: als"),
+        ({"k": 0}, "expected k as a whole number of 1 or more, or several, got 0"),
+        ({"k": []}, r"expected k .* got \[\]"),
+        ({"k": "ten"}, "expected k .* got 'ten'"),
+        ({"share": 1.5}, r"expected a share between 0 and 1, got 1\.5"),
+    ],
+)
+def test_mistakes_have_one_sentence(arguments: dict[str, Any], message: str, data: Interactions) -> None:
+    with pytest.raises(ModelError, match=message):
+        evaluate(data, **({"models": ["popularity"]} | arguments))
+
+
+def test_data_that_cannot_be_split_in_time_are_refused() -> None:
+    pairs = {"user": [1, 1, 2], "item": [5, 6, 5]}
+    with pytest.raises(ModelError, match=r"expected interactions with times, .* got none"):
+        evaluate(Interactions.of(pairs), ["popularity"])
+    with pytest.raises(ModelError, match="expected events on both sides of 0, got none before it"):
+        evaluate(Interactions.of({**pairs, "time": [0, 0, 0]}, unit="s"), ["popularity"])
+    with pytest.raises(ModelError, match="expected users with a past and something known to find, got none"):
+        evaluate(Interactions.of({**pairs, "user": [1, 2, 3], "time": [0, 1, 2]}, unit="s"), ["popularity"])

@@ -1,0 +1,164 @@
+"""Whole nights without Prefect: what each publishes, what it may use, and what a second one adds."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from worlds.night_world import (
+    FIRST,
+    QUICK,
+    SECOND,
+    STATIONS,
+    TABLES,
+    THIRD,
+    Night,
+    shop,
+    unchanged,
+)
+
+from flows.night.run import evaluate_only, ingest_only, run_night
+from tasks.interactions.ledger import Ledger
+from tasks.release.publish import rollback
+from tasks.store.runs import measured_metrics
+
+
+def rows(night: Night, release_id: str, sql: str) -> list[Any]:
+    """Answer a query over the tables of a release and the logs' own files."""
+    with duckdb.connect() as con:
+        for table in TABLES:
+            path = night.store.release(release_id) / f"{table}.parquet"
+            con.execute(f"CREATE VIEW {table} AS FROM read_parquet('{path}')")
+        return con.sql(sql).fetchall()
+
+
+def test_a_night_publishes_all_tables_and_records_every_station(nights: Night) -> None:
+    record = nights.records()[-1]
+    assert (record.state, record.message, record.warnings) == ("published", "", [])
+    assert [station.name for station in record.stations] == STATIONS
+    assert all(station.seconds >= 0 and station.peak_memory > 2**20 for station in record.stations)
+    assert record.release_id == nights.pointed() == f"{SECOND}-{record.run_id}"
+    assert set(nights.hashes(nights.pointed())) == set(TABLES)
+    assert nights.scratch() == []
+    total = record.station("interactions").facts["total"]
+    assert total["read"] == sum(total[name] for name in ("accepted", "excluded", "quarantined", "duplicates"))
+    assert (record.folder(nights.store).data_docs / "index.html").is_file()
+
+
+def test_every_user_has_n_items_and_every_item_its_neighbours(nights: Night) -> None:
+    users, lists, shortest, distinct = rows(
+        nights,
+        nights.pointed(),
+        "SELECT count(*), sum(n), min(n), min(d) FROM "
+        "(SELECT count(*) AS n, count(DISTINCT item_id) AS d FROM recommendations GROUP BY user_id)",
+    )[0]
+    assert (lists, shortest, distinct) == (6 * users, 6, 6)
+    facts = nights.records()[-1].station("dataset").facts
+    assert users == facts["users"]
+    similar = rows(nights, nights.pointed(), "SELECT count(DISTINCT item_id) FROM similar_items")
+    assert similar == [(facts["items"],)]
+
+
+def test_a_second_night_takes_in_only_the_new_day(nights: Night) -> None:
+    first, second = (record.station("interactions").facts for record in nights.records())
+    assert (first["files_taken"], first["files_known"]) == (1, 0)
+    assert (second["files_taken"], second["files_known"]) == (1, 1)
+    assert second["total"]["read"] == first["total"]["read"] + second["arrived"]["read"]
+
+
+def test_what_exists_only_after_the_date_changes_no_table_and_no_metric(
+    nights: Night, tmp_path: Path
+) -> None:
+    """Two days more of logs, with users and items of their own, and a catalogue of such items."""
+    later = tmp_path / "logs"
+    shutil.copytree(nights.logs, later)
+    day = sorted(later.glob("events-*.csv"))[-1]
+    head, *lines = day.read_text(encoding="utf-8").splitlines()
+    user, item = (head.split(",").index(name) for name in ("user_id", "item_id"))
+    new = []
+    for number, fields in enumerate(line.split(",") for line in lines if line.count(",") == head.count(",")):
+        fields[user], fields[item] = f"later-user-{number % 50}", f"later-item-{number % 30}"
+        new.append(",".join(fields))
+    assert len(new) > 100
+    day.write_text("\n".join([head, *lines, *new]) + "\n", encoding="utf-8")
+    titles = (later / "items.csv").read_text(encoding="utf-8").splitlines()
+    column, fields = titles[0].split(",").index("item_id"), titles[1].split(",")
+    with (later / "items.csv").open("a", encoding="utf-8") as catalogue:
+        for number in range(30):
+            fields[column] = f"later-item-{number}"
+            catalogue.write(",".join(fields) + "\n")
+    other = shop(tmp_path / "shop", later)
+    for date in (FIRST, SECOND):
+        run_night(other.configured(), date)
+    assert other.hashes(str(other.pointed())) == nights.hashes(str(nights.pointed()))
+    assert measured_metrics(other.records()[-1]) == measured_metrics(nights.records()[-1])
+
+
+def test_nothing_after_the_date_is_used(nights: Night) -> None:
+    reading = "all_varchar = true, ignore_errors = true, null_padding = true"
+    counted = f"SELECT DISTINCT item_id FROM read_csv('{{}}', {reading})"
+    logs = sorted(nights.logs.glob("events-*.csv"))
+    seen = {item for log in logs[:2] for (item,) in duckdb.sql(counted.format(log)).fetchall() if item}
+    later = {
+        item for log in logs[2:] for (item,) in duckdb.sql(counted.format(log)).fetchall() if item
+    } - seen
+    assert later
+    named = rows(
+        nights,
+        nights.pointed(),
+        "SELECT item_id FROM recommendations UNION SELECT similar_item_id FROM similar_items "
+        "UNION SELECT item_id FROM similar_items UNION SELECT item_id FROM popular_items",
+    )
+    assert not later & {item for (item,) in named}
+
+
+def test_the_same_date_twice_gives_the_same_bytes(night: Night) -> None:
+    before = night.pointed()
+    again = run_night(night.configured(), SECOND)
+    assert again.release_id == night.pointed() != before
+    assert again.station("interactions").facts["files_taken"] == 0
+    assert night.hashes(again.release_id) == night.hashes(before)
+
+
+def test_one_run_from_nothing_gives_the_same_lists_as_night_after_night(
+    nights: Night, tmp_path: Path
+) -> None:
+    fresh = shop(tmp_path, nights.logs)
+    record = run_night(fresh.configured(), SECOND)
+    ours, theirs = fresh.hashes(record.release_id), nights.hashes(nights.pointed())
+    differing = {table for table in TABLES if ours[table] != theirs[table]}
+    assert differing <= {"validation_results"}  # which tells what arrived for the date from what was there
+
+
+def test_a_backfill_publishes_and_leaves_readers_where_they_are(night: Night) -> None:
+    run_night(night.configured(**QUICK), THIRD)
+    pointed = night.pointed()
+    late = run_night(night.configured(), FIRST)
+    assert night.pointed() == pointed
+    assert late.release_id in night.published()
+    assert late.station("release").facts["active"] is False
+    assert (
+        night.hashes(late.release_id)["recommendations"]
+        == night.hashes(next(name for name in night.published() if name.startswith(str(FIRST))))[
+            "recommendations"
+        ]
+    )
+
+
+def test_readers_can_go_back_a_night_and_the_next_night_goes_on(night: Night) -> None:
+    yesterday = next(name for name in night.published() if name.startswith(str(FIRST)))
+    assert rollback(night.store).release_id == night.pointed() == yesterday
+    assert run_night(night.configured(**QUICK), THIRD).release_id == night.pointed()
+    assert rollback(night.store).release_id == yesterday
+
+
+def test_evaluating_and_taking_in_publish_nothing(night: Night) -> None:
+    with unchanged(night):
+        record = evaluate_only(night.configured(), THIRD)
+        done = ingest_only(night.configured(), THIRD)
+    assert record.state == "measured"
+    assert [station.name for station in record.stations] == STATIONS[: STATIONS.index("train popularity")]
+    assert (done.taken, done.known) == (0, 3)
+    assert done.total == Ledger.read(night.store).counts()

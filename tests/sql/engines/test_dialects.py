@@ -1,0 +1,58 @@
+"""Each expression of a dialect, on both engines, against Python's own answer."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+KEY = b"key".ljust(64, b"\0")
+
+
+def values(engine: Any, expression: str) -> list[Any]:
+    """Return the values of an expression over the rows of the relation `given`, in the order of `n`."""
+    column: list[Any] = engine.fetch(f"SELECT {expression} AS v FROM given ORDER BY n")["v"].to_pylist()
+    return column
+
+
+def test_json_row_keeps_names_quotes_and_nulls(engine):
+    texts = ['q"', "back\\slash", "漢", None]
+    engine.table("given", pa.table({"n": range(4), "t": pa.array(texts, pa.string())}))
+    rows = values(engine, engine.dialect.json_row({"a'b": "t", "": "t"}))
+    assert [json.loads(row) for row in rows] == [{"a'b": text, "": text} for text in texts]
+
+
+def test_hash_row_is_equal_for_equal_rows_and_64_bits_long(engine):
+    table = {"n": range(5), "a": ["x", "x", "y", "x", None], "b": ["1", "1", "1", "2", "1"]}
+    engine.table("given", pa.table(table))
+    first, again, *others = values(engine, engine.dialect.hash_row(["a", "b"]))
+    assert first == again
+    assert len({first, *others}) == 4
+    assert max(abs(value) for value in (first, *others)) > 2**40
+
+
+def test_keyed_hash_is_pythons_hmac(engine):
+    texts = ["u1", "", "漢", "it's"]
+    pads = {name: [bytes(byte ^ mask for byte in KEY)] * 4 for name, mask in (("i", 0x36), ("o", 0x5C))}
+    engine.table("given", pa.table({"n": range(4), "t": texts, **pads}))
+    expected = [hmac.digest(b"key", text.encode(), "sha256").hex() for text in texts]
+    assert values(engine, engine.dialect.keyed_hash("t", "i", "o")) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("iso", "2026-03-01 10:00:00"),
+        ("iso", "2026-03-01T12:00:00+02:00"),
+        ("%d.%m.%Y %H:%M", "01.03.2026 10:00"),
+        ("%Y-%m-%dT%H:%M:%S%z", "2026-03-01T09:00:00-0100"),
+    ],
+)
+def test_parse_time_reads_its_pattern_and_nothing_else(engine, pattern, text):
+    engine.table("given", pa.table({"n": range(3), "t": [text, f"{text}x", "yesterday"]}))
+    parsed = values(engine, f"unix_micros({engine.dialect.parse_time('t', pattern)})")
+    assert parsed == [datetime(2026, 3, 1, 10, tzinfo=UTC).timestamp() * 10**6, None, None]

@@ -1,0 +1,175 @@
+"""The configuration: one file, every mistake told with its place, what was expected and what is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from tasks.configuration.configuration import load
+from tasks.configuration.sections import bytes_of
+from tasks.runtime.errors import ConfigurationError
+
+SOURCE = """
+[source]
+path = "logs"
+[source.columns]
+user = "u"
+item = "i"
+timestamp = "t"
+"""
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    def read(text: str, overrides=None):
+        path = tmp_path / "nightshelf.toml"
+        path.write_text(text, encoding="utf-8")
+        return load(path, overrides)
+
+    return read
+
+
+def test_a_source_is_enough(loaded, tmp_path):
+    configuration = loaded(SOURCE)
+    assert configuration.source.path == str(tmp_path / "logs")
+    assert configuration.store.path == tmp_path / "nightshelf-store"
+    assert configuration.engine.name == "duckdb"
+
+
+def test_addresses_and_absolute_paths_are_kept(loaded):
+    text = SOURCE.replace('"logs"', '["s3://bucket/x", "/logs", "sub/*.csv"]')
+    paths = loaded(text).source.path
+    assert paths[:2] == ("s3://bucket/x", "/logs")
+    assert paths[2].endswith("/sub/*.csv")
+
+
+def test_overrides_are_validated_like_the_file(loaded):
+    assert loaded(SOURCE, {"engine.threads": 3}).engine.threads == 3
+    with pytest.raises(ConfigurationError, match=r"engine\.threads: .* got -1"):
+        loaded(SOURCE, {"engine.threads": -1})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[sauce]\n", r"unknown key 'sauce' \(did you mean 'source'\?\); known: dataset, engine"),
+        (
+            "[engine]\nthread = 1\n",
+            r"unknown key 'thread' in \[engine\] \(did you mean 'threads'\?\); known: batch",
+        ),
+        ("[engine]\nname = 'postgres'\n", r"engine\.name: .*'duckdb' or 'spark'.*, got 'postgres'"),
+        (
+            "[engine]\nmemory = '4 giga'\n",
+            r"engine\.memory: expected a size such as 512MiB or 4GiB, got '4 giga'",
+        ),
+        ("[engine]\nbatch = '0GiB'\n", r"engine\.batch: expected a size"),
+        ("[top_n]\nn = 0\n", r"top_n\.n: .* greater than or equal to 1, got 0"),
+        ("[items]\npath = 'x.csv'\n", r"items: path needs id"),
+        ("[items]\nid = 'x'\n", r"items: id and available need path"),
+        ("[items.attributes]\nGenre = 'g'\n", r"items: attribute 'Genre': expected a name"),
+        (
+            "[items.attributes]\ngenre = 'g'\n",
+            r"items: expected an attribute of \[source\.attributes\], got 'g'",
+        ),
+        ("[popular]\nwindows = [7, 7]\n", r"popular: windows: expected different numbers of days"),
+        ("[popular]\nfallback_window = 5\n", r"popular: fallback_window: expected one of windows"),
+        ("[popular]\nsegments = ['land']\n", r"popular\.segments: unknown attribute 'land'; known: none"),
+        ("[train]\nserve = 'asl'\n", r"train: unknown model 'asl'; known: als"),
+        ("[train]\nmodels = []\n", r"train\.models: "),
+        ("[models.als]\nfactor = 3\n", r"unknown key 'factor' in models\.als; known: "),
+        ("[models.asl]\nfactors = 3\n", r"unknown model 'asl' in \[models\]; known: als"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_what_is_known(loaded, text, message):
+    with pytest.raises(ConfigurationError, match=r"nightshelf\.toml: " + message):
+        loaded(text + SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('user = "u"\n', "", r"source\.columns\.user is missing"),
+        ('path = "logs"', "", r"source\.path is missing"),
+        (
+            'path = "logs"',
+            'path = ""',
+            r"source\.path: expected a file, folder, glob or address, got nothing",
+        ),
+        (
+            'path = "logs"',
+            'path = "l"\ntime_zone = "GMT+25"',
+            r"source\.time_zone: expected an IANA time zone",
+        ),
+        ('path = "logs"', 'path = "l"\ntimestamp_format = "%H"', r"source\.timestamp_format: expected iso"),
+        (
+            'path = "logs"',
+            'path = "l"\nencoding = "utf-9"',
+            r"source\.encoding: expected a character encoding",
+        ),
+        (
+            'path = "logs"',
+            'path = "l"\ndelimiter = "\\n"',
+            r"source\.delimiter: expected a delimiter without",
+        ),
+        ('path = "logs"', 'path = "l"\nheader = false', r"source: header = false needs column_names"),
+        ('path = "logs"', 'path = "l"\ncolumn_names = ["a"]', r"source: column_names are for files without"),
+        (
+            'path = "logs"',
+            'path = "l"\nevent_weights = {view = 1}',
+            r"source: event_weights needs columns\.event_type",
+        ),
+        ('path = "logs"', 'path = "l"\nevent_weights = {view = -1}', r"source\.event_weights\.view: "),
+        ('path = "logs"', 'path = "l"\nattributes = {user_id = "x"}', r"source: attribute 'user_id'"),
+        (
+            'path = "logs"',
+            'path = "l"\nexclude = [{name = "a", where = "x"}, {name = "a", where = "y"}]',
+            r"source: rule names must differ, got \['a', 'a'\]",
+        ),
+        (
+            'path = "logs"',
+            'path = "l"\nexclude = [{name = "A;", where = "x"}]',
+            r"source\.exclude\.0\.name: ",
+        ),
+    ],
+)
+def test_a_mistake_in_the_source_is_told(loaded, old, new, message):
+    with pytest.raises(ConfigurationError, match=message):
+        loaded(SOURCE.replace(old, new))
+
+
+def test_several_mistakes_are_all_told(loaded):
+    with pytest.raises(ConfigurationError) as failed:
+        loaded("[engine]\nthread = 1\nmemory = 'x'\n[top_n]\nn = 0\n")
+    lines = str(failed.value).splitlines()
+    assert len(lines) == 4
+    assert all("nightshelf.toml: " in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("[source\n", "not valid TOML: "), ("\x00", "not valid TOML: ")]
+)
+def test_what_is_no_toml_says_so(loaded, text, message):
+    with pytest.raises(ConfigurationError, match=message):
+        loaded(text)
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"none\.toml: cannot read the configuration: No such file"):
+        load(tmp_path / "none.toml")
+
+
+def test_the_fingerprint_is_of_what_decides_about_rows(loaded):
+    one = loaded(SOURCE)
+    assert one.source_fingerprint() == loaded(SOURCE.replace("logs", "elsewhere")).source_fingerprint()
+    assert one.source_fingerprint() == loaded(SOURCE + "[engine]\nthreads = 9\n").source_fingerprint()
+    assert one.source_fingerprint() != loaded(SOURCE.replace('"i"', '"j"')).source_fingerprint()
+
+
+@pytest.mark.parametrize(("size", "found"), [("512MiB", 2**29), ("1.5 GiB", 3 * 2**29), ("1TiB", 2**40)])
+def test_sizes_are_bytes(size, found):
+    assert bytes_of(size) == found
+
+
+@pytest.mark.parametrize("size", ["", "4", "4GB", "-1GiB", "0MiB", "4GiB "])
+def test_other_sizes_are_refused(size):
+    with pytest.raises(ValueError, match="expected a size such as 512MiB or 4GiB"):
+        bytes_of(size)

@@ -1,0 +1,244 @@
+"""The dataset by known values: strengths, weights, who is trained on, what is seen, order and boundaries."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+from worlds.dataset_world import Shop
+
+from sql.engines.duckdb_engine import DuckDBEngine
+from tasks.dataset.arrays import load_dataset, load_histories, load_seen
+from tasks.interactions.events import end_of
+
+NOON = "2026-03-10 12:00:00"
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def shop(tmp_path, engine):
+    return Shop(tmp_path, engine)
+
+
+def strengths(built):
+    """Return the strength of each pair, in ones."""
+    rows = built.rows("pairs", "user_id", "item_id", "strength")
+    return {(user, item): strength / 1e6 for user, item, strength in rows}
+
+
+def test_an_event_counts_by_its_type_and_weight(shop):
+    shop.log(
+        ("u", "i", NOON, {"type": "view"}),
+        ("u", "i", NOON, {"type": "buy", "weight": 2}),
+        ("u", "j", NOON, {"type": "look"}),
+        ("v", "j", NOON, {"type": "view", "weight": 0.25}),
+    )
+    built = shop.build(source={"event_weights": {"view": 1, "buy": 5, "look": 0}}, dataset={"alpha": 2})
+    assert strengths(built) == {("u", "i"): 11, ("u", "j"): 0, ("v", "j"): 0.25}
+    # 1 + 2 ln(1 + 11), seen only, 1 + 2 ln(1 + 0.25)
+    expected = [1 + 2 * math.log(12), 0, 1 + 2 * math.log(1.25)]
+    assert built.rows("entries", "user_index", "item_index") == [(0, 0), (0, 1), (1, 1)]
+    assert built.rows("entries", "weight") == np.float32(np.round(expected, 6)).tolist()
+    assert built.rows("entries", "trained") == [True, False, True]
+    assert built.rows("sequences", "user_index", "item_index") == [(0, 0), (0, 0), (1, 1)]
+    assert (built.summary.pairs, built.summary.trained_pairs, built.summary.events) == (3, 2, 4)
+
+
+@pytest.mark.parametrize("half_life", [2, 1 / 3])
+def test_an_event_counts_half_at_its_half_life(shop, half_life):
+    shop.log(("u", "i", "2026-03-09 00:00:00"), ("u", "j", "2026-03-10 23:59:59.999999"), ("v", "i", NOON))
+    found = strengths(shop.build(dataset={"half_life_days": half_life}))
+    assert found == {
+        ("u", "i"): round(0.5 ** (2 / half_life), 6),
+        ("u", "j"): 1,
+        ("v", "i"): round(0.5 ** (0.5 / half_life), 6),
+    }
+
+
+def test_events_beyond_the_predicate_are_seen_and_nothing_else(shop):
+    shop.log(
+        ("u", "i", NOON, {"value": 5}),
+        ("u", "j", NOON, {"value": 3}),
+        ("u", "k", NOON),
+        ("v", "j", NOON, {"value": 4}),
+    )
+    built = shop.build(dataset={"positive": "value >= 4"})
+    assert strengths(built) == {("u", "i"): 1, ("u", "j"): 0, ("u", "k"): 0, ("v", "j"): 1}
+    assert built.rows("items", "item_id", "trained") == [("i", True), ("j", True), ("k", False)]
+    assert built.rows("sequences", "user_index", "item_index") == [(0, 0), (1, 1)]
+    assert load_seen(built.folder).toarray().tolist() == [[1, 1, 1], [0, 1, 0]]
+    assert built.popular("item_id", "users", segment="all", window_days=0) == [("i", 1), ("j", 1)]
+
+
+def test_huge_weights_stay_within_64_bits(shop):
+    shop.log(("u", "i", NOON, {"weight": 1e300}), ("u", "i", NOON, {"weight": 1e308}), ("v", "i", NOON))
+    assert strengths(shop.build())["u", "i"] == 2e9
+
+
+def test_who_meets_too_little_is_known_but_not_trained_on(shop):
+    shop.log(
+        ("a", "i", NOON), ("a", "j", NOON), ("a", "j", NOON), ("b", "i", NOON), ("b", "i", NOON),
+        ("c", "j", NOON), ("c", "k", NOON),
+    )  # fmt: skip
+    built = shop.build(dataset={"min_user_items": 2, "min_item_users": 2})
+    columns = ("user_index", "user_id", "events", "items", "trained")
+    assert built.rows("users", *columns) == [
+        (0, "a", 3, 2, True),
+        (1, "b", 2, 1, False),
+        (2, "c", 2, 2, True),
+    ]
+    # i has two users, but only one of them is trained on
+    columns = ("item_index", "item_id", "events", "users", "trained")
+    assert built.rows("items", *columns) == [
+        (0, "i", 3, 2, False),
+        (1, "j", 3, 2, True),
+        (2, "k", 1, 1, False),
+    ]
+    trained = [row[:2] for row in built.rows("entries", "user_index", "item_index", "trained") if row[2]]
+    assert trained == [(0, 1), (2, 1)]
+
+
+def test_a_bot_is_known_but_neither_trained_on_nor_popular(shop):
+    shop.log(
+        *[("bot", f"i{n % 3}", NOON) for n in range(6)],
+        ("u", "i0", NOON),
+        ("u", "i1", NOON),
+        ("v", "i0", NOON),
+    )
+    built = shop.build(dataset={"max_user_events": 5})
+    assert built.rows("users", "user_id", "bot", "trained") == [
+        ("bot", True, False), ("u", False, True), ("v", False, True),
+    ]  # fmt: skip
+    assert built.rows("items", "item_id", "events", "users", "trained") == [
+        ("i0", 4, 3, True), ("i1", 3, 2, True), ("i2", 2, 1, False),
+    ]  # fmt: skip
+    assert built.popular("item_id", "users", segment="all", window_days=0) == [("i0", 2), ("i1", 1)]
+    data, histories = load_dataset(built.folder), load_histories(built.folder)
+    assert data.matrix[[0]].nnz == 0
+    assert data.sequences.lengths.tolist() == [0, 2, 1]
+    assert histories.matrix[[0]].indices.tolist() == [0, 1]  # i2, which nobody is trained on, is left out
+    assert histories.sequences.lengths.tolist() == [4, 2, 1]
+
+
+def test_a_user_at_the_cap_is_no_bot(shop):
+    shop.log(*[("u", "i", NOON)] * 3, ("v", "i", NOON))
+    assert shop.build(dataset={"max_user_events": 3}).rows("users", "bot") == [False, False]
+
+
+def test_only_the_last_days_count_where_history_is_short(shop):
+    shop.log(("u", "i", "2026-03-08 23:59:59"), ("u", "j", "2026-03-09 00:00:00"), ("v", "j", NOON))
+    built = shop.build(dataset={"history_days": 2})
+    assert built.rows("items", "item_id") == ["j"]
+    assert shop.build(dataset={"history_days": 3}).rows("items", "item_id") == ["i", "j"]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "end"),
+    [
+        ("UTC", date(2026, 3, 10), datetime(2026, 3, 11, tzinfo=UTC)),
+        ("Europe/London", date(2026, 3, 28), datetime(2026, 3, 29, tzinfo=UTC)),
+        ("Europe/London", date(2026, 3, 29), datetime(2026, 3, 29, 23, tzinfo=UTC)),  # a day of 23 hours
+        ("Europe/London", date(2026, 10, 25), datetime(2026, 10, 26, tzinfo=UTC)),  # of 25
+        ("America/Sao_Paulo", date(2018, 11, 3), datetime(2018, 11, 4, 3, tzinfo=UTC)),  # midnight is skipped
+        ("America/Havana", date(2026, 10, 31), datetime(2026, 11, 1, 4, tzinfo=UTC)),  # and here comes twice
+        ("Pacific/Apia", date(2011, 12, 29), datetime(2011, 12, 30, 10, tzinfo=UTC)),  # the 30th never was
+    ],
+)
+def test_a_day_ends_at_the_next_local_midnight(zone, day, end):
+    assert end_of(day, zone) == end.timestamp() * 1e6
+
+
+@pytest.mark.parametrize(
+    ("day", "last", "next_"),
+    [
+        (date(2026, 3, 29), "2026-03-29 23:59:59.999999", "2026-03-30 00:00:00"),
+        (date(2026, 10, 25), "2026-10-25 23:59:59.999999", "2026-10-26 00:00:00"),
+        (date(2026, 6, 1), "2026-06-01 22:59:59.999999+00:00", "2026-06-01 23:00:00+00:00"),
+    ],
+)
+def test_a_date_takes_what_is_before_its_local_midnight(shop, day, last, next_):
+    shop.log(("u", "i", last), ("u", "j", next_), ("new", "i", next_))
+    built = shop.build(day, source={"time_zone": "Europe/London"})
+    assert built.rows("items", "item_id", "events") == [("i", 1)]
+    assert built.rows("users", "user_id") == ["u"]
+    assert built.popular("window_days", "item_id", "users", segment="all") == [
+        (days, "i", 1) for days in (0, 1, 7, 30)
+    ]
+
+
+def test_a_cut_leaves_out_what_is_at_or_after_it(shop):
+    shop.log(("u", "i", "2026-03-09 11:59:59.999999"), ("u", "j", "2026-03-09 12:00:00"))
+    cut = int(datetime(2026, 3, 9, 12, tzinfo=UTC).timestamp() * 1e6)
+    assert shop.build(until=cut).rows("items", "item_id") == ["i"]
+
+
+def test_events_of_a_user_are_in_order_of_time_then_position_then_file_and_line(shop):
+    later, early = "2026-03-10 12:00:01", "2026-03-10 11:00:00"
+    shop.log(
+        ("u", "i2", NOON, {"position": 7}),
+        ("u", "i3", NOON),
+        ("u", "i4", later),
+        ("v", "i0", NOON),
+        name="a.csv",
+    )
+    shop.log(
+        ("u", "i5", NOON, {"position": -1}),
+        ("u", "i6", NOON, {"position": 7}),
+        ("u", "i1", early),
+        name="b.csv",
+    )
+    built = shop.build()
+    items = built.rows("items", "item_id")
+    order = [(user, items[item]) for user, item in built.rows("sequences", "user_index", "item_index")]
+    assert order == [(0, "i1"), (0, "i5"), (0, "i3"), (0, "i2"), (0, "i6"), (0, "i4"), (1, "i0")]
+
+
+def test_ids_are_ordered_as_what_they_are(shop):
+    big = 2**53
+    shop.log(*[(user, -user, NOON) for user in (big + 1, big, -5, 2, 10)])
+    built = shop.build(source={"user_id_type": "int64", "item_id_type": "int64"})
+    assert built.rows("users", "user_id") == [-5, 2, 10, big, big + 1]
+    assert built.rows("items", "item_id") == [-big - 1, -big, -10, -2, 5]
+
+
+def test_arrays_are_those_built_row_by_row(shop):
+    rng = np.random.default_rng(0)
+    rows = [
+        (f"u{rng.integers(30):02}", f"i{rng.zipf(1.4) % 20:02}", f"2026-03-{rng.integers(1, 11):02} 12:00:00")
+        for _ in range(400)
+    ]
+    shop.log(*rows)
+    built = shop.build(dataset={"max_user_events": 15, "min_item_users": 3, "min_user_items": 3})
+    users, items = built.rows("users", "trained"), built.rows("items", "trained")
+    assert 0 < sum(users) < len(users)
+    assert 0 < sum(items) < len(items)
+    shape = len(users), len(items)
+    matrix, history, seen = (np.zeros(shape, np.float32) for _ in range(3))
+    for user, item, weight, trained in built.rows("entries", "user_index", "item_index", "weight", "trained"):
+        assert trained == (users[user] and items[item])
+        seen[user, item] = 1
+        history[user, item] = weight if items[item] else 0
+        matrix[user, item] = weight if trained else 0
+    data, histories = load_dataset(built.folder), load_histories(built.folder)
+    assert np.array_equal(data.matrix.toarray(), matrix)
+    assert np.array_equal(histories.matrix.toarray(), history)
+    assert np.array_equal(load_seen(built.folder).toarray(), seen)
+    events = built.rows("sequences", "user_index", "item_index", "timestamp")
+    for sequences, counted in ((data.sequences, users), (histories.sequences, [True] * len(users))):
+        for user in range(len(users)):
+            own = slice(sequences.indptr[user], sequences.indptr[user + 1])
+            kept = [
+                (item, at) for owner, item, at in events if owner == user and counted[user] and items[item]
+            ]
+            assert sequences.items[own].tolist() == [item for item, _ in kept]
+            assert sequences.timestamps[own].tolist() == [
+                at.replace(tzinfo=UTC).timestamp() * 1e6 for _, at in kept
+            ]

@@ -1,0 +1,111 @@
+"""Titles, attributes and availability: from a catalogue's file, or from the events."""
+
+from __future__ import annotations
+
+import pytest
+from worlds.dataset_world import Shop
+
+from sql.engines.duckdb_engine import DuckDBEngine
+from tasks.runtime.errors import InputError
+
+NOON = "2026-03-10 12:00:00"
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def shop(tmp_path, engine):
+    return Shop(tmp_path, engine)
+
+
+def test_titles_and_attributes_come_from_the_first_row_of_a_catalogue(shop):
+    shop.log(("u", "i", NOON), ("u", "j", NOON), ("v", "k", NOON), ("v", "l", NOON))
+    path = shop.file(
+        "items.csv",
+        "id,name,tags,sold",
+        "i,Lamp,home|light|home,yes",
+        "i,Other,garden,no",
+        "j,Chair,,FALSE",
+        "k,,|home|,",
+        ",Nobody,x,yes",
+        "z,Unmet,home,yes",
+    )
+    catalogue = {
+        "path": path,
+        "id": "id",
+        "title": "name",
+        "available": "sold",
+        "separator": "|",
+        "attributes": {"tag": "tags"},
+    }
+    built = shop.build(
+        items=catalogue,
+        top_n={"blocked_items": ["l"]},
+        popular={"segments": ["tag"], "windows": [0], "fallback_window": 0},
+    )
+    assert built.rows("items", "item_id", "title", "available") == [
+        ("i", "Lamp", True), ("j", "Chair", False), ("k", None, True), ("l", None, False),
+    ]  # fmt: skip
+    assert built.rows("item_attributes", "name", "id", "value") == [
+        ("tag", "i", "garden"), ("tag", "i", "home"), ("tag", "i", "light"), ("tag", "k", "home"),
+        ("tag", "z", "home"),
+    ]  # fmt: skip
+    assert built.popular("segment_value", "rank", "item_id", segment="tag") == [
+        ("garden", 1, "i"), ("home", 1, "i"), ("home", 2, "k"), ("light", 1, "i"),
+    ]  # fmt: skip
+    assert built.popular("item_id", segment="all") == ["i", "k"]
+    assert built.summary.catalogues["items"].rows == 6
+
+
+def test_titles_from_events_are_the_most_common_and_of_equals_the_smaller(shop):
+    shop.log(
+        ("u", "i", NOON, {"colour": "red"}),
+        ("v", "i", NOON, {"colour": "blue"}),
+        ("u", "i", NOON, {"colour": "red"}),
+        ("u", "j", NOON, {"colour": "blue"}),
+        ("v", "j", NOON, {"colour": "Blue"}),
+        ("v", "k", NOON),
+    )
+    built = shop.build(items={"title": "colour"}, users={"attributes": {"taste": "colour"}})
+    assert built.rows("items", "item_id", "title") == [("i", "red"), ("j", "Blue"), ("k", None)]
+    assert built.rows("user_attributes", "name", "id", "value") == [
+        ("taste", "u", "red"),
+        ("taste", "v", "Blue"),
+    ]
+
+
+def test_ids_of_a_catalogue_are_read_like_those_of_the_logs(shop):
+    shop.log((1, 10, NOON), (2, 20, NOON))
+    path = shop.file("items.csv", "id,name", "10.0,Ten", "20,Twenty", "2e1,No", "x,No")
+    built = shop.build(
+        source={"user_id_type": "int64", "item_id_type": "int64"},
+        items={"path": path, "id": "id", "title": "name"},
+    )
+    assert built.rows("items", "item_id", "title") == [(10, "Ten"), (20, "Twenty")]
+
+
+def test_a_catalogue_that_cannot_be_read_is_one_message(shop):
+    shop.log(("u", "i", NOON), ("v", "j", NOON))
+    for path, complaint in (
+        (str(shop.folder / "none.csv"), "none.csv"),
+        (shop.file("empty.csv", "id,name"), "expected rows, got none"),
+        (shop.file("other.csv", "key,name", "i,x"), "id"),
+    ):
+        with pytest.raises(InputError, match=r"\[items\]") as caught:
+            shop.build(items={"path": path, "id": "id", "title": "name"})
+        assert complaint in str(caught.value)
+
+
+def test_blocked_ids_must_be_of_the_type_of_the_logs(shop):
+    shop.log((1, 10, NOON), (2, 20, NOON))
+    ids = {"user_id_type": "int64", "item_id_type": "int64"}
+    built = shop.build(source=ids, top_n={"blocked_items": ["10"]})
+    assert built.rows("items", "item_id", "available") == [(10, False), (20, True)]
+    for wrong in ("x", 2**70):
+        with pytest.raises(InputError, match=r"top_n\.blocked_items: expected ids of type int64"):
+            shop.build(source=ids, top_n={"blocked_items": [wrong]})

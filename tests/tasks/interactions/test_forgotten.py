@@ -1,0 +1,130 @@
+"""Users who were forgotten, on both engines: known by their keyed hash, kept out of logs and datasets."""
+
+from __future__ import annotations
+
+import stat
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from worlds.dataset_world import Shop
+
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.interactions.forgotten import KeyedList, make_forgotten_users
+from tasks.erasure.forget import erase, survey
+from tasks.interactions.forgotten import NAME, read_forgotten, remember
+from tasks.interactions.ledger import Ledger
+from tasks.runtime.errors import ConfigurationError, StoreError, UserError
+
+NAMES = ("ab", "a b", "Ä", "A\u0308", "日本", "\U0001f600", 'q"uote', "o'neill", "007", " 7", "x" * 300)
+BIG, NEXT = 2**63 - 1, 2**53 + 1
+TIMES = ("2026-03-09 10:00:00", "2026-03-10 11:00:00")
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    """Return the embedded engine."""
+    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["embedded", pytest.param("spark_engine", marks=pytest.mark.spark)])
+def engine(request):
+    """Return each engine in turn."""
+    return request.getfixturevalue(request.param)
+
+
+def test_an_engine_finds_the_same_ids_as_python(engine) -> None:
+    plain = KeyedList(b"k" * 32, frozenset())
+    listed = KeyedList(plain.key, frozenset(plain.digest(name) for name in NAMES[::2]))
+    engine.table("people", pa.table({"user_id": [*NAMES, None, *NAMES]}))
+    make_forgotten_users(engine, "people", listed)
+    found = engine.fetch("SELECT user_id FROM forgotten_users")["user_id"].to_pylist()
+    assert sorted(found) == sorted(NAMES[::2])
+    assert [name for name in NAMES if listed.holds(name)] == list(NAMES[::2])
+
+
+def shop(folder, engine, *, without: bool) -> Shop:
+    """Return a shop of int64 ids whose logs have a user, and one next to it; or the same logs without."""
+    made = Shop(
+        folder, engine, source={"user_id_type": "int64", "exclude": [{"name": "free", "where": "value = 0"}]}
+    )
+    rows = [
+        (BIG, "a", TIMES[0]),
+        (NEXT, "a", TIMES[0]),
+        (NEXT - 1, "b", TIMES[0]),
+        (BIG, "b", TIMES[0], {"value": 0}),
+        (BIG, "b", "never"),
+        (7, "b", TIMES[1]),
+        (7, "c", "never", {"colour": str(BIG)}),
+        (f"{BIG}x", "b", TIMES[1]),
+    ]
+    made.log(*[row for row in rows if not (without and row[0] == BIG)])
+    return made
+
+
+def later(made: Shop, *, without: bool) -> None:
+    """Deliver another day to a shop."""
+    rows = [(BIG, "c", TIMES[1]), (NEXT, "c", TIMES[1]), (f"{BIG}.0", "a", TIMES[1]), (BIG, "", TIMES[1])]
+    made.log(*[row for row in rows if not (without and str(row[0]).startswith(str(BIG)))], name="b.csv")
+
+
+def test_whoever_is_forgotten_is_out_of_old_and_new_logs(engine, embedded, tmp_path) -> None:
+    made, never = (
+        shop(tmp_path / "shop", engine, without=False),
+        shop(tmp_path / "never", embedded, without=True),
+    )
+    made.ingest()
+    with pytest.raises(UserError, match="unknown users"):
+        survey(made.store, [f"0{BIG}"])
+    changes = {(one.place, one.rows) for one in erase(made.store, [str(BIG)])}
+    assert changes == {("interactions", 1), ("quarantine", 1), ("quarantine", 2)}
+    for one in (made, never):
+        later(one, without=one is never)
+    ours, theirs = made.build(), never.build()
+    for part in ("users", "items", "entries"):
+        assert ours.rows(part) == theirs.rows(part), part
+    order = ("user_index", "item_index", "timestamp", "strength")  # not the line, which they moved
+    assert ours.rows("sequences", *order) == theirs.rows("sequences", *order)
+    assert ours.popular_table.equals(theirs.popular_table)
+    assert NEXT in ours.rows("users", "user_id")
+    counts = Ledger.read(made.store).counts()
+    assert (counts.read, counts.residual(), counts.rules["forgotten"]) == (12, 0, 5)
+    assert counts.rules["free"] == 1  # of before: what was left out is not stored, and not known any more
+    kept = [
+        pq.read_table(made.store.root / path)
+        for m in Ledger.read(made.store).manifests
+        for path in m.quarantine
+    ]
+    assert {user for table in kept for user in table["user_id"].to_pylist()} == {7, None}
+    assert {raw for table in kept for raw in table["raw"].to_pylist()} == {None}
+
+
+def test_a_removal_that_was_cut_off_keeps_them_out_of_datasets(embedded, tmp_path) -> None:
+    made = shop(tmp_path / "shop", embedded, without=False)
+    made.ingest()
+    remember(made.store, [BIG])
+    assert BIG not in made.build().rows("users", "user_id")
+
+
+def test_the_list_holds_no_id_and_is_private_and_a_damaged_one_stops(tmp_path) -> None:
+    made = Shop(tmp_path / "shop", None)
+    remember(made.store, ["zq-canary"])
+    path = made.store.root / NAME
+    assert "canary" not in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    listed = read_forgotten(made.store).keyed()
+    assert listed.holds("zq-canary")
+    assert not listed.holds("zq-canary2")
+    remember(made.store, ["another"])
+    assert read_forgotten(made.store).keyed().holds("zq-canary")
+    path.write_text(path.read_text().replace("format", "fromat"))
+    with pytest.raises(StoreError, match=r"forgotten\.json is damaged"):
+        read_forgotten(made.store)
+
+
+def test_the_rule_of_the_house_has_its_name_for_itself(tmp_path) -> None:
+    made = Shop(tmp_path / "shop", None, source={"exclude": [{"name": "forgotten", "where": "value = 0"}]})
+    with pytest.raises((ConfigurationError, ValueError), match="other than 'forgotten'"):
+        made.configuration()

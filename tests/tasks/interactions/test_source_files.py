@@ -1,0 +1,139 @@
+"""The files of a source: found, dated, downloaded, and named without their secrets."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import fsspec
+import pytest
+from worlds.log_world import AS_OF, Logs
+
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.source import Source
+from tasks.interactions.ledger import Ledger
+from tasks.interactions.source_files import SourceFile, fetch, find, last_day, redacted
+from tasks.runtime.errors import InputError
+
+T = "2026-03-01 10:00:00"
+COLUMNS = {"user": "user", "item": "item", "timestamp": "time"}
+
+
+def source(path, **given) -> Source:
+    return Source(path=path, columns=COLUMNS, **given)
+
+
+@pytest.fixture
+def memory():
+    filesystem = fsspec.filesystem("memory")
+    yield filesystem
+    filesystem.store.clear()
+    filesystem.pseudo_dirs[:] = [""]
+
+
+def names(found) -> list[str]:
+    return [file.address.rsplit("/", 1)[-1] for file in found]
+
+
+def test_a_folder_gives_its_logs_in_order_of_their_names(tmp_path):
+    for name in ("b.csv", "a.csv.gz", "sub/c.jsonl", "d.PARQUET", ".hidden.csv", "_SUCCESS", "notes.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert names(find(source(str(tmp_path)), AS_OF)) == ["a.csv.gz", "b.csv", "d.PARQUET", "c.jsonl"]
+
+
+def test_a_glob_and_several_paths_give_each_file_once(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("x")
+    assert names(find(source([f"{tmp_path}/*.csv", f"{tmp_path}/b.csv"]), AS_OF)) == ["a.csv", "b.csv"]
+
+
+@pytest.mark.parametrize("path", ["{}/nothing", "{}/*.csv", "{}", "nosuch://bucket/x"])
+def test_no_files_is_a_mistake_that_names_the_path(tmp_path, path):
+    with pytest.raises(InputError, match=r"\[source\] path = .*(no such file|no files there|cannot be read)"):
+        find(source(path.format(tmp_path)), AS_OF)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [("%Y-%m-%d", "log-2026-03-02.csv"), ("%Y%m%d", "20260302.csv.gz"), ("log_%Y_%j", "log_2026_061.csv")],
+)
+def test_the_date_in_a_name_decides_whether_a_file_is_read(tmp_path, pattern, name):
+    (tmp_path / name).write_text("x")
+    assert len(find(source(str(tmp_path), file_date=pattern), date(2026, 3, 2))) == 1
+    assert find(source(str(tmp_path), file_date=pattern), date(2026, 3, 1)) == []
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log-2026-02-30.csv"])
+def test_a_name_without_its_date_is_a_mistake(tmp_path, name):
+    (tmp_path / name).write_text("x")
+    with pytest.raises(InputError, match=rf"{name}: expected a date like %Y-%m-%d in the file's name"):
+        find(source(str(tmp_path), file_date="%Y-%m-%d"), AS_OF)
+
+
+def test_remote_files_with_equal_base_names_stay_apart(tmp_path, memory):
+    memory.pipe("/bucket/one/events.csv", f"user,item,time\nu1,i1,{T}\n".encode())
+    memory.pipe("/bucket/two/events.csv", f"user,item,time\nu2,i2,{T}\n".encode())
+    engine = DuckDBEngine(tmp_path / "engine", 2**28, 1)
+    logs = Logs(tmp_path, engine, path="memory://bucket")
+    assert logs.ingest().taken == 2
+    assert [row[0] for row in logs.rows()] == ["u1", "u2"]
+    assert [file.address for file in Ledger.read(logs.store).files()] == [
+        "memory:///bucket/one/events.csv",
+        "memory:///bucket/two/events.csv",
+    ]
+    assert logs.ingest().taken == 0
+    assert not (logs.store.runs / ".ingest").exists()
+    engine.close()
+
+
+def test_a_download_that_fails_names_the_file(tmp_path, memory):
+    memory.pipe("/bucket/events.csv", b"x")
+    [file] = find(source("memory://bucket/events.csv"), AS_OF)
+    memory.rm("/bucket/events.csv")
+    with pytest.raises(InputError, match=r"memory://.*events\.csv: cannot be downloaded"):
+        fetch(file, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("s3://bucket/log.csv", "s3://bucket/log.csv"),
+        ("sftp://me:pa55word@host:22/log.csv", "sftp://host:22/log.csv"),
+        ("sftp://me:p@55:word@host/log.csv", "sftp://host/log.csv"),
+        ("https://host/log.csv?sig=s3cret&key=s3cret", "https://host/log.csv#"),
+        ("cannot reach https://me:s3cret@host/a?token=s3cret now", "cannot reach https://host/a#"),
+        ("/logs/what?.csv", "/logs/what?.csv"),
+        ("/logs/me@home.csv", "/logs/me@home.csv"),
+    ],
+)
+def test_names_of_files_hold_no_secrets(address, shown):
+    assert redacted(address).startswith(shown)
+    assert "s3cret" not in redacted(address)
+    assert "55" not in redacted(address)
+
+
+def test_addresses_that_differ_only_in_their_query_stay_two():
+    assert redacted("https://host/get.csv?day=1") != redacted("https://host/get.csv?day=2")
+
+
+def test_no_secret_is_in_a_message(monkeypatch):
+    with pytest.raises(InputError) as failed:
+        find(source("https://me:s3cret@127.0.0.1:1/log.csv?sig=s3cret"), AS_OF)
+    assert "s3cret" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "day", "expected"),
+    [
+        ("%Y-%m-%d", date(2026, 2, 28), date(2026, 2, 28)),
+        ("%Y%j", date(2026, 12, 31), date(2026, 12, 31)),
+        ("%Y-%m", date(2026, 2, 1), date(2026, 2, 28)),
+        ("%Y-%m", date(2028, 12, 1), date(2028, 12, 31)),
+        ("%Y", date(2026, 1, 1), date(2026, 12, 31)),
+        (None, None, None),
+    ],
+)
+def test_a_file_is_about_the_period_in_its_name(
+    pattern: str | None, day: date | None, expected: date | None
+) -> None:
+    assert last_day(SourceFile("logs/x.csv", 1, "", day), pattern) == expected

@@ -1,0 +1,48 @@
+"""What doctor says of a Prefect server: one that answers, one that does not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from tasks.monitoring import machine
+
+
+class Answering(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/api/health" else 404)
+        self.end_headers()
+
+    def log_message(self, *parts: Any) -> None:
+        del parts
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_prefect_server_is_asked_whether_it_is_there(server: str) -> None:
+    assert machine.reached(f"{server}/api").found == f"the server at {server}/api answers"
+    assert machine.reached(f"{server}/api/").state == "ok"
+    assert machine.reached(f"{server}/other").found.endswith("answers (status 404)")
+
+
+def test_a_prefect_server_that_is_not_there_is_a_problem() -> None:
+    with HTTPServer(("127.0.0.1", 0), Answering) as closed:
+        port = closed.server_port
+    check = machine.reached(f"http://user:secret@127.0.0.1:{port}/api")
+    assert check.state == "problem"
+    assert "does not answer" in check.found
+    assert "secret" not in check.found
+    assert "unset PREFECT_API_URL" in check.advice
+    assert machine.reached("ftp://x/api").state == "problem"

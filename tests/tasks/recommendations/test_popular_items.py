@@ -1,0 +1,77 @@
+"""What is popular, by hand: windows, segments, the order of equals, and the rankings of the ladder."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from pydantic import ValidationError
+from worlds.dataset_world import Shop
+
+from sql.engines.duckdb_engine import DuckDBEngine
+
+NOON = "2026-03-10 12:00:00"
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = DuckDBEngine(tmp_path / "engine", 2**29, 1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def shop(tmp_path, engine):
+    return Shop(tmp_path, engine)
+
+
+def test_popularity_by_window_and_segment(shop):
+    shop.log(
+        ("a", "i", NOON), ("a", "i", NOON), ("b", "i", "2026-03-10 00:00:00"),
+        ("a", "j", "2026-03-09 23:59:59"), ("b", "k", "2026-03-04 00:00:00"),
+        ("c", "k", "2026-03-03 23:59:59"), ("c", "l", "2026-01-01 00:00:00"),
+    )  # fmt: skip
+    path = shop.file("users.csv", "id,country", "a,DE", "b,DE", "c,FR", "d,IT")
+    built = shop.build(
+        users={"path": path, "id": "id", "attributes": {"country": "country"}},
+        popular={"segments": ["country"], "fallback_segment": "country", "n": 2},
+        top_n={"blocked_items": ["l"]},
+    )
+    one, two = math.log(2), math.log(3)  # who met an item once or twice
+    columns = ("rank", "item_id", "score", "users")
+    assert rounded(built.popular(*columns, segment="all", window_days=1)) == rounded([(1, "i", one + two, 2)])
+    assert rounded(built.popular(*columns, segment="all", window_days=7)) == rounded(
+        [(1, "i", one + two, 2), (2, "j", one, 1)]  # k has the same score; n = 2
+    )
+    assert rounded(built.popular(*columns, segment="all", window_days=0)) == rounded(
+        [(1, "i", one + two, 2), (2, "k", 2 * one, 2)]
+    )
+    assert rounded(built.popular("segment_value", *columns, segment="country", window_days=7)) == rounded(
+        [("DE", 1, "i", one + two, 2), ("DE", 2, "j", one, 1)]
+    )
+    assert rounded(built.popular("segment_value", *columns, segment="country", window_days=30)) == rounded(
+        [("DE", 1, "i", one + two, 2), ("DE", 2, "j", one, 1), ("FR", 1, "k", one, 1)]
+    )
+    ladder = built.rows("ladder", "segment", "segment_value", "window_days", "item_index", "score")
+    one, two = round(1e6 * one), round(1e6 * two)
+    month = [(0, one + two), (1, one), (2, 2 * one)]
+    assert ladder == [
+        *(("all", "all", 0, item, score) for item, score in month),
+        *(("all", "all", 30, item, score) for item, score in month),
+        ("country", "DE", 30, 0, one + two), ("country", "DE", 30, 1, one), ("country", "DE", 30, 2, one),
+        ("country", "FR", 30, 2, one),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["all", "kind"])
+def test_a_segment_has_a_name_of_its_own(shop, name):
+    both = {
+        "users": {"attributes": {"kind": "colour"}},
+        "items": {"attributes": {"kind": "colour", "all": "colour"}},
+    }
+    with pytest.raises(ValidationError, match="expected a name of one attribute"):
+        shop.configuration(**both, popular={"segments": [name]})
+
+
+def rounded(rows):
+    return [tuple(round(value, 5) if isinstance(value, float) else value for value in row) for row in rows]

@@ -1,0 +1,222 @@
+"""The lists: exactly N for everybody, never what may not be recommended, the same bytes on any machine."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from worlds.dataset_world import Shop, plain
+
+from sql.engines.duckdb_engine import DuckDBEngine
+from tasks.recommendations.recommendations import recommendations
+from tasks.recommendations.similar_items import similar_items
+from tasks.runtime.errors import InputError
+
+USERS, ITEMS, N = 60, 25, 6
+MODELS = ("als", "item_knn", "popularity")
+BLOCKED, SOLD_OUT = "i03", "i07"
+SECTIONS = {
+    "dataset": {"max_user_events": 60, "min_user_items": 2, "min_item_users": 2},
+    "top_n": {"n": N, "similar": 4, "blocked_items": [BLOCKED]},
+    "popular": {"windows": [2, 0], "fallback_window": 2, "segments": ["land"], "fallback_segment": "land"},
+    "engine": {"threads": 1},
+    "models": {"als": {"factors": 8, "iterations": 3}},
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """Return a shop of two tastes, with a bot, a user of one item, and one who has seen all."""
+    folder = tmp_path_factory.mktemp("shop")
+    engine = DuckDBEngine(folder / "engine", 2**29, 1)
+    rng = np.random.default_rng(1)
+    rows = []
+    for user in range(USERS):
+        items = rng.choice(ITEMS // 2, rng.integers(2, 8), replace=False) * 2 + user % 2
+        rows += [(f"u{user:02}", f"i{n:02}", f"2026-03-{rng.integers(1, 11):02} 10:00:00") for n in items]
+    rows += [("bot", f"i{n % 5:02}", "2026-03-10 11:00:00") for n in range(80)]
+    rows += [("once", "i04", "2026-03-10 11:00:00"), ("once", "i04", "2026-03-10 11:00:01")]
+    rows += [("all", f"i{n:02}", "2026-03-10 11:00:00") for n in range(ITEMS)]
+    shop = Shop(folder, engine, **SECTIONS)
+    shop.log(*rows)
+    items = shop.file("items.csv", "id,sold", *(f"i{n:02},{'no' if n == 7 else 'yes'}" for n in range(ITEMS)))
+    users = shop.file("users.csv", "id,land", *(f"u{n:02},{'DE' if n % 3 else 'FR'}" for n in range(USERS)))
+    shop.sections["items"] = {"path": items, "id": "id", "available": "sold"}
+    shop.sections["users"] = {"path": users, "id": "id", "attributes": {"land": "land"}}
+    yield shop
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def built(shop):
+    return shop.build()
+
+
+@pytest.fixture(scope="module")
+def models(built):
+    return {name: built.train(name, name) for name in MODELS}
+
+
+def lists(path, key="user_id", item="item_id"):
+    """Return item, score and source by key, in order of rank, having checked the ranks."""
+    found = defaultdict(list)
+    for owner, rank, *row in plain(pq.read_table(path), key, "rank", item, "score", "source"):
+        found[owner].append(tuple(row))
+        assert rank == len(found[owner])
+    return found
+
+
+def history(built):
+    users, items = built.rows("users", "user_id"), built.rows("items", "item_id")
+    seen = defaultdict(set)
+    for user, item in built.rows("entries", "user_index", "item_index"):
+        seen[users[user]].add(items[item])
+    return seen
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_everybody_gets_n_items_that_they_have_not_seen(built, models, tmp_path, model):
+    filled = recommendations(built.configuration, built.folder, models[model], tmp_path)
+    found, seen = lists(tmp_path / "recommendations.parquet"), history(built)
+    assert list(found) == sorted(seen) == built.rows("users", "user_id")
+    sources = Counter()
+    for user, rows in found.items():
+        items = [item for item, _, _ in rows]
+        assert len(items) == len(set(items)) == N
+        assert not {BLOCKED, SOLD_OUT} & set(items)
+        for item, score, source in rows:
+            assert np.isfinite(score)
+            assert (item in seen[user]) == (source == "seen_before"), (user, item)
+            sources[source] += 1
+        scores = [score for _, score, _ in rows]
+        assert scores == sorted(scores, reverse=True)
+    assert sources == filled.by_source
+    assert (filled.users, filled.rows) == (USERS + 3, (USERS + 3) * N)
+    assert sources[model] > 100
+    assert {source for _, _, source in found["all"]} == {"seen_before"}
+    # served though nothing was learnt from them: what the model knows of their histories
+    assert found["bot"][0][2] == found["once"][0][2] == model
+
+
+def test_reasons_are_of_the_history_and_only_for_the_model_s_rows(built, models, tmp_path):
+    recommendations(built.configuration, built.folder, models["als"], tmp_path)
+    seen, reasons = history(built), 0
+    columns = ("user_id", "item_id", "source", "reason_item_id")
+    for user, item, source, reason in plain(pq.read_table(tmp_path / "recommendations.parquet"), *columns):
+        if reason is not None:
+            assert source == "als"
+            assert reason in seen[user] - {item}
+            reasons += 1
+    assert reasons > 200
+
+
+@pytest.mark.parametrize("model", ["als", "item_knn"])
+def test_memory_and_threads_change_no_byte(shop, built, models, tmp_path, model):
+    contents = set()
+    for number, (memory, threads) in enumerate((("1MiB", 1), ("64MiB", 2), ("1GiB", 1))):
+        configuration = shop.configuration(top_n={"memory": memory}, engine={"threads": threads})
+        staging = tmp_path / str(number)
+        recommendations(configuration, built.folder, models[model], staging)
+        similar_items(configuration, built.folder, models[model], staging)
+        contents.add(tuple(path.read_bytes() for path in sorted(staging.glob("*.parquet"))))
+    assert len(contents) == 1
+
+
+def test_the_ladder_is_climbed_from_the_users_segment_down(shop, tmp_path):
+    # a has nothing that counts, so that everything comes from the ladder
+    day = "2026-03-10 12:00:00"
+    own = Shop(tmp_path, shop.engine, engine={"threads": 1})
+    own.log(
+        ("a", "z", day, {"value": 0}),
+        ("b", "p", day), ("c", "p", day), ("c", "q", day), ("b", "q", day), ("c", "r", day), ("d", "s", day),
+        ("c", "t", "2026-03-01 12:00:00"), ("d", "t", "2026-03-01 12:00:00"),
+    )  # fmt: skip
+    users = own.file("users.csv", "id,land", "a,DE|FR", "c,FR", "d,DE", "b,")
+    own.sections |= {
+        "users": {"path": users, "id": "id", "separator": "|", "attributes": {"land": "land"}},
+        "popular": SECTIONS["popular"],
+        "dataset": {"positive": "value is null"},
+        "top_n": {"n": 5},
+    }
+    built = own.build()
+    staging = tmp_path / "staging"
+    recommendations(built.configuration, built.folder, built.train("popularity"), staging)
+    assert lists(staging / "recommendations.parquet")["a"] == [
+        ("s", -1, "popular_land"),  # DE, the smaller of a's two lands
+        ("p", -2, "popular_2_days"), ("q", -3, "popular_2_days"), ("r", -4, "popular_2_days"),
+        ("t", -5, "popular_all_time"),
+    ]  # fmt: skip
+    wider = own.configuration(top_n={"n": 6})
+    recommendations(wider, built.folder, tmp_path / "model", staging)
+    assert lists(staging / "recommendations.parquet")["a"][5] == ("z", -6, "seen_before")
+    assert {row[2] for row in lists(staging / "recommendations.parquet")["d"]} > {"catalogue"}
+
+
+def test_repeats_may_be_recommended_where_the_configuration_says_so(shop, built, models, tmp_path):
+    configuration = shop.configuration(top_n={"repeats": True})
+    recommendations(configuration, built.folder, models["als"], tmp_path)
+    found, seen = lists(tmp_path / "recommendations.parquet"), history(built)
+    assert any(
+        item in seen[user] for user, rows in found.items() for item, _, source in rows if source == "als"
+    )
+    assert not [row for rows in found.values() for row in rows if row[2] == "seen_before"]
+    assert all(len({item for item, _, _ in rows}) == N for rows in found.values())
+
+
+def test_a_shortage_can_be_an_error_and_leaves_nothing_behind(shop, built, models, tmp_path):
+    configuration = shop.configuration(top_n={"shortage": "fail"})
+    with pytest.raises(InputError, match=r"top_n\.n = 6 is more than 1 of the first 63 users have left"):
+        recommendations(configuration, built.folder, models["als"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_items_than_there_are_is_an_error(shop, built, models, tmp_path):
+    with pytest.raises(InputError, match=r"top_n\.n: expected at most the 23 items .*, got 24"):
+        recommendations(shop.configuration(top_n={"n": 24}), built.folder, models["als"], tmp_path)
+    recommendations(shop.configuration(top_n={"n": 23}), built.folder, models["als"], tmp_path)
+    assert {len(rows) for rows in lists(tmp_path / "recommendations.parquet").values()} == {23}
+
+
+@pytest.mark.parametrize(("model", "n"), [("als", 4), ("item_knn", 4), ("popularity", 4), ("als", 500)])
+def test_every_item_has_as_many_similar_items_as_the_others(  # noqa: PLR0917
+    shop, built, models, tmp_path, model, n
+):
+    configuration = shop.configuration(top_n={"similar": n})
+    rows = similar_items(configuration, built.folder, models[model], tmp_path)
+    found = lists(tmp_path / "similar_items.parquet", "item_id", "similar_item_id")
+    assert list(found) == built.rows("items", "item_id")
+    assert {len(one) for one in found.values()} == {min(n, ITEMS - 2 - 1)}
+    assert rows == sum(len(one) for one in found.values())
+    for item, near in found.items():
+        others = [other for other, _, _ in near]
+        scores = [score for _, score, _ in near]
+        assert len(set(others)) == len(others)
+        assert not {item, BLOCKED, SOLD_OUT} & set(others)
+        assert np.isfinite(scores).all()
+        assert scores == sorted(scores, reverse=True)
+    sources = {source for near in found.values() for _, _, source in near}
+    assert sources <= {model, "co_occurrence", "popular_all_time", "catalogue"}
+    assert model == "popularity" or model in sources
+
+
+def test_an_item_that_the_model_does_not_know_is_answered_by_co_occurrence_then_popularity(shop, tmp_path):
+    day = "2026-03-10 12:00:00"
+    own = Shop(tmp_path, shop.engine, engine={"threads": 1}, models=SECTIONS["models"])
+    own.log(
+        ("a", "new", day), ("a", "p", day), ("b", "p", day), ("b", "q", day), ("c", "p", day),
+        ("c", "q", day), ("d", "q", day), ("d", "r", day), ("e", "q", day), ("e", "r", day),
+        ("f", "lone", day),
+    )  # fmt: skip
+    own.sections |= {"dataset": {"min_item_users": 2}, "top_n": {"n": 2, "similar": 9}}
+    built = own.build()
+    similar_items(built.configuration, built.folder, built.train("als"), tmp_path / "staging")
+    found = lists(tmp_path / "staging" / "similar_items.parquet", "item_id", "similar_item_id")
+    assert [(item, source) for item, _, source in found["new"]] == [
+        ("p", "co_occurrence"),
+        *((item, "popular_all_time") for item in ("q", "r", "lone")),
+    ]
+    assert found["new"][0][1] == pytest.approx(3**-0.5)
+    assert [item for item, _, _ in found["lone"]] == ["q", "p", "r", "new"]
+    assert [score for _, score, _ in found["lone"]] == [-1, -2, -3, -4]

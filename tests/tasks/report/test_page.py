@@ -1,0 +1,161 @@
+"""The report of a run: it tells all, needs nothing else, and no text in it is anything but text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds.release_world import USERS, World
+from worlds.report_world import (
+    SECOND,
+    Page,
+    configuration,
+    make_world,
+    publish_second,
+    the_run,
+    write_dataset,
+)
+
+from tasks.quality.checks import table_lines
+from tasks.release.writer import TableWriter
+from tasks.report.page import report_page, write_report
+from tasks.store.run_folder import RunFolder
+
+EVIL = "<script>alert(1)</script><img src=https://evil.example onerror=\"x\"> 'a' & {{ 7 * 7 }} $x_1$"
+RTL = "\u202eevil\u202c שלום"
+LONG = "x" * 5000
+
+
+def test_the_report_of_a_published_night_tells_all_of_it(world: World) -> None:
+    release_id = publish_second(world)
+    record = the_run(release_id=release_id, warnings=["look at this"])
+    path = write_report(world.store, record, configuration(world))
+    page = Page(path.read_text(encoding="utf-8"))
+    assert path == world.store.root / "reports" / f"{release_id}.html"
+    assert path.read_bytes() == RunFolder(world.store, SECOND, "r2").report.read_bytes()
+    for text in (release_id, SECOND, "published", "Active: readers get this release.", "look at this"):
+        assert text in page.text
+    assert page.row("read") == ["read", "1,010", "1,010"]
+    assert page.row("item_missing") == ["item_missing", "3", "3"]
+    assert page.row("unaccounted for") == ["unaccounted for", "0", "0"]
+    assert page.row("not_null", "user_id")[2:] == ["✓ passed", "0", "0", "0"]
+    assert page.row("measure als") == ["measure als", "12", "1.5", "", "1.0 MiB", "cpu"]
+    assert page.row("all")[2] == "9.0"
+
+
+def test_metrics_stand_with_their_intervals_and_changes_beside_the_references(world: World) -> None:
+    page = Page(report_page(world.store, the_run(), configuration(world)))
+    tables = [index for index, row in enumerate(page.rows) if row[0] == "model"]
+    assert [page.rows[index] for index in tables] == [["model", "NDCG", "Coverage"], ["model", "NDCG"]]
+    als, popularity = ([" ".join(c.split()) for c in page.rows[tables[0] + n]] for n in (1, 2))
+    assert als == ["als", "0.34560.3256 – 0.3656↑ +0.1456", "0.6000"]  # 0.2 the night before
+    assert popularity == ["popularity", "0.10100.0810 – 0.1210↑ +0.0010", "0.2000"]
+    html = report_page(world.store, the_run(), configuration(world))
+    assert re.findall(r'<span class="best">([\d.]+)', html) == ["0.3456", "0.4500"]
+    assert re.findall(r'class="change beyond">([^<]+)', html) == ["↑ +0.1456"]
+
+
+def test_the_plots_are_there_and_say_in_words_what_they_show(world: World) -> None:
+    html = report_page(world.store, the_run(), configuration(world))
+    names = re.findall(r'<figure id="plot-(\w+)"', html)
+    assert names == ["ndcg", "breadth", "nights", "popularity", "churn"]
+    said = re.findall(r'role="img" aria-label="([^"]+)"', html)
+    assert said[0] == "NDCG at the largest k: als 0.450; popularity 0.120."
+    assert said[2] == "NDCG@10: als from 0.200 to 0.346; popularity from 0.100 to 0.101."
+    assert "25% of 4 users have another top 3" in html  # user 10
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) == len({*ids})
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', html)) <= {*ids}
+
+
+def hostile_page(world: World, evil: str) -> str:
+    """Return the report of a failed night whose users, titles, message and warnings are `evil`."""
+    users = [f"{user}{evil}" for user in USERS]
+    run = RunFolder(world.store, SECOND, "r3")
+    write_dataset(world, run.dataset, evil, users)
+    folder = run.staging
+    rows = world.tables["recommendations"]
+    by_id = dict(zip(USERS, users, strict=True))
+    with TableWriter(folder, "recommendations", world.ids) as writer:
+        ids = {name: world.named(rows[name]) for name in ("item_id", "reason_item_id")}
+        writer.write(rows | ids | {"user_id": [by_id[user] for user in rows["user_id"]]})
+    with TableWriter(folder, "validation_results", world.ids) as writer:
+        text = {name: [evil] for name in ("check", "column", "observed", "threshold")}
+        writer.write(text | {"passed": [False], "rows_failed": [7]})
+    record = the_run(run_id="r3", state="failed", message=f"{evil}\nsecond line", warnings=[evil])
+    return report_page(world.store, record, configuration(world))
+
+
+@pytest.mark.parametrize("evil", [EVIL, RTL, LONG, "</style></table>--><!--"])
+def test_no_title_id_or_message_is_anything_but_text(world: World, tmp_path: Path, evil: str) -> None:
+    (tmp_path / "other").mkdir()
+    harmless = Page(hostile_page(make_world(tmp_path / "other"), "plain"))
+    page = Page(hostile_page(world, evil))
+    assert page.tags == harmless.tags
+    assert {name for name, _ in page.attributes} == {name for name, _ in harmless.attributes}
+    assert " ".join(evil.split())[:100].replace("\u202e", " ").replace("\u202c", " ").strip() in page.text
+    assert "\u202e" not in page.text
+    cells = [cell for row in page.rows for cell in row]
+    assert max(map(len, cells)) < 700
+
+
+def test_the_page_needs_nothing_from_anywhere(world: World) -> None:
+    html = hostile_page(world, "plain")
+    assert not re.search(r"https?:", html)
+    assert not re.search(r"<(script|link|iframe|object|embed|img|base)\b|@import|@font-face|\bsrc=", html)
+    assert all(target.startswith("#") for target in re.findall(r'\bhref="([^"]*)"', html))
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", html))
+    assert "default-src 'none'" in html
+
+
+def test_a_closed_gate_is_told_with_what_failed(world: World) -> None:
+    page = Page(hostile_page(world, "plain"))
+    assert "refused" in page.text
+    assert "Why nothing was published" in page.text
+    assert "second line" in page.text
+    failed = [row for row in page.rows if "✗ failed" in row]
+    assert (
+        failed == [["plain", "plain", "✗ failed", "plain", "plain", "7"]] * 2
+    )  # on top, and among all checks
+
+
+def judged(*passed: bool) -> list[dict[str, Any]]:
+    """Return rows of the quality gate, numbered."""
+    return [
+        {
+            "check": f"check {n}",
+            "observed": f"0.{n}",
+            "bound": "at least 0.5",
+            "passed": good,
+            "value": n / 10,
+        }
+        for n, good in enumerate(passed)
+    ]
+
+
+def test_a_night_that_is_not_good_enough_is_told_in_one_table_and_not_twice(world: World) -> None:
+    rows = judged(True, False, True)
+    said = "\n".join(["1 of 3 quality checks failed", *table_lines(rows)])
+    record = the_run(state="failed", message=said, release_id=None, quality=rows)
+    html = report_page(world.store, record, configuration(world))
+    page = Page(html)
+    assert "refused" in page.text
+    assert "<p>1 of 3 quality checks failed</p>" in html
+    bad = ["check 1", "0.1", "at least 0.5", "✗ failed"]
+    assert page.rows.count(bad) == 2  # on top, and among all checks
+    assert page.rows.count(["check 0", "0.0", "at least 0.5", "✓ passed"]) == 1
+    assert html.count("check 1") == 2
+    assert "2 of 3 passed" in page.text
+
+
+def test_a_night_published_by_force_says_by_whom_why_and_what_had_failed(world: World) -> None:
+    by = {"user": "ada", "host": "desk", "at": "2026-01-03T09:00:00+00:00", "reason": f"new shelf {EVIL}"}
+    record = the_run(quality=judged(False), override=by | {"checks": ["check 0"]})
+    html = report_page(world.store, record, configuration(world))
+    page = Page(html)
+    assert "Published by force" in page.text
+    assert "ada on desk, 2026-01-03 09:00:00: new shelf <script>" in page.text
+    assert "<script>" not in html
+    assert ["check 0", "0.0", "at least 0.5", "✗ failed"] in page.rows

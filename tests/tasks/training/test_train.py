@@ -1,0 +1,287 @@
+"""Training in a child process: real children, killed, orphaned, refused, and without a GPU."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from worlds.dataset_world import AS_OF, Shop
+from worlds.paths import IMPORTABLE
+
+from sql.engines.duckdb_engine import DuckDBEngine
+from tasks.runtime.errors import TrainingError, TrainingKilledError, UserError, can_pass
+from tasks.store.files import read_json, write_json_atomically
+from tasks.store.run_folder import RunFolder
+from tasks.training.artefacts import train
+from tasks.training.child import is_cuda_failure
+from tasks.training.request import Training, read_request, write_request
+from tasks.training.train import finished, train_in_child
+
+EPOCHS = 120  # so many that a training is killed long before its end, whoever is quicker
+VAE = {"hidden": 8, "latent": 4, "epochs": EPOCHS, "patience": EPOCHS, "checkpoint_seconds": 0.0}
+SECTIONS: dict[str, Any] = {
+    "engine": {"threads": 1},
+    "train": {"models": ["als", "mult_vae", "popularity"]},
+    "models": {"als": {"factors": 4, "iterations": 2}, "mult_vae": VAE},
+}
+ORPHANING = """
+import sys
+from datetime import date
+from pathlib import Path
+import psutil
+from tasks.store.layout import Store
+from tasks.training.train import train_in_child
+from tasks.store.run_folder import RunFolder
+from tasks.training.request import Training
+
+def report(doing, done, of):
+    print(psutil.Process().children()[0].pid, flush=True)
+    sys.stdin.read()
+
+as_of = date.fromisoformat(sys.argv[2])
+run = RunFolder(Store(Path(sys.argv[1])), as_of, "r1")
+train_in_child(Training(run, "mult_vae", "served"), report)
+"""
+PRETENDING = """
+import sys, torch
+if sys.argv[-1] != "cpu":  # the second try: an optimizer of a CUDA build looks for its GPU there too
+    torch.cuda.is_available = lambda: True
+    torch.cuda.current_device = lambda: 0
+from tasks.training.child import main
+sys.exit(main(sys.argv[1:]))
+"""
+LEAN = """
+import sys
+from tasks.training.child import main
+code = main(sys.argv[1:])
+sys.exit(code or sorted({"pandas", "sqlglot", "great_expectations", "torch"} & set(sys.modules)) or 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    engine = DuckDBEngine(folder / "engine", 2**29, 1)
+    rng = np.random.default_rng(1)
+    rows = []
+    for user in range(40):
+        items = rng.choice(15, 6, replace=False) * 2 + user % 2
+        rows += [(f"u{user:02}", f"i{item:02}", "2026-03-09 10:00:00") for item in items]
+    shop = Shop(folder, engine, **SECTIONS)
+    shop.log(*rows)
+    shop.build(name=f"store/runs/{AS_OF}/r1/dataset")
+    yield shop
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shop, tmp_path_factory):
+    """Return what gives the arrays of a model that was trained in this process."""
+    folder, run = tmp_path_factory.mktemp("undisturbed"), RunFolder(shop.store, AS_OF, "r1")
+
+    @functools.cache
+    def trained(model: str) -> bytes:
+        train(shop.configuration(), model, run.dataset, folder / model)
+        return (folder / model / "arrays.npz").read_bytes()
+
+    return trained
+
+
+@pytest.fixture
+def asked(shop):
+    """Return what writes the request of a model, trained by nobody yet, with sections of its own."""
+
+    def ask(model: str, **sections: Any) -> Training:
+        training = Training(RunFolder(shop.store, AS_OF, "r1"), model, "served")
+        for path in training.run.models.glob(f"{model}*"):
+            subprocess.run(["rm", "-r", str(path)], check=True)
+        write_request(training, shop.configuration(**sections))
+        return training
+
+    return ask
+
+
+def arrays(training: Training) -> bytes:
+    return (training.artefact / "arrays.npz").read_bytes()
+
+
+def trainings() -> list[psutil.Process]:
+    """Return our children that train, and no server or Java of the tests beside these."""
+    return [child for child in psutil.Process().children() if "tasks.training.child" in child.cmdline()]
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("model", ["als", "mult_vae", "popularity"])
+def test_a_child_trains_the_same_model_to_the_last_byte(asked, undisturbed, model) -> None:
+    training = asked(model)
+    seen: list[tuple[str, float, float]] = []
+    trained = train_in_child(training, lambda *step: seen.append(step))
+    assert arrays(training) == undisturbed(model)
+    assert (trained.name, trained.device, trained.warnings) == (model, "cpu", ())
+    if model == "mult_vae":
+        assert [done for _, done, _ in seen] == list(range(1, EPOCHS + 1))
+        assert seen[0][0].startswith("mult_vae: loss ")
+
+
+def test_a_training_loads_only_what_its_model_needs(asked, undisturbed) -> None:
+    training = asked("als")
+    train_in_child(training, command=[sys.executable, "-c", LEAN])
+    assert arrays(training) == undisturbed("als")
+
+
+def test_a_training_killed_in_an_epoch_goes_on_from_its_checkpoint(asked, undisturbed) -> None:
+    epochs: list[float] = []
+
+    def killing(doing: str, done: float, of: float) -> None:
+        if done == 4:
+            for child in trainings():
+                child.send_signal(signal.SIGKILL)
+
+    training = asked("mult_vae")
+    with pytest.raises(TrainingKilledError, match=r"killed by signal 9 \(out of memory\?\)") as killed:
+        train_in_child(training, killing)
+    assert can_pass(killed.value)
+    assert finished(training) is None
+    trained = train_in_child(training, lambda doing, done, of: epochs.append(done))
+    assert 4 <= trained.report["resumed"] < EPOCHS
+    assert epochs == list(range(trained.report["resumed"] + 1, EPOCHS + 1))
+    assert arrays(training) == undisturbed("mult_vae")
+
+
+def test_a_child_does_not_outlive_its_killed_parent(shop, asked) -> None:
+    training = asked("mult_vae", models={"mult_vae": VAE | {"epochs": 100_000, "patience": 100_000}})
+    command = [sys.executable, "-c", ORPHANING, str(shop.store.root), str(AS_OF)]
+    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert not is_gone(child)
+        parent.kill()
+    until = time.monotonic() + 30
+    while not is_gone(child) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert is_gone(child)
+    assert finished(training) is None
+
+
+def test_an_interrupted_parent_ends_its_child(asked) -> None:
+    training = asked("mult_vae")
+
+    def interrupt(doing: str, done: float, of: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_in_child(training, interrupt)
+    assert trainings() == []
+
+
+def test_a_refusal_is_the_models_own_message_and_no_second_try_helps(asked) -> None:
+    training = asked("als", models={"als": {"factor": 3}})
+    with pytest.raises(TrainingError, match="model als cannot be trained: unknown key 'factor'") as refused:
+        train_in_child(training)
+    assert not can_pass(refused.value)
+
+
+def test_memory_that_the_machine_does_not_have_fails_the_model_alone(asked) -> None:
+    training = asked("mult_vae", models={"mult_vae": VAE | {"hidden": 2**40}})
+    with pytest.raises(TrainingError, match="cannot be trained: not enough memory"):
+        train_in_child(training)
+
+
+def test_a_defect_says_where_its_log_is(asked) -> None:
+    training = asked("als")
+    (training.run.root / "elsewhere").mkdir(exist_ok=True)
+    content = read_json(training.file) | {"dataset": "elsewhere"}
+    write_json_atomically(training.file, content)
+    with pytest.raises(TrainingError, match=r"by a defect, \w+: .*; its log is") as failed:
+        train_in_child(training)
+    log = Path(str(failed.value).rsplit(" ", 1)[1])
+    assert "Traceback" in log.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("key", ["dataset", "artefact"])
+@pytest.mark.parametrize("path", ["../r2/dataset", "/etc", "models/../../r2", "link/x", "."])
+def test_a_request_cannot_lead_out_of_its_run(asked, tmp_path, key, path) -> None:
+    training = asked("popularity")
+    link = training.run.root / "link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(tmp_path)
+    content = read_json(training.file) | {key: path}
+    write_json_atomically(training.file, content)
+    with pytest.raises(UserError, match="inside"):
+        train_in_child(training)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_request_with_more_in_it_is_refused(asked) -> None:
+    training = asked("popularity")
+    content = read_json(training.file) | {"code": "import os"}
+    write_json_atomically(training.file, content)
+    with pytest.raises(UserError, match="code: "):
+        read_request(training.file)
+    training.file.unlink()
+    with pytest.raises(UserError, match="no training was asked for"):
+        read_request(training.file)
+
+
+@pytest.mark.parametrize("model", ["als", "mult_vae"])
+def test_a_gpu_that_is_not_there_is_a_warning_and_the_cpu_trains(
+    asked, undisturbed, monkeypatch, model
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    training = asked(model, train=SECTIONS["train"] | {"device": "cuda"})
+    trained = train_in_child(training)
+    assert trained.device == "cpu"
+    assert len(trained.warnings) == 1
+    assert trained.warnings[0].startswith(f"{model}: trained on cpu: CUDA failed: expected a ")
+    assert arrays(training) == undisturbed(model)
+    assert finished(training) == trained
+
+
+def test_an_error_of_cuda_in_training_is_a_warning_and_the_cpu_trains(asked, monkeypatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    training = asked("mult_vae")
+    command = [sys.executable, "-c", PRETENDING]  # a GPU seems to be there; torch's error is its own
+    trained = train_in_child(training, command=command)
+    assert trained.device == "cpu"
+    assert "mult_vae: trained on cpu: CUDA failed: " in trained.warnings[0]
+
+
+def test_errors_of_cuda_are_told_from_others() -> None:
+    import torch
+
+    with pytest.raises((AssertionError, RuntimeError)) as caught:
+        torch.zeros(1, device="cuda:99")
+    assert is_cuda_failure(caught.value)
+    assert is_cuda_failure(torch.OutOfMemoryError("tried to allocate 2 GiB"))
+    assert is_cuda_failure(RuntimeError("CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"))
+    assert not is_cuda_failure(RuntimeError("shapes (3,4) and (5,6) not aligned"))
+
+
+def test_what_is_trained_is_not_trained_again_until_the_dataset_is_written_again(shop, asked) -> None:
+    training = asked("popularity")
+    first = train_in_child(training)
+    written = (first.folder / "arrays.npz").stat().st_mtime_ns
+    write_request(training, shop.configuration())
+    assert train_in_child(training) == first
+    assert (first.folder / "arrays.npz").stat().st_mtime_ns == written
+    os.utime(training.dataset / "users" / "part-0.parquet")
+    write_request(training, shop.configuration())
+    assert finished(training) is None

@@ -1,0 +1,1 @@
+"""What tests are run on: small shops, stores, stacks and hostile inputs, and the programs that they start."""

@@ -1,0 +1,150 @@
+"""Fuzzes the landing of one format and the ingest behind it for some seconds; a process of its own.
+
+A crash of a library or a hang ends the process; the file that did it is left in the folder.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gzip
+import io
+import json
+import shutil
+import sys
+import time
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from sql.engines.duckdb_engine import DuckDBEngine
+from sql.landing.landed_file import LandedFile, land_file
+from sql.landing.landing import RawFile, SourceError, is_ascii_based
+from sql.source import Reading
+from tasks.configuration.configuration import Configuration
+from tasks.interactions.ingest import ingest
+from tasks.interactions.ledger import Ledger
+from tasks.runtime.errors import InputError
+from tasks.store.layout import Store
+from worlds.fuzz_files import FILES, MAPPED
+
+PATIENCE = 60.0  # seconds for one example, on a machine that does other work too
+SOURCE = {"columns": {"user": "user", "item": "item", "timestamp": "time"}, "attributes": {"more": "more"}}
+ROWS = 100  # examples between two looks at the clock
+
+
+class Fuzzer:
+    """Lands files, and takes some of them in; counts what became of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.count = folder, Counter[str]()
+        self.engine = DuckDBEngine(folder / "engine", 2**28, 1)
+        (folder / "landed").mkdir()
+
+    def try_one(self, name: str, data: bytes, reading: dict[str, Any], whole: bool) -> None:
+        """Land a file, or take it in as a source; anything but an error of ours goes up."""
+        path = self.folder / name
+        path.write_bytes(data)
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
+        self.count["examples"] += 1
+        if whole:
+            self._take_in(path, reading)
+        else:
+            self._land(path, data, reading)
+        faulthandler.cancel_dump_traceback_later()
+        path.unlink()
+
+    def _land(self, path: Path, data: bytes, reading: dict[str, Any]) -> None:
+        try:
+            landed = land_file(
+                RawFile(1, path, path.name), Reading(**reading), MAPPED, self.folder / "landed"
+            )
+        except SourceError as error:
+            require_one_line(path, str(error))
+            self.count["refused"] += 1
+            return
+        self.count["landed"] += 1
+        require_every_line(landed, path, data, reading)
+
+    def _take_in(self, path: Path, reading: dict[str, Any]) -> None:
+        store = Store(self.folder / "store").create()
+        source = {**SOURCE, **reading, "path": str(path)}
+        configuration = Configuration.model_validate({"source": source, "store": {"path": store.root}})
+        try:
+            done = ingest(configuration, store, self.engine, date(2026, 3, 2))
+        except InputError as error:
+            require_one_line(path, str(error))
+            self.count["refused"] += 1
+        else:
+            self.count["taken in"] += 1
+            assert done.counts.residual() == 0
+            stored = sum(pq.read_metadata(part).num_rows for part in Ledger.read(store).parts())
+            kept = sum(pq.read_metadata(part).num_rows for part in store.quarantine.rglob("*.parquet"))
+            assert (stored, kept) == (done.counts.accepted, done.counts.quarantined)
+        shutil.rmtree(store.root)
+
+
+def require_one_line(path: Path, message: str) -> None:
+    """Require that the message of a refusal names the file and is one line."""
+    assert path.name in message
+    assert len(message.splitlines()) == 1, message
+
+
+def require_every_line(landed: LandedFile, path: Path, data: bytes, reading: dict[str, Any]) -> None:
+    """Require that every line is in a row, a reject, the header or blank; in Parquet, every row."""
+    rows = [] if landed.path is None else pq.read_table(landed.path).to_pylist()
+    rejects = [] if landed.rejects is None else pq.read_table(landed.rejects).to_pylist()
+    assert len(rows) == landed.rows
+    assert Counter(row["rule"] for row in rejects) == landed.rejected
+    numbers = [row["line"] for row in rows] + [row["line"] for row in rejects]
+    assert len(set(numbers)) == len(numbers), "a line has two outcomes"
+    if path.suffix == ".parquet":
+        assert sorted(numbers) == list(range(1, pq.read_metadata(io.BytesIO(data)).num_rows + 1))
+        return
+    plain = gzip.decompress(data) if path.suffix == ".gz" else data
+    encoding = reading.get("encoding", "utf-8")
+    if not is_ascii_based(encoding):
+        plain = plain.decode(encoding).encode()
+    taken = set(numbers)
+    if ".csv" in path.name:
+        for row in rows:
+            texts = [text for name, text in row.items() if name.startswith("c") and text]
+            taken.update(range(row["line"], row["line"] + 1 + sum(text.count("\n") for text in texts)))
+    left = [
+        line
+        for number, line in enumerate(plain.split(b"\n"), 1)
+        if number not in taken
+        and line.removeprefix(b"\xef\xbb\xbf").strip(b"\r" if ".csv" in path.name else b" \t\r")
+    ]
+    if ".csv" in path.name:
+        left = left[1:]  # the header
+    assert left == [], "lines without an outcome"
+
+
+def main(form: str, seconds: float, folder: Path, start: int) -> None:
+    """Fuzz one format until the time is up; print what became of the files."""
+    fuzzer, until, turn = Fuzzer(folder), time.monotonic() + seconds, start
+
+    @settings(
+        max_examples=ROWS,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+    )
+    @given(FILES[form], st.integers(0, 9).map(lambda number: number == 7))
+    def fuzz(file: tuple[str, bytes, dict[str, Any]], whole: bool) -> None:
+        fuzzer.try_one(*file, whole)
+
+    while time.monotonic() < until:
+        seed(turn)(fuzz)()
+        turn += 1
+    print(json.dumps(fuzzer.count))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,18 @@
+"""Settings that train each model in an instant, and the world they are trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.contract.worlds import random_world
+
+MODELS: dict[str, dict[str, Any]] = {
+    "als": {"factors": 4, "iterations": 3},
+    "blend": {"settings": {"als": {"factors": 4, "iterations": 3}, "item_knn": {"neighbours": 5}}},
+    "item_knn": {"neighbours": 5},
+    "mult_vae": {"hidden": 8, "latent": 4, "epochs": 1, "checkpoint_seconds": 0.0},
+    "popularity": {},
+    "random": {},
+    "recent_popularity": {},
+}
+WORLD = random_world(n_users=40, n_items=20)
