@@ -69,7 +69,13 @@ tomli==2.2.1 ; python_version < "3.11"
 numpy==2.4.6 ; sys_platform == "win32" or python_version >= "3.11"
 cffi==2.0.0 ; implementation_name != "cpython" and sys_platform == "linux"  # a remark
 """
-    pins = {"duckdb": "2.0.1", "uvicorn": "0.30", "torch": "2.13.0+cpu", "pendulum": "3.3.0", "numpy": "2.4.6"}
+    pins = {
+        "duckdb": "2.0.1",
+        "uvicorn": "0.30",
+        "torch": "2.13.0+cpu",
+        "pendulum": "3.3.0",
+        "numpy": "2.4.6",
+    }
     assert machine.pinned(text) == pins
 
 
