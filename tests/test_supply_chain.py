@@ -29,7 +29,7 @@ CUDA = re.compile(r"(nvidia|cuda)-.*|triton")
 
 
 def pins(name: str) -> list[Requirement]:
-    """Return the lines of a lock; every line that is no remark pins a package to one version, by nothing else."""
+    """Return the pins of a lock; every line that is no remark names one version, and nothing else."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     found = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
     assert len(found) > 100
