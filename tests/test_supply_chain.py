@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -20,16 +21,35 @@ ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-workers.lock")
 
 
-def locked(name: str) -> dict[str, str]:
-    """Return the versions of a lock by package; every line that is no remark pins one, by nothing else."""
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYTHONS = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", one)]
+HERE = ".".join(map(str, sys.version_info[:3]))
+CUDA = re.compile(r"(nvidia|cuda)-.*|triton")
+"""What a CUDA build of torch brings: it is in no lock, as a CPU build must not bring it."""
+
+
+def pins(name: str) -> list[Requirement]:
+    """Return the pins of a lock; every line that is no remark names one version, and nothing else."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-    pins = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    assert len(pins) > 100
-    versions = {}
-    for pin in pins:
-        (exact,) = pin.specifier
-        assert str(pin) == f"{pin.name}=={Version(exact.version).public}", f"{name}: {pin}"
-        versions[canonicalize_name(pin.name)] = exact.version
+    found = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    assert len(found) > 100
+    for pin in found:
+        exact = f"{pin.name}=={Version(version(pin)).public}"
+        assert str(pin).partition("; ")[0] == exact, f"{name}: {pin}"
+    return found
+
+
+def version(pin: Requirement) -> str:
+    (exact,) = pin.specifier
+    return exact.version
+
+
+def locked(name: str, python: str = HERE) -> dict[str, str]:
+    """Return the versions of a lock by package, as one Python would install them."""
+    here = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
+    chosen = [pin for pin in pins(name) if pin.marker is None or pin.marker.evaluate(here)]
+    versions = {canonicalize_name(pin.name): version(pin) for pin in chosen}
+    assert len(versions) == len(chosen), f"{name} pins a package twice for {python}"
     return versions
 
 
@@ -45,24 +65,35 @@ def needed(names: list[str], seen: set[str]) -> set[str]:
     return seen
 
 
+def test_the_supported_pythons_are_the_same_everywhere() -> None:
+    """In the classifiers, in requires-python and in the Makefile, which looks for one of them."""
+    asked = SpecifierSet(PROJECT["requires-python"])
+    assert [f"3.{minor}" for minor in range(100) if asked.contains(f"3.{minor}.0")] == PYTHONS
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (supported,) = re.findall(r"^SUPPORTED := (.+)$", text, re.MULTILINE)
+    assert supported.split() == PYTHONS
+
+
+@pytest.mark.parametrize("python", [f"{one}.0" for one in PYTHONS])
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_pins_one_version_of_every_package_from_no_address(name: str) -> None:
-    assert locked(name)
+def test_a_lock_pins_one_version_of_every_package_from_no_address(name: str, python: str) -> None:
+    assert not [one for one in locked(name, python) if CUDA.fullmatch(one)]
     text = (ROOT / name).read_text(encoding="utf-8")
     assert not re.search(r"https?://|file://|git\+|--(?:extra-)?index-url|--find-links|--trusted-host", text)
 
 
-def test_the_locks_agree() -> None:
-    runtime = locked("requirements.lock")
+@pytest.mark.parametrize("python", [f"{one}.0" for one in PYTHONS])
+def test_the_locks_agree(python: str) -> None:
+    runtime = locked("requirements.lock", python)
     for name in LOCKS[1:]:
-        other = locked(name)
+        other = locked(name, python)
         assert {package: other.get(package) for package in runtime} == runtime
 
 
 def test_what_is_installed_is_what_is_locked() -> None:
     """Each package that Nightshelf needs, and those that they need, in the version of the lock."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = needed([Requirement(text).name for text in project["dependencies"]], set())
+    names = needed([Requirement(text).name for text in PROJECT["dependencies"]], set())
+    names = {name for name in names if not CUDA.fullmatch(name)}
     runtime = locked("requirements.lock")
     assert names <= runtime.keys()
     installed = {name: metadata.version(name).partition("+")[0] for name in names}
@@ -78,7 +109,8 @@ def test_the_bill_of_materials_names_every_locked_package(tmp_path: Path) -> Non
     assert made.returncode == 0, made.stderr
     bill = json.loads((ROOT / "build" / "sbom.cdx.json").read_text(encoding="utf-8"))
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
-    assert {canonicalize_name(one["name"]): one["version"] for one in bill["components"]} == locked(LOCKS[0])
+    named = {(canonicalize_name(one["name"]), one["version"]) for one in bill["components"]}
+    assert named == {(canonicalize_name(pin.name), version(pin)) for pin in pins(LOCKS[0])}
     assert all(one["purl"].startswith("pkg:pypi/") for one in bill["components"])
     shutil.copyfile(ROOT / "build" / "sbom.cdx.json", tmp_path / "first.json")
     subprocess.run(["make", "sbom", f"PYTHON={sys.executable}"], cwd=ROOT, capture_output=True, check=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from tasks.runtime.redaction import redacted
@@ -23,7 +24,6 @@ OK: Final = "ok"
 MISSING: Final = "missing"  # and optional
 PROBLEM: Final = "problem"
 
-PYTHON: Final = (3, 11)
 JAVA: Final = 17
 REACH_SECONDS: Final = 3.0
 LOCK_FILE: Final = Path(__file__).resolve().parents[2] / "requirements.lock"
@@ -41,11 +41,11 @@ class Check:
 
 
 def python_check() -> Check:
-    """Check the version of Python."""
+    """Check whether the version of Python is one that Nightshelf was made for."""
     found = f"{platform.python_version()} ({sys.executable})"
-    if sys.version_info[:2] == PYTHON:
+    wanted = _asked_python()
+    if SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
         return Check("Python", OK, found)
-    wanted = ".".join(map(str, PYTHON))
     return Check("Python", PROBLEM, found, f"make the virtual environment with Python {wanted}")
 
 
@@ -199,6 +199,14 @@ def reached(url: str) -> Check:
 def _applies(requirement: Requirement) -> bool:
     """Tell whether a requirement's marker, if it has one, leaves it to this platform and Python."""
     return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+
+
+def _asked_python() -> str:
+    """Return the versions of Python that pyproject.toml asks for; "" where Nightshelf is not installed."""
+    try:
+        return metadata.metadata("nightshelf")["Requires-Python"]
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _is_same(found: str, wanted: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import subprocess
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -58,13 +60,22 @@ duckdb==2.0.1 \\
     --hash=sha256:00
 uvicorn[standard]==0.30
 torch==2.13.0+cpu ; sys_platform == 'linux'
+async-timeout==5.0.1 ; python_full_version < '3.11.0'
+pendulum==3.3.0 ; python_full_version >= '3.11' and (sys_platform == 'linux' or sys_platform == 'win32') \\
+    --hash=sha256:00
 pywin32==306 ; sys_platform == "win32"
     # via nightshelf
 tomli==2.2.1 ; python_version < "3.11"
 numpy==2.4.6 ; sys_platform == "win32" or python_version >= "3.11"
 cffi==2.0.0 ; implementation_name != "cpython" and sys_platform == "linux"  # a remark
 """
-    pins = {"duckdb": "2.0.1", "uvicorn": "0.30", "torch": "2.13.0+cpu", "numpy": "2.4.6"}
+    pins = {
+        "duckdb": "2.0.1",
+        "uvicorn": "0.30",
+        "torch": "2.13.0+cpu",
+        "pendulum": "3.3.0",
+        "numpy": "2.4.6",
+    }
     assert machine.pinned(text) == pins
 
 
@@ -98,6 +109,14 @@ def test_memory_is_compared_with_the_budget() -> None:
         "set engine.memory to less than the machine's memory",
     )
     assert "engine.memory = 1024.0 TiB" in too_much.found
+
+
+def test_another_python_than_asked_for_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine.platform, "python_version", lambda: "3.10.14")
+    check = machine.python_check()
+    assert check.state == "problem"
+    assert check.found.startswith("3.10.14 (")
+    assert re.fullmatch(r"make the virtual environment with Python <3\.\d+,>=3\.11", check.advice)
 
 
 def test_the_python_of_the_tests_is_right_and_knows_its_cores_and_zones() -> None:
@@ -231,7 +250,7 @@ def test_doctor_says_what_to_do_in_lines(config: Path) -> None:
     assert result.returncode == 1
     assert result.stderr == ""
     lines = result.stdout.splitlines()
-    assert any(line.startswith("ok       Python: 3.11.") for line in lines)
+    assert any(line.startswith(f"ok       Python: {platform.python_version()} (") for line in lines)
     for name in ("memory", "Prefect", "logs"):
         place = next(i for i, line in enumerate(lines) if line.startswith(f"problem  {name}: "))
         assert lines[place + 1].startswith("         -> ")

@@ -52,8 +52,9 @@ train_in_child(Training(run, "mult_vae", "served"), report)
 """
 PRETENDING = """
 import sys, torch
-torch.cuda.is_available = lambda: True
-torch.cuda.current_device = lambda: 0
+if sys.argv[-1] != "cpu":  # the second try: an optimizer of a CUDA build looks for its GPU there too
+    torch.cuda.is_available = lambda: True
+    torch.cuda.current_device = lambda: 0
 from tasks.training.child import main
 sys.exit(main(sys.argv[1:]))
 """
