@@ -17,6 +17,8 @@ from tasks.configuration.file import DEFAULT_STORE
 
 SIZES = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 EngineName = Literal["duckdb", "spark"]
+LEAST_MEMORY: dict[EngineName, str] = {"duckdb": "256MiB", "spark": "1GiB"}
+"""The least memory with which an engine can keep to its budget."""
 
 
 def bytes_of(size: str) -> int:
@@ -58,6 +60,13 @@ class EngineSection(Section):
     def _size(cls, value: str) -> str:
         bytes_of(value)
         return value
+
+    @model_validator(mode="after")
+    def _enough(self) -> EngineSection:
+        least = LEAST_MEMORY[self.name]
+        if bytes_of(self.memory) < bytes_of(least):
+            raise ValueError(f"memory: expected at least {least} for {self.name}, got {self.memory}")
+        return self
 
 
 class Catalogue(Reading):

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
-from tasks.configuration.sections import bytes_of
 from tasks.dataset.arrays import load_seen
 from tasks.dataset.parts import read
 from tasks.recommendations.ladder import make_ladder
 from tasks.release.writer import TableWriter
 from tasks.runtime.progress import Report, silent
+from tasks.runtime.resources import Resources
 
 if TYPE_CHECKING:
     from models.ranking.topn import TopN
@@ -49,7 +49,7 @@ def similar_items(
     with TableWriter(staging, "similar_items", id_types(configuration)) as writer:
         for start in range(0, len(items) if n else 0, step):
             block = np.arange(start, min(start + step, len(items)), dtype=np.int32)
-            top, met = _most_similar(model, seen, block, n, allowed, bytes_of(configuration.top_n.memory))
+            top, met = _most_similar(model, seen, block, n, allowed, configuration.resources)
             steps = np.tile(ladder.steps[0, -2:], (len(block), 1))
             full, origin = fill(top, ladder.rankings, steps, themselves(block, len(items)), repeat=False)
             source = sources.take(pa.array(np.where(origin == 0, met[:, None], origin + 1).ravel()))
@@ -64,23 +64,25 @@ def rows_of_each(configuration: Configuration, allowed: Any) -> int:
 
 
 def _most_similar(  # noqa: PLR0917
-    model: Any, seen: Any, block: Ints, n: int, allowed: Allowed, memory: int
+    model: Any, seen: Any, block: Ints, n: int, allowed: Allowed, resources: Resources
 ) -> tuple[TopN, Allowed]:
     """Return the model's lists, those that it leaves empty from co-occurrence, and which are the latter."""
     from models.base import HasSimilarItems
+    from models.options import limited
     from models.ranking.similarity import co_occurring
     from models.ranking.topn import TopN
 
     top = TopN.empty(len(block), n)
-    if isinstance(model, HasSimilarItems):
-        top = model.similar_items(block, n, allowed=allowed)
-    met = top.items[:, 0] < 0
-    rows = max(1, memory // (16 * len(allowed)))  # dense scores and what makes them, 16 bytes an item
-    empty = np.flatnonzero(met)
-    for start in range(0, len(empty), rows):
-        own = empty[start : start + rows]
-        other = co_occurring(seen, block[own], n, allowed=allowed)
-        top.items[own], top.scores[own] = other.items, other.scores
+    with limited(resources.threads, resources.block_bytes):
+        if isinstance(model, HasSimilarItems):
+            top = model.similar_items(block, n, allowed=allowed)
+        met = top.items[:, 0] < 0
+        rows = max(1, resources.block_bytes // (16 * len(allowed)))  # scores and what makes them: 16 bytes
+        empty = np.flatnonzero(met)
+        for start in range(0, len(empty), rows):
+            own = empty[start : start + rows]
+            other = co_occurring(seen, block[own], n, allowed=allowed)
+            top.items[own], top.scores[own] = other.items, other.scores
     return top, met
 
 

@@ -88,7 +88,7 @@ ALWAYS: dict[str, tuple[Any, ...]] = {"int64": NUMBERS, "string": TEXTS}
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
 TEXT = """
 [engine]
-memory = "512MiB"
+memory = "1GiB"
 threads = 1
 [source]
 path = "logs"

@@ -1,0 +1,110 @@
+"""A night keeps to its threads and its memory: what it asked of every library, in all its processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds.night_world import FIRST, shop, write_logs
+from worlds.paths import IMPORTABLE, ROOT, WORLDS
+
+from tasks.release.releases import current
+
+Notes = list[dict[str, Any]]
+POOLED = {
+    "models/evaluation/bootstrap.py",
+    "models/evaluation/metrics.py",
+    "models/factors/least_squares.py",
+    "models/neighbours/item_knn.py",
+    "models/ranking/topn.py",
+    "tasks/interactions/arrivals.py",
+    "tasks/store/hashes.py",
+}
+"""Who starts threads of ours in any night."""
+
+
+def watched(folder: Path, **overrides: Any) -> tuple[Notes, dict[str, Any]]:
+    """Run a night of all kinds of models in a child process; return what was noted, and its manifest."""
+    logs, notes = write_logs(folder / "logs", days=2), folder / "notes.jsonl"
+    night = shop(folder / "shop", logs)
+    changes = {
+        "train.models": ["als", "item_knn", "mult_vae", "blend", "popularity"],
+        "train.serve": "best",
+        "report.enabled": True,
+        "quality.min_users": 2,
+        "models.mult_vae": {"epochs": 1, "hidden": 16, "latent": 4},
+        **overrides,
+    }
+    path = os.pathsep.join([str(WORLDS / "watched"), IMPORTABLE])
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(WORLDS / "watched_night.py"),
+            str(night.config),
+            str(FIRST),
+            json.dumps(changes),
+        ],
+        env=environment | {"PYTHONPATH": path, "WATCHED": str(notes)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
+    return lines, current(night.store).manifest()
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[Notes, dict[str, Any]]:
+    """Return the notes of a night on one thread and 512 MiB, and its manifest."""
+    overrides = {"engine.threads": 1, "engine.memory": "512MiB"}
+    return watched(tmp_path_factory.mktemp("single"), **overrides)
+
+
+def ours(notes: Notes) -> dict[str, set[int]]:
+    """Return the sizes of the pools that each module of the rooms asked for."""
+    pools: dict[str, set[int]] = {}
+    for line in notes:
+        path = Path(line["by"]) if "pool" in line else None
+        if path is not None and path.is_relative_to(ROOT):
+            pools.setdefault(str(path.relative_to(ROOT)), set()).add(line["pool"])
+    return pools
+
+
+def test_a_night_on_one_thread_asks_nobody_for_a_second(single: tuple[Notes, dict[str, Any]]) -> None:
+    notes, manifest = single
+    pools = ours(notes)
+    assert pools.keys() >= POOLED
+    assert {module: sizes for module, sizes in pools.items() if sizes != {1}} == {}
+    stations = [line for line in notes if "station" in line]
+    assert {line["station"] for line in stations} >= {"dataset", "measure blend", "quality", "release"}
+    for line in stations:
+        found = {line["workers"], line["arrow"], int(line["openmp"]), *line["pools"], line["torch"] or 1}
+        assert found == {1}, line
+    assert manifest["threads"] == {"mult_vae": 1}
+
+
+def test_its_children_and_its_databases_are_told_the_same(single: tuple[Notes, dict[str, Any]]) -> None:
+    notes, _ = single
+    trained = [line for line in notes if "tasks.training.child" in line.get("started", ())]
+    assert len(trained) == 6  # each model measured, one of them refitted
+    assert {line["openmp"] for line in trained} == {"1"}
+    databases = [(line["duckdb"], line["memory"]) for line in notes if "duckdb" in line]
+    assert len(databases) >= 4  # the engine, the release, its audit, the report
+    assert set(databases) == {(1, "307.0 MiB")}
+    assert {line["score_bytes"] for line in notes if "station" in line} == {2**27}
+
+
+@pytest.mark.spark
+@pytest.mark.usefixtures("spark_engine")  # skips without Java
+def test_spark_is_told_the_same(tmp_path: Path) -> None:
+    overrides = {"engine.threads": 1, "engine.memory": "1GiB", "engine.name": "spark"}
+    notes, _ = watched(tmp_path, **overrides, **{"train.models": ["popularity"], "train.serve": "popularity"})
+    assert {(line["spark"], line["processors"]) for line in notes if "spark" in line} == {("local[1]", 1)}
+    assert {size for sizes in ours(notes).values() for size in sizes} == {1}
