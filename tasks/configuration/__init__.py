@@ -1,1 +1,1 @@
-"""The configuration file: its sections, validation, reference and the ids it declares."""
+"""The configuration file: its sections, validation, reference, and the ids it declares."""

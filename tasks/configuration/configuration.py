@@ -1,4 +1,4 @@
-"""The one configuration file: read, validated, and explained where it is wrong."""
+"""The configuration file: read and validated, with a message for each mistake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from models import registry
 from sql.source import Section, Source
-from tasks.configuration.file import DEFAULT_STORE, anchored, from_environment, read_toml
+from tasks.configuration.file import DEFAULT_STORE, absolute_path, from_environment, read_toml
 from tasks.configuration.overrides import overridden
 from tasks.configuration.sections import (
     Catalogue,
@@ -61,8 +61,8 @@ class Configuration(Section):
                 raise ValueError(f"popular.segments: unknown attribute {segment!r}; known: {_listed(known)}")
             if segment == GLOBAL_SEGMENT or segment in {*self.users.attributes} & {*self.items.attributes}:
                 raise ValueError(
-                    f"popular.segments: expected a name of one attribute, of users or of items, other than "
-                    f"{GLOBAL_SEGMENT!r} (everybody); got {segment!r}"
+                    f"popular.segments: expected an attribute of either users or items, other than "
+                    f"{GLOBAL_SEGMENT!r} (all users); got {segment!r}"
                 )
         fallback = self.popular.fallback_segment
         if fallback is not None and fallback not in self.users.attributes:
@@ -83,49 +83,49 @@ class Configuration(Section):
 
     def _check_served(self) -> None:
         by = self.train.serve_by_segment.by
-        wanted = [("quality.segments", name) for name in self.quality.segments]
+        attributes = [("quality.segments", name) for name in self.quality.segments]
         if by != "activity":
-            wanted.append(("train.serve_by_segment.by", by))
-        for key, name in wanted:
+            attributes.append(("train.serve_by_segment.by", by))
+        for key, name in attributes:
             if name not in self.users.attributes:
                 known = _listed(self.users.attributes)
                 raise ValueError(f"{key}: expected an attribute of users, got {name!r}; known: {known}")
         if self.train.chooses and not self.evaluation.enabled:
-            raise ValueError('to serve the "best" model needs evaluation.enabled = true, to measure them')
+            raise ValueError('serving the "best" model needs evaluation.enabled = true, to measure models')
 
     def settings_of(self, model: str) -> dict[str, Any]:
-        """Return a model's settings; for one that is made of others, with those of [models] for each."""
-        own, parts = self.models.get(model, {}), self.parts_of(model)
+        """Return a model's settings; for a model made of others, with their settings in [models]."""
+        settings, parts = self.models.get(model, {}), self.parts_of(model)
         if not parts:
-            return own
+            return settings
         inner = {part: self.models[part] for part in parts if part in self.models}
-        return own | {"settings": inner | own.get("settings", {})}
+        return settings | {"settings": inner | settings.get("settings", {})}
 
     def parts_of(self, model: str) -> tuple[str, ...]:
-        """Return the names of the models that a model is made of; ModelError where it is not known."""
+        """Return the names of the models that a model is made of; ModelError if it is unknown."""
         return registry.parts(model, self.models.get(model, {}))
 
     @property
     def in_training_order(self) -> tuple[str, ...]:
-        """The models of [train]; those that are made of others come last, and take these as they are."""
+        """The models of [train]; models made of others come last and use those already trained."""
         return tuple(sorted(self.train.models, key=lambda name: bool(self.parts_of(name))))
 
     def model_post_init(self, _context: Any, /) -> None:
-        """Remember which values are secret, in every process that has a configuration."""
+        """Register secret values for redaction, in every process that has a configuration."""
         note_secrets(self.model_dump())
 
     @property
     def resources(self) -> Resources:
-        """What a run may use of this machine."""
+        """The memory and threads that a run may use."""
         engine = self.engine
         return Resources.of(bytes_of(engine.memory), engine.threads, bytes_of(self.top_n.memory))
 
     def fingerprint(self) -> str:
-        """Return a hash of everything that decides what a night makes.
+        """Return a hash of everything that affects the results of a night.
 
-        [store] and [report] are not part of it, nor are the resources: lists do not depend on memory, threads
-        or a cluster.
-        Nor are the bounds of [quality], so that a refused night can be resumed with others.
+        [store], [report] and resources are excluded: lists do not depend on memory, threads or a
+        cluster. The bounds of [quality] are excluded too, so that a refused night can be resumed
+        with other bounds.
         """
         resources: dict[str, Any] = {
             "quality": set(QualitySection.model_fields) - {"metric", "k", "min_users"},
@@ -137,33 +137,32 @@ class Configuration(Section):
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def source_fingerprint(self) -> str:
-        """Return a hash of what decides which rows are accepted, and how; the path is not part of it."""
+        """Return a hash of the settings that decide which rows are accepted; not the path."""
         facts = self.source.model_dump(mode="json", exclude={"path", "max_expansion"})
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Configuration:
-    """Return the configuration in a TOML file; relative paths in it are relative to its folder.
+    """Return the configuration in a TOML file; relative paths are relative to the file's folder.
 
-    `overrides` replaces keys at any depth, given with dots ("models.als.factors"), before anything is
-    validated.
+    `overrides` replaces keys at any depth before validation; keys are written with dots, such as
+    "models.als.factors".
 
     Raises
     ------
     ConfigurationError
-        If the file is missing or no TOML, or a key or value is not as expected: all mistakes are listed.
+        If the file is missing or is not TOML, or a key or value is invalid; all mistakes are
+        listed.
     """
     content = overridden(read_toml(path), overrides or {})
     try:
         return _validated(_from_folder(content, path), path)
     except RecursionError:
-        raise ConfigurationError(
-            f"{path}: expected no lists within lists within lists, got too many"
-        ) from None
+        raise ConfigurationError(f"{path}: expected less deeply nested lists and tables") from None
 
 
 def only_models(models: Sequence[str], serve: str | None = None) -> dict[str, Any]:
-    """Return the overrides of a configuration that has these models alone; the first serves, or `serve`."""
+    """Return overrides that limit a configuration to these models; `serve` or the first serves."""
     return {
         "train.models": list(dict.fromkeys(models)),
         "train.serve": serve if serve in models or serve == "best" else models[0],
@@ -187,33 +186,33 @@ def _validated(content: dict[str, Any], path: Path) -> Configuration:
 
 
 def _explain(detail: Any) -> str:
-    """Return one line for one mistake: where, expected, got, known."""
-    place = [str(part) for part in detail["loc"]]
+    """Return a line about a mistake: where, what was expected, what came, what is known."""
+    location = [str(part) for part in detail["loc"]]
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(place[:-1])
-        near = difflib.get_close_matches(place[-1][:100], known, 1)
+        known = _known_keys(location[:-1])
+        near = difflib.get_close_matches(location[-1][:100], known, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        where = f" in [{'.'.join(place[:-1])}]" if place[:-1] else ""
-        return f"unknown key {place[-1]!r}{where}{hint}; known: {_listed(known)}"
-    where = ".".join(place)
+        where = f" in [{'.'.join(location[:-1])}]" if location[:-1] else ""
+        return f"unknown key {location[-1]!r}{where}{hint}; known: {_listed(known)}"
+    where = ".".join(location)
     if detail["type"] == "missing":
         return f"{where} is missing"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    given = HIDDEN if any(map(is_secret_name, place)) else f"{detail['input']!r:.200}"
-    return f"{where}: {message[0].lower()}{message[1:]}, got {given}"
+    value = HIDDEN if any(map(is_secret_name, location)) else f"{detail['input']!r:.200}"
+    return f"{where}: {message[0].lower()}{message[1:]}, got {value}"
 
 
-def _known_keys(place: list[str]) -> list[str]:
+def _known_keys(location: list[str]) -> list[str]:
     model: type[BaseModel] = Configuration
-    for part in place:
+    for part in location:
         field = model.model_fields.get(part)
         if field is None:
             continue
         candidates = [field.annotation, *get_args(field.annotation)]
-        found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        model = found[0] if found else model
+        sections = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+        model = sections[0] if sections else model
     return list(model.model_fields)
 
 
@@ -222,19 +221,19 @@ def _listed(names: Any) -> str:
 
 
 def _from_folder(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the content of a file with its relative paths made absolute, from the file's folder."""
+    """Return the content of a file, with relative paths resolved against the file's folder."""
     folder = path.resolve().parent
 
-    def from_there(one: Any, where: str) -> Any:
-        if isinstance(one, list):
-            return [from_there(part, where) for part in one]
-        return anchored(one, folder, where) if isinstance(one, str) else one
+    def resolved(value: Any, where: str) -> Any:
+        if isinstance(value, list):
+            return [resolved(part, where) for part in value]
+        return absolute_path(value, folder, where) if isinstance(value, str) else value
 
     content = from_environment(content)
     for section in ("source", "items", "users", "store"):
         if isinstance(content.get(section), dict) and "path" in content[section]:
-            place = from_there(content[section]["path"], f"{path}: {section}.path")
-            content[section] = content[section] | {"path": place}
+            absolute = resolved(content[section]["path"], f"{path}: {section}.path")
+            content[section] = content[section] | {"path": absolute}
     content.setdefault("store", {})
     if isinstance(content["store"], dict):
         content["store"].setdefault("path", str(folder / DEFAULT_STORE))

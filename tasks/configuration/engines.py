@@ -1,4 +1,4 @@
-"""The engine that the configuration asks for."""
+"""The SQL engine that the configuration names."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SCRATCH = ".engine-"
 
 @contextmanager
 def open_engine(configuration: Configuration, folder: Path) -> Iterator[Engine]:
-    """Give the configured engine with scratch space in a folder; it is closed and swept afterwards.
+    """Yield the configured engine, with scratch space in `folder` that is removed afterwards.
 
     Raises
     ------
     EngineMissing
-        If the Spark engine is asked for and there is no Java that it can use.
+        If the engine is Spark and no usable Java is installed.
     """
     settings, resources = configuration.engine, configuration.resources
     scratch = folder / f"{SCRATCH}{secrets.token_hex(4)}"
@@ -44,17 +44,18 @@ def open_engine(configuration: Configuration, folder: Path) -> Iterator[Engine]:
         finally:
             engine.close()
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)  # of an engine that did not start, too
+        shutil.rmtree(scratch, ignore_errors=True)  # even if the engine did not start
         shutil.rmtree(folder / "catalogue", ignore_errors=True)
 
 
 def sweep_scratch(folder: Path) -> list[Path]:
-    """Remove the scratch space of engines whose process died; the caller has a lock on who works there.
+    """Remove the scratch space of engines whose process died; return the removed paths.
 
-    The catalogues that were read there go, too: all of their users are in them.
+    Copies of catalogues are removed as well, because they contain users. The caller holds the lock
+    of the folder.
     """
-    left = [*sorted(folder.glob(f"{SCRATCH}*")), *folder.glob("catalogue")]
+    leftovers = [*sorted(folder.glob(f"{SCRATCH}*")), *folder.glob("catalogue")]
     with writing(folder):
-        for scratch in left:
+        for scratch in leftovers:
             shutil.rmtree(scratch)
-    return left
+    return leftovers

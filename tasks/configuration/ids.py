@@ -1,4 +1,4 @@
-"""The types of ids, and the blocked items, that a configuration declares."""
+"""The id types and the blocked items of a configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def id_types(configuration: Configuration) -> IdTypes:
 
 
 def blocked(configuration: Configuration, id_type: pa.DataType) -> pa.Array:
-    """Return the block list as ids of the type of the logs."""
+    """Return the ids of blocked items in the type of the logs; InputError if they do not fit it."""
     items = configuration.top_n.blocked_items
     kind = int if id_type == pa.int64() else str
     try:

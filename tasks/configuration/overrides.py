@@ -1,4 +1,4 @@
-"""Overrides of a configuration: lines `key=value` as a person types them, at any depth of tables."""
+"""Overrides of a configuration: lines `key=value` for keys at any depth."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tasks.runtime.redaction import HIDDEN, is_secret_name
 
 _PART: Final = r"""(?:"[^"]*"|'[^']*'|[^\s."'=]+)"""
 _KEY: Final = re.compile(rf"\s*({_PART}(?:\.{_PART})*)\s*")
-"""A key as TOML writes it: parts between dots; a part that contains a dot is quoted."""
+"""A key as in TOML: parts separated by dots; a part that contains a dot is quoted."""
 _EXAMPLE: Final = "such as models.als.factors"
 
 
 def overrides_of(lines: Iterable[str]) -> dict[str, Any]:
-    """Return the keys and values of lines `key=value`; a value is read as TOML, or else as text.
+    """Return the keys and values of lines `key=value`; a value that is not TOML is text.
 
     Raises
     ------
     UserError
-        If a line does not begin with a key and `=`.
+        If a line does not start with a key and `=`.
     """
     overrides: dict[str, Any] = {}
     for line in lines:
@@ -35,12 +35,12 @@ def overrides_of(lines: Iterable[str]) -> dict[str, Any]:
 
 
 def line_of(key: str, text: str) -> str:
-    """Return the line that `overrides_of` reads as this key and this text, whatever the text looks like."""
+    """Return a line that `overrides_of` reads as this key and text, even if it looks like TOML."""
     return f"{key}={json.dumps(text, ensure_ascii=False)}"
 
 
 def parts_of(key: str) -> tuple[str, ...]:
-    """Return the parts of a key: models.als.factors has three, and "a.b" in quotes is one.
+    """Return the parts of a key: models.als.factors has three; a quoted "a.b" is a single part.
 
     Raises
     ------
@@ -53,14 +53,14 @@ def parts_of(key: str) -> tuple[str, ...]:
 
 
 def overridden(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content with the keys of `overrides` replaced, one after the other; tables are copied.
+    """Return a copy of the content with the keys of `overrides` replaced in order.
 
-    Tables that a key leads through are made where they are missing.
+    Missing tables on the way to a key are created.
 
     Raises
     ------
     ConfigurationError
-        If a key is none, or leads through a value that is no table.
+        If a key is invalid, or passes through a value that is not a table.
     """
     result = dict(content)
     for key, value in overrides.items():
@@ -78,11 +78,11 @@ def overridden(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict
 def _value_of(text: str) -> Any:
     try:
         (value,) = tomllib.loads(f"value = {text}").values()
-    except (ValueError, RecursionError):  # also of a number too long, and of lists within lists
+    except (ValueError, RecursionError):  # also for a number too long or lists nested too deep
         return text
     return value
 
 
 def _no_table(key: str, path: list[str], value: Any) -> str:
-    shown = HIDDEN if any(map(is_secret_name, path)) else f"{value!r:.200}"
-    return f"override {key!r:.200}: expected a table at {'.'.join(path)}, got {shown}"
+    text = HIDDEN if any(map(is_secret_name, path)) else f"{value!r:.200}"
+    return f"override {key!r:.200}: expected a table at {'.'.join(path)}, got {text}"

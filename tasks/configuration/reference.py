@@ -1,4 +1,4 @@
-"""docs/configuration.md, from the configuration itself: `python -m tasks.configuration.reference`."""
+"""Generates docs/configuration.md: `python -m tasks.configuration.reference`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tasks.configuration.configuration import Configuration
 INTRODUCTION = """# Configuration
 
 One TOML file. An unknown key or a bad value is an error that names what was expected, what came and
-what is known. Relative paths are relative to the file's own folder; `${NAME}` and
-`${NAME:-default}` are taken from the environment. `deployments/` holds complete examples:
+what is known. Relative paths are relative to the file's folder; `${NAME}` and
+`${NAME:-default}` are read from the environment. `deployments/` holds complete examples:
 `demo.toml`, `online-retail.toml`, `movielens-1m.toml`, `movielens-small.toml`.
 
 Predicates (`where`, `positive`) are SQL over the columns of an interaction: user_id, item_id,
@@ -45,7 +45,7 @@ def reference() -> str:
 
 
 def section(name: str, field: FieldInfo) -> list[str]:
-    """Return the lines about one section, and about the sections within it."""
+    """Return the lines about a section and its nested sections."""
     model = field.annotation
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return []
@@ -56,7 +56,7 @@ def section(name: str, field: FieldInfo) -> list[str]:
 
 
 def table(name: str, model: type[BaseModel]) -> list[str]:
-    """Return the lines about the keys of one section."""
+    """Return the lines about the keys of a section."""
     summary = re.sub(r"^\[.*?\]: ", "", (model.__doc__ or "").strip().splitlines()[0])
     summary = summary[0].upper() + summary[1:]
     head = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
@@ -64,11 +64,13 @@ def table(name: str, model: type[BaseModel]) -> list[str]:
 
 
 def rows(model: type[BaseModel]) -> Iterator[str]:
-    """Yield one line for each key that is no section itself."""
+    """Yield a line for each key that is not a section itself."""
     for key, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             continue
-        default = "required" if field.is_required() else shown(field.get_default(call_default_factory=True))
+        default = (
+            "required" if field.is_required() else default_text(field.get_default(call_default_factory=True))
+        )
         yield f"| {key} | {kind(field.annotation)} | {default} | {field.description or ''} |"
 
 
@@ -83,12 +85,12 @@ NAMES: dict[Any, str] = {
 
 
 def kind(annotation: Any) -> str:
-    """Return a type as people write it."""
+    """Return a type in plain words."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return " or ".join(f"`{one}`" for one in inner)
+        return " or ".join(f"`{value}`" for value in inner)
     if origin in (Union, UnionType):
-        return " or ".join(kind(one) for one in inner if one is not type(None))
+        return " or ".join(kind(member) for member in inner if member is not type(None))
     if origin in (tuple, dict):
         return f"list of {kind(inner[0])}" if origin is tuple else f"table of {kind(inner[1])}"
     annotation = inner[0] if origin is Annotated else annotation
@@ -97,8 +99,8 @@ def kind(annotation: Any) -> str:
     return NAMES.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
-def shown(value: Any) -> str:
-    """Return a default as it would stand in the file; nothing for no value."""
+def default_text(value: Any) -> str:
+    """Return a default as the file would have it; empty for no value."""
     if value is None or value in ((), {}):
         return ""
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""The configuration: one file, every mistake told with its place, what was expected and what is known."""
+"""The configuration file: each mistake is reported with its location and what is known."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def loaded(tmp_path):
     return read
 
 
-def test_a_source_is_enough(loaded, tmp_path):
+def test_only_the_source_is_required(loaded, tmp_path):
     configuration = loaded(SOURCE)
     assert configuration.source.path == str(tmp_path / "logs")
     assert configuration.store.path == tmp_path / "nightshelf-store"
     assert configuration.engine.name == "duckdb"
 
 
-def test_addresses_and_absolute_paths_are_kept(loaded):
+def test_urls_and_absolute_paths_are_kept(loaded):
     text = SOURCE.replace('"logs"', '["s3://bucket/x", "/logs", "sub/*.csv"]')
     paths = loaded(text).source.path
     assert paths[:2] == ("s3://bucket/x", "/logs")
@@ -81,7 +81,7 @@ def test_overrides_are_validated_like_the_file(loaded):
         ("[models.asl]\nfactors = 3\n", r"unknown model 'asl' in \[models\]; known: als"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_what_is_known(loaded, text, message):
+def test_a_mistake_is_reported_with_its_location_and_what_is_known(loaded, text, message):
     with pytest.raises(ConfigurationError, match=r"nightshelf\.toml: " + message):
         loaded(text + SOURCE)
 
@@ -133,12 +133,12 @@ def test_a_mistake_is_told_with_its_place_and_what_is_known(loaded, text, messag
         ),
     ],
 )
-def test_a_mistake_in_the_source_is_told(loaded, old, new, message):
+def test_a_mistake_in_the_source_is_reported(loaded, old, new, message):
     with pytest.raises(ConfigurationError, match=message):
         loaded(SOURCE.replace(old, new))
 
 
-def test_several_mistakes_are_all_told(loaded):
+def test_all_mistakes_are_reported(loaded):
     with pytest.raises(ConfigurationError) as failed:
         loaded("[engine]\nthread = 1\nmemory = 'x'\n[top_n]\nn = 0\n")
     lines = str(failed.value).splitlines()
@@ -149,44 +149,50 @@ def test_several_mistakes_are_all_told(loaded):
 @pytest.mark.parametrize(
     ("text", "message"), [("[source\n", "not valid TOML: "), ("\x00", "not valid TOML: ")]
 )
-def test_what_is_no_toml_says_so(loaded, text, message):
+def test_invalid_toml_is_an_error(loaded, text, message):
     with pytest.raises(ConfigurationError, match=message):
         loaded(text)
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(ConfigurationError, match=r"none\.toml: cannot read the configuration: No such file"):
         load(tmp_path / "none.toml")
 
 
-def test_the_fingerprint_is_of_what_decides_about_rows(loaded):
-    one = loaded(SOURCE)
-    assert one.source_fingerprint() == loaded(SOURCE.replace("logs", "elsewhere")).source_fingerprint()
-    assert one.source_fingerprint() == loaded(SOURCE + "[engine]\nthreads = 9\n").source_fingerprint()
-    assert one.source_fingerprint() != loaded(SOURCE.replace('"i"', '"j"')).source_fingerprint()
+def test_the_source_fingerprint_depends_only_on_settings_that_decide_rows(loaded):
+    configuration = loaded(SOURCE)
+    assert (
+        configuration.source_fingerprint() == loaded(SOURCE.replace("logs", "elsewhere")).source_fingerprint()
+    )
+    assert (
+        configuration.source_fingerprint() == loaded(SOURCE + "[engine]\nthreads = 9\n").source_fingerprint()
+    )
+    assert configuration.source_fingerprint() != loaded(SOURCE.replace('"i"', '"j"')).source_fingerprint()
 
 
-@pytest.mark.parametrize(("size", "found"), [("512MiB", 2**29), ("1.5 GiB", 3 * 2**29), ("1TiB", 2**40)])
-def test_sizes_are_bytes(size, found):
-    assert bytes_of(size) == found
+@pytest.mark.parametrize(("size", "expected"), [("512MiB", 2**29), ("1.5 GiB", 3 * 2**29), ("1TiB", 2**40)])
+def test_sizes_are_bytes(size, expected):
+    assert bytes_of(size) == expected
 
 
 @pytest.mark.parametrize("size", ["", "4", "4GB", "-1GiB", "0MiB", "4GiB "])
-def test_other_sizes_are_refused(size):
+def test_malformed_sizes_are_rejected(size):
     with pytest.raises(ValueError, match="expected a size such as 512MiB or 4GiB"):
         bytes_of(size)
 
 
 @pytest.mark.parametrize(("name", "memory"), [("duckdb", "255MiB"), ("spark", "1023MiB")])
-def test_a_budget_that_could_not_be_kept_is_refused(loaded, name, memory):
+def test_too_small_a_memory_budget_is_rejected(loaded, name, memory):
     with pytest.raises(
         ConfigurationError, match=f"engine: memory: expected at least .* for {name}, got {memory}"
     ):
         loaded(SOURCE + f'[engine]\nname = "{name}"\nmemory = "{memory}"\n')
 
 
-def test_the_resources_are_those_of_the_engine_and_bound_the_lists(loaded):
-    one = loaded(SOURCE + '[engine]\nmemory = "1GiB"\nthreads = 3\n[top_n]\nmemory = "512MiB"\n').resources
-    assert (one.memory, one.threads, one.block_bytes) == (2**30, 3, 2**28)
+def test_the_resources_come_from_the_engine_and_limit_the_lists(loaded):
+    resources = loaded(
+        SOURCE + '[engine]\nmemory = "1GiB"\nthreads = 3\n[top_n]\nmemory = "512MiB"\n'
+    ).resources
+    assert (resources.memory, resources.threads, resources.block_bytes) == (2**30, 3, 2**28)
     assert loaded(SOURCE + '[top_n]\nmemory = "1MiB"\n').resources.block_bytes == 2**20
     assert loaded(SOURCE).resources.threads == len(os.sched_getaffinity(0))

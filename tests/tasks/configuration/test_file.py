@@ -1,4 +1,4 @@
-"""${NAME} in the configuration: paths, other texts, what is missing."""
+"""${NAME} in the configuration: in paths and other texts, and when it is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tasks.configuration.file import from_environment, store_path
 from tasks.runtime.errors import ConfigurationError
 
 
-def test_a_relative_path_is_relative_to_where_it_was_set_and_other_texts_are_as_they_are(
+def test_a_relative_path_is_relative_to_where_it_was_set_and_other_texts_are_unchanged(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -25,7 +25,7 @@ def test_a_relative_path_is_relative_to_where_it_was_set_and_other_texts_are_as_
     assert from_environment({"path": "${PLACE}/x"}) == {"path": "s3://bucket/x"}
 
 
-def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLACE", "")
     assert from_environment(["${PLACE:-here}", "${PLACE}", 1]) == ["here", "", 1]
     monkeypatch.delenv("PLACE")

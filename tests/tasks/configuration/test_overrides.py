@@ -1,4 +1,4 @@
-"""Overrides of the configuration: how a line is read, how deep it reaches, and how a wrong one is refused."""
+"""Overrides of the configuration: parsing of lines, nested tables and errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Overriding = Callable[..., Configuration]
 
 @pytest.fixture
 def overriding(tmp_path: Path) -> Overriding:
-    """Return what loads the configuration with the lines given."""
+    """Return a function that loads the configuration with lines of overrides."""
     path = tmp_path / "nightshelf.toml"
     path.write_text(TEXT, encoding="utf-8")
     return lambda *lines: load(path, overrides_of(lines))
@@ -51,20 +51,20 @@ def overriding(tmp_path: Path) -> Overriding:
         ("""event_weights."a=b.c"=2""", {"""event_weights."a=b.c\"""": 2}),
     ],
 )
-def test_a_line_is_a_key_and_a_value_of_toml_or_a_text(line: str, expected: dict[str, object]) -> None:
+def test_a_line_is_a_key_and_a_toml_value_or_a_text(line: str, expected: dict[str, object]) -> None:
     assert overrides_of([line]) == expected
 
 
 @pytest.mark.parametrize(
     "line", ["engine.name", "= 5", "", ".a=1", "a.=1", "a..b=1", 'a."b=1', "a b=1", "engine name=1"]
 )
-def test_a_line_without_a_key_or_a_value_is_refused(line: str) -> None:
+def test_a_line_without_a_key_or_a_value_is_rejected(line: str) -> None:
     with pytest.raises(UserError, match=r"overrides: expected key=value, such as engine\.name=spark, got "):
         overrides_of([line])
 
 
 @pytest.mark.parametrize("text", ["/a b/ü=1", "5", "true", 'say "no"', "[1]", "a\\b\n"])
-def test_a_text_is_written_so_that_it_is_read_as_that_text(text: str) -> None:
+def test_a_written_text_is_read_back_as_the_same_text(text: str) -> None:
     assert overrides_of([line_of("store.path", text)]) == {"store.path": text}
 
 
@@ -77,11 +77,11 @@ def test_a_text_is_written_so_that_it_is_read_as_that_text(text: str) -> None:
         ("source.event_weights.'page.view'", ("source", "event_weights", "page.view")),
     ],
 )
-def test_a_key_has_parts_and_one_with_a_dot_is_quoted(key: str, parts: tuple[str, ...]) -> None:
+def test_a_key_has_parts_and_a_part_with_a_dot_is_quoted(key: str, parts: tuple[str, ...]) -> None:
     assert parts_of(key) == parts
 
 
-def test_an_override_reaches_as_deep_as_the_tables_do(overriding: Overriding) -> None:
+def test_an_override_reaches_nested_tables_at_any_depth(overriding: Overriding) -> None:
     configuration = overriding(
         "models.als.factors=64",
         "source.columns.user=z",
@@ -99,13 +99,13 @@ def test_an_override_reaches_as_deep_as_the_tables_do(overriding: Overriding) ->
     assert configuration.engine.spark_settings == {"spark.ui.port": "4050"}
 
 
-def test_overrides_apply_in_their_order_and_the_last_one_counts(overriding: Overriding) -> None:
+def test_overrides_apply_in_order_and_the_last_wins(overriding: Overriding) -> None:
     assert overriding("models.als.factors=64", "models.als.factors=32").models["als"]["factors"] == 32
     assert overriding("models.als.factors=64", "models.als={}").models["als"] == {}
     assert overriding("models.als={}", "models.als.factors=64").models["als"] == {"factors": 64}
 
 
-def test_the_content_that_is_overridden_stays_as_it_was() -> None:
+def test_overriding_does_not_change_the_original_content() -> None:
     content = {"models": {"als": {"factors": 8}}}
     assert overridden(content, {"models.als.factors": 9}) == {"models": {"als": {"factors": 9}}}
     assert content == {"models": {"als": {"factors": 8}}}
@@ -125,24 +125,24 @@ def test_the_content_that_is_overridden_stays_as_it_was() -> None:
         ("engine.threads.x=1", r"engine\.threads: .* valid integer, got \{'x': 1\}"),
     ],
 )
-def test_a_wrong_override_is_named_with_what_was_expected(
+def test_a_wrong_override_is_named_with_the_expectation(
     overriding: Overriding, line: str, message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
         overriding(line)
 
 
-def test_a_secret_on_the_way_is_not_shown() -> None:
+def test_a_secret_on_the_path_of_a_key_is_not_shown() -> None:
     with pytest.raises(ConfigurationError, match=r"expected a table at a\.password, got \*\*\*$"):
         overridden({"a": {"password": "swordfish"}}, {"a.password.x": 1})
 
 
 @pytest.mark.parametrize("key", ["", "a..b", 'a."b', "a b", "a=1"])
-def test_a_key_that_is_none_is_refused(key: str) -> None:
+def test_an_invalid_key_is_rejected(key: str) -> None:
     with pytest.raises(ConfigurationError, match=r"expected a key such as models\.als\.factors, a part with"):
         overridden({}, {key: 1})
 
 
-def test_nesting_without_end_is_an_error_like_any_other(overriding: Overriding) -> None:
-    with pytest.raises(ConfigurationError, match="expected no lists within lists"):
+def test_deep_nesting_is_an_ordinary_error(overriding: Overriding) -> None:
+    with pytest.raises(ConfigurationError, match="expected less deeply nested lists"):
         overriding(".".join(["engine", *"a" * 20_000]) + "=1")

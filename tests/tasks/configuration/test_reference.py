@@ -1,4 +1,4 @@
-"""docs/configuration.md says what the configuration is."""
+"""docs/configuration.md matches the configuration."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tasks.configuration.reference import reference
 PAGE = ROOT / "docs" / "configuration.md"
 
 
-def test_the_page_is_what_the_configuration_says() -> None:
+def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text() == reference(), (
         "run `python -m tasks.configuration.reference > docs/configuration.md`"
     )
 
 
 @pytest.mark.parametrize("name", [name for name in Configuration.model_fields if name != "models"])
-def test_every_key_says_what_it_means(name: str) -> None:
+def test_every_key_has_a_description(name: str) -> None:
     section = Configuration.model_fields[name].annotation
     assert all(
         field.description or hasattr(field.annotation, "model_fields")
@@ -28,5 +28,5 @@ def test_every_key_says_what_it_means(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", registry.known())
-def test_every_key_of_a_model_says_what_it_means(name: str) -> None:
+def test_every_key_of_a_model_has_a_description(name: str) -> None:
     assert all(field.description for field in type(registry.config(name, {})).model_fields.values())

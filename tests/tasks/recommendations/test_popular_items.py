@@ -60,7 +60,7 @@ def test_a_segment_has_a_name_of_its_own(shop, name):
         "users": {"attributes": {"kind": "colour"}},
         "items": {"attributes": {"kind": "colour", "all": "colour"}},
     }
-    with pytest.raises(ValidationError, match="expected a name of one attribute"):
+    with pytest.raises(ValidationError, match="expected an attribute of either users or items"):
         shop.configuration(**both, popular={"segments": [name]})
 
 
