@@ -36,6 +36,10 @@ UNMIRRORED = {
 """Tests that mirror no file of the code, or folders of such, each with its subject."""
 LONGEST, LONGEST_FUNCTION = 300, 50  # lines
 MOST_MODULES = 15  # in a package
+BUDGET = re.compile(r"\d+(?:\.\d+)?\s*[KMGT]i?B")
+TAKE_THREADS = {"Bootstrap", "TrainingOptions", "by_item", "judge", "judged", "top_n", "top_n_factors"}
+"""Of models/: what starts threads, and would start as many as it may if nobody said how many."""
+COUNT_CORES = {"cpu_count", "sched_getaffinity"}
 VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
 HEAVY = {
@@ -83,17 +87,17 @@ def loaded_by(names: list[str]) -> set[str]:
         "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code, *names], capture_output=True, text=True, check=True, env=environment
     )
-    return HEAVY & set(done.stdout.split())
+    return HEAVY & set(completed.stdout.split())
 
 
 def test_the_rooms_keep_their_import_contracts() -> None:
     command = [str(Path(sys.executable).parent / "lint-imports"), "--no-cache"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"Contracts: [1-9]\d* kept, 0 broken", done.stdout)
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert re.search(r"Contracts: [1-9]\d* kept, 0 broken", completed.stdout)
 
 
 def test_every_room_is_where_the_contracts_look() -> None:
@@ -229,10 +233,10 @@ def test_a_training_loads_nothing_heavy_before_its_model() -> None:
 
 
 def test_only_the_flows_themselves_load_prefect() -> None:
-    own = [module for module in modules("flows") if module.startswith(PREFECTS_OWN)]
-    names = [module for module in modules("flows") if module not in own]
+    prefect_modules = [module for module in modules("flows") if module.startswith(PREFECTS_OWN)]
+    names = [module for module in modules("flows") if module not in prefect_modules]
     assert not loaded_by(names) & {"prefect", "torch", "great_expectations", "pyspark", "implicit"}
-    own = [module for module in own if module not in WITHOUT_PREFECT]
+    prefect_modules = [module for module in prefect_modules if module not in WITHOUT_PREFECT]
     without = (
         "import sys, importlib\n"
         "sys.modules['prefect'] = None  # an import of it fails, which is quicker than to load it for each\n"
@@ -242,4 +246,26 @@ def test_only_the_flows_themselves_load_prefect() -> None:
         "    sys.exit(f'{name} does not load prefect')"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", without, *own], check=True, env=environment)
+    subprocess.run([sys.executable, "-c", without, *prefect_modules], check=True, env=environment)
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if {"flows", "tasks"} & {*path.parts}], ids=name)
+def test_memory_and_threads_come_from_the_resources(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    takers = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("models.")
+        for alias in node.names
+    } & TAKE_THREADS
+    for node in ast.walk(tree):
+        where = f"{name(path)}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.Constant) and path.name != "sections.py":
+            assert not (isinstance(node.value, str) and BUDGET.fullmatch(node.value)), where
+        if isinstance(node, ast.Call):
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            asks = called in COUNT_CORES and path.stem not in ("resources", "machine")
+            assert not asks, f"{where} counts the cores itself"
+            if called in takers or called in ("recommend", "iter_recommend"):
+                given = {keyword.arg for keyword in node.keywords}
+                assert given & {"threads", None}, f"{where} {called}: expected threads"

@@ -14,19 +14,17 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from models import registry
 from sql.source import Section, Source
 from tasks.configuration.file import DEFAULT_STORE, absolute_path, from_environment, read_toml
+from tasks.configuration.model_sections import EvaluationSection, QualitySection, TrainSection
 from tasks.configuration.overrides import overridden
 from tasks.configuration.sections import (
     Catalogue,
     DatasetSection,
     EngineSection,
-    EvaluationSection,
     GateSection,
     PopularSection,
-    QualitySection,
     ReportSection,
     StoreSection,
     TopNSection,
-    TrainSection,
     bytes_of,
 )
 from tasks.release.tables import GLOBAL_SEGMENT

@@ -22,7 +22,7 @@ from tasks.quality.checks import QualityCheck, not_judged
 from tasks.recommendations.serving import ACTIVITY, segment_places
 
 if TYPE_CHECKING:
-    from tasks.configuration.sections import QualitySection
+    from tasks.configuration.model_sections import QualitySection
     from tasks.release.releases import Release
 
 Ints = npt.NDArray[np.int32]

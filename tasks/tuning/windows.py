@@ -152,7 +152,7 @@ class _Window:
         from models.options import TrainingOptions
 
         train, resources = self.configuration.train, self.configuration.resources
-        options = TrainingOptions(train.device, train.seed, resources.threads, progress=progress)
+        options = TrainingOptions(train.device, train.seed, threads=resources.threads, progress=progress)
         lists = self.holdout.lists(factory().fit(self.data, options), self.k, resources)
         judged = judge(lists, self.holdout.relevant, [self.k], threads=resources.threads).values()
         values = np.full(self.n_users, np.nan)
