@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
-from tasks.configuration.sections import bytes_of
 from tasks.dataset.arrays import load_histories, load_seen
 from tasks.dataset.parts import read
 from tasks.recommendations.ladder import Ladder, make_ladder
@@ -104,15 +103,10 @@ def _blocks(
     """Yield full lists, block after block, in the order of the users."""
     from models.ranking.ladder import fill
 
-    settings = configuration.top_n
+    settings, resources = configuration.top_n, configuration.resources
     exclude = None if settings.repeats else load_seen(dataset)
-    for start, top in served.blocks(
-        settings.n,
-        exclude=exclude,
-        allowed=allowed,
-        block_bytes=bytes_of(settings.memory),
-        threads=configuration.engine.threads,
-    ):
+    limits = {"block_bytes": resources.block_bytes, "threads": resources.threads}
+    for start, top in served.blocks(settings.n, exclude=exclude, allowed=allowed, **limits):
         own = slice(start, start + len(top.items))
         seen, repeat = None if exclude is None else exclude[own], settings.shortage == "repeat"
         full, origin = fill(top, ladder.rankings, ladder.steps[own], seen, repeat=repeat)
