@@ -1,4 +1,4 @@
-"""What tests of flows share: a store whose only night was the third, and a copy of it for each test."""
+"""Fixtures for tests of flows: a store whose only night was the third, and a copy for each test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flows.night.run import run_night
 
 @pytest.fixture(scope="session")
 def third(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Return a shop with logs of four days whose only night was the third."""
+    """Return a shop with logs of four days and a night only for the third."""
     folder = tmp_path_factory.mktemp("third")
     night = shop(folder, write_logs(folder / "logs"))
     run_night(night.configured(), THIRD)

@@ -1,4 +1,4 @@
-"""The command line as a process: how soon it starts, what readers load, exit codes, a pipe that closes."""
+"""The command line as a process: start-up time, imports, exit codes, a closed pipe."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_mistake_is_one_message_and_code_1(root: Path, tmp_path: Path) -> None
     assert run("show", "nobody").returncode == 2
 
 
-def test_a_reader_that_stops_reading_is_no_mistake(root: Path) -> None:
+def test_a_closed_pipe_is_no_error(root: Path) -> None:
     command = f"{' '.join(MAIN[:2])} '{MAIN[2]}' query 'FROM range(200000)' --csv --store {root} | head -1"
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
     result = subprocess.run(
@@ -71,4 +71,4 @@ def test_help_is_quick() -> None:
         subprocess.run(
             [*MAIN, *words], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": IMPORTABLE}
         )
-    assert os.times().children_user - before < 2  # seconds of the processor, both together
+    assert os.times().children_user - before < 2  # CPU seconds of both together

@@ -1,4 +1,4 @@
-"""The flows behind the buttons of the UI: publish and rollback move readers, evaluate measures."""
+"""The flows started from the UI: publish and rollback move readers, evaluate measures."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from tasks.quality.checks import QualityRefusedError
 from tasks.store.files import read_json
 
 pytestmark = pytest.mark.prefect
-LITTLE = 'models = ["popularity"]\nserve = "popularity"'
-ASKED: dict[str, Any] = {"reason": "a test", "return_state": True}
+SMALL = 'models = ["popularity"]\nserve = "popularity"'
+OPTIONS: dict[str, Any] = {"reason": "a test", "return_state": True}
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Night:
+def two_nights(tmp_path_factory: pytest.TempPathFactory) -> Night:
     """Return a shop with the releases of two dates."""
     folder = tmp_path_factory.mktemp("two")
-    night = shop(folder, write_logs(folder / "logs", days=2), models=LITTLE)
+    night = shop(folder, write_logs(folder / "logs", days=2), models=SMALL)
     for day in (FIRST, SECOND):
         run_night(night.configured(), day)
     return night
 
 
 @pytest.fixture
-def night(two: Night, tmp_path: Path) -> Night:
-    return two.copy(tmp_path / "shop")
+def night(two_nights: Night, tmp_path: Path) -> Night:
+    return two_nights.copy(tmp_path / "shop")
 
 
-def test_rollback_leads_readers_back_and_publish_leads_them_on(prefect_server: str, night: Night) -> None:
+def test_rollback_moves_readers_back_and_publish_moves_them_forward(
+    prefect_server: str, night: Night
+) -> None:
     from flows.flip_release import publish, rollback
 
     first, second = night.published()
-    back = rollback(config=str(night.config), **ASKED)
-    assert back.is_completed(), back.message
+    rolled_back = rollback(config=str(night.config), **OPTIONS)
+    assert rolled_back.is_completed(), rolled_back.message
     assert night.pointed() == first
-    assert back.result() == {"from": second, "to": first}
-    assert rollback(config=str(night.config), **ASKED).message.endswith("nothing to roll back to")
-    on = publish(config=str(night.config), release_id=second, **ASKED)
-    assert on.is_completed(), on.message
+    assert rolled_back.result() == {"from": second, "to": first}
+    assert rollback(config=str(night.config), **OPTIONS).message.endswith("nothing to roll back to")
+    published = publish(config=str(night.config), release_id=second, **OPTIONS)
+    assert published.is_completed(), published.message
     assert night.pointed() == second
 
 
-def test_what_the_quality_gate_refused_is_published_by_force_with_a_reason(
-    prefect_server: str, night: Night
-) -> None:
+def test_a_refused_night_is_published_by_force_with_a_reason(prefect_server: str, night: Night) -> None:
     from flows.flip_release import publish
 
     before = night.pointed()
@@ -60,10 +60,10 @@ def test_what_the_quality_gate_refused_is_published_by_force_with_a_reason(
     refused = f"{SECOND}-{night.records()[-1].run_id}"
     forced: dict[str, Any] = {"config": str(night.config), "force": True, "return_state": True}
     wrong = {"  ": "expected a reason", "no such night": "was not refused by the quality gate"}
-    for reason, said in wrong.items():
+    for reason, message in wrong.items():
         state = publish(release_id=refused if reason.isspace() else str(before), reason=reason, **forced)
         assert state.is_failed()
-        assert said in state.message
+        assert message in state.message
     assert night.pointed() == before
     state = publish(release_id=refused, reason="a narrow season", **forced)
     assert state.is_completed(), state.message
@@ -73,7 +73,7 @@ def test_what_the_quality_gate_refused_is_published_by_force_with_a_reason(
     assert (override["reason"], override["checks"]) == ("a narrow season", ["coverage"])
 
 
-def test_a_mistake_in_a_form_fails_the_run_and_moves_nobody(
+def test_a_mistake_in_a_form_fails_the_run_and_moves_no_reader(
     prefect_server: str, night: Night, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.flip_release import publish, rollback
@@ -83,11 +83,11 @@ def test_a_mistake_in_a_form_fails_the_run_and_moves_nobody(
     damaged.chmod(0o644)
     damaged.write_bytes(b"cut")
     mistakes = {
-        "is damaged": rollback(config=config, **ASKED),
-        "already the active one": publish(config=config, release_id=str(pointed), **ASKED),
-        "2026-01-01-none": publish(config=config, release_id="2026-01-01-none", **ASKED),
+        "is damaged": rollback(config=config, **OPTIONS),
+        "already the active one": publish(config=config, release_id=str(pointed), **OPTIONS),
+        "2026-01-01-none": publish(config=config, release_id="2026-01-01-none", **OPTIONS),
         "expected a reason, got blanks": rollback(config=config, reason="  ", return_state=True),
-        "cannot read the configuration": rollback(config=str(tmp_path / "no.toml"), **ASKED),
+        "cannot read the configuration": rollback(config=str(tmp_path / "no.toml"), **OPTIONS),
     }
     for message, state in mistakes.items():
         assert state.is_failed()
@@ -116,17 +116,17 @@ def test_the_reason_is_kept_with_the_run(prefect_server: str, night: Night) -> N
 def test_evaluate_measures_the_chosen_models_and_publishes_nothing(prefect_server: str, night: Night) -> None:
     from flows.run_evaluation import evaluate
 
-    before, asked = night.published(), {"config": str(night.config), "return_state": True}
-    state = evaluate(as_of=str(SECOND), models=["item_knn", "popularity"], **asked)
+    before, options = night.published(), {"config": str(night.config), "return_state": True}
+    state = evaluate(as_of=str(SECOND), models=["item_knn", "popularity"], **options)
     assert state.is_completed(), state.message
     rows = json.loads(json.dumps(state.result()))
     assert {row["model"] for row in rows} == {"item_knn", "popularity", "random", "recent_popularity"}
     assert all(row["value"] >= 0 for row in rows)
     assert night.published() == before
-    nonsense = evaluate(as_of="2026-02-31", **asked)
+    nonsense = evaluate(as_of="2026-02-31", **options)
     assert nonsense.is_failed()
     assert "as_of: expected yesterday or a date" in nonsense.message
 
 
-def test_a_date_is_yesterday_or_written_out(two: Night) -> None:
-    assert day_of("2026-03-02", two.configured()) == date(2026, 3, 2)
+def test_a_date_is_yesterday_or_written_out(two_nights: Night) -> None:
+    assert day_of("2026-03-02", two_nights.configured()) == date(2026, 3, 2)

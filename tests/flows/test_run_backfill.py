@@ -1,4 +1,4 @@
-"""A backfill as a Prefect flow: its plan first, its table at the end, and what a form lets through."""
+"""A backfill as a Prefect flow: its plan, its final table, and its checks of form input."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from tasks.store.runs import RunRecord
 
 
 def artifact(flow_run_id: uuid.UUID) -> Any:
-    """Return the one artifact of a flow run itself."""
+    """Return the only artifact of a flow run itself, and the flow run."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
     with get_client(sync_client=True) as client:
-        found = client.read_artifacts(
+        artifacts = client.read_artifacts(
             artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
         )
-        return next(one for one in found if one.task_run_id is None), client.read_flow_run(flow_run_id)
+        return next(artifact for artifact in artifacts if artifact.task_run_id is None), client.read_flow_run(
+            flow_run_id
+        )
 
 
 @pytest.mark.prefect
@@ -44,7 +46,7 @@ def test_the_flow_shows_its_plan_first(prefect_server: str, night: Night) -> Non
 
 
 @pytest.mark.prefect
-def test_the_flow_fails_if_a_date_failed_and_its_table_tells_of_all(
+def test_the_flow_fails_if_a_date_failed_and_its_table_lists_all_dates(
     prefect_server: str, night: Night, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.run_backfill import backfill
@@ -65,7 +67,7 @@ def test_the_flow_fails_if_a_date_failed_and_its_table_tells_of_all(
 
 
 @pytest.mark.prefect
-def test_the_flow_checks_what_a_form_lets_through(
+def test_the_flow_checks_input_that_the_form_accepts(
     prefect_server: str, night: Night, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.run_backfill import backfill, backfill_with_prefect
@@ -76,8 +78,10 @@ def test_the_flow_checks_what_a_form_lets_through(
     assert state.message == f"expected an end on or after the start {SECOND}, got {FIRST}"
     options: dict[str, Any] = {"models": ["popularity"], "overrides": ["top_n.n=4"]}
     outcomes, failed = backfill_with_prefect(night.config, SECOND, SECOND, silent, **options)
-    assert ([one.state for one in outcomes], failed) == (["published"], "")
-    (release,) = (one for one in releases(night.store) if one.release_id == outcomes[0].release_id)
+    assert ([outcome.state for outcome in outcomes], failed) == (["published"], "")
+    (release,) = (
+        outcome for outcome in releases(night.store) if outcome.release_id == outcomes[0].release_id
+    )
     assert release.manifest()["configuration"]["top_n"]["n"] == 4
     assert isinstance(night.records()[-1], RunRecord)
     assert "Traceback" not in capfd.readouterr().err

@@ -39,7 +39,7 @@ def yesterday_of(night: Night) -> date:
 
 
 def runs_of(flow_run_id: uuid.UUID) -> tuple[Any, list[Any]]:
-    """Return a flow run and its task runs, as the server knows them."""
+    """Return a flow run and its task runs from the server."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
@@ -67,7 +67,7 @@ def test_the_flow_publishes_yesterday_and_its_tasks_are_the_stations(
     assert {task.state_name for task in tasks} == {"Completed"}
 
 
-def test_a_mistake_of_the_user_fails_the_run_with_its_message_alone(
+def test_a_users_mistake_fails_the_run_with_only_its_message(
     prefect_server: str, tonight: Night, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.run_nightly import run_with_prefect
@@ -103,7 +103,7 @@ def test_the_failed_task_is_the_station_that_refused(
     assert fresh.pointed() is None
 
 
-def test_a_retry_of_the_flow_run_goes_on_after_its_last_finished_station(
+def test_a_retry_of_the_flow_run_continues_after_its_last_finished_station(
     prefect_server: str, tonight: Night, tmp_path: Path
 ) -> None:
     from prefect.client.orchestration import get_client
@@ -124,10 +124,10 @@ def test_a_retry_of_the_flow_run_goes_on_after_its_last_finished_station(
     with get_client(sync_client=True) as client:
         client.set_flow_run_state(run_id, AwaitingRetry(), force=True)
         run = client.read_flow_run(run_id)
-    again = run_flow(nightly, flow_run=run, parameters=run.parameters, return_type="state")
-    assert again.is_completed(), again.message
-    record = again.result()
-    assert [one.run_id for one in fresh.records()] == [record.run_id]
+    retried = run_flow(nightly, flow_run=run, parameters=run.parameters, return_type="state")
+    assert retried.is_completed(), retried.message
+    record = retried.result()
+    assert [saved.run_id for saved in fresh.records()] == [record.run_id]
     assert record.release_id == fresh.pointed()
     names = [task.name for task in runs_of(run_id)[1]]
     assert (names.count("interactions"), names.count("dataset"), names.count("release")) == (1, 2, 1)
@@ -144,13 +144,13 @@ def test_a_defect_fails_the_run_too(prefect_server: str, tonight: Night, tmp_pat
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Etc/GMT+12"])  # a day apart, or two
-def test_yesterday_is_that_of_the_source(tonight: Night, tmp_path: Path, zone: str) -> None:
+def test_yesterday_is_in_the_time_zone_of_the_source(tonight: Night, tmp_path: Path, zone: str) -> None:
     from flows.orchestration.parameters import yesterday
 
     there = shop(tmp_path / "shop", tonight.logs)
     text = there.config.read_text(encoding="utf-8")
     there.config.write_text(text.replace("[source]\n", f'[source]\ntime_zone = "{zone}"\n'), encoding="utf-8")
     expected = {datetime.now(ZoneInfo(zone)).date() - timedelta(days=1)}
-    found = yesterday(there.configured())
+    day = yesterday(there.configured())
     expected.add(datetime.now(ZoneInfo(zone)).date() - timedelta(days=1))
-    assert found in expected
+    assert day in expected

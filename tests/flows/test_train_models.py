@@ -1,4 +1,4 @@
-"""The flow `train-models` and tries of tasks, on a real Prefect server."""
+"""The flow `train-models` and retries of tasks, on a real Prefect server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Night:
     return night
 
 
-def test_it_trains_what_a_run_asked_for_and_is_named_for_it(prefect_server: str, trained: Night) -> None:
+def test_it_trains_the_requested_model_and_is_named_after_it(prefect_server: str, trained: Night) -> None:
     from prefect.client.orchestration import get_client
 
     from flows.train_models import train_models
@@ -31,8 +31,8 @@ def test_it_trains_what_a_run_asked_for_and_is_named_for_it(prefect_server: str,
     models = record.folder(trained.store).models
     before = (models / "als" / "arrays.npz").read_bytes()
     (models / "als.trained.json").unlink()
-    given: dict[str, Any] = {"store": str(trained.store.root), "as_of": FIRST, "run_id": record.run_id}
-    state = train_models(**given, model="als", return_state=True)
+    parameters: dict[str, Any] = {"store": str(trained.store.root), "as_of": FIRST, "run_id": record.run_id}
+    state = train_models(**parameters, model="als", return_state=True)
     assert state.is_completed(), state.message
     assert (models / "als.trained.json").is_file()
     assert (models / "als" / "arrays.npz").read_bytes() == before
@@ -50,24 +50,24 @@ def test_it_trains_what_a_run_asked_for_and_is_named_for_it(prefect_server: str,
         ({"phase": "past"}, "expected a training request, got none"),
     ],
 )
-def test_it_refuses_what_no_run_asked_for(
+def test_it_refuses_a_training_that_no_run_requested(
     prefect_server: str, trained: Night, change: dict[str, str], message: str
 ) -> None:
     from flows.train_models import train_models
 
     run_id = trained.records()[0].run_id
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "store": str(trained.store.root),
         "as_of": FIRST,
         "run_id": run_id,
         "model": "als",
     }
-    state = train_models(**given | change, return_state=True)
+    state = train_models(**parameters | change, return_state=True)
     assert state.is_failed()
     assert message in state.message
 
 
-def test_a_task_is_tried_again_only_where_the_cause_may_pass(
+def test_a_task_is_retried_only_after_a_temporary_failure(
     prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from prefect import flow
@@ -88,21 +88,21 @@ def test_a_task_is_tried_again_only_where_the_cause_may_pass(
         raise TrainingError("refused")
 
     @flow
-    def tried() -> str:
+    def retried_flow() -> str:
         return station_task.as_task("train als", station)
 
     @flow
-    def refused() -> str:
+    def refused_flow() -> str:
         return station_task.as_task("train als", refusing)
 
-    assert tried() == "done"
+    assert retried_flow() == "done"
     assert calls == ["killed"] * 3
     with pytest.raises(TrainingError, match="refused"):
-        refused()
+        refused_flow()
     assert calls[3:] == ["refused"]
 
 
-def test_a_deployment_that_is_not_there_is_a_mistake_with_a_message(
+def test_a_missing_deployment_is_an_error_with_a_message(
     prefect_server: str, trained: Night, tmp_path: Path
 ) -> None:
     from flows.run_nightly import nightly

@@ -1,4 +1,4 @@
-"""The dates of a backfill: each waits, runs, and fails by itself."""
+"""The dates of a backfill: each waits, runs and fails on its own."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def test_a_backfill_with_a_fault_once_repeated_equals_a_clean_one(
         date_step=failing_for(SECOND, failure),
         step=run_directly,
     )
-    assert [one.state for one in first] == ["published", "failed", "skipped", "published"]
+    assert [outcome.state for outcome in first] == ["published", "failed", "skipped", "published"]
     assert failures(first).startswith(f"1 of 3 dates failed\n{SECOND}: ")
     assert str(failure) in failures(first)
     assert plan(small(night), SECOND, SECOND, "failed")[0].action == "run"
     second = run_backfill(small(night), plan(small(night), FIRST, FOURTH))
-    assert [one.action for one in second] == ["skip", "run", "skip", "skip"]
+    assert [outcome.action for outcome in second] == ["skip", "run", "skip", "skip"]
     assert failures(second) == ""
     assert (
         by_date(night).keys() == by_date(clean).keys() == {str(day) for day in (FIRST, SECOND, THIRD, FOURTH)}
@@ -45,40 +45,40 @@ def test_old_dates_are_published_without_moving_readers_or_removing_releases(nig
     pointed = night.pointed()
     outcomes = run_backfill(small(night), plan(small(night), FIRST, SECOND))
     assert night.pointed() == pointed
-    assert night.published() == sorted([str(pointed), *(str(one.release_id) for one in outcomes)])
+    assert night.published() == sorted([str(pointed), *(str(outcome.release_id) for outcome in outcomes)])
     assert len(night.published()) == 3 > small(night).store.keep_releases
-    assert [one.rows for one in outcomes] == [
+    assert [outcome.rows for outcome in outcomes] == [
         record.station("recommendations").rows for record in night.records() if record.as_of != THIRD
     ]
-    assert all(one.seconds and one.seconds > 0 for one in outcomes)
+    assert all(outcome.seconds and outcome.seconds > 0 for outcome in outcomes)
 
 
 def test_a_failed_date_stops_the_others_only_if_asked(night: Night) -> None:
     stopped = run_backfill(
         small(night), plan(small(night), BEFORE, SECOND), continue_on_error=False, lock_wait=0
     )
-    assert [one.state for one in stopped] == ["failed", "not run", "not run"]
+    assert [outcome.state for outcome in stopped] == ["failed", "not run", "not run"]
     assert failures(stopped).startswith("1 of 1 dates failed")
 
 
 def test_a_date_waits_for_another_run_of_it(night: Night) -> None:
-    held, told = threading.Event(), threading.Event()
+    held, waiting = threading.Event(), threading.Event()
 
     def hold() -> None:
         with night.store.date_lock(FIRST, "nightly"):
             held.set()
-            told.wait(30)
+            waiting.wait(30)
 
     def report(doing: str, done: float, of: float) -> None:
         if doing.startswith("waiting: ") and "(nightly)" in doing:
-            told.set()
+            waiting.set()
 
-    other = threading.Thread(target=hold)
-    other.start()
+    holder = threading.Thread(target=hold)
+    holder.start()
     held.wait()
     planned = plan(small(night), FIRST, FIRST)
     (refused,) = run_backfill(small(night), planned, lock_wait=0)
     assert (refused.state, "is locked by" in refused.message) == ("failed", True)
-    (done,) = run_backfill(small(night), planned, report=report, lock_wait=60)
-    other.join()
-    assert (done.state, told.is_set()) == ("published", True)
+    (outcome,) = run_backfill(small(night), planned, report=report, lock_wait=60)
+    holder.join()
+    assert (outcome.state, waiting.is_set()) == ("published", True)

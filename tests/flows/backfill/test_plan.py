@@ -1,4 +1,4 @@
-"""The plan of a backfill: which dates, why, how long, with what."""
+"""The plan of a backfill: dates, reasons, estimate and resources."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_modes_choose_dates_and_say_why(night: Night) -> None:
     with pytest.raises(UserError):
         run_night(configuration, BEFORE)
     actions = {
-        mode: [one.action for one in plan(configuration, BEFORE, FOURTH, mode)]
+        mode: [date_planned.action for date_planned in plan(configuration, BEFORE, FOURTH, mode)]
         for mode in ("missing", "failed", "all")
     }
     assert actions == {
@@ -29,7 +29,7 @@ def test_the_modes_choose_dates_and_say_why(night: Night) -> None:
         "all": ["run"] * 5,
     }
     planned = plan(configuration, BEFORE, FOURTH, "missing", newest_first=True)
-    assert [one.as_of for one in planned] == [FOURTH, THIRD, SECOND, FIRST, BEFORE]
+    assert [date_planned.as_of for date_planned in planned] == [FOURTH, THIRD, SECOND, FIRST, BEFORE]
     assert planned[0].reason == "no release"
     assert planned[1].reason == f"released as {night.pointed()}"
     assert planned[4].reason.startswith(f"run {night.records()[-1].run_id} failed: ")
@@ -41,7 +41,7 @@ def test_a_plan_changes_nothing_even_where_there_is_no_store(night: Night, tmp_p
     assert files(night.store.root) == before
     fresh = shop(tmp_path / "fresh", night.logs)
     planned = plan(fresh.configured(), FIRST, FOURTH)
-    assert [one.action for one in planned] == ["run"] * 4
+    assert [date_planned.action for date_planned in planned] == ["run"] * 4
     assert estimate(fresh.configured(), planned) is None
     assert not fresh.store.root.exists()
 

@@ -1,4 +1,4 @@
-"""The command backfill: it shows its plan, and ends with 1 if a date failed."""
+"""The command backfill: it shows its plan, and exits with 1 if a date failed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def test_the_command_shows_the_plan_unless_told_to_run(night: Night) -> None:
 
 
 def test_the_command_ends_with_1_if_a_date_failed_and_the_others_are_there(night: Night) -> None:
-    words = ("--run", "--no-prefect", "--model", "popularity", "--set", "top_n.n=4")
-    done = called(night, *words, "--json", code=1)
-    dates = json.loads(done.stdout)["dates"]
-    assert [one["state"] for one in dates] == ["failed", "published", "published"]
-    assert "error: 1 of 3 dates failed" in done.stderr
-    assert {one["release_id"] for one in dates[1:]} < set(night.published())
-    again = called(night, *words, "--start", str(FIRST))
-    assert again.stdout.count("skipped") == 2
+    arguments = ("--run", "--no-prefect", "--model", "popularity", "--set", "top_n.n=4")
+    result = called(night, *arguments, "--json", code=1)
+    dates = json.loads(result.stdout)["dates"]
+    assert [row["state"] for row in dates] == ["failed", "published", "published"]
+    assert "error: 1 of 3 dates failed" in result.stderr
+    assert {row["release_id"] for row in dates[1:]} < set(night.published())
+    rerun = called(night, *arguments, "--start", str(FIRST))
+    assert rerun.stdout.count("skipped") == 2

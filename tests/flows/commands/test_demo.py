@@ -1,4 +1,4 @@
-"""The demo shows every table, and the commands that it recommends next work."""
+"""The demo shows every table, and its suggested commands work."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from tasks.store.layout import Store
 DEMO = ["--users", "50", "--items", "50", "--days", "3", "--events", "150"]
 
 
-def command(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the real command line in a process of its own; a failure shows what it wrote.
+def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command line in its own process; a failure shows its output.
 
-    Its `__main__` has no file, which once ended a night in silence: pyspark took it for its own doctests.
+    Its `__main__` has no file, which once ended a night silently: pyspark took it for doctests.
     """
-    given = os.environ | {"PYTHONPATH": IMPORTABLE} | environment
-    done = subprocess.run([*MAIN, *words], cwd=cwd, env=given, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert "\x1b" not in done.stdout + done.stderr
-    return done
+    variables = os.environ | {"PYTHONPATH": IMPORTABLE} | environment
+    result = subprocess.run(
+        [*MAIN, *arguments], cwd=cwd, env=variables, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert "\x1b" not in result.stdout + result.stderr
+    return result
 
 
 @pytest.mark.prefect
@@ -39,17 +41,17 @@ def test_the_demo_shows_every_table_and_its_next_commands_work(prefect_server: s
     for name in TABLES:
         start = lines.index(name)
         assert len([line for line in lines[start + 1 : start + 10] if line]) >= 4, f"no rows of {name}"
-    next_ones = [shlex.split(line) for line in lines[lines.index("Next:") + 1 :] if line]
-    assert [words[:2] for words in next_ones] == [
+    next_commands = [shlex.split(line) for line in lines[lines.index("Next:") + 1 :] if line]
+    assert [arguments[:2] for arguments in next_commands] == [
         ["nightshelf", "show"],
         ["nightshelf", "query"],
         ["nightshelf", "run"],
     ]
     store = Store(tmp_path / "my demo" / "nightshelf-store")
     before = current(store)
-    for words in next_ones:
-        changed = ["--set", "popular.n=7", "--set", "models.als.factors=4"] if words[1] == "run" else []
-        assert command(*words[1:], *changed, cwd=tmp_path, PREFECT_API_URL=prefect_server).stdout
+    for arguments in next_commands:
+        changed = ["--set", "popular.n=7", "--set", "models.als.factors=4"] if arguments[1] == "run" else []
+        assert command(*arguments[1:], *changed, cwd=tmp_path, PREFECT_API_URL=prefect_server).stdout
     after = current(store)
     settings = after.manifest()["configuration"]
     assert (settings["popular"]["n"], settings["models"]["als"]["factors"]) == (7, 4)

@@ -1,4 +1,4 @@
-"""The command doctor: every check by what it finds, and the whole command once."""
+"""The command doctor: each check, and the whole command once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def version_of(**versions: str) -> Any:
-    """Return a function that gives the versions of installed packages."""
+    """Return a function that looks up the versions of installed packages."""
 
     def installed(name: str) -> str:
         if name not in versions:
@@ -76,28 +76,36 @@ cffi==2.0.0 ; implementation_name != "cpython" and sys_platform == "linux"  # a 
         "pendulum": "3.3.0",
         "numpy": "2.4.6",
     }
-    assert machine.pinned(text) == pins
+    assert machine.pins_of(text) == pins
 
 
 def test_packages_are_compared_with_the_lock_file(tmp_path: Path) -> None:
     lock = tmp_path / "requirements.lock"
     lock.write_text("a==1.0\nb==2.0\n")
     for versions in ({"a": "1.0", "b": "2.0+cpu"}, {"a": "1.0.0", "b": "2"}):
-        (good,) = machine.package_checks(lock, version_of(**versions))
-        assert (good.state, good.found) == ("ok", "2 as in requirements.lock")
-    (odd,) = machine.package_checks(lock, version_of(a="1.0", b="made by hand"))
-    assert (odd.name, odd.found) == ("b", "version made by hand, tested with 2.0")
-    older, gone = machine.package_checks(lock, version_of(a="0.9"))
+        (check,) = machine.package_checks(lock, version_of(**versions))
+        assert (check.state, check.found) == ("ok", "2 as in requirements.lock")
+    (unknown,) = machine.package_checks(lock, version_of(a="1.0", b="made by hand"))
+    assert (unknown.name, unknown.found) == ("b", "version made by hand, tested with 2.0")
+    older, missing = machine.package_checks(lock, version_of(a="0.9"))
     assert (older.name, older.state, older.found) == ("a", "problem", "version 0.9, tested with 1.0")
-    assert (gone.state, gone.found, gone.advice) == ("problem", "not installed", "pip install 'b==2.0'")
+    assert (missing.state, missing.found, missing.advice) == (
+        "problem",
+        "not installed",
+        "pip install 'b==2.0'",
+    )
 
 
-def test_without_a_lock_file_every_package_that_is_asked_for_is_looked_up(tmp_path: Path) -> None:
-    asked = machine.required()
-    assert {"prefect", "duckdb", "great-expectations"} <= set(asked)
-    assert not {"pytest", "prefect-docker"} & set(asked)
-    (gone, *_) = machine.package_checks(tmp_path / "none.lock", version_of())
-    assert (gone.name, gone.found, gone.advice) == (asked[0], "not installed", f"pip install '{asked[0]}'")
+def test_without_a_lock_file_every_required_package_is_looked_up(tmp_path: Path) -> None:
+    required = machine.required()
+    assert {"prefect", "duckdb", "great-expectations"} <= set(required)
+    assert not {"pytest", "prefect-docker"} & set(required)
+    (missing, *_) = machine.package_checks(tmp_path / "none.lock", version_of())
+    assert (missing.name, missing.found, missing.advice) == (
+        required[0],
+        "not installed",
+        f"pip install '{required[0]}'",
+    )
 
 
 def test_memory_is_compared_with_the_budget() -> None:
@@ -119,7 +127,7 @@ def test_another_python_than_asked_for_is_a_problem(monkeypatch: pytest.MonkeyPa
     assert re.fullmatch(r"make the virtual environment with Python <3\.\d+,>=3\.11", check.advice)
 
 
-def test_the_python_of_the_tests_is_right_and_knows_its_cores_and_zones() -> None:
+def test_the_python_of_the_tests_passes_and_knows_its_cores_and_zones() -> None:
     assert machine.python_check().state == "ok"
     assert machine.time_zone_check().state == "ok"
     assert machine.cores_check().found.startswith(f"{len(os.sched_getaffinity(0))} cores")
@@ -149,26 +157,26 @@ def test_java_is_optional_unless_spark_is_configured(
         assert machine.java_check(needed=True).state == "problem"
 
 
-def test_a_gpu_is_optional_and_its_absence_is_told_where_it_is_asked_for(
+def test_a_gpu_is_optional_and_its_absence_is_reported_if_configured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    (plain,), (asked,) = machine.gpu_checks(), machine.gpu_checks(asked_for=True)
-    assert (plain.name, plain.state) == (asked.name, asked.state) == ("GPU (torch)", "missing")
+    (plain,), (required,) = machine.gpu_checks(), machine.gpu_checks(cuda_configured=True)
+    assert (plain.name, plain.state) == (required.name, required.state) == ("GPU (torch)", "missing")
     assert "train on the CPU" in plain.advice
     assert "with a warning in the manifest" not in plain.advice
-    assert "with a warning in the manifest" in asked.advice
+    assert "with a warning in the manifest" in required.advice
 
 
-# ---- the configuration and what it names
+# ---- the configuration, and the files it names
 
 
 def test_all_mistakes_of_a_configuration_are_listed(tmp_path: Path) -> None:
     path = tmp_path / "night.toml"
     path.write_text('[sorce]\npath = "x"\n[engine]\nname = "dask"\nmemory = "99"\n')
-    configuration, checks = readiness.configuration_checks(path, asked_for=True)
+    configuration, checks = readiness.configuration_checks(path, is_required=True)
     assert configuration is None
     assert {check.state for check in checks} == {"problem"}
     found = "\n".join(check.found for check in checks)
@@ -178,7 +186,7 @@ def test_all_mistakes_of_a_configuration_are_listed(tmp_path: Path) -> None:
 
 def test_a_missing_configuration_is_a_problem_only_if_it_was_named(tmp_path: Path) -> None:
     path = tmp_path / "nightshelf.toml"
-    states = [readiness.configuration_checks(path, asked_for)[1][0].state for asked_for in (False, True)]
+    states = [readiness.configuration_checks(path, is_required)[1][0].state for is_required in (False, True)]
     assert states == ["missing", "problem"]
 
 
@@ -191,17 +199,17 @@ def test_logs_are_counted_and_dated(config: Path) -> None:
     assert "no files there" in check.found
 
 
-def test_a_catalogue_that_is_not_there_is_a_problem(config: Path) -> None:
+def test_a_missing_catalogue_is_a_problem(config: Path) -> None:
     assert [check.state for check in readiness.catalogue_checks(load(config))] == ["ok"]
     (config.parent / "items.csv").unlink()
     (check,) = readiness.catalogue_checks(load(config))
     assert (check.name, check.state) == ("catalogue of items", "problem")
 
 
-def test_a_store_is_tried_without_being_made(tmp_path: Path) -> None:
+def test_a_store_is_checked_without_being_created(tmp_path: Path) -> None:
     store = Store(tmp_path / "deep" / "store")
     writable, disk = readiness.store_checks(store, needed=1)
-    assert (writable.name, writable.state, disk.state) == ("store (not made yet)", "ok", "ok")
+    assert (writable.name, writable.state, disk.state) == ("store (does not exist yet)", "ok", "ok")
     assert list(tmp_path.iterdir()) == []
     store.create()
     before = set(store.root.iterdir())
@@ -244,7 +252,7 @@ def test_doctor_prints_every_check_as_json(config: Path) -> None:
     assert states["Java"] in ("ok", "missing")
 
 
-def test_doctor_says_what_to_do_in_lines(config: Path) -> None:
+def test_doctor_prints_each_problem_with_its_advice(config: Path) -> None:
     config.write_text(SOURCE.replace("logs/", "longs/") + '[engine]\nmemory = "999TiB"\n')
     result = doctor(config.parent, PREFECT_API_URL="http://127.0.0.1:9/api")
     assert result.returncode == 1
@@ -252,12 +260,12 @@ def test_doctor_says_what_to_do_in_lines(config: Path) -> None:
     lines = result.stdout.splitlines()
     assert any(line.startswith(f"ok       Python: {platform.python_version()} (") for line in lines)
     for name in ("memory", "Prefect", "logs"):
-        place = next(i for i, line in enumerate(lines) if line.startswith(f"problem  {name}: "))
-        assert lines[place + 1].startswith("         -> ")
+        index = next(i for i, line in enumerate(lines) if line.startswith(f"problem  {name}: "))
+        assert lines[index + 1].startswith("         -> ")
     assert lines[-1].endswith("problems")
 
 
-def test_doctor_of_a_configuration_that_was_named_and_is_not_there(tmp_path: Path) -> None:
+def test_doctor_reports_a_named_configuration_that_is_missing(tmp_path: Path) -> None:
     named = call("doctor", "--json", "-c", str(tmp_path / "none.toml"), code=1)
-    check = next(one for one in json.loads(named.stdout)["checks"] if one["name"] == "configuration")
+    check = next(check for check in json.loads(named.stdout)["checks"] if check["name"] == "configuration")
     assert "cannot read the configuration" in check["found"]

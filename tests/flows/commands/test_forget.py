@@ -1,4 +1,4 @@
-"""A user is forgotten: nothing of them is left, nothing comes back, and a crash on the way does no harm."""
+"""Forgetting a user: nothing remains, nothing returns, and a crash midway does no harm."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WHOLE: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Give a shop of two nights that know the user; the first has a page about the user."""
+    """Return a shop with two nights that know the user; the first night's page shows the user."""
     folder = tmp_path_factory.mktemp("nights")
     night = opened(folder / "shop", plant(folder / "logs"))
     run_night(night.configured(**QUICK), FIRST)
@@ -51,14 +51,14 @@ def nights(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 @pytest.fixture
 def night(nights: Night, tmp_path: Path) -> Night:
-    """Give a copy of it."""
-    other = opened(tmp_path / "shop", nights.logs)
-    shutil.copytree(nights.store.root, other.store.root)
-    return other
+    """Return a copy of the shop."""
+    copy = opened(tmp_path / "shop", nights.logs)
+    shutil.copytree(nights.store.root, copy.store.root)
+    return copy
 
 
 def whole(night: Night) -> bool:
-    """Tell whether every release is as its manifest says, and every account closes."""
+    """Return whether every release matches its manifest, and every account closes."""
     ledger = Ledger.read(night.store)
     assert all(path.is_file() for path in ledger.parts())
     files = [file for manifest in ledger.manifests for file in manifest.files]
@@ -76,39 +76,39 @@ def whole(night: Night) -> bool:
         pytest.param("spark", WHOLE, marks=[pytest.mark.torture, pytest.mark.spark]),
     ],
 )
-def test_nothing_is_left_and_the_next_night_equals_one_that_never_saw_them(
+def test_nothing_remains_and_the_next_night_equals_one_that_never_knew_the_user(
     engine: str, settings: dict[str, Any], nights: Night, tmp_path: Path
 ) -> None:
     night = opened(tmp_path / "shop", nights.logs)
     never = opened(tmp_path / "never", without(nights.logs, tmp_path / "logs"))
-    chosen = settings | {"report__enabled": False, "engine__name": engine}
+    options = settings | {"report__enabled": False, "engine__name": engine}
     if settings is QUICK:
         shutil.copytree(nights.store.root, night.store.root)
     else:
-        run_night(night.configured(**chosen | {"report__enabled": True}), FIRST)
-    assert len({one.split("store/")[1].split("/")[0] for one in traces(night.store.root)}) == 5
+        run_night(night.configured(**options | {"report__enabled": True}), FIRST)
+    assert len({path.split("store/")[1].split("/")[0] for path in traces(night.store.root)}) == 5
     read = Ledger.read(night.store).counts().read
     erase(night.store, [USER])
     assert traces(night.store.root) == []
     assert whole(night)
     assert Ledger.read(night.store).counts().read == read
-    ours = run_night(night.configured(**chosen), THIRD)
+    ours = run_night(night.configured(**options), THIRD)
     assert traces(night.store.root) == []
     assert whole(night)
-    theirs = run_night(never.configured(**chosen), THIRD)
-    one, other = night.hashes(str(ours.release_id)), never.hashes(str(theirs.release_id))
-    assert {name: one[name] for name in PUBLISHED} == {name: other[name] for name in PUBLISHED}
+    theirs = run_night(never.configured(**options), THIRD)
+    ours_tables, never_tables = night.hashes(str(ours.release_id)), never.hashes(str(theirs.release_id))
+    assert {name: ours_tables[name] for name in PUBLISHED} == {name: never_tables[name] for name in PUBLISHED}
 
 
-def test_all_that_is_taken_in_again_leaves_them_out_and_the_account_closes(night: Night) -> None:
+def test_a_rebuild_leaves_the_user_out_and_the_account_closes(night: Night) -> None:
     before = Ledger.read(night.store).counts()
     erase(night.store, [USER])
     after = Ledger.read(night.store).counts()
     assert (before.accepted, before.quarantined) == (after.accepted + 3, after.quarantined + 2)
     assert (after.excluded, after.rules["forgotten"]) == (before.excluded + 5, 5)
-    again = ingest_only(night.configured(**QUICK), SECOND, rebuild=True).total
-    assert (again.read, again.residual(), again.rules["forgotten"]) == (before.read, 0, 7)
-    assert (again.accepted, again.duplicates) == (after.accepted, after.duplicates - 2)
+    rebuilt = ingest_only(night.configured(**QUICK), SECOND, rebuild=True).total
+    assert (rebuilt.read, rebuilt.residual(), rebuilt.rules["forgotten"]) == (before.read, 0, 7)
+    assert (rebuilt.accepted, rebuilt.duplicates) == (after.accepted, after.duplicates - 2)
     assert traces(night.store.root) == []
 
 
@@ -116,15 +116,15 @@ def test_releases_stay_whole_and_keep_the_lists_of_everybody_else(night: Night) 
     name = night.published()[0]
     release = open_release(night.store, name)
     before = pq.read_table(release.table("recommendations"))
-    reader = duckdb.connect(str(release.database), read_only=True)  # one who reads on meanwhile
+    reader = duckdb.connect(str(release.database), read_only=True)  # a reader that stays open meanwhile
     pointer = night.store.pointer.read_bytes()
     erase(night.store, [USER])
     after = pq.read_table(release.table("recommendations"))
-    others = before.filter(pc.not_equal(before["user_id"], USER))
-    assert after.equals(others)
+    expected = before.filter(pc.not_equal(before["user_id"], USER))
+    assert after.equals(expected)
     assert before.num_rows - after.num_rows == 6
-    (told,) = release.manifest()["erased"]
-    assert (told["users"], told["rows"]) == (1, 6)
+    (erased,) = release.manifest()["erased"]
+    assert (erased["users"], erased["rows"]) == (1, 6)
     assert night.store.pointer.read_bytes() == pointer
     assert reader.sql("SELECT count(*) FROM recommendations").fetchall() == [(before.num_rows,)]
     reader.close()
@@ -137,7 +137,7 @@ def test_releases_stay_whole_and_keep_the_lists_of_everybody_else(night: Night) 
     assert kept
 
 
-def test_others_keep_their_samples_and_messages_lose_the_id(night: Night) -> None:
+def test_other_users_keep_their_samples_and_messages_lose_the_id(night: Night) -> None:
     page = night.store.report(night.published()[0])
     articles = page.read_text().count('<article class="user"')
     assert USER in page.read_text()
@@ -171,7 +171,7 @@ def test_a_run_that_lost_its_files_is_resumed(night: Night) -> None:
 
 
 def steps_of(night: Night, last: int = 0) -> subprocess.CompletedProcess[str]:
-    """Forget the user in a process that dies at a step, if one is given; it prints the number of steps."""
+    """Forget the user in a process that prints its number of steps, or dies at step `last`."""
     command = [sys.executable, str(WORLDS / "killed_erasure.py")]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
     return subprocess.run(
@@ -181,7 +181,7 @@ def steps_of(night: Night, last: int = 0) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(100, marks=pytest.mark.torture)])
-def test_killed_at_any_step_the_store_is_whole_and_the_same_command_ends_it(
+def test_after_a_kill_at_any_step_the_store_is_intact_and_a_rerun_finishes(
     kills: int, night: Night, tmp_path: Path
 ) -> None:
     clean = night.copy(tmp_path / "clean")
@@ -193,11 +193,11 @@ def test_killed_at_any_step_the_store_is_whole_and_the_same_command_ends_it(
         at = 1 + (2 * number + 1) * steps // (2 * kills)
         assert steps_of(killed, at).returncode == -signal.SIGKILL, at
         assert whole(killed), at
-        unfinished = [one for one in store_status(killed.store)["warnings"] if "forget" in one]
+        unfinished = [warning for warning in store_status(killed.store)["warnings"] if "forget" in warning]
         listed = read_forgotten(killed.store)
         assert bool(unfinished) == bool(listed.pending), at
         ended = bool(listed.digests) and not listed.pending
-        assert not (ended and traces(killed.store.root)), at  # what is said to be done is done
+        assert not (ended and traces(killed.store.root)), at  # a store that reports completion is clean
         erase(killed.store, [USER])
         assert traces(killed.store.root) == [], at
         assert whole(killed), at
@@ -206,30 +206,30 @@ def test_killed_at_any_step_the_store_is_whole_and_the_same_command_ends_it(
         shutil.rmtree(killed.folder)
 
 
-def test_the_command_shows_asks_and_tells(night: Night, tmp_path: Path) -> None:
+def test_the_command_previews_asks_and_reports(night: Night, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in night.store.root.rglob("*.parquet")}
     store = night.store.root
     shown = json.loads(call("forget", USER, "--dry-run", "--json", store=store).stdout)
     assert shown["dry_run"]
     places = {change["place"] for change in shown["changes"]}
     assert places == {"interactions", "quarantine", "releases", "reports", "runs"}
-    asked = call("forget", USER, store=store, code=1, given="n\n")
-    assert "What forgetting 1 user would remove" in asked.stdout
-    assert "Aborted" in asked.stderr
+    declined = call("forget", USER, store=store, code=1, given="n\n")
+    assert "What forgetting 1 user would remove" in declined.stdout
+    assert "Aborted" in declined.stderr
     unknown = call("forget", USER, "nobody", "--yes", store=store, code=1).stderr
     assert "unknown users, so nothing was changed: 'nobody'" in unknown
     assert {path: path.stat().st_mtime_ns for path in night.store.root.rglob("*.parquet")} == before
     (tmp_path / "ids").write_text(f"{USER}\r\nnobody\n\n")
-    words = ["--file", str(tmp_path / "ids"), "--allow-unknown"]
-    told = call("forget", *words, store=store, given="y\n").stdout
-    assert "2 users forgotten" in told
-    assert "accepted events" in told
-    assert "not touched: the source logs" in told
+    arguments = ["--file", str(tmp_path / "ids"), "--allow-unknown"]
+    printed = call("forget", *arguments, store=store, given="y\n").stdout
+    assert "2 users forgotten" in printed
+    assert "accepted events" in printed
+    assert "not touched: the source logs" in printed
     assert traces(night.store.root) == []
     assert "nothing there" in call("forget", USER, "--yes", store=store).stdout
 
 
-def test_nothing_is_forgotten_while_a_run_is_at_work(night: Night) -> None:
+def test_nothing_is_forgotten_while_a_run_is_active(night: Night) -> None:
     with (
         night.store.date_lock(THIRD, "run"),
         pytest.raises(StoreLockedError, match=r"at work: wait for the run for 2026-03-04"),
@@ -238,7 +238,7 @@ def test_nothing_is_forgotten_while_a_run_is_at_work(night: Night) -> None:
     assert not read_forgotten(night.store).digests
 
 
-def test_a_damaged_release_is_not_made_to_look_whole(night: Night) -> None:
+def test_a_damaged_release_is_not_rewritten_as_intact(night: Night) -> None:
     path = open_release(night.store, night.published()[0]).table("similar_items")
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"!")

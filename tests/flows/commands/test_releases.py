@@ -1,4 +1,4 @@
-"""The commands status, releases and rollback, and how all readers find the store."""
+"""The commands status, releases and rollback, and how commands find the store."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_status_exits_with_3_when_stale(fresh: World) -> None:
     assert "1 min ago" in printed
 
 
-def test_status_tells_damage(fresh: World) -> None:
+def test_status_reports_damage(fresh: World) -> None:
     release = fresh.publish()
     manifest = release.folder / "manifest.json"
     manifest.chmod(0o644)
@@ -80,7 +80,7 @@ def test_status_tells_damage(fresh: World) -> None:
     assert f"damaged: {release.release_id}" in call("status", store=fresh.store.root, code=3).stdout
 
 
-def test_status_tells_the_last_run(fresh: World) -> None:
+def test_status_reports_the_last_run(fresh: World) -> None:
     record = RunRecord(
         run_id="20260103T000000Z", as_of=dt.date(2026, 1, 3), started_at="2026-01-03T00:00:00+00:00"
     )
@@ -108,7 +108,7 @@ def test_a_dead_process_or_its_successor_holds_no_lock(fresh: World) -> None:
     for pid in (
         os.getpid(),
         2**22 + 1,
-    ):  # this process started later than 2020; no process has so large an id
+    ):  # this process started after 2020; no process has such a large id
         note.write_text(json.dumps(facts | {"pid": pid}))
         assert lock_holder(fresh.store) is None
     note.write_text(json.dumps(facts | {"pid": 1, "host": "elsewhere"}))
@@ -137,12 +137,12 @@ def test_releases_are_listed_latest_first(root: Path) -> None:
     assert lines[1].split() == ["release_id", "as_of", "published_at", "rows", "size", "active", "problem"]
 
 
-def test_no_releases_are_no_mistake(fresh: World) -> None:
+def test_a_store_without_releases_is_no_error(fresh: World) -> None:
     assert document("releases", store=fresh.store.root) == {"releases": []}
     assert "no releases yet" in call("releases", store=fresh.store.root).stdout
 
 
-def test_rollback_says_from_where_to_where(fresh: World) -> None:
+def test_rollback_names_both_releases(fresh: World) -> None:
     fresh.publish("2026-01-01")
     fresh.publish("2026-01-02")
     root = fresh.store.root
@@ -156,7 +156,7 @@ def test_rollback_says_from_where_to_where(fresh: World) -> None:
     assert "unknown release" in call("rollback", "--to", "2026-01-09-r1", store=root, code=1).stderr
 
 
-def test_rollback_is_the_way_out_of_a_damaged_release(fresh: World) -> None:
+def test_rollback_leaves_a_damaged_release(fresh: World) -> None:
     fresh.publish("2026-01-01")
     broken = fresh.publish("2026-01-02")
     (broken.folder / "manifest.json").chmod(0o644)
@@ -182,7 +182,9 @@ def test_rollback_leaves_nothing_in_a_folder_that_is_no_store(tmp_path: Path) ->
 
 def test_the_store_is_found_through_the_configuration(root: Path, tmp_path: Path, monkeypatch: Any) -> None:
     config = tmp_path / "night.toml"
-    config.write_text(f'[store]\npath = "{root}"\n[source]\nnonsense = 1\n')  # readers ask no more of it
+    config.write_text(
+        f'[store]\npath = "{root}"\n[source]\nnonsense = 1\n'
+    )  # readers need no more of the file
     assert call("releases", "-c", str(config)).stdout
     assert call("releases", NIGHTSHELF_CONFIG=str(config)).stdout
     monkeypatch.chdir(tmp_path)
@@ -197,7 +199,7 @@ def test_the_store_is_found_through_the_configuration(root: Path, tmp_path: Path
     ["", "[store]\n", '[store]\npath = "a/b"\n', '[store]\npath = "/a/b"\n', '[store]\npath = "~/a"\n',
      '[store]\npath = "../a"\n', '[store]\npath = ""\n', '[store]\npath = "s3://a/b"\n'],
 )  # fmt: skip
-def test_readers_and_runs_mean_the_same_store(tmp_path: Path, text: str) -> None:
+def test_readers_and_runs_resolve_the_same_store(tmp_path: Path, text: str) -> None:
     config = tmp_path / "night.toml"
     source = '[source]\npath = "x"\ncolumns = { user = "u", item = "i", timestamp = "t" }\n'
     config.write_text(text + source)
@@ -209,7 +211,7 @@ def test_readers_and_runs_mean_the_same_store(tmp_path: Path, text: str) -> None
 
 
 @pytest.mark.parametrize("text", ["[store", "[store]\npath = 1\n", "store = 1\n", "[store]\npath = ['a']\n"])
-def test_a_store_that_cannot_be_read_from_the_configuration_is_said(tmp_path: Path, text: str) -> None:
+def test_a_configuration_without_a_readable_store_path_is_an_error(tmp_path: Path, text: str) -> None:
     config = tmp_path / "night.toml"
     config.write_text(text)
     with pytest.raises(ConfigurationError, match=r"night\.toml: "):

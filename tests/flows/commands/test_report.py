@@ -1,4 +1,4 @@
-"""The reports of real nights: written however a night ends, found by the command, shown by a real browser."""
+"""The reports of real nights: written for every ending, opened by the command and a real browser."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ CONTRASTS = """() => {
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Return a shop after two nights and one that its gate refused, each with its report."""
+    """Return a shop after two nights and a refused one, each with its report."""
     folder = tmp_path_factory.mktemp("shop")
     night = shop(folder, write_logs(folder / "logs"), REPORTED, MODELS)
     for day in (FIRST, SECOND):
@@ -94,21 +94,21 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 @pytest.fixture(params=[("light", 1280), ("dark", 390)], ids=["light, wide", "dark, narrow"])
 def page(request: pytest.FixtureRequest, browser: Any, night: Night) -> Iterator[Any]:
-    """Give the report of the second night, opened without a network; it asks for nothing else."""
+    """Yield the second night's report, opened offline; it must request nothing else."""
     scheme, width = request.param
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     context.set_offline(True)
-    path, asked, said = report_of(night.store, night.records()[1]), list[str](), list[str]()
+    path, requests, messages = report_of(night.store, night.records()[1]), list[str](), list[str]()
     assert path is not None
     context.route(lambda url: not url.startswith("file:"), lambda route: route.abort())
     page = context.new_page()
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     page.goto(path.as_uri())
     yield page
-    assert asked == [path.as_uri()]
-    assert said == []
+    assert requests == [path.as_uri()]
+    assert messages == []
     context.close()
 
 
@@ -123,19 +123,19 @@ def test_every_plot_is_visible_and_within_the_page(page: Any) -> None:
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
         drawn = plot.locator("svg path[clip-path], svg g[clip-path], svg use").all()
-        assert sum((one.bounding_box() or {"width": 0})["width"] > 2 for one in drawn) >= 2
+        assert sum((shape.bounding_box() or {"width": 0})["width"] > 2 for shape in drawn) >= 2
         assert len(plot.locator("svg text").all()) >= 4
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_the_page_can_be_read_by_everybody(page: Any) -> None:
+def test_the_page_is_accessible(page: Any) -> None:
     assert page.evaluate(PROBLEMS) == []
     contrasts = page.evaluate(CONTRASTS)
     assert len(contrasts) > 200
-    assert [one for one in contrasts if one[0] < 4.5] == []
+    assert [contrast for contrast in contrasts if contrast[0] < 4.5] == []
 
 
-def test_the_page_has_its_own_colours_in_the_dark_and_on_paper(browser: Any, night: Night) -> None:
+def test_the_page_has_separate_colours_for_dark_mode_and_print(browser: Any, night: Night) -> None:
     path = report_of(night.store, night.records()[1])
     assert path is not None
     page = browser.new_page(color_scheme="dark")
@@ -171,49 +171,49 @@ def test_the_command_prints_the_path_and_opens_it(night: Night, tmp_path: Path) 
     )
     opener.chmod(0o755)
 
-    def asked(*words: str) -> subprocess.CompletedProcess[str]:
+    def requests(*words: str) -> subprocess.CompletedProcess[str]:
         command = [*COMMAND, "--store", str(night.store.root), *words]
         environment = {"BROWSER": str(opener), "PATH": "/usr/bin:/bin"}
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
-    assert asked().stdout.strip() == str(find_report(night.store))
+    assert requests().stdout.strip() == str(find_report(night.store))
     assert find_report(night.store) == refused.folder(night.store).report
-    found = asked("--release", str(second.release_id), "--json", "--open")
-    assert json.loads(found.stdout) == {"report": str(night.store.report(str(second.release_id)))}
+    printed = requests("--release", str(second.release_id), "--json", "--open")
+    assert json.loads(printed.stdout) == {"report": str(night.store.report(str(second.release_id)))}
     assert opened.read_text(encoding="utf-8").strip() == night.store.report(str(second.release_id)).as_uri()
     assert find_report(night.store, run_id=second.run_id) == night.store.report(str(second.release_id))
-    missing = asked("--run", "r9")
+    missing = requests("--run", "r9")
     assert missing.returncode == 1
     assert "unknown run 'r9'; known: " in missing.stderr
 
 
 def test_an_evaluation_has_a_report_too(night: Night, tmp_path: Path) -> None:
-    other = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
-    record = evaluate_only(other.configured(), SECOND)
-    html = find_report(other.store).read_text(encoding="utf-8")
+    shop_copy = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
+    record = evaluate_only(shop_copy.configured(), SECOND)
+    html = find_report(shop_copy.store).read_text(encoding="utf-8")
     assert f"Evaluation of {SECOND}: measured" in html
     assert 'id="plot-ndcg"' in html
-    assert not (other.store.root / "reports").exists()
+    assert not (shop_copy.store.root / "reports").exists()
     assert record.release_id is None
 
 
-def test_a_report_that_cannot_be_written_ends_no_night(
+def test_a_report_that_cannot_be_written_does_not_end_a_night(
     night: Night, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
-    other.store.create()
-    (other.store.root / "reports").write_text("in the way", encoding="utf-8")
-    record = run_night(other.configured(evaluation__enabled=False), SECOND)
+    shop_copy = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
+    shop_copy.store.create()
+    (shop_copy.store.root / "reports").write_text("in the way", encoding="utf-8")
+    record = run_night(shop_copy.configured(evaluation__enabled=False), SECOND)
     assert record.state == "published"
-    assert other.pointed() == record.release_id
+    assert shop_copy.pointed() == record.release_id
     assert "the report of the run is not written: " in caplog.text
     assert "a file stands where a folder is needed" in caplog.text
 
 
 def test_without_reports_none_is_written(night: Night, tmp_path: Path) -> None:
-    other = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
+    shop_copy = shop(tmp_path / "other", night.logs, REPORTED, MODELS)
     with pytest.raises(UserError, match="min_events"):
-        run_night(other.configured(gate__min_events=1_000_000, report__enabled=False), SECOND)
-    assert len(other.records()) == 1
+        run_night(shop_copy.configured(gate__min_events=1_000_000, report__enabled=False), SECOND)
+    assert len(shop_copy.records()) == 1
     with pytest.raises(UserError, match="no report about run"):
-        find_report(other.store)
+        find_report(shop_copy.store)

@@ -1,4 +1,4 @@
-"""The commands run and ingest: what they print, the date, keys replaced by --set, and mistakes."""
+"""The commands run and ingest: output, dates, overrides by --set, and mistakes."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from tasks.release.releases import current
 from tasks.store.layout import Store
 
 
-def called(*words: str) -> Any:
+def run_command(*arguments: str) -> Any:
     """Run a command in this process and return what it printed."""
-    result = CliRunner().invoke(app, list(words))
+    result = CliRunner().invoke(app, list(arguments))
     assert result.exit_code == 0, (result.output, result.exception)
     return result
 
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Return a shop with the logs of four days and nothing taken in yet."""
+    """Return a shop with the logs of four days, none of them ingested."""
     folder = tmp_path_factory.mktemp("shop")
     return shop(folder, write_logs(folder / "logs"))
 
 
 def test_run_prints_stations_accounting_metrics_and_the_release(night: Night) -> None:
-    words = ["--config", str(night.config), "--as-of", str(FIRST), "--no-prefect"]
-    shown = called("run", *words).stdout
+    arguments = ["--config", str(night.config), "--as-of", str(FIRST), "--no-prefect"]
+    shown = run_command("run", *arguments).stdout
     for expected in ("interactions", "popular_items", "accepted", "quarantined", "unaccounted for", "ndcg@5"):
         assert expected in shown
     assert f"Release {night.pointed()} is active." in shown
-    document = json.loads(called("run", *words, "--json").stdout)
+    document = json.loads(run_command("run", *arguments, "--json").stdout)
     assert document["release_id"] == night.pointed()
     assert document["stations"][0]["facts"]["files_taken"] == 0
 
 
 def test_ingest_prints_what_arrived(night: Night, tmp_path: Path) -> None:
-    words = ["--config", str(night.config), "--as-of", str(SECOND), "--store", str(tmp_path / "other")]
-    first = called("ingest", *words).stdout
+    arguments = ["--config", str(night.config), "--as-of", str(SECOND), "--store", str(tmp_path / "other")]
+    first = run_command("ingest", *arguments).stdout
     assert "2 files ingested, 0 known before." in first
     assert "quarantined" in first
-    document = json.loads(called("ingest", *words, "--json").stdout)
+    document = json.loads(run_command("ingest", *arguments, "--json").stdout)
     assert (document["files_taken"], document["files_known"]) == (0, 2)
     assert document["total"] == Ledger.read(Store(tmp_path / "other")).counts().model_dump()
 
 
 def test_set_replaces_keys_of_the_configuration_at_any_depth(night: Night, tmp_path: Path) -> None:
-    words = ["--config", str(night.config), "--as-of", str(FIRST), "--store", str(tmp_path / "other")]
+    arguments = ["--config", str(night.config), "--as-of", str(FIRST), "--store", str(tmp_path / "other")]
     lines = ["evaluation.enabled=false", "train.models=['als']", "train.serve=als", "models.als.factors=3"]
-    words += ["--no-prefect", "--json", *(word for line in lines for word in ("--set", line))]
-    document = json.loads(called("run", *words).stdout)
+    arguments += ["--no-prefect", "--json", *(word for line in lines for word in ("--set", line))]
+    document = json.loads(run_command("run", *arguments).stdout)
     manifest = current(Store(tmp_path / "other")).manifest()
     assert manifest["release_id"] == document["release_id"]
     assert manifest["configuration"]["models"]["als"] == {"factors": 3, "iterations": 3}
@@ -83,17 +83,27 @@ def test_a_wrong_key_of_set_is_one_message(night: Night, name: str, line: str, m
 
 
 def test_yesterday_is_the_default_date(night: Night, tmp_path: Path) -> None:
-    words = ["ingest", "--config", str(night.config), "--store", str(tmp_path / "other")]
-    assert "4 files ingested" in called(*words).stdout
+    arguments = ["ingest", "--config", str(night.config), "--store", str(tmp_path / "other")]
+    assert "4 files ingested" in run_command(*arguments).stdout
 
 
 @pytest.mark.prefect
 def test_a_mistake_under_prefect_is_one_message(prefect_server: str, night: Night, tmp_path: Path) -> None:
-    words = ["run", "--config", str(night.config), "--as-of", "1999-01-01", "--store", str(tmp_path / "new")]
+    arguments = [
+        "run",
+        "--config",
+        str(night.config),
+        "--as-of",
+        "1999-01-01",
+        "--store",
+        str(tmp_path / "new"),
+    ]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE, "PREFECT_API_URL": prefect_server}
-    done = subprocess.run([*MAIN, *words], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    problems = [line for line in done.stderr.splitlines() if not line[:2].isdigit()]  # the log has times
+    completed = subprocess.run(
+        [*MAIN, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert completed.returncode == 1
+    assert completed.stdout == ""
+    problems = [line for line in completed.stderr.splitlines() if not line[:2].isdigit()]  # the log has times
     assert problems[0].startswith("error: ")
     assert all(line.startswith("       ") for line in problems[1:])

@@ -1,4 +1,4 @@
-"""The commands that read a release, query and show, as scripts and people meet them."""
+"""The commands query and show: output for scripts and for the terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worlds.paths import IMPORTABLE
 from worlds.release_world import World
 
 
-def test_query_prints_a_table_for_people(root: Path) -> None:
+def test_query_prints_a_table(root: Path) -> None:
     lines = call("query", "SELECT item_id, title FROM items ORDER BY 1", store=root).stdout.splitlines()
     assert lines[1].split() == ["item_id", "title"]
     assert lines[3].split() == ["100", "Title", "100"]
@@ -55,7 +55,7 @@ def test_query_prints_csv_that_reads_back(root: Path) -> None:
     assert rows == [["text", "number", "none", "list"], ['a "b", c\né', "0.1", "", "[1]"]]
 
 
-def test_query_says_when_it_cuts(root: Path) -> None:
+def test_query_reports_when_it_truncates(root: Path) -> None:
     result = call("query", "SELECT i FROM range(5) AS r(i) ORDER BY i DESC", "--limit", "2", store=root)
     assert [line.strip() for line in result.stdout.splitlines() if line.strip()][2:] == ["4", "3"]
     assert result.stderr == "cut after 2 rows; --limit 0 prints all\n"
@@ -71,7 +71,7 @@ def test_query_says_when_it_cuts(root: Path) -> None:
     assert call("query", "SHOW TABLES", "--limit", "1", store=root).stdout
 
 
-def test_a_pipe_gets_every_letter_and_no_markup(root: Path) -> None:
+def test_a_pipe_receives_every_character_without_markup(root: Path) -> None:
     sql = (
         "SELECT repeat('wide', 500) AS wide, '[red]plain[/red] :smile:' AS marked, chr(27) || '[31m' AS ansi"
     )

@@ -16,8 +16,8 @@ from tasks.configuration.configuration import load
 from tasks.store.files import read_json
 
 
-def tuned(night: Night, *words: str) -> dict[str, Any]:
-    given = [
+def tuned(night: Night, *arguments: str) -> dict[str, Any]:
+    options = [
         "tune",
         "item_knn",
         "--config",
@@ -28,7 +28,7 @@ def tuned(night: Night, *words: str) -> dict[str, Any]:
         "2",
         "--json",
     ]
-    result = CliRunner().invoke(app, [*given, *words])
+    result = CliRunner().invoke(app, [*options, *arguments])
     assert result.exit_code == 0, (result.output, result.exception)
     found: dict[str, Any] = json.loads(result.stdout)
     return found
@@ -62,10 +62,10 @@ def test_what_the_holdout_holds_changes_nothing(night: Night, found: dict[str, A
     assert facts["cuts"] == sorted(facts["cuts"])
     assert facts["cuts"][-1] < facts["until"]
     other = shop(tmp_path, reversed_after(night.logs, tmp_path / "logs", facts["until"]))
-    again = tuned(other, "--trials", "4")
-    assert read_json(Path(again["study"]) / "windows.json") == facts
+    repeated = tuned(other, "--trials", "4")
+    assert read_json(Path(repeated["study"]) / "windows.json") == facts
     for key in ("best", "best_score", "configured_score", "difference", "users", "trials"):
-        assert again[key] == found[key], key
+        assert repeated[key] == found[key], key
 
 
 def reversed_after(logs: Path, folder: Path, until: int) -> Path:
@@ -80,9 +80,9 @@ def reversed_after(logs: Path, folder: Path, until: int) -> Path:
             continue
         with path.open(newline="") as file:
             header, *rows = list(csv.reader(file))
-        place = {name: number for number, name in enumerate(header)}
+        columns = {name: number for number, name in enumerate(header)}
 
-        def late(row: list[str], at: int = place["event_time"], whole: int = len(header)) -> bool:
+        def late(row: list[str], at: int = columns["event_time"], whole: int = len(header)) -> bool:
             if len(row) != whole:
                 return False
             try:
@@ -93,10 +93,10 @@ def reversed_after(logs: Path, folder: Path, until: int) -> Path:
             return moment.timestamp() * 1e6 >= until
 
         chosen = [row for row in rows if late(row)]
-        items = [row[place["item_id"]] for row in chosen][::-1]
+        items = [row[columns["item_id"]] for row in chosen][::-1]
         for row, item in zip(chosen, items, strict=True):
-            changed += row[place["item_id"]] != item
-            row[place["item_id"]] = item
+            changed += row[columns["item_id"]] != item
+            row[columns["item_id"]] = item
         with (folder / path.name).open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([header, *rows])
     assert changed > 10
@@ -106,8 +106,8 @@ def reversed_after(logs: Path, folder: Path, until: int) -> Path:
 @pytest.mark.parametrize("protocol", ["ncf", "vae", "time"])
 def test_a_protocol_is_tuned_on_its_validation_alone(tmp_path: Path, protocol: str) -> None:
     def found(folder: Path) -> dict[str, Any]:
-        words = ["--protocol", protocol, "--data", str(folder), "--study", str(folder), "--k", "3"]
-        result = CliRunner().invoke(app, ["tune", "item_knn", *words, "--trials", "3", "--json"])
+        arguments = ["--protocol", protocol, "--data", str(folder), "--study", str(folder), "--k", "3"]
+        result = CliRunner().invoke(app, ["tune", "item_knn", *arguments, "--trials", "3", "--json"])
         assert result.exit_code == 0, (result.output, result.exception)
         return {key: value for key, value in json.loads(result.stdout).items() if key != "study"}
 
@@ -132,9 +132,9 @@ def files_of(folder: Path, last: int) -> None:
             rows.append(f"{user},{item},4,{1000 + step * 60 + user}")
             train.append(f"{user}\t{item}\t4")
         rows.append(f"{user},{(user + last) % 12},4,{9000 + user}")
-        asked = 12 + (user + last) % 3
-        test.append(f"{user}\t{asked}\t4")
-        negative.append(f"({user},{asked})\t" + "\t".join(str(15 + one) for one in range(4)))
+        item_id = 12 + (user + last) % 3
+        test.append(f"{user}\t{item_id}\t4")
+        negative.append(f"({user},{item_id})\t" + "\t".join(str(15 + number) for number in range(4)))
     (folder / "ratings.csv").write_text("user_id,item_id,rating,timestamp\n" + "\n".join(rows) + "\n")
     (folder / "x.train.rating").write_text("\n".join(train) + "\n")
     (folder / "x.test.rating").write_text("\n".join(test) + "\n")
@@ -142,17 +142,17 @@ def files_of(folder: Path, last: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["popularity"], "popularity has nothing to tune; expected one of als"),
         (["asl"], "unknown model 'asl'"),
     ],
 )
 def test_what_cannot_be_tuned_is_named_before_anything_is_taken_in(
-    night: Night, tmp_path: Path, words: list[str], message: str
+    night: Night, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    given = ["tune", *words, "--config", str(night.config), "--store", str(tmp_path / "new")]
-    result = CliRunner().invoke(app, given)
+    options = ["tune", *arguments, "--config", str(night.config), "--store", str(tmp_path / "new")]
+    result = CliRunner().invoke(app, options)
     assert result.exit_code == 1
     assert message in result.stderr
     assert not (tmp_path / "new").exists()

@@ -1,4 +1,4 @@
-"""Bit rot: `nightshelf verify` names every damaged file, runs refuse it, and what it advises mends it."""
+"""Bit rot: `verify` names every damaged file, runs refuse it, and its advice repairs it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def nights(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Return a store after a night, with everything in it that verify looks at."""
+    """Return a store after a night, with every kind of file that verify checks."""
     folder = tmp_path_factory.mktemp("nights")
     night = shop(folder, write_logs(folder / "logs", days=2))
     with (night.logs / f"events-{FIRST}.csv").open("a", encoding="utf-8") as log:
@@ -53,9 +53,9 @@ def night(nights: Night, tmp_path: Path) -> Night:
 
 
 def files(night: Night, kind: str) -> list[Path]:
-    found = sorted(path for path in night.store.root.glob(KINDS[kind]) if path.is_file())
-    assert found, kind
-    return found
+    matches = sorted(path for path in night.store.root.glob(KINDS[kind]) if path.is_file())
+    assert matches, kind
+    return matches
 
 
 def flip(path: Path, bit: int) -> None:
@@ -71,7 +71,7 @@ def verify(night: Night, code: int, *options: str) -> Any:
     return result
 
 
-def test_every_one_of_200_flipped_bits_is_found(nights: Night) -> None:
+def test_each_of_200_flipped_bits_is_detected(nights: Night) -> None:
     chosen = random.Random(5)  # noqa: S311
     kinds: set[str] = set()
     assert verify_store(nights.store).damaged == []
@@ -80,7 +80,7 @@ def test_every_one_of_200_flipped_bits_is_found(nights: Night) -> None:
         path = chosen.choice(files(nights, kind))
         bit = chosen.randrange(8 * path.stat().st_size)
         flip(path, bit)
-        damaged = [one.path for one in verify_store(nights.store).damaged]
+        damaged = [file.path for file in verify_store(nights.store).damaged]
         flip(path, bit)
         assert damaged == [str(path.relative_to(nights.store.root))], (kind, bit)
         kinds.add(kind)
@@ -88,17 +88,17 @@ def test_every_one_of_200_flipped_bits_is_found(nights: Night) -> None:
     assert verify_store(nights.store).damaged == []
 
 
-def test_verify_looks_at_every_file_but_scratch(nights: Night) -> None:
+def test_verify_checks_every_file_except_scratch(nights: Night) -> None:
     root = nights.store.root
     looked_at = {path for kind in KINDS for path in files(nights, kind)}
     there = {path for path in root.rglob("*") if path.is_file()} - looked_at
     scratch = {path for path in there if path.is_relative_to(nights.store.runs)}
-    rewritten = {root / "metrics.prom", root / ".lock"}  # of figures that are elsewhere, too; and empty
+    rewritten = {root / "metrics.prom", root / ".lock"}  # figures that are also elsewhere; an empty file
     assert there - scratch == rewritten
     assert verify_store(nights.store).files == len(looked_at)
 
 
-def test_verify_prints_what_is_damaged_and_what_to_do(night: Night) -> None:
+def test_verify_prints_damaged_files_and_remedies(night: Night) -> None:
     whole = verify(night, 0)
     assert whole.stdout.count("\n") == 1
     assert whole.stdout.endswith(": nothing is damaged\n")
@@ -111,15 +111,16 @@ def test_verify_prints_what_is_damaged_and_what_to_do(night: Night) -> None:
     assert f"`nightshelf ingest --rebuild` (it has rows of {night.logs}/events-{FIRST}.csv" in lines[0]
     assert lines[1].startswith(f"damaged: {table.relative_to(night.store.root)}: expected ")
     assert (
-        "`nightshelf rollback` leads readers to the release before; then `nightshelf run --as-of" in lines[1]
+        "`nightshelf rollback` points readers to the previous release; then `nightshelf run --as-of"
+        in lines[1]
     )
     assert lines[2].endswith(": 2 damaged")
     document = json.loads(verify(night, 3, "--json").stdout)
-    assert [one["path"] for one in document["damaged"]] == [line.split(": ")[1] for line in lines[:2]]
+    assert [file["path"] for file in document["damaged"]] == [line.split(": ")[1] for line in lines[:2]]
 
 
 def unsealed(night: Night, kind: str, *keys: str) -> None:
-    """Make files of a kind as 0.1 wrote them."""
+    """Rewrite files of a kind as version 0.1 wrote them."""
     for path in files(night, kind):
         if path.suffix == ".json":
             content = json.loads(path.read_text())
@@ -127,7 +128,7 @@ def unsealed(night: Night, kind: str, *keys: str) -> None:
             path.write_text(json.dumps({k: v for k, v in content.items() if k not in keys}))
 
 
-def test_what_an_older_version_did_not_record_is_said(night: Night) -> None:
+def test_hashes_missing_from_an_older_version_are_reported(night: Night) -> None:
     seal = ("seal", "sealed_by")
     for kind, keys in {"pointer": ["left"], "manifest": [], "ingest": ["hashes"], "run": []}.items():
         unsealed(night, kind, *seal, *keys)
@@ -152,15 +153,13 @@ def test_what_an_older_version_did_not_record_is_said(night: Night) -> None:
         (False, True),
     ]
     night.store.pointer.write_text('{"release_id": "2026-03-02-none", "history": []}')
-    assert "damaged: current.json: leads to 2026-03-02-none, which is not there" in verify(night, 3).stdout
+    assert "damaged: current.json: points to 2026-03-02-none, which does not exist" in verify(night, 3).stdout
 
 
-def test_a_night_refuses_damaged_interactions_and_a_rebuild_mends_them(night: Night) -> None:
+def test_a_night_refuses_damaged_interactions_and_a_rebuild_repairs_them(night: Night) -> None:
     rows = Ledger.read(night.store).counts()
     flip(files(night, "interactions")[-1], 777)
-    with pytest.raises(
-        DamagedError, match=r"expected sha256 .*; ingest the logs again with `nightshelf ing"
-    ):
+    with pytest.raises(DamagedError, match=r"expected sha256 .*; ingest the logs again with `nightshelf ing"):
         run_night(night.configured(**QUICK), SECOND)
     assert current(night.store).as_of == FIRST
     ingest_only(night.configured(**QUICK), SECOND, rebuild=True)
@@ -170,22 +169,22 @@ def test_a_night_refuses_damaged_interactions_and_a_rebuild_mends_them(night: Ni
     assert current(night.store).as_of == SECOND
 
 
-def test_a_store_is_whole_after_users_were_forgotten_and_damage_keeps_them(night: Night) -> None:
+def test_a_store_is_intact_after_forgetting_and_damage_prevents_it(night: Night) -> None:
     (user,) = duckdb.sql(f"SELECT min(user_id) FROM '{files(night, 'interactions')[0]}'").fetchall()[0]
-    words = ["forget", user, "--yes", "--store", str(night.store.root)]
+    arguments = ["forget", user, "--yes", "--store", str(night.store.root)]
     part = files(night, "interactions")[-1]
     flip(part, 4444)
-    assert "expected sha256" in CliRunner().invoke(app, words).stderr
+    assert "expected sha256" in CliRunner().invoke(app, arguments).stderr
     flip(part, 4444)
-    forgotten = CliRunner().invoke(app, words)
+    forgotten = CliRunner().invoke(app, arguments)
     assert forgotten.exit_code == 0, forgotten.output
-    found = verify_store(night.store)
-    assert (found.damaged, found.unrecorded) == ([], [])
+    matches = verify_store(night.store)
+    assert (matches.damaged, matches.unrecorded) == ([], [])
     flip(night.store.root / "forgotten.json", 500)
     assert "restore it from a backup" in verify(night, 3).stdout
 
 
-def test_a_damaged_record_of_an_ingest_stops_runs_until_it_is_removed(night: Night) -> None:
+def test_a_damaged_ingest_record_stops_runs_until_removed(night: Night) -> None:
     rows = Ledger.read(night.store).counts()
     first = files(night, "ingest")[0]
     flip(first, 1000)
@@ -203,7 +202,7 @@ def refused(work: Callable[[], Any], match: str) -> None:
         work()
 
 
-def test_a_damaged_pointer_is_mended_by_naming_a_release(night: Night) -> None:
+def test_naming_a_release_repairs_a_damaged_pointer(night: Night) -> None:
     flip(night.store.pointer, 300)
     refused(lambda: current(night.store), "nightshelf publish <id>")
     refused(lambda: point_readers(night.store, None, "rollback"), "nightshelf publish <id>")

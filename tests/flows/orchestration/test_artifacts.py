@@ -1,4 +1,4 @@
-"""What the Prefect UI shows of a run, read back from a real server: names, tags, artifacts, log, progress."""
+"""A run in the Prefect UI, read back from a real server: names, tags, artifacts, log, progress."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SAFE = (
     r"a\|b \`c\` &lt;img src=x onerror=alert(1)&gt; \*\*d\*\* \[e\](https\://evil.example) www\.evil.example"
 )
 TABLES = {"rows", "checks", "metrics", "stations", "samples"}
-MOMENT = 20.0  # seconds that the server may take to have what was sent to it
+MOMENT = 20.0  # seconds until the server must have received the log
 
 Shown = tuple[Night, list[uuid.UUID], list[RunRecord]]
 
 
 @pytest.fixture(scope="module")
 def shown(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """Return a shop of hostile titles after two nights and a refused one, their flow runs and records."""
+    """Return a shop with hostile titles after two nights and a refused one, with flow runs and records."""
     from flows.run_nightly import nightly
 
     folder = tmp_path_factory.mktemp("shown")
@@ -49,12 +49,12 @@ def shown(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Show
     return night, runs, night.records()
 
 
-def asked(ask: Callable[[Any], Any]) -> Any:
-    """Ask the server something."""
+def query_server(request: Callable[[Any], Any]) -> Any:
+    """Send a request to the server."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        return ask(client)
+        return request(client)
 
 
 def artifacts_of(flow_run: uuid.UUID) -> list[Any]:
@@ -62,13 +62,16 @@ def artifacts_of(flow_run: uuid.UUID) -> list[Any]:
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run]))
-    return list(asked(lambda client: client.read_artifacts(artifact_filter=only)))
+    return list(query_server(lambda client: client.read_artifacts(artifact_filter=only)))
 
 
 def kinds(flow_run: uuid.UUID) -> dict[str, Any]:
     """Return the artifacts of a flow run by the first word of their key; progress by its whole key."""
-    found = artifacts_of(flow_run)
-    return {one.key if one.type == "progress" else one.key.partition("-")[0]: one for one in found}
+    artifacts = artifacts_of(flow_run)
+    return {
+        artifact.key if artifact.type == "progress" else artifact.key.partition("-")[0]: artifact
+        for artifact in artifacts
+    }
 
 
 def table(flow_run: uuid.UUID, kind: str) -> list[dict[str, Any]]:
@@ -78,19 +81,19 @@ def table(flow_run: uuid.UUID, kind: str) -> list[dict[str, Any]]:
 
 def test_a_run_is_named_and_tagged_by_its_date_and_store(shown: Shown) -> None:
     _, runs, _ = shown
-    run = asked(lambda client: client.read_flow_run(runs[1]))
+    run = query_server(lambda client: client.read_flow_run(runs[1]))
     assert run.name == f"nightly {SECOND}"
     assert set(run.tags) == {"nightly", str(SECOND), "store My Shop/store"}
 
 
-def test_yesterday_has_its_date_in_the_name(shown: Shown) -> None:
+def test_a_run_for_yesterday_has_its_date_in_the_name(shown: Shown) -> None:
     from flows.run_nightly import nightly
 
     night, _, _ = shown
     before = datetime.now(ZoneInfo("UTC")).date()
     state = nightly(str(night.config), overrides=["source.path=/nowhere/*.csv"], return_state=True)
     after = datetime.now(ZoneInfo("UTC")).date()
-    run = asked(lambda client: client.read_flow_run(state.state_details.flow_run_id))
+    run = query_server(lambda client: client.read_flow_run(state.state_details.flow_run_id))
     assert run.name in {f"nightly {day - timedelta(days=1)}" for day in (before, after)}
     page = kinds(run.id)["night"].data
     assert ": failed" in page.splitlines()[0]
@@ -98,9 +101,9 @@ def test_yesterday_has_its_date_in_the_name(shown: Shown) -> None:
     assert set(kinds(run.id)) == {"night"}
 
 
-def test_keys_are_the_same_every_night(shown: Shown) -> None:
+def test_artifact_keys_are_the_same_every_night(shown: Shown) -> None:
     _, runs, _ = shown
-    first, second = ({one.key for one in artifacts_of(run)} for run in runs[:2])
+    first, second = ({artifact.key for artifact in artifacts_of(run)} for run in runs[:2])
     assert first == second
     assert {key.partition("-")[0] for key in first} == {"night", "training", *TABLES}
     assert all(
@@ -108,7 +111,7 @@ def test_keys_are_the_same_every_night(shown: Shown) -> None:
     )
 
 
-def test_the_page_tells_the_release_the_rows_and_the_metrics(shown: Shown) -> None:
+def test_the_page_shows_the_release_the_rows_and_the_metrics(shown: Shown) -> None:
     _, runs, records = shown
     record = records[1]
     page = kinds(runs[1])["night"].data
@@ -145,11 +148,11 @@ def test_a_hostile_title_is_text_in_the_samples(shown: Shown) -> None:
     assert {row["title"] for row in rows} == {SAFE}
 
 
-def test_a_refused_night_shows_as_far_as_it_came(shown: Shown) -> None:
+def test_a_refused_night_is_shown_up_to_its_refusal(shown: Shown) -> None:
     night, runs, _ = shown
-    found = kinds(runs[2])
-    assert set(found) == {"night", "rows", "checks", "stations"}
-    page = found["night"].data
+    artifacts = kinds(runs[2])
+    assert set(artifacts) == {"night", "rows", "checks", "stations"}
+    page = artifacts["night"].data
     assert page.startswith(f"# Night {THIRD}: failed\n")
     assert "expected at least 1,000,000 events" in page
     assert "Nothing was published" in page
@@ -157,32 +160,32 @@ def test_a_refused_night_shows_as_far_as_it_came(shown: Shown) -> None:
     checks = table(runs[2], "checks")
     assert [row["check"] for row in checks if row["result"] == "✗ failed"] == [r"min\_events"]
     assert checks[0]["threshold"] == "&gt;= 1000000"
-    assert "data\\_docs/index.html" in found["checks"].description
+    assert "data\\_docs/index.html" in artifacts["checks"].description
 
 
 def test_training_moves_a_bar_to_its_end(shown: Shown) -> None:
     _, runs, _ = shown
-    bars = {key: one for key, one in kinds(runs[0]).items() if one.type == "progress"}
+    bars = {key: artifact for key, artifact in kinds(runs[0]).items() if artifact.type == "progress"}
     assert [key.rpartition("-")[0].rpartition("-")[2] for key in sorted(bars)] == ["measure", "train"]
-    assert {float(one.data) for one in bars.values()} == {100.0}
-    assert all(one.task_run_id is not None for one in bars.values())
+    assert {float(artifact.data) for artifact in bars.values()} == {100.0}
+    assert all(artifact.task_run_id is not None for artifact in bars.values())
 
 
-def test_our_lines_are_in_the_log_of_the_flow_run_with_the_run_id(shown: Shown) -> None:
+def test_log_lines_reach_the_flow_run_with_the_run_id(shown: Shown) -> None:
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 
     _, runs, records = shown
     record = records[0]
     only = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[runs[0]]))
-    wanted = f"train als [run_id {record.run_id}, as_of {FIRST}, station train als]"
+    expected = f"train als [run_id {record.run_id}, as_of {FIRST}, station train als]"
     until = time.monotonic() + MOMENT
     while True:
-        lines = asked(lambda client: client.read_logs(log_filter=only, limit=200))
+        lines = query_server(lambda client: client.read_logs(log_filter=only, limit=200))
         ours = [line.message for line in lines if line.name == "nightshelf"]
-        if wanted in ours or time.monotonic() > until:
+        if expected in ours or time.monotonic() > until:
             break
         time.sleep(0.2)
-    assert wanted in ours
+    assert expected in ours
     assert all(record.run_id in line for line in ours)
 
 

@@ -1,4 +1,4 @@
-"""The named limit on the Prefect server: one run of a date, freed by its end or soon after it was killed."""
+"""The limit on the Prefect server: one run per date, freed at its end or soon after a kill."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from worlds.paths import IMPORTABLE
 from tasks.runtime.errors import StoreLockedError
 
 pytestmark = pytest.mark.prefect
-PATIENCE = 60.0  # seconds a test waits for what must come
+PATIENCE = 60.0  # seconds a test waits for an expected event
 HOLDER = """
 import sys, time, datetime, pathlib
-from flows import limit_runs
+from flows.orchestration import limits as limit_runs
 limit_runs.FREED_AFTER, limit_runs.RENEWED_EVERY = 6.0, 1.0
 with limit_runs.hold_date_limit(pathlib.Path(sys.argv[1]), datetime.date.fromisoformat(sys.argv[2])):
     print("held", flush=True)
@@ -35,10 +35,10 @@ with limit_runs.hold_date_limit(pathlib.Path(sys.argv[1]), datetime.date.fromiso
 
 @contextmanager
 def holder(store: Path, server: str) -> Iterator[subprocess.Popen[str]]:
-    """Give another process that holds the limit of the first date."""
-    given = os.environ | {"PREFECT_API_URL": server, "PYTHONPATH": IMPORTABLE}
+    """Yield another process that holds the limit of the first date."""
+    variables = os.environ | {"PREFECT_API_URL": server, "PYTHONPATH": IMPORTABLE}
     command = [sys.executable, "-c", HOLDER, str(store), str(FIRST)]
-    with subprocess.Popen(command, env=given, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "held\n"
         yield process
@@ -49,11 +49,13 @@ def limits() -> dict[str, Any]:
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        found = client.read_global_concurrency_limits(limit=200)
-    return {one.name: one for one in found if one.name.startswith("nightshelf ")}
+        server_limits = client.read_global_concurrency_limits(limit=200)
+    return {limit.name: limit for limit in server_limits if limit.name.startswith("nightshelf ")}
 
 
-def test_a_date_has_one_run_and_others_have_theirs(prefect_server: str, tmp_path: Path) -> None:
+def test_a_date_has_one_run_and_other_dates_and_stores_have_their_own(
+    prefect_server: str, tmp_path: Path
+) -> None:
     from flows.orchestration.limits import hold_date_limit, limit_name
 
     here, there = tmp_path / "here", tmp_path / "there"
@@ -71,29 +73,29 @@ def test_a_date_has_one_run_and_others_have_theirs(prefect_server: str, tmp_path
         pass
 
 
-def test_of_two_at_once_one_gets_the_date_every_time(prefect_server: str, tmp_path: Path) -> None:
+def test_of_two_simultaneous_runs_exactly_one_gets_the_date(prefect_server: str, tmp_path: Path) -> None:
     from flows.orchestration.limits import hold_date_limit
 
-    start, done = threading.Barrier(2), threading.Barrier(2)
+    start, finish = threading.Barrier(2), threading.Barrier(2)
 
-    def tried() -> bool:
+    def try_to_hold() -> bool:
         start.wait(PATIENCE)
         try:
             with hold_date_limit(tmp_path, FIRST):
-                done.wait(PATIENCE)  # it is held until the other was refused
+                finish.wait(PATIENCE)  # holds the limit until the other attempt is refused
                 return True
         except StoreLockedError:
-            done.wait(PATIENCE)
+            finish.wait(PATIENCE)
             return False
 
     with ThreadPoolExecutor(2) as pool:
         for _ in range(20):
-            contexts = [contextvars.copy_context() for _ in range(2)]  # threads that ask the same server
-            tries = [pool.submit(context.run, tried) for context in contexts]
-            assert sorted(one.result(PATIENCE) for one in tries) == [False, True]
+            contexts = [contextvars.copy_context() for _ in range(2)]  # threads that use the same server
+            attempts = [pool.submit(context.run, try_to_hold) for context in contexts]
+            assert sorted(attempt.result(PATIENCE) for attempt in attempts) == [False, True]
 
 
-def test_a_run_that_goes_on_keeps_its_limit_and_a_killed_one_loses_it(
+def test_an_active_run_keeps_its_limit_and_a_killed_one_loses_it(
     prefect_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.orchestration import limits as limit_runs
@@ -109,7 +111,7 @@ def test_a_run_that_goes_on_keeps_its_limit_and_a_killed_one_loses_it(
         process.send_signal(signal.SIGKILL)
         process.wait()
         with pytest.raises(StoreLockedError), limit_runs.hold_date_limit(tmp_path, FIRST):
-            pytest.fail("it is freed only some time after the last renewal")
+            pytest.fail("the limit was freed too early")
         with limit_runs.hold_date_limit(tmp_path, FIRST, wait=True):
             assert limits()[name].active_slots == 1
     assert name not in limits()
@@ -121,7 +123,7 @@ def tonight(tmp_path_factory: pytest.TempPathFactory) -> Night:
     return shop(folder, write_logs(folder / "logs", days=2))
 
 
-def test_a_second_run_of_a_date_fails_at_once_and_says_which(
+def test_a_second_run_of_a_date_fails_at_once_and_names_the_date(
     prefect_server: str, tonight: Night, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from flows.orchestration.limits import hold_date_limit
