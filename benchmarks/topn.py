@@ -1,7 +1,9 @@
-"""The top-N kernel against implicit and the bare matrix product: ``python -m benchmarks.topn [--large]``.
+"""Compare the top-N kernel with implicit and the bare matrix product.
 
-All ways run in turn in one process, several times; medians are printed, so that a busy machine hurts all
-alike.
+    python -m benchmarks.topn [--large]
+
+All methods take turns in one process, several times. Medians are printed, so a busy machine affects
+all methods alike.
 """
 
 from __future__ import annotations
@@ -19,18 +21,19 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models.options import workers
-from models.ranking.topn import TopN, iter_top_n, top_n_factors
+from models.ranking.topn import TopN, top_n_factors
 
 Vectors = npt.NDArray[np.float32]
 FACTORS, N, SEEN = 64, 100, 100
+BATCH = 8192  # users whose lists are in memory at a time
 
 
 def world(kind: str, n_users: int, n_items: int) -> tuple[Vectors, Vectors, sparse.csr_array]:
     """Return user vectors, item vectors and seen items.
 
-    ``even``: independent normal vectors. ``popular``: every user likes the popular items (a shared direction,
-    of lengths by Zipf's law) and has seen many of them; items in random order. ``sorted``: the same, most
-    popular last.
+    ``even``: independent normal vectors. ``popular``: every user likes the popular items (a shared
+    direction, with lengths by Zipf's law) and has seen many of them; items in random order.
+    ``sorted``: the same, with the most popular items last.
     """
     rng = np.random.default_rng(0)
     users = rng.standard_normal((n_users, FACTORS), dtype=np.float32)
@@ -49,7 +52,7 @@ def world(kind: str, n_users: int, n_items: int) -> tuple[Vectors, Vectors, spar
 
 
 def product(users: Vectors, items: Vectors) -> Callable[[], None]:
-    """Multiply in blocks of 512 users into one buffer: the floor of any exact way."""
+    """Multiply in blocks of 512 users into one buffer: the floor of any exact method."""
     block = np.empty((512, len(items)), np.float32)
 
     def run() -> None:
@@ -63,7 +66,7 @@ def product(users: Vectors, items: Vectors) -> Callable[[], None]:
 def implicit_recommend(
     users: Vectors, items: Vectors, seen: sparse.csr_array, blas_threads: int | None
 ) -> Callable[[], Vectors]:
-    """Rank with implicit on all cores, its BLAS on one thread as it asks for, or (None) as it comes."""
+    """Rank with implicit on all cores; BLAS on one thread as it advises, or (None) by default."""
     from implicit.cpu.als import AlternatingLeastSquares
 
     with threadpool_limits(limits=1, user_api="blas"):
@@ -73,62 +76,63 @@ def implicit_recommend(
 
     def run() -> Vectors:
         with threadpool_limits(limits=blas_threads, user_api="blas"):
-            found = model.recommend(everyone, liked, N=N, filter_already_liked_items=True)
-        return np.asarray(found[0])
+            ids_and_scores = model.recommend(everyone, liked, N=N, filter_already_liked_items=True)
+        return np.asarray(ids_and_scores[0])
 
     return run
 
 
 def compare(kind: str, n_users: int, n_items: int, repeats: int) -> None:
-    """Print the median seconds of the three ways and whether the items are the same."""
+    """Print the median seconds of each method, and whether the items agree."""
     users, items, seen = world(kind, n_users, n_items)
     results: dict[str, object] = {}
-    ways: dict[str, Callable[[], object]] = {
+    methods: dict[str, Callable[[], object]] = {
         "nightshelf": lambda: top_n_factors(users, items, N, exclude=seen),
         "implicit": implicit_recommend(users, items, seen, 1),
-        "implicit as it comes": implicit_recommend(users, items, seen, None),
+        "implicit by default": implicit_recommend(users, items, seen, None),
         "product": product(users, items),
     }
-    wall: dict[str, list[float]] = {way: [] for way in ways}
-    cpu: dict[str, list[float]] = {way: [] for way in ways}
+    wall: dict[str, list[float]] = {method: [] for method in methods}
+    cpu: dict[str, list[float]] = {method: [] for method in methods}
     for repeat in range(repeats + 1):  # the first warms up: compilation, page faults
-        for way, run in ways.items():
+        for method, run in methods.items():
             started, used = time.perf_counter(), time.process_time()
-            results[way] = run()
+            results[method] = run()
             if repeat:
-                wall[way].append(time.perf_counter() - started)
-                cpu[way].append(time.process_time() - used)
+                wall[method].append(time.perf_counter() - started)
+                cpu[method].append(time.process_time() - used)
     print(f"{kind}: {n_users} users x {n_items} items, {FACTORS} factors, N={N}, {seen.nnz} seen")
     for clock, seconds in (("seconds", wall), ("CPU seconds", cpu)):
-        median = {way: statistics.median(seconds[way]) for way in ways}
-        print(f"  {clock}, and how many times ours:", end=" ")
-        print(", ".join(f"{way} {s:.2f} ({s / median['nightshelf']:.2f})" for way, s in median.items()))
-    found, other = results["nightshelf"], results["implicit"]
-    if isinstance(found, TopN) and isinstance(other, np.ndarray):
-        print(f"  {agreement(found, other, users, items)}")
+        median = {method: statistics.median(seconds[method]) for method in methods}
+        print(f"  {clock}, and ratio to ours:", end=" ")
+        print(", ".join(f"{method} {s:.2f} ({s / median['nightshelf']:.2f})" for method, s in median.items()))
+    ours, theirs = results["nightshelf"], results["implicit"]
+    if isinstance(ours, TopN) and isinstance(theirs, np.ndarray):
+        print(f"  {agreement(ours, theirs, users, items)}")
 
 
-def agreement(found: TopN, theirs: npt.NDArray[np.integer], users: Vectors, items: Vectors) -> str:
-    """Say how many ranks hold the same item, and how far apart the scores of the others are."""
-    user, rank = np.nonzero(found.items != theirs)
+def agreement(ours: TopN, theirs: npt.NDArray[np.integer], users: Vectors, items: Vectors) -> str:
+    """Return how many ranks hold the same item, and the largest difference of the other scores."""
+    user, rank = np.nonzero(ours.items != theirs)
     exact = np.einsum(
         "rd,rd->r", users[user].astype(np.float64), items[theirs[user, rank]].astype(np.float64)
     )
-    apart = np.abs(exact - found.scores[user, rank]).max(initial=0)
-    sets = (np.sort(found.items, axis=1) == np.sort(theirs, axis=1)).all(axis=1).mean()
-    return f"same set for {sets:.4%} of users, {len(user)} ranks differ by at most {apart:.1e} in score"
+    difference = np.abs(exact - ours.scores[user, rank]).max(initial=0)
+    sets = (np.sort(ours.items, axis=1) == np.sort(theirs, axis=1)).all(axis=1).mean()
+    return f"same set for {sets:.4%} of users, {len(user)} ranks differ by at most {difference:.1e} in score"
 
 
 def large(n_users: int, n_items: int) -> None:
-    """Print the seconds and the peak memory beyond the factors for a stream of lists."""
+    """Print the seconds, and the peak memory beyond the factors, for lists in batches."""
     users, items, seen = world("popular", n_users, n_items)
     top_n_factors(users[:100], items, N)
     before = psutil.Process().memory_info().rss
     started, rows = time.perf_counter(), 0
     resource_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     peak = before
-    for _, top in iter_top_n(users, items, N, exclude=seen):
-        rows += len(top.items)
+    for start in range(0, n_users, BATCH):
+        batch = slice(start, start + BATCH)
+        rows += len(top_n_factors(users[batch], items, N, exclude=seen[batch]).items)
         peak = max(peak, psutil.Process().memory_info().rss)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     peak = max(peak, after if after > resource_before else 0)
@@ -138,7 +142,7 @@ def large(n_users: int, n_items: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--large", action="store_true", help="200,000 users x 50,000 items, memory")
+    parser.add_argument("--large", action="store_true", help="200,000 users x 50,000 items, and memory")
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--repeats", type=int, default=5)

@@ -162,14 +162,6 @@ METRICS: Mapping[str, Callable[[Judged, int], Values]] = {
 }
 
 
-def mean(values: Values) -> tuple[float, int]:
-    """Return the mean over the users who could be measured, and their number; nobody is an error."""
-    measured = values[~np.isnan(values)]
-    if not len(measured):
-        raise ModelError("expected at least one user with a relevant item, got none")
-    return float(measured.mean()), len(measured)
-
-
 def _checked_lists(items: npt.NDArray[np.int32], relevant: sparse.csr_array) -> int:
     n_users, n_items = relevant.shape
     if items.ndim != 2 or len(items) != n_users:

@@ -8,7 +8,7 @@ out in its counts. Settings are chosen on ``part="validation"``, never on the te
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 import numpy as np
@@ -19,14 +19,13 @@ from models.base import Model
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
 from models.evaluation.measured import Background, Measured, judged
-from models.evaluation.sampled import Ties, sampled_values
+from models.evaluation.sampled import sampled_values
 from models.options import TrainingOptions, limited
 from models.splitting.held_out_users import hold_out_users
 from models.splitting.split import (
     Split,
     event_matrix,
     kept_events,
-    rolling,
     split_last,
     split_with_validation,
     train_sequences,
@@ -46,14 +45,13 @@ def ncf(
     factory: Factory,
     *,
     ks: Collection[int] = (10,),
-    ties: Ties = "pessimistic",
     sequences: Sequences | None = None,
     options: TrainingOptions | None = None,
 ) -> Measured:
     """Rank one held-out item of every user among given negatives (He et al. 2017, sec. 4.1).
 
     ``train`` csr float32 (n_users, n_items); ``positives`` (n_users,): the item of each; ``negatives``
-    (n_users, m). hit_rate and ndcg at ``ks``; what ``ties`` does is said in models.sampled.
+    (n_users, m). hit_rate and ndcg at ``ks``; ties count against the model.
     """
     candidates = np.column_stack((positives, negatives))
     if len(candidates) != train.shape[0] or candidates.min() < 0 or candidates.max() >= train.shape[1]:
@@ -73,7 +71,7 @@ def ncf(
     untrained = int((~model.trained_items[positives]).sum())
     return Measured(
         users=np.arange(len(candidates)),
-        values=sampled_values(scores, tuple(ks), ties),
+        values=sampled_values(scores, tuple(ks)),
         overall={},
         counts={"users": len(candidates), "negatives": negatives.shape[1], "cold_positives": untrained},
         items=None,
@@ -140,21 +138,6 @@ def temporal(
     else:
         split = split_last(sequences, n_items, share)
     return on_split(sequences, n_items, split, factory, ks=ks, options=options)
-
-
-def backtest(
-    sequences: Sequences,
-    n_items: int,
-    factory: Factory,
-    cuts: Sequence[int],
-    *,
-    horizon: int | None = None,
-    ks: Collection[int] = (10,),
-    options: TrainingOptions | None = None,
-) -> list[Measured]:
-    """Return what ``temporal`` measures at each of several cut-offs (models.split.rolling)."""
-    splits = rolling(sequences, n_items, cuts, horizon)
-    return [on_split(sequences, n_items, split, factory, ks=ks, options=options) for split in splits]
 
 
 def on_split(

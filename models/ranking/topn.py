@@ -13,10 +13,9 @@ tie.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from queue import SimpleQueue
 
 import numpy as np
@@ -29,7 +28,6 @@ from models.options import score_bytes, workers
 
 FloatArray = npt.NDArray[np.float32]
 GUESS_USERS = 48  # users in a product: the scores of so few stay in the processor's cache until they are read
-STREAM_USERS = 8192  # users in one yield of iter_top_n
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,25 +141,6 @@ def top_n_factors(
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         list(pool.map(multiply_and_select, starts))
     return task.top
-
-
-def iter_top_n(
-    user_vectors: FloatArray,
-    item_vectors: FloatArray,
-    n: int,
-    *,
-    exclude: sparse.csr_array | None = None,
-    allowed: npt.NDArray[np.bool_] | None = None,
-    above: float | None = None,
-    block_bytes: int = 0,
-    threads: int = 0,
-) -> Iterator[tuple[int, TopN]]:
-    """Yield ``(first user, TopN)``, thousands of users at a time, for a writer that streams."""
-    rank = partial(top_n_factors, allowed=allowed, above=above, block_bytes=block_bytes, threads=threads)
-    for start in range(0, len(user_vectors), STREAM_USERS):
-        rows = slice(start, start + STREAM_USERS)
-        seen = None if exclude is None else exclude[rows]
-        yield start, rank(user_vectors[rows], item_vectors, n, exclude=seen)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,6 @@ FLAWS = {  # name: share of the dirty rows; a row has one flaw at most
     "offset": 0.04,  # valid: the time with +02:00 instead of Z
 }
 CODES = {name: code for code, name in enumerate(FLAWS)}
-VALID_FLAWS = ("clean", "bot", "late", "quoted", "offset")
 EVENT_NAMES = (*EVENTS, "heartbeat", "hover", "test_event", "?")
 BAD_TIMES = (
     "yesterday",

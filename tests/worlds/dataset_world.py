@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.options import TrainingOptions
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.build import build_dataset
 from tasks.dataset.parts import read
@@ -16,7 +17,7 @@ from tasks.interactions.ingest import ingest
 from tasks.interactions.ledger import Ledger
 from tasks.recommendations.popular_items import popular_items
 from tasks.store.layout import Store
-from tasks.training.artefacts import train
+from tasks.training.artefacts import TrainedModel, fit
 
 HEADER = ("user", "item", "time", "type", "value", "weight", "position", "colour", "session")
 SOURCE = {
@@ -103,6 +104,13 @@ class Built:
 
     def train(self, model: str, name: str = "model") -> Path:
         return train(self.configuration, model, self.folder, self.folder.parent / name).folder
+
+
+def train(configuration: Configuration, name: str, dataset: Path, folder: Path) -> TrainedModel:
+    """Train a model in this process, as a night's child process does."""
+    section, threads = configuration.train, configuration.resources.threads
+    options = TrainingOptions(device=section.device, seed=section.seed, threads=threads)
+    return fit(name, configuration.settings_of(name), dataset, folder, options)
 
 
 def plain(table: pa.Table, *columns: str) -> list:

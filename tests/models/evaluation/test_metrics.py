@@ -46,7 +46,6 @@ def test_values_worked_by_hand(metric: str, k: int, expected: list[float]) -> No
     values = METRICS[metric](judge(LISTS, RELEVANT, (1, 2, 3, 4)), k)
     np.testing.assert_allclose(values[:3], expected, rtol=1e-12)
     assert np.isnan(values[3])
-    assert metrics.mean(values) == (pytest.approx(sum(expected) / 3), 3)
 
 
 worlds = st.integers(0, 2**32).map(np.random.default_rng)
@@ -101,11 +100,6 @@ def test_relevant_items_out_of_order_and_cut_offs_that_were_not_judged_are_refus
         metrics.ndcg(judge(LISTS, RELEVANT, [4, 1, 4]), 2)
     with pytest.raises(ModelError, match="k from 1 to the 4 ranks"):
         judge(LISTS, RELEVANT, [])
-
-
-def test_nobody_to_measure_is_an_error() -> None:
-    with pytest.raises(ModelError, match="at least one user"):
-        metrics.mean(metrics.ndcg(judge(LISTS, matrix(np.zeros((4, 6))), [2]), 2))
 
 
 def test_all_metrics_come_by_name_and_cut_off() -> None:

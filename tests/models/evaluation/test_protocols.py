@@ -12,7 +12,7 @@ from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Sequences
 from models.errors import ModelError
 from models.evaluation.bootstrap import Bootstrap
-from models.evaluation.protocols import Factory, backtest, held_out_users, ncf, on_split, temporal
+from models.evaluation.protocols import Factory, held_out_users, ncf, on_split, temporal
 from models.splitting.split import in_order, split_between
 
 FLOORS = ("random", "popularity", "recent_popularity", "item_knn")
@@ -113,19 +113,6 @@ def test_held_out_users_are_served_from_what_they_show() -> None:
     )
     np.testing.assert_array_equal(with_times.users, found.users)
     assert found.counts["train_users"] + 40 == (np.diff(world.matrix.indptr) > 0).sum()
-
-
-def test_a_backtest_measures_every_cut_off() -> None:
-    sequences = log(*drawn(), n_users=60)
-    cuts = [500 * 10**6, 700 * 10**6, 850 * 10**6]
-    found = backtest(sequences, 40, of("popularity"), cuts, ks=(5,))
-    trained = [one.counts["train_events"] for one in found]
-    assert trained == [int((sequences.timestamps < cut).sum()) for cut in cuts]
-    assert sum(one.counts["test_events"] for one in found) == int((sequences.timestamps >= cuts[0]).sum())
-    last = temporal(
-        sequences, 40, of("popularity"), share=found[2].counts["test_events"] / len(sequences.items)
-    )
-    assert last.counts["test_events"] == found[2].counts["test_events"]
 
 
 def test_nobody_to_measure_is_an_error() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from models.errors import ModelError
-from models.ranking.topn import TopN, block_users, iter_top_n, top_n, top_n_factors
+from models.ranking.topn import TopN, block_users, top_n, top_n_factors
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 FEW = st.sampled_from([-1.0, -0.0, 0.0, 0.5, 0.5, 3.0])  # many ties
@@ -192,15 +192,6 @@ def test_lists_do_not_depend_on_threads_budget_batch_or_neighbours_in_the_batch(
         assert_equal(top, TopN(expected.items[[user]], expected.scores[[user]]))
     order = np.random.default_rng(3).permutation(1300)
     assert_equal(top_n_factors(users[order], items, 50), TopN(expected.items[order], expected.scores[order]))
-
-
-def test_a_stream_gives_the_same_lists(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.ranking.topn.STREAM_USERS", 1024)
-    users, items = vectors(2500, 60, 8)
-    seen = sparse.random_array((2500, 60), density=0.1, format="csr", rng=np.random.default_rng(1))
-    parts = list(iter_top_n(users, items, 5, exclude=seen))
-    assert [start for start, _ in parts] == [0, 1024, 2048]
-    assert_equal(TopN.stack([top for _, top in parts], 5), top_n_factors(users, items, 5, exclude=seen))
 
 
 def test_read_only_arrays_are_accepted() -> None:

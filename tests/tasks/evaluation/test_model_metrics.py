@@ -6,12 +6,11 @@ import math
 from datetime import UTC, date, datetime
 
 import pytest
-from worlds.dataset_world import Shop
+from worlds.dataset_world import Shop, train
 
 from tasks.evaluation.holdout import cut_of, make_holdout
 from tasks.evaluation.model_metrics import measure
-from tasks.runtime.errors import InputError, UserError
-from tasks.training.artefacts import train
+from tasks.runtime.errors import InputError
 
 PAST, NEXT = "2026-03-09 10:00:00", "2026-03-10 10:00:00"
 CUT = int(datetime(2026, 3, 10, 10, tzinfo=UTC).timestamp() * 1e6)
@@ -125,11 +124,3 @@ def test_the_cut_holds_out_the_last_share(tmp_path, duckdb_engine):
         assert cut_of(folder, share) == datetime(2026, 3, day, 10, tzinfo=UTC).timestamp() * 1e6
     with pytest.raises(InputError, match="expected events at different moments"):
         cut_of(folder, 0.99)
-
-
-def test_a_model_that_cannot_be_trained_is_one_message(tmp_path, duckdb_engine):
-    shop = Shop(tmp_path, duckdb_engine, dataset={"min_item_users": 9})
-    shop.log(*OLD)
-    built = shop.build(DAY)
-    with pytest.raises(UserError, match="model als cannot be trained: expected at least one weight"):
-        built.train("als")
