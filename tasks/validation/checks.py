@@ -1,4 +1,4 @@
-"""A check of the gate, and the error of a closed one."""
+"""A check of the gate, and the error raised when checks fail."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from tasks.runtime.errors import ValidationFailedError
 
 @dataclass(frozen=True)
 class Check:
-    """One row of validation_results.
+    """A row of validation_results.
 
-    A row rule that sent rows to quarantine is a row too: `check` is the rule, `column` is `quarantine`,
-    and it passed if its rows alone are within gate.max_quarantined_share; all rules together are judged
-    by the check `max_quarantined_share`. `rows_failed` counts rows even where the check passed.
+    Each row rule that quarantined rows gets a row, with the rule as `check` and `quarantine` as
+    `column`. It passes if its rows alone are within gate.max_quarantined_share; the check
+    `max_quarantined_share` applies to all rules together. `rows_failed` counts rows even if the
+    check passed.
     """
 
     check: str
@@ -27,7 +28,7 @@ class Check:
 
 
 class GateClosedError(ValidationFailedError):
-    """The gate's veto: `checks` are all its results, `index` is the first of the pages about them."""
+    """Checks of the gate failed; `checks` holds all results, `index` is the path of their page."""
 
     def __init__(self, message: str, checks: Sequence[Check], index: Path) -> None:
         super().__init__(message)

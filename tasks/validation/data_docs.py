@@ -1,4 +1,4 @@
-"""The pages about a run of the gate: Great Expectations' own, self-contained, and an index of all checks."""
+"""The pages about a run of the gate: Great Expectations' pages, and an index of all checks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from tasks.validation.checks import Check
 
 REMOTE = frozenset({"script", "link", "img", "footer", "button"})
-"""The elements of Great Expectations' pages that fetch from other hosts, or need what does."""
+"""Elements of Great Expectations' pages that fetch from other hosts, or depend on such elements."""
 ADDRESS = re.compile(r"url\(\s*(?:\"[^\"]*\"|'[^']*'|[^)]*)\s*\)")
-"""What a style fetches."""
+"""A URL that a style fetches."""
 
 HEAD = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
@@ -64,8 +64,9 @@ INDEX = """<!DOCTYPE html>
 def finish_data_docs(site: Path, checks: Sequence[Check], as_of: date) -> Path:
     """Make the pages in `site` self-contained and write index.html; return its path.
 
-    The pages of Great Expectations take styles, scripts and pictures from other hosts, so that opening
-    one offline shows half of it, and online tells those hosts about it: this is taken out.
+    Great Expectations' pages fetch styles, scripts and pictures from other hosts. Offline they
+    would be incomplete, and online those hosts would learn of each view, so these parts are
+    removed.
     """
     shutil.rmtree(site / "static", ignore_errors=True)
     index = site / "index.html"
@@ -85,9 +86,9 @@ def finish_data_docs(site: Path, checks: Sequence[Check], as_of: date) -> Path:
 
 
 def self_contained(page: str) -> str:
-    """Return a page that fetches nothing, in styles of our own; all else stays as it was written.
+    """Return a page that fetches nothing, with our own styles; everything else stays unchanged.
 
-    A card of buttons goes with them: they need a script.
+    Cards with buttons are removed too, because the buttons need a script.
     """
     pieces, texts = pieces_of(page), list[str]()
     for piece in without_elements(

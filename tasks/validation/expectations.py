@@ -1,4 +1,4 @@
-"""What the gate expects of a night's interactions, each expectation with the figure it is held against."""
+"""What the gate expects of a night's interactions, and the figures to compare with."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ ARRIVED = "arrived"
 
 @dataclass(frozen=True)
 class Expectation:
-    """One expectation: a figure between `low` and `high`, or texts out of `known`.
+    """An expectation: a figure between `low` and `high`, or texts that are all among `known`.
 
-    `figure` is a number or ISO date of the frame `asset`, or a tuple of texts when `known` is given;
-    `low` and `high` are inclusive. `wanted` and `found` say it to people. One with no bound at all
-    has nothing to compare with and holds; `found` says why.
+    `figure` is a number or ISO date in the frame `asset`, or a tuple of texts if `known` is given.
+    `low` and `high` are inclusive. `expected` and `got` are texts for messages. An expectation
+    without bounds always holds; `got` says why there are none.
     """
 
     check: str
     column: str
     asset: str
     figure: float | str | tuple[str, ...]
-    wanted: str
-    found: str
+    expected: str
+    got: str
     low: float | str | None = None
     high: float | str | None = None
     known: tuple[str, ...] | None = None
     rows_failed: int = 0
 
     @property
-    def judged(self) -> bool:
-        """Whether there is anything to judge."""
+    def has_bounds(self) -> bool:
+        """Whether there is anything to compare with."""
         return (self.low, self.high, self.known) != (None, None, None)
 
     @property
     def observed(self) -> str:
-        """The figure as text; of texts only how many are not known, since they may be anything."""
-        if not self.judged:
-            return self.found
+        """The figure as text; for texts, only how many are unknown, since they may be anything."""
+        if not self.has_bounds:
+            return self.got
         if isinstance(self.figure, tuple):
             return f"{len(set(self.figure) - set(self.known or ()))} unknown"
         return self.figure if isinstance(self.figure, str) else f"{self.figure:.10g}"
@@ -58,14 +58,16 @@ class Expectation:
         high = self.high if isinstance(self.high, str) else f"{self.high or 0:.10g}"
         if self.low is not None and self.high is not None:
             return f">= {low} and <= {high}"
-        return f">= {low}" if self.low is not None else f"<= {high}" if self.high is not None else self.wanted
+        return (
+            f">= {low}" if self.low is not None else f"<= {high}" if self.high is not None else self.expected
+        )
 
 
 def expectations(
     configuration: Configuration, profile: Profile, counts: Counts, arrived: Counts, as_of: date
 ) -> list[Expectation]:
-    """Return everything that is expected, sorted by check and column."""
-    found = [
+    """Return all expectations, sorted by check and column."""
+    unsorted = [
         *_sizes(configuration, profile, as_of),
         *_columns(configuration, profile),
         *_dates(profile, as_of),
@@ -74,18 +76,18 @@ def expectations(
         *(_rows(configuration, arrived, ARRIVED) if arrived != counts else ()),
         *_rules(configuration, counts),
     ]
-    return sorted(found, key=lambda expectation: (expectation.check, expectation.column))
+    return sorted(unsorted, key=lambda expectation: (expectation.check, expectation.column))
 
 
 def quarantine_rules(configuration: Configuration, counts: Counts) -> list[tuple[str, int]]:
-    """Return the rules that sent rows to quarantine, with how many, most first."""
+    """Return the rules that quarantined rows, with their number of rows, largest first."""
     excluding = set(configuration.source.excluding())
     rules = [(rule, rows) for rule, rows in counts.rules.items() if rule not in excluding and rows]
     return sorted(rules, key=lambda rule: (-rule[1], rule[0]))
 
 
 def percent(share: float) -> str:
-    """Return a share as percent, with decimals enough to tell a small one from none."""
+    """Return a share as percent, with enough decimals to tell a small share from zero."""
     return f"{100 * share:.4g}%"
 
 
@@ -98,8 +100,8 @@ def _sizes(configuration: Configuration, profile: Profile, as_of: date) -> Itera
             column="",
             asset="profile",
             figure=size,
-            wanted=f"at least {least:,} {name} up to {as_of}",
-            found=f"{size:,}",
+            expected=f"at least {least:,} {name} up to {as_of}",
+            got=f"{size:,}",
             low=least,
         )
 
@@ -114,8 +116,8 @@ def _columns(configuration: Configuration, profile: Profile) -> Iterator[Expecta
             column=column,
             asset="profile",
             figure=share,
-            wanted=f"at most {percent(most)} nulls",
-            found=f"{percent(share)} ({nulls:,} of {events:,} events)",
+            expected=f"at most {percent(most)} nulls",
+            got=f"{percent(share)} ({nulls:,} of {events:,} events)",
             high=most,
             rows_failed=nulls,
         )
@@ -124,21 +126,21 @@ def _columns(configuration: Configuration, profile: Profile) -> Iterator[Expecta
         ("max_value", "value", "value_high", f"no value above {gate.max_value}", gate.max_value is not None),
         ("min_weight", "weight", "weight_low", "no weight below 0", configuration.source.columns.weight),
     )
-    for check, column, figure, wanted, asked in bounds:
-        if asked:
-            yield _no_rows(check, column, figures[figure], events, wanted)
+    for check, column, figure, expected, configured in bounds:
+        if configured:
+            yield _no_rows(check, column, figures[figure], events, expected)
     if configuration.source.event_weights:
         yield _event_types(tuple(sorted(configuration.source.event_weights)), profile)
 
 
-def _no_rows(check: str, column: str, rows: int, events: int, wanted: str) -> Expectation:
+def _no_rows(check: str, column: str, rows: int, events: int, expected: str) -> Expectation:
     return Expectation(
         check=check,
         column=column,
         asset="profile",
         figure=rows,
-        wanted=wanted,
-        found=f"{rows:,} of {events:,} events",
+        expected=expected,
+        got=f"{rows:,} of {events:,} events",
         high=0,
         rows_failed=rows,
     )
@@ -152,8 +154,8 @@ def _event_types(known: tuple[str, ...], profile: Profile) -> Expectation:
         column="event_type",
         asset="event_types",
         figure=tuple(profile.event_types),
-        wanted=f"only the types of source.event_weights ({', '.join(known)})",
-        found=f"{len(unknown):,} others, in {rows:,} events",
+        expected=f"only the types of source.event_weights ({', '.join(known)})",
+        got=f"{len(unknown):,} others, in {rows:,} events",
         known=known,
         rows_failed=rows,
     )
@@ -161,8 +163,8 @@ def _event_types(known: tuple[str, ...], profile: Profile) -> Expectation:
 
 def _dates(profile: Profile, as_of: date) -> Iterator[Expectation]:
     today, events = as_of.isoformat(), profile.figures["events"]
-    wanted = f"no event after the end of {today}"
-    yield _no_rows("not_after_as_of", "timestamp", profile.figures["late"], events, wanted)
+    expected = f"no event after the end of {today}"
+    yield _no_rows("not_after_as_of", "timestamp", profile.figures["late"], events, expected)
     if profile.days:
         last = max(profile.days)
         yield Expectation(
@@ -170,8 +172,8 @@ def _dates(profile: Profile, as_of: date) -> Iterator[Expectation]:
             column="event_date",
             asset="days",
             figure=last,
-            wanted=f"no day after {today}",
-            found=f"{last} as the last day",
+            expected=f"no day after {today}",
+            got=f"{last} as the last day",
             high=today,
             rows_failed=sum(events for day, events in profile.days.items() if day > today),
         )
@@ -186,22 +188,23 @@ def _volume(configuration: Configuration, profile: Profile, as_of: date) -> Iter
             column="event_date",
             asset="profile",
             figure=volume.on_as_of,
-            wanted=f"events on {as_of} itself (gate.require_events_on_as_of)",
-            found=f"{volume.on_as_of:,}" if volume.on_as_of else "none",
+            expected=f"events on {as_of} itself (gate.require_events_on_as_of)",
+            got=f"{volume.on_as_of:,}" if volume.on_as_of else "none",
             low=1,
         )
     times, middle = f"{gate.min_volume_ratio:g} to {gate.max_volume_ratio:g} times", volume.median
     common: dict[str, Any] = {"check": "volume", "column": "event_date", "asset": "profile"}
     if middle is None or not volume.on_as_of:
         why = f"no events on {as_of}" if middle else f"not enough history, no day with events before {as_of}"
-        wanted = f"{times} the median of earlier days"
-        yield Expectation(**common, figure=0, wanted=wanted, found=f"not compared: {why}")
+        expected = f"{times} the median of earlier days"
+        yield Expectation(**common, figure=0, expected=expected, got=f"not compared: {why}")
         return
+    days = f"the last {len(volume.earlier)} earlier days with events"
     yield Expectation(
         **common,
         figure=volume.on_as_of / middle,
-        wanted=f"{times} the median of the last {len(volume.earlier)} earlier days with events ({middle:,g})",
-        found=f"{volume.on_as_of / middle:.3g} times ({volume.on_as_of:,} events on {as_of})",
+        expected=f"{times} the median of {days} ({middle:,g})",
+        got=f"{volume.on_as_of / middle:.3g} times ({volume.on_as_of:,} events on {as_of})",
         low=gate.min_volume_ratio,
         high=gate.max_volume_ratio,
     )
@@ -210,7 +213,7 @@ def _volume(configuration: Configuration, profile: Profile, as_of: date) -> Iter
 def _rows(configuration: Configuration, counts: Counts, column: str) -> Iterator[Expectation]:
     gate = configuration.gate
     of = "rows that arrived for the date" if column else "rows read"
-    for check, rows, most, word in (
+    for check, rows, most, noun in (
         ("max_quarantined_share", counts.quarantined, gate.max_quarantined_share, "in quarantine"),
         ("max_duplicate_share", counts.duplicates, gate.max_duplicate_share, "exact duplicates"),
     ):
@@ -220,15 +223,15 @@ def _rows(configuration: Configuration, counts: Counts, column: str) -> Iterator
             column=column,
             asset="profile",
             figure=share,
-            wanted=f"at most {percent(most)} of the {of} {word}",
-            found=f"{percent(share)} ({rows:,} of {counts.read:,})",
+            expected=f"at most {percent(most)} of the {of} {noun}",
+            got=f"{percent(share)} ({rows:,} of {counts.read:,})",
             high=most,
             rows_failed=rows,
         )
 
 
 def _rules(configuration: Configuration, counts: Counts) -> Iterator[Expectation]:
-    """Yield one expectation a row rule: alone, it stays within the share that all rules together may take."""
+    """Yield an expectation for each row rule: its rows alone are within the share for all rules."""
     most = configuration.gate.max_quarantined_share
     for rule, rows in quarantine_rules(configuration, counts):
         share = rows / max(counts.read, 1)
@@ -237,8 +240,8 @@ def _rules(configuration: Configuration, counts: Counts) -> Iterator[Expectation
             column=QUARANTINE,
             asset="row_rules",
             figure=share,
-            wanted=f"at most {percent(most)} of the rows read",
-            found=f"{percent(share)} ({rows:,} of {counts.read:,})",
+            expected=f"at most {percent(most)} of the rows read",
+            got=f"{percent(share)} ({rows:,} of {counts.read:,})",
             high=most,
             rows_failed=rows,
         )

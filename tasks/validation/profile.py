@@ -1,4 +1,4 @@
-"""The figures that the gate judges: small, computed by SQL, and free of values from the events."""
+"""The figures that the gate checks, computed by SQL; they hold no values of events."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from tasks.interactions.events import end_of
 from tasks.runtime.errors import ConfigurationError
 
 ALWAYS_FILLED = ("event_date", "item_id", "timestamp", "user_id")
-"""Columns without which a row is no interaction: the row rules leave no null in them."""
+"""Columns that every interaction must have: the row rules leave no null in them."""
 OPTIONAL = ("event_type", "value", "weight", "session_id", "position")
 
 
 @dataclass(frozen=True)
 class Volume:
-    """Events of the date, and of the earlier days with events that it is compared with, oldest first."""
+    """Number of events of the date, and of the earlier days to compare it with, oldest first."""
 
     on_as_of: int
     earlier: tuple[int, ...]
 
     @property
     def median(self) -> float | None:
-        """The median of the earlier days; None where there are none."""
+        """The median of the earlier days; None without any."""
         return float(median(self.earlier)) if self.earlier else None
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Counts over the events up to a date: in all, by day and, where types are configured, by type."""
+    """Counts of the events up to a date: in total, by day and, if configured, by event type."""
 
     figures: dict[str, int]
     days: dict[str, int]
     event_types: dict[str, int]
 
     def volume(self, as_of: date, days: int) -> Volume:
-        """Return the volume of `as_of` and of the last `days` earlier days that have events at all."""
+        """Return the volume of `as_of` and of the last `days` earlier days with events."""
         today = as_of.isoformat()
         earlier = [events for day, events in sorted(self.days.items()) if day < today]
         return Volume(self.days.get(today, 0), tuple(earlier[-days:]))
@@ -51,7 +51,7 @@ def make_profile(configuration: Configuration, engine: Engine, as_of: date) -> P
     Raises
     ------
     ConfigurationError
-        If [gate] names a column that the interactions do not have, or limits values that are not mapped.
+        If [gate] names an unknown column, or limits values although no value column is mapped.
     """
     _check_columns(configuration)
     gate = configuration.gate

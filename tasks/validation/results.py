@@ -1,4 +1,4 @@
-"""The station `validation_results`: what the gate found in a night's interactions, and its veto."""
+"""The station `validation_results`: the gate's checks of a night's interactions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.validation.checks import Check, GateClosedError
 from tasks.validation.data_docs import finish_data_docs
 from tasks.validation.expectations import ARRIVED, Expectation, expectations, quarantine_rules
 from tasks.validation.profile import make_profile
-from tasks.validation.suite import judge
+from tasks.validation.suite import evaluate
 
 TIMESTAMP_RULES = {"timestamp_after_file", "timestamp_out_of_range", "timestamp_unreadable"}
 MOST_FREQUENT = 3  # rules named in the message
@@ -31,27 +31,32 @@ def validate(
     arrived: Counts | None = None,
     examples: Callable[[], Mapping[str, str]] = dict,
 ) -> list[Check]:
-    """Judge the engine's relation `events` and return every check, sorted by check and column.
+    """Check the engine's relation `events`; return every check, sorted by check and column.
 
-    `counts` is the accounting of all rows up to then (`Ledger.known_on`); `arrived` that of the files about
-    `as_of` itself (`Ledger.about`): a bad night is a small share of a long history and would pass unseen.
-    `data_docs` is a folder for the pages about this run, which hold figures only. `examples` gives file:line
-    of one row, by row rule (`quarantine_examples`); called only where it is needed.
+    `counts` is the account of all rows up to `as_of` (`Ledger.known_on`). `arrived` is the account
+    of the files of `as_of` itself (`Ledger.about`), because a bad night is only a small share of a
+    long history. `data_docs` is a folder for pages about this run, which show figures only.
+    `examples` returns file:line of a row for each row rule (`quarantine_examples`); it is called
+    only if needed.
 
     Raises
     ------
     GateClosedError
-        If a check failed: one line for each. The pages are written by then.
+        If a check failed, with a line for each. The pages are written before.
     ConfigurationError
         If [gate] does not fit the interactions.
     """
     profile = make_profile(configuration, engine, as_of)
     expected = expectations(configuration, profile, counts, arrived or counts, as_of)
-    holds = judge(expected, profile, as_of, data_docs)
-    passed = {one: holds[one] if one.judged else True for one in expected}
-    checks = [_check(one, passed[one]) for one in expected]
+    holds = evaluate(expected, profile, as_of, data_docs)
+    passed = {expectation: holds[expectation] if expectation.has_bounds else True for expectation in expected}
+    checks = [_check(expectation, passed[expectation]) for expectation in expected]
     index = finish_data_docs(data_docs, checks, as_of)
-    failed = [one for one in expected if not passed[one] and one.asset != "row_rules"]
+    failed = [
+        expectation
+        for expectation in expected
+        if not passed[expectation] and expectation.asset != "row_rules"
+    ]
     if failed:
         accounts = {ARRIVED: arrived or counts, "": counts}
         lines = _lines(failed, configuration, accounts, examples)
@@ -63,7 +68,7 @@ def validate(
 
 
 def quarantine_examples(ledger: Ledger, engine: Engine) -> dict[str, str]:
-    """Return file:line of a row that broke each row rule; in Parquet files the line is the row's number."""
+    """Return file:line of a row that broke each row rule; in Parquet, line is the row number."""
     parts = [ledger.store.root / part for manifest in ledger.live_manifests() for part in manifest.quarantine]
     if not parts:
         return {}
@@ -75,8 +80,15 @@ def quarantine_examples(ledger: Ledger, engine: Engine) -> dict[str, str]:
     return {row["rule"]: f"{names[row['file_id']]}:{row['line']}" for row in rows}
 
 
-def _check(one: Expectation, passed: bool) -> Check:
-    return Check(one.check, one.column, one.observed, one.threshold, passed, one.rows_failed)
+def _check(expectation: Expectation, passed: bool) -> Check:
+    return Check(
+        expectation.check,
+        expectation.column,
+        expectation.observed,
+        expectation.threshold,
+        passed,
+        expectation.rows_failed,
+    )
 
 
 def _lines(
@@ -85,17 +97,17 @@ def _lines(
     accounts: Mapping[str, Counts],
     examples: Callable[[], Mapping[str, str]],
 ) -> Iterator[str]:
-    known = examples() if any(one.check == "max_quarantined_share" for one in failed) else {}
-    for one in failed:
-        of = f" of {one.column}" if one.column else ""
-        line = f"{one.check}{of}: expected {one.wanted}, got {one.found}"
-        if one.check == "max_quarantined_share":
-            line += _most_frequent(configuration, accounts[one.column], known)
+    known = examples() if any(expectation.check == "max_quarantined_share" for expectation in failed) else {}
+    for expectation in failed:
+        of = f" of {expectation.column}" if expectation.column else ""
+        line = f"{expectation.check}{of}: expected {expectation.expected}, got {expectation.got}"
+        if expectation.check == "max_quarantined_share":
+            line += _most_frequent(configuration, accounts[expectation.column], known)
         yield line
 
 
 def _most_frequent(configuration: Configuration, counts: Counts, examples: Mapping[str, str]) -> str:
-    """Return the rules that filled the quarantine and where to look, with a hint if it is the clock."""
+    """Return the most frequent rules with examples, and a hint if timestamps are the cause."""
     rules = quarantine_rules(configuration, counts)
     named = [
         f"{rule} {rows:,}" + (f" (such as {examples[rule]})" if rule in examples else "")

@@ -1,4 +1,4 @@
-"""The gate's Great Expectations suites: run over small frames of figures, never over the events."""
+"""The gate's Great Expectations suites, run on small frames of figures, never on events."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ SUITE = "nightshelf_{}"
 FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0}  # no failing values, anywhere
 
 
-def judge(
+def evaluate(
     expected: Sequence[Expectation], profile: Profile, as_of: date, site: Path
 ) -> dict[Expectation, bool]:
-    """Return which expectations hold, by Great Expectations, and write its pages into the folder `site`.
+    """Evaluate expectations with Great Expectations; return which hold, and write pages to `site`.
 
-    Nothing is printed, sent or left in the working directory.
+    Expectations without bounds are left out. Nothing is printed, sent or written elsewhere.
 
     Raises
     ------
     RuntimeError
-        If Great Expectations could not evaluate an expectation: a fault of the program.
+        If Great Expectations could not evaluate an expectation, which is a bug.
     """
     context = _context(site)
     gx = _great_expectations()
@@ -38,21 +38,23 @@ def judge(
     run_id = gx.RunIdentifier(run_name=as_of.isoformat(), run_time=datetime.combine(as_of, time(), UTC))
     holds: dict[Expectation, bool] = {}
     for asset, frame in _frames(expected, profile).items():
-        mine = [one for one in expected if one.asset == asset and one.judged]
-        suite = gx.ExpectationSuite(name=SUITE.format(asset), expectations=[_translated(one) for one in mine])
+        selected = [item for item in expected if item.asset == asset and item.has_bounds]
+        suite = gx.ExpectationSuite(
+            name=SUITE.format(asset), expectations=[_translated(expectation) for expectation in selected]
+        )
         batch = source.add_dataframe_asset(asset).add_batch_definition_whole_dataframe(asset)
         definition = gx.ValidationDefinition(name=asset, data=batch, suite=context.suites.add(suite))
         result = context.validation_definitions.add(definition).run(
             batch_parameters={"dataframe": frame}, result_format=FORMAT, run_id=run_id
         )
-        holds |= _answers(mine, result)
-    with _swallowing_nothing():
+        holds |= _results(selected, result)
+    with _raising_logged_errors():
         context.build_data_docs()
     return holds
 
 
 def figure_name(expectation: Expectation) -> str:
-    """Return the column of the asset's frame that holds the figure; no two expectations share one."""
+    """Return the column of the asset's frame with the figure, unique to each expectation."""
     if expectation.asset in {"days", "event_types"}:
         return expectation.column
     if expectation.asset == "row_rules":
@@ -64,7 +66,7 @@ def _great_expectations() -> Any:
     """Return the library, imported late: it takes seconds."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     with warnings.catch_warnings(), _main_with_a_file():
-        # it imports pyspark, which warns of pandas 3 on its own behalf; no frame goes from one to the other
+        # it imports pyspark, which warns about pandas 3; no frame passes between the two
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         warnings.filterwarnings("ignore", "module 'sre_(constants|parse)' is deprecated", DeprecationWarning)
         import great_expectations
@@ -73,10 +75,10 @@ def _great_expectations() -> Any:
 
 @contextmanager
 def _main_with_a_file() -> Iterator[None]:
-    """Give `__main__` a file for a moment, where it has none (python -c, or a program on stdin).
+    """Give `__main__` a file inside the block if it has none (python -c, or a program on stdin).
 
-    It imports pyspark.sql.connect, which takes a main module without one for its own doctests and, where
-    grpcio is missing, ends the whole program with exit code 0.
+    The library imports pyspark.sql.connect, which takes a main module without a file for its own
+    doctests. Without grpcio, it then ends the whole program with exit code 0.
     """
     main = sys.modules["__main__"]
     if hasattr(main, "__file__"):
@@ -90,14 +92,14 @@ def _main_with_a_file() -> Iterator[None]:
 
 
 @contextmanager
-def _swallowing_nothing() -> Iterator[None]:
-    """Raise what its site builder only logs, with a stack, before it goes on without the page."""
-    swallowed: list[BaseException] = []
+def _raising_logged_errors() -> Iterator[None]:
+    """Raise an error that the site builder only logs, before it goes on without the page."""
+    logged: list[BaseException] = []
 
     def keep(record: logging.LogRecord) -> bool:
-        error = sys.exc_info()[1]  # the logger is called where the error was caught
+        error = sys.exc_info()[1]  # the logger is called where the error is caught
         if error is not None and record.levelno >= logging.ERROR:
-            swallowed.append(error)
+            logged.append(error)
         return error is None
 
     log = logging.getLogger("great_expectations.render.renderer.site_builder")
@@ -106,12 +108,12 @@ def _swallowing_nothing() -> Iterator[None]:
         yield
     finally:
         log.removeFilter(keep)
-    if swallowed:
-        raise swallowed[0]
+    if logged:
+        raise logged[0]
 
 
 def _context(site: Path) -> Any:
-    """Return a context that lives in memory and writes nothing but its pages, into `site`."""
+    """Return a context in memory that writes nothing but its pages, into `site`."""
     gx = _great_expectations()
     from great_expectations.data_context.types import base
 
@@ -134,38 +136,43 @@ def _context(site: Path) -> Any:
 
 
 def _frames(expected: Sequence[Expectation], profile: Profile) -> Mapping[str, Any]:
-    """Return the frames, by asset: one row of figures, or a row a day, or a row an event type."""
+    """Return a frame for each asset: a row of figures, a row per day, or a row per event type."""
     import pandas as pd  # type: ignore[import-untyped]
 
     rows: dict[str, dict[str, Any]] = {"profile": {}, "row_rules": {}}
-    for one in expected:
-        if one.asset in rows and one.judged:
-            rows[one.asset][figure_name(one)] = one.figure
+    for expectation in expected:
+        if expectation.asset in rows and expectation.has_bounds:
+            rows[expectation.asset][figure_name(expectation)] = expectation.figure
     frames = {asset: pd.DataFrame([row]) for asset, row in rows.items() if row}
     if profile.days:
         frames["days"] = pd.DataFrame({"event_date": list(profile.days)})
-    if any(one.asset == "event_types" for one in expected):
+    if any(expectation.asset == "event_types" for expectation in expected):
         types = [escape(name) for name in profile.event_types]
         frames["event_types"] = pd.DataFrame({"event_type": types}, dtype="object")
     return frames
 
 
-def _translated(one: Expectation) -> Any:
+def _translated(expectation: Expectation) -> Any:
+    """Return the expectation as an object of Great Expectations."""
     gxe = _great_expectations().expectations
-    # its pages show texts as they are, so that a type named <img onerror=...> would be an element
-    words: dict[str, Any] = {"column": figure_name(one), "description": escape(f"{one.check}: {one.wanted}")}
-    if one.known is not None:
-        return gxe.ExpectColumnValuesToBeInSet(value_set=[escape(name) for name in one.known], **words)
-    return gxe.ExpectColumnMaxToBeBetween(min_value=one.low, max_value=one.high, **words)
+    # its pages do not escape texts: an event type named <img onerror=...> would become an element
+    arguments: dict[str, Any] = {
+        "column": figure_name(expectation),
+        "description": escape(f"{expectation.check}: {expectation.expected}"),
+    }
+    if expectation.known is not None:
+        value_set = [escape(name) for name in expectation.known]
+        return gxe.ExpectColumnValuesToBeInSet(value_set=value_set, **arguments)
+    return gxe.ExpectColumnMaxToBeBetween(min_value=expectation.low, max_value=expectation.high, **arguments)
 
 
-def _answers(mine: Sequence[Expectation], result: Any) -> dict[Expectation, bool]:
-    """Return what became of each expectation; the column of the figure says which is whose."""
-    by_column = {answer.expectation_config.kwargs["column"]: answer for answer in result.results}
+def _results(selected: Sequence[Expectation], result: Any) -> dict[Expectation, bool]:
+    """Return which expectations hold; results are matched by the column of the figure."""
+    by_column = {item.expectation_config.kwargs["column"]: item for item in result.results}
     holds = {}
-    for one in mine:
-        answer = by_column[figure_name(one)]
-        if not answer.result:
-            raise RuntimeError(f"Great Expectations could not evaluate {one}: {answer.exception_info}")
-        holds[one] = bool(answer.success)
+    for expectation in selected:
+        item = by_column[figure_name(expectation)]
+        if not item.result:
+            raise RuntimeError(f"Great Expectations could not evaluate {expectation}: {item.exception_info}")
+        holds[expectation] = bool(item.success)
     return holds

@@ -1,4 +1,4 @@
-"""What tests of the gate share."""
+"""Fixtures for tests of the gate."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ def test_the_pages_show_the_suites_and_need_no_network(gate, tmp_path):
     assert "min_events: at least 1 events up to 2026-03-09" in profile
 
 
-def test_a_page_fetches_nothing_and_is_whole():
-    """A regular expression once left the end tags of a card behind, and took a quoted > for a tag's end."""
+def test_a_self_contained_page_fetches_nothing_and_is_well_formed():
+    """A regular expression once left end tags of a card, and took a quoted > for a tag's end."""
     page = """<html><head><link href="https://a.example/x.css"><title>A &amp; B</title>
 <style>p { background: url('https://a.example/)x.png') }</style><script>"</script>"</script></head>
 <body><div class="card"><strong>Actions</strong><div><label class="btn btn-primary">All</label></div></div>
@@ -44,7 +44,7 @@ def test_a_page_fetches_nothing_and_is_whole():
     assert f"{HEAD}</head>" in shown
 
 
-def test_a_resumed_gate_writes_the_same_pages_again(gate, tmp_path):
+def test_a_resumed_gate_writes_the_same_pages(gate, tmp_path):
     gate()
     before = {page.relative_to(tmp_path) for page in (tmp_path / "docs").rglob("*")}
     gate()

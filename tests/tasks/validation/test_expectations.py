@@ -1,4 +1,4 @@
-"""Each expectation of the gate fails alone, says so, and lets no value of the events out."""
+"""Each expectation of the gate fails by itself, is named, and reveals no value of events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ALONE: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("settings", "change", "which", "expected"), ALONE)
-def test_each_expectation_fails_alone_and_says_which(gate, settings, change, which, expected):
+def test_each_expectation_fails_by_itself_and_is_named(gate, settings, change, which, expected):
     rows = history()
     rows[0] |= change  # one event of an earlier day
     error, lines = refused(gate, rows, settings=configuration(**settings))
@@ -55,7 +55,7 @@ def test_each_expectation_fails_alone_and_says_which(gate, settings, change, whi
     assert "77123" not in pages
 
 
-def test_a_date_without_events_is_refused_unless_allowed(gate):
+def test_a_date_without_events_is_rejected_unless_allowed(gate):
     error, lines = refused(gate, history(today=0))
     assert lines == [
         "events_on_as_of of event_date: expected events on 2026-03-09 itself "
@@ -67,7 +67,7 @@ def test_a_date_without_events_is_refused_unless_allowed(gate):
     assert "events_on_as_of" not in {check.check for check in checks}
 
 
-def test_the_first_day_has_no_history_to_be_compared_with(gate):
+def test_the_first_day_has_no_history_to_compare_with(gate):
     checks = gate([event(number, AS_OF) for number in range(10)])
     assert (
         Check(
@@ -91,7 +91,7 @@ def test_volume_is_compared_with_the_last_days_that_have_events(gate):
         assert next(check.observed for check in checks if check.check == "volume") == ratio
 
 
-def test_a_full_quarantine_names_its_rules_and_an_example_of_each(gate):
+def test_a_full_quarantine_names_each_rule_with_an_example(gate):
     counts = Counts(
         read=100,
         accepted=55,
@@ -123,7 +123,7 @@ def test_timestamps_of_another_unit_get_a_hint(gate):
     assert "is source.timestamp_format = 'epoch_s' right? Known: iso, epoch_s, epoch_ms" in lines[1]
 
 
-def test_a_bad_night_is_seen_beside_a_long_history(gate):
+def test_a_bad_night_is_noticed_despite_a_long_history(gate):
     arrived = Counts(read=10, accepted=4, quarantined=6, rules={"user_missing": 6})
     total = Counts(read=10_000, accepted=9_990, quarantined=10, rules={"user_missing": 10})
     _, lines = refused(gate, counts=total, arrived=arrived)
@@ -131,7 +131,7 @@ def test_a_bad_night_is_seen_beside_a_long_history(gate):
         "max_quarantined_share of arrived: expected at most 20% of the rows that arrived for the date "
         "in quarantine, got 60% (6 of 10); most frequent: user_missing 6"
     ]
-    assert len(gate(arrived=COUNTS)) == len(gate())  # one and the same account is judged once
+    assert len(gate(arrived=COUNTS)) == len(gate())  # an equal account is checked only once
 
 
 def test_the_end_of_the_date_is_midnight_in_the_time_zone_of_the_source(gate):
@@ -144,7 +144,7 @@ def test_the_end_of_the_date_is_midnight_in_the_time_zone_of_the_source(gate):
     assert len(refused(gate, rows, settings=tokyo)[1]) == 1
 
 
-def test_a_gate_that_does_not_fit_the_interactions_is_a_mistake_of_the_configuration(gate):
+def test_a_gate_that_does_not_fit_the_interactions_is_a_configuration_error(gate):
     with pytest.raises(ConfigurationError, match=r"unknown column 'contry'; known: country, event_date"):
         gate(settings=configuration(max_null_share={"contry": 0.1}))
     bare = {"source": {"path": "logs", "columns": {"user": "u", "item": "i", "timestamp": "t"}}}

@@ -1,4 +1,4 @@
-"""The figures that the gate judges, on both engines."""
+"""The figures that the gate checks, on both engines."""
 
 from __future__ import annotations
 

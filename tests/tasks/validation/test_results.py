@@ -1,4 +1,4 @@
-"""The gate's results: a row for each check, a veto with examples, nothing printed, sent or left."""
+"""The gate's results: a row per check, an error with examples, and no side effects."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def test_nothing_is_printed_sent_or_left_behind(gate, tmp_path, monkeypatch, cap
 def test_importing_the_station_does_not_import_great_expectations():
     code = "import sys, tasks.validation.results; print('great_expectations' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
-    words = [sys.executable, "-c", code]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    command = [sys.executable, "-c", code]
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert finished.stdout == "False\n"
 
 
 def two_nights(tmp_path, engine) -> tuple[Configuration, Ledger]:
-    """Take in two nights of logs: one row of the first breaks a rule, three of the second do."""
+    """Ingest two nights of logs: a row of the first breaks a rule, three of the second do."""
     logs = tmp_path / "logs"
     logs.mkdir()
     settings = Configuration.model_validate(
@@ -105,8 +105,8 @@ def two_nights(tmp_path, engine) -> tuple[Configuration, Ledger]:
     return settings, Ledger.read(store)
 
 
-def judged(tmp_path, settings, ledger, engine) -> tuple[dict[str, str], str]:
-    """Return an example of each rule, and the gate's veto of the second night."""
+def gate_results(tmp_path, settings, ledger, engine) -> tuple[dict[str, str], str]:
+    """Return an example of each rule, and the gate's error for the second night."""
     make_events(settings, ledger, engine, AS_OF)
     with pytest.raises(GateClosedError) as caught:
         validate(
@@ -121,11 +121,11 @@ def judged(tmp_path, settings, ledger, engine) -> tuple[dict[str, str], str]:
     return quarantine_examples(ledger, engine), str(caught.value)
 
 
-def test_logs_taken_in_are_judged_with_the_night_and_an_example(tmp_path, duckdb_engine):
+def test_arrived_logs_are_checked_by_themselves_and_reported_with_an_example(tmp_path, duckdb_engine):
     settings, ledger = two_nights(tmp_path, duckdb_engine)
     arrived = ledger.about(AS_OF)
     assert (arrived.read, arrived.accepted, arrived.quarantined) == (5, 2, 3)
-    examples, message = judged(tmp_path, settings, ledger, duckdb_engine)
+    examples, message = gate_results(tmp_path, settings, ledger, duckdb_engine)
     newest = str(tmp_path / "logs" / "2026-03-09.csv")
     assert len(examples) == 3
     assert examples["timestamp_unreadable"] == f"{newest}:3"
@@ -136,7 +136,7 @@ def test_logs_taken_in_are_judged_with_the_night_and_an_example(tmp_path, duckdb
 
 
 @pytest.mark.spark
-def test_spark_judges_a_store_alike(tmp_path, spark_engine, duckdb_engine):
+def test_spark_gives_the_same_results_for_a_store(tmp_path, spark_engine, duckdb_engine):
     settings, ledger = two_nights(tmp_path, duckdb_engine)
-    expected = judged(tmp_path, settings, ledger, duckdb_engine)
-    assert judged(tmp_path, settings, ledger, spark_engine) == expected
+    expected = gate_results(tmp_path, settings, ledger, duckdb_engine)
+    assert gate_results(tmp_path, settings, ledger, spark_engine) == expected
