@@ -1,4 +1,4 @@
-"""What this machine offers: Python, packages, Java, GPU, memory, cores, time zones, Prefect; with advice."""
+"""Checks of this machine: Python, packages, Java, GPU, memory, cores, time zones, Prefect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.store.files import readable
 
 State = Literal["ok", "missing", "problem"]
 OK: Final = "ok"
-MISSING: Final = "missing"  # and optional
+MISSING: Final = "missing"  # an optional part
 PROBLEM: Final = "problem"
 
 JAVA: Final = 17
@@ -32,7 +32,7 @@ _CGROUP: Final = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at: what was found and, unless it is ok, what to do."""
+    """The result of one check and, unless it is ok, advice on what to do."""
 
     name: str
     state: State
@@ -41,77 +41,77 @@ class Check:
 
 
 def python_check() -> Check:
-    """Check whether the version of Python is one that Nightshelf was made for."""
-    found = f"{platform.python_version()} ({sys.executable})"
-    wanted = _asked_python()
-    if SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
-        return Check("Python", OK, found)
-    return Check("Python", PROBLEM, found, f"make the virtual environment with Python {wanted}")
+    """Check whether Nightshelf supports this version of Python."""
+    version = f"{platform.python_version()} ({sys.executable})"
+    expected = _supported_python()
+    if SpecifierSet(expected).contains(platform.python_version(), prereleases=True):
+        return Check("Python", OK, version)
+    return Check("Python", PROBLEM, version, f"make the virtual environment with Python {expected}")
 
 
 def package_checks(
     lock: Path = LOCK_FILE, installed: Callable[[str], str] = metadata.version
 ) -> Iterator[Check]:
-    """Compare the installed packages with the pins of the lock file; without one only check their presence.
+    """Compare the installed packages with the lock file; without it, only check their presence.
 
     `installed` returns the version of a package or raises PackageNotFoundError.
     """
-    pins = pinned(lock.read_text(encoding="utf-8")) if lock.is_file() else dict.fromkeys(required(), "")
+    pins = pins_of(lock.read_text(encoding="utf-8")) if lock.is_file() else dict.fromkeys(required(), "")
     wrong = 0 if pins else 1
     if not pins:
-        yield Check(
-            "packages", PROBLEM, "nightshelf itself is not installed", "pip install -e . in its folder"
-        )
-    for name, wanted in pins.items():
-        pin = f"{name}=={wanted}" if wanted else name
+        yield Check("packages", PROBLEM, "nightshelf is not installed", "pip install -e . in its folder")
+    for name, pinned_version in pins.items():
+        pin = f"{name}=={pinned_version}" if pinned_version else name
         try:
-            found = installed(name)
+            version = installed(name)
         except metadata.PackageNotFoundError:
-            found = ""
-        if found and (not wanted or _is_same(found, wanted)):
+            version = ""
+        if version and (not pinned_version or _is_same(version, pinned_version)):
             continue
         wrong += 1
-        problem = f"version {found}, tested with {wanted}" if found else "not installed"
+        problem = f"version {version}, tested with {pinned_version}" if version else "not installed"
         yield Check(name, PROBLEM, problem, f"pip install '{pin}'")
     if not wrong:
         versions = (
-            f"as in {lock.name}" if lock.is_file() else f"installed; no {lock.name} to compare versions with"
+            f"as in {lock.name}" if lock.is_file() else f"installed; versions not compared: no {lock.name}"
         )
         yield Check("packages", OK, f"{len(pins)} {versions}")
 
 
-def pinned(text: str) -> dict[str, str]:
+def pins_of(text: str) -> dict[str, str]:
     """Return name -> version of the pins of a lock file that apply to this platform and Python."""
-    lines = [line for line in text.splitlines() if line[:1].isalnum()]  # others are remarks, options, hashes
+    lines = [line for line in text.splitlines() if line[:1].isalnum()]  # no comments, no hashes
     pins = [Requirement(line.partition(" #")[0].rstrip(" \\")) for line in lines]
     return {pin.name: next(iter(pin.specifier)).version for pin in pins if _applies(pin)}
 
 
 def required() -> list[str]:
-    """Return the names of the packages that Nightshelf itself asks for."""
+    """Return the names of the packages that Nightshelf depends on."""
     try:
         lines = metadata.requires("nightshelf") or []
     except metadata.PackageNotFoundError:
         return []
-    return [needed.name for needed in map(Requirement, lines) if _applies(needed)]
+    return [package.name for package in map(Requirement, lines) if _applies(package)]
 
 
 def java_check(needed: bool = False) -> Check:
-    """Check for the Java that Spark would start; without `needed` its absence is no problem."""
+    """Check for the Java that Spark would start; it is optional unless `needed`."""
     from sql.engines.spark_session import java_version
 
-    found = java_version()
-    if found is not None and found >= JAVA:
-        return Check("Java", OK, f"version {found}; Spark can be used")
-    advice = f"only Spark needs it: install a JDK {JAVA} or newer (Debian: openjdk-17-jre-headless)"
+    version = java_version()
+    if version is not None and version >= JAVA:
+        return Check("Java", OK, f"version {version}; Spark can be used")
+    advice = f"only Spark needs Java: install a JDK {JAVA} or newer (Debian: openjdk-17-jre-headless)"
     state: State = PROBLEM if needed else MISSING
-    return Check("Java", state, "none" if found is None else f"version {found}", f"{advice} or set JAVA_HOME")
+    return Check(
+        "Java", state, "none" if version is None else f"version {version}", f"{advice} or set JAVA_HOME"
+    )
 
 
-def gpu_checks(asked_for: bool = False) -> Iterator[Check]:
-    """Check whether torch finds a GPU; its absence is never a problem, as the CPU trains then."""
+def gpu_checks(cuda_configured: bool = False) -> Iterator[Check]:
+    """Check whether torch finds a GPU; without one, the CPU trains, which is not a problem."""
     trains = "models train on the CPU" + (
-        ', with a warning in the manifest, as [train] device is "cuda"' if asked_for else ""
+        ', with a warning in the manifest, since [train] device is "cuda"' if cuda_configured else ""
     )
     driver = shutil.which("nvidia-smi") is not None
     try:
@@ -123,25 +123,25 @@ def gpu_checks(asked_for: bool = False) -> Iterator[Check]:
         device = torch.cuda.get_device_properties(0)
         yield Check("GPU (torch)", OK, f"{device.name}, {readable(device.total_memory)}")
     elif torch.version.cuda is None and driver:
-        advice = "there is a GPU driver, but torch is a build for CPUs: install its CUDA build"
+        advice = "this machine has a GPU driver, but torch is a CPU build: install its CUDA build"
         yield Check("GPU (torch)", MISSING, f"torch {torch.__version__} cannot use it", f"{advice}; {trains}")
     else:
         yield Check("GPU (torch)", MISSING, f"none for torch {torch.__version__}", trains)
 
 
 def memory_check(budget: int | None = None) -> Check:
-    """Compare the memory that this process may use with the budget of a run, in bytes."""
+    """Compare the memory available to this process with a run's budget; both in bytes."""
     import psutil
 
     machine = psutil.virtual_memory()
     total = min(machine.total, _cgroup_number("memory.max") or machine.total)
-    found = f"{readable(total)}, {readable(min(total, machine.available))} available"
+    available = f"{readable(total)}, {readable(min(total, machine.available))} available"
     if budget is None:
-        return Check("memory", OK, found)
-    found += f"; engine.memory = {readable(budget)}"
+        return Check("memory", OK, available)
+    available += f"; engine.memory = {readable(budget)}"
     if budget > total:
-        return Check("memory", PROBLEM, found, "set engine.memory to less than the machine's memory")
-    return Check("memory", OK, found)
+        return Check("memory", PROBLEM, available, "set engine.memory to less than the machine's memory")
+    return Check("memory", OK, available)
 
 
 def cores_check() -> Check:
@@ -153,7 +153,7 @@ def cores_check() -> Check:
 
 
 def time_zone_check() -> Check:
-    """Check for the time zone data that days are cut with."""
+    """Check for the time zone data, by which events are assigned to days."""
     from zoneinfo import available_timezones
 
     if "Europe/London" in (zones := available_timezones()):
@@ -163,29 +163,29 @@ def time_zone_check() -> Check:
 
 
 def prefect_check() -> Check:
-    """Check whether the Prefect server that is configured answers."""
+    """Check whether the configured Prefect server answers."""
     try:
         from prefect.settings import get_current_settings
 
         url = get_current_settings().api.url
-    except Exception as error:  # whatever is wrong with it or its settings, this line says it
+    except Exception as error:  # any fault of Prefect or its settings becomes this check's result
         return Check(
             "Prefect", PROBLEM, f"cannot be loaded: {error}", "reinstall prefect, or run with --no-prefect"
         )
     if not url:
-        return Check("Prefect", OK, "no PREFECT_API_URL: a temporary server will be started for each run")
-    return reached(url)
+        return Check("Prefect", OK, "PREFECT_API_URL is not set: each run starts a temporary server")
+    return server_check(url)
 
 
-def reached(url: str) -> Check:
-    """Check whether a Prefect API answers at this URL, whatever it answers."""
+def server_check(url: str) -> Check:
+    """Check whether a Prefect API answers at this URL, with any status."""
     import urllib.error
     import urllib.request
 
     shown = redacted(url)
     advice = "start that server (prefect server start), or unset PREFECT_API_URL, or run with --no-prefect"
     if not url.startswith(("http://", "https://")):
-        return Check("Prefect", PROBLEM, f"PREFECT_API_URL is no http address: {shown}", advice)
+        return Check("Prefect", PROBLEM, f"PREFECT_API_URL is not an http address: {shown}", advice)
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=REACH_SECONDS):  # noqa: S310 - checked above
             return Check("Prefect", OK, f"the server at {shown} answers")
@@ -197,24 +197,24 @@ def reached(url: str) -> Check:
 
 
 def _applies(requirement: Requirement) -> bool:
-    """Tell whether a requirement's marker, if it has one, leaves it to this platform and Python."""
+    """Return whether a requirement applies to this platform and Python."""
     return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
-def _asked_python() -> str:
-    """Return the versions of Python that pyproject.toml asks for; "" where Nightshelf is not installed."""
+def _supported_python() -> str:
+    """Return the Python versions of pyproject.toml; "" if Nightshelf is not installed."""
     try:
         return metadata.metadata("nightshelf")["Requires-Python"]
     except metadata.PackageNotFoundError:
         return ""
 
 
-def _is_same(found: str, wanted: str) -> bool:
-    """Tell whether two versions are one, apart from the local part of builds: 2.13.0+cpu is 2.13."""
+def _is_same(installed: str, expected: str) -> bool:
+    """Return whether two versions are equal, ignoring local build parts: 2.13.0+cpu is 2.13."""
     try:
-        return Version(Version(found).public) == Version(Version(wanted).public)
+        return Version(Version(installed).public) == Version(Version(expected).public)
     except InvalidVersion:
-        return found == wanted
+        return installed == expected
 
 
 def _cgroup_text(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The file `metrics.prom` of a store: its runs and its active release in figures, for Prometheus."""
+"""The file `metrics.prom` of a store: figures of its runs and active release, for Prometheus."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Samples = list[tuple[dict[str, str], float]]
 
 
 def write_metrics(store: Store) -> None:
-    """Replace metrics.prom by what the store's runs and releases say now.
+    """Replace metrics.prom by figures of the store's current runs and releases.
 
-    A file for monitoring is no reason to fail a night: what prevents it is logged as a warning.
+    A failure is logged as a warning: a file for monitoring must not fail a night.
     """
     try:
         write_text_atomically(store.root / NAME, metrics_text(store))
@@ -38,7 +38,7 @@ def write_metrics(store: Store) -> None:
 
 
 def metrics_text(store: Store) -> str:
-    """Return the figures in Prometheus' text format; every sample has the label `store`, its path."""
+    """Return the metrics in Prometheus' text format, each labelled with the store's path."""
     from prometheus_client import CollectorRegistry, generate_latest
     from prometheus_client.registry import Collector
 
@@ -52,22 +52,26 @@ def metrics_text(store: Store) -> str:
     return generate_latest(registry).decode("utf-8")
 
 
-def ended_runs(store: Store) -> list[RunRecord]:
-    """Return the run of each purpose that ended last, the night before the evaluation."""
-    found: dict[str, RunRecord] = {}
+def last_ended_runs(store: Store) -> list[RunRecord]:
+    """Return the last ended run of each purpose: the night, then the evaluation."""
+    last: dict[str, RunRecord] = {}
     for record in read_records(store):
-        before = found.get(record.purpose)
-        if record.state != "running" and (before is None or record.finished_at >= before.finished_at):
-            found[record.purpose] = record
-    return sorted(found.values(), key=lambda record: record.purpose, reverse=True)
+        earlier = last.get(record.purpose)
+        if record.state != "running" and (earlier is None or record.finished_at >= earlier.finished_at):
+            last[record.purpose] = record
+    return sorted(last.values(), key=lambda record: record.purpose, reverse=True)
 
 
 def _metrics(store: Store) -> Iterator[Metric]:
     """Yield every metric of a store."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-    runs = ended_runs(store)
-    for name, text, samples in (*_of_runs(runs), *_of_stations(runs), *_of_releases(releases(store))):
+    runs = last_ended_runs(store)
+    for name, text, samples in (
+        *_run_metrics(runs),
+        *_station_metrics(runs),
+        *_release_metrics(releases(store)),
+    ):
         family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
         labels = ["store", *(samples[0][0] if samples else ())]
         metric = family(f"nightshelf_{name}", text, labels=labels)
@@ -77,87 +81,95 @@ def _metrics(store: Store) -> Iterator[Metric]:
             yield metric
 
 
-def _of_runs(runs: Sequence[RunRecord]) -> Iterator[tuple[str, str, Samples]]:
-    """Yield what is known of whole runs."""
+def _run_metrics(runs: Sequence[RunRecord]) -> Iterator[tuple[str, str, Samples]]:
+    """Yield the metrics of whole runs: name, help text and samples."""
     named = [({"purpose": run.purpose}, run) for run in runs]
     yield (
         "run_success",
-        "1 if the last run that ended did what it was to do, 0 if it failed, was refused or killed.",
+        "1 if the last ended run succeeded, 0 if it failed, was refused or was killed.",
         [(labels, float(run.state in GOOD)) for labels, run in named],
     )
     yield (
         "run_timestamp_seconds",
-        "When the last run ended, in seconds since 1970; when it began, if it was killed.",
-        [(labels, _moment(run.finished_at or run.started_at)) for labels, run in named],
+        "When the last run ended (or began, if it was killed), in seconds since 1970.",
+        [(labels, _seconds_since_1970(run.finished_at or run.started_at)) for labels, run in named],
     )
     yield (
         "run_as_of_timestamp_seconds",
-        "The date that the last run was for: its midnight in UTC, in seconds since 1970.",
-        [(labels, _midnight(run.as_of)) for labels, run in named],
+        "The date of the last run, as its midnight in UTC, in seconds since 1970.",
+        [(labels, _midnight_seconds(run.as_of)) for labels, run in named],
     )
     yield (
         "run_duration_seconds",
-        "Seconds that the finished stations of the last run took together.",
-        [(labels, sum(one.seconds for one in run.stations)) for labels, run in named],
+        "Total seconds of the finished stations of the last run.",
+        [(labels, sum(station.seconds for station in run.stations)) for labels, run in named],
     )
     yield (
         "run_warnings",
-        "Warnings of the last run.",
+        "Number of warnings of the last run.",
         [(labels, float(len(run.warnings))) for labels, run in named],
     )
     yield (
         "model_metric",
-        "Quality of each model as the last run measured it; k is the length of the list, 0 for none.",
-        [(labels | _keys(row), row["value"]) for labels, run in named for row in measured_metrics(run)],
+        "Quality of each model in the last run; k is the list length, 0 if it does not apply.",
+        [
+            (labels | _metric_labels(row), row["value"])
+            for labels, run in named
+            for row in measured_metrics(run)
+        ],
     )
 
 
-def _of_stations(runs: Sequence[RunRecord]) -> Iterator[tuple[str, str, Samples]]:
-    """Yield what the stations of the runs gave and cost, and the account of the rows that they read."""
-    done = [({"purpose": run.purpose, "station": one.name}, one) for run in runs for one in run.stations]
-    rows = [(labels, float(one.rows)) for labels, one in done if one.rows is not None]
-    yield "station_rows", "Rows that a station of the last run made.", rows
-    seconds = [(labels, one.seconds) for labels, one in done]
-    yield "station_duration_seconds", "Seconds that a station of the last run took.", seconds
-    peaks = [(labels, float(one.peak_memory)) for labels, one in done]
+def _station_metrics(runs: Sequence[RunRecord]) -> Iterator[tuple[str, str, Samples]]:
+    """Yield the metrics of stations: rows, time and memory, and the account of all rows read."""
+    stations = [
+        ({"purpose": run.purpose, "station": station.name}, station)
+        for run in runs
+        for station in run.stations
+    ]
+    rows = [(labels, float(station.rows)) for labels, station in stations if station.rows is not None]
+    yield "station_rows", "Rows written by a station of the last run.", rows
+    seconds = [(labels, station.seconds) for labels, station in stations]
+    yield "station_duration_seconds", "Seconds taken by a station of the last run.", seconds
+    peaks = [(labels, float(station.peak_memory)) for labels, station in stations]
     yield (
         "station_peak_memory_bytes",
-        "Most memory resident while a station ran, with child processes.",
+        "Peak resident memory while a station ran, child processes included.",
         peaks,
     )
     read = [(run, run.station("interactions").facts) for run in runs if run.finished("interactions")]
     arrived = [({"purpose": run.purpose}, Counts.model_validate(facts["arrived"])) for run, facts in read]
     yield (
         "run_rows",
-        "Rows of the files that the last run took in, by what became of them.",
+        "Rows of the files that the last run ingested, by outcome.",
         _outcomes(arrived),
     )
-    latest = max(read, key=lambda one: one[0].finished_at, default=None)
+    latest = max(read, key=lambda pair: pair[0].finished_at, default=None)
     total: list[tuple[dict[str, str], Counts]] = (
         [({}, Counts.model_validate(latest[1]["total"]))] if latest else []
     )
-    text = "Rows of all files taken in so far, by what became of them; read is the sum of the others."
+    text = "Rows of all files ingested so far, by outcome; read is the sum of the others."
     yield "source_rows_total", text, _outcomes(total)
     rules = [({"rule": rule}, float(rows)) for _, counts in total for rule, rows in counts.rules.items()]
-    yield "source_rule_rows_total", "Rows of all files that a rule excluded or sent to quarantine.", rules
+    yield "source_rule_rows_total", "Rows of all files that a rule excluded or quarantined.", rules
 
 
-def _of_releases(found: Sequence[Release]) -> Iterator[tuple[str, str, Samples]]:
-    """Yield what is known of the releases; `found` are all of them, the last published first."""
-    whole = [release for release in found if not release.problem]
-    last = _moment(whole[0].manifest()["published_at"]) if whole else 0.0
-    text = "When a night was last published, in seconds since 1970; 0 if none is there."
+def _release_metrics(all_releases: Sequence[Release]) -> Iterator[tuple[str, str, Samples]]:
+    """Yield the metrics of releases; `all_releases` starts with the last published."""
+    whole = [release for release in all_releases if not release.problem]
+    last = _seconds_since_1970(whole[0].manifest()["published_at"]) if whole else 0.0
+    text = "When a night was last published, in seconds since 1970; 0 if never."
     yield "last_success_timestamp_seconds", text, [({}, last)]
-    yield "releases", "Releases in the store that can be read.", [({}, float(len(whole)))]
+    yield "releases", "Number of readable releases in the store.", [({}, float(len(whole)))]
     for release in whole:
         if release.active:
-            published = _moment(release.manifest()["published_at"])
-            of = "of the active release, in seconds since 1970."
-            text = f"The date {of[:-1]}: its midnight in UTC."
-            yield "release_as_of_timestamp_seconds", text, [({}, _midnight(release.as_of))]
-            yield "release_published_timestamp_seconds", f"Publication {of}", [({}, published)]
-            expires = _moment(release.expires_at)
-            yield "release_expires_timestamp_seconds", f"Expiry {of}", [({}, expires)]
+            published = _seconds_since_1970(release.manifest()["published_at"])
+            suffix = "of the active release, in seconds since 1970."
+            text = "The date of the active release, as its midnight in UTC, in seconds since 1970."
+            yield "release_as_of_timestamp_seconds", text, [({}, _midnight_seconds(release.as_of))]
+            yield "release_published_timestamp_seconds", f"Publication {suffix}", [({}, published)]
+            expires = _seconds_since_1970(release.expires_at)
+            yield "release_expires_timestamp_seconds", f"Expiry {suffix}", [({}, expires)]
 
 
 def _outcomes(accounts: Sequence[tuple[dict[str, str], Counts]]) -> Samples:
@@ -168,13 +180,13 @@ def _outcomes(accounts: Sequence[tuple[dict[str, str], Counts]]) -> Samples:
     ]
 
 
-def _keys(row: dict[str, Any]) -> dict[str, str]:
+def _metric_labels(row: dict[str, Any]) -> dict[str, str]:
     return {name: str(row[name]) for name in ("model", "split", "metric", "k")}
 
 
-def _moment(text: str) -> float:
+def _seconds_since_1970(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _midnight(day: date) -> float:
+def _midnight_seconds(day: date) -> float:
     return datetime.combine(day, time(), UTC).timestamp()

@@ -1,4 +1,4 @@
-"""Whether a night could run: the configuration, the store and its disk, the logs, the catalogues."""
+"""Checks whether a night could run: configuration, store, disk, logs and catalogues."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tasks.store.files import readable
 from tasks.store.layout import Store
 
 
-def configuration_checks(path: Path, asked_for: bool) -> tuple[Configuration | None, list[Check]]:
-    """Load a configuration; every mistake in it is one check.
+def configuration_checks(path: Path, is_required: bool) -> tuple[Configuration | None, list[Check]]:
+    """Load a configuration; each mistake in it is one check.
 
-    A file that is missing is a problem only if it was `asked_for`.
+    A missing file is a problem only if it `is_required`.
     """
-    if not path.exists() and not asked_for:
-        advice = "needed for your own logs (start from a file in deployments/); `nightshelf demo` needs none"
+    if not path.exists() and not is_required:
+        advice = "needed for your logs (start from a file in deployments/); `nightshelf demo` needs none"
         return None, [Check("configuration", MISSING, f"no {path} here", advice)]
     try:
         configuration = load(path)
@@ -34,29 +34,28 @@ def configuration_checks(path: Path, asked_for: bool) -> tuple[Configuration | N
 
 
 def store_checks(store: Store, needed: int) -> Iterator[Check]:
-    """Check that the store, or where it will be made, can be written and has `needed` bytes free."""
-    there = store.root.exists()
-    place = next(folder for folder in (store.root, *store.root.parents) if folder.exists())
-    name = "store" if there else "store (not made yet)"
+    """Check that the store's folder, or its nearest parent, is writable and has `needed` bytes."""
+    exists = store.root.exists()
+    folder = next(path for path in (store.root, *store.root.parents) if path.exists())
+    name = "store" if exists else "store (does not exist yet)"
     try:
-        with tempfile.TemporaryFile(dir=place):
-            found = str(store.root)
+        with tempfile.TemporaryFile(dir=folder):
             holder = lock_holder(store)
-            yield Check(name, OK, f"{found}, in use by {holder}" if holder else found)
+            yield Check(name, OK, f"{store.root}, in use by {holder}" if holder else str(store.root))
     except OSError as error:
-        advice = f"make {place} a folder that this user may write, or set [store] path"
-        yield Check(name, PROBLEM, f"cannot write {place}: {error.strerror}", advice)
-    free = shutil.disk_usage(place).free
-    found = f"{readable(free)} free at {place}"
+        advice = f"make {folder} a folder that this user can write to, or set [store] path"
+        yield Check(name, PROBLEM, f"cannot write {folder}: {error.strerror}", advice)
+    free = shutil.disk_usage(folder).free
+    text = f"{readable(free)} free at {folder}"
     if free < needed:
         advice = f"a run needs at least {readable(needed)}: free some, or set [store] path to another disk"
-        yield Check("disk", PROBLEM, found, advice)
+        yield Check("disk", PROBLEM, text, advice)
     else:
-        yield Check("disk", OK, found)
+        yield Check("disk", OK, text)
 
 
 def source_check(configuration: Configuration) -> Check:
-    """Check that there are logs: how many files, and of which dates by their names."""
+    """Check that the logs exist: the number of files and the dates in their names."""
     try:
         files = find_files(configuration.source, date.max)
     except UserError as error:
@@ -67,7 +66,7 @@ def source_check(configuration: Configuration) -> Check:
 
 
 def catalogue_checks(configuration: Configuration) -> Iterator[Check]:
-    """Check that the catalogue files that are configured are there."""
+    """Check that the configured catalogue files exist."""
     for section, catalogue in (("items", configuration.items), ("users", configuration.users)):
         if catalogue.path is None:
             continue

@@ -1,4 +1,4 @@
-"""What the store holds now: the active release and its age, the last run, the lock, the disk."""
+"""The state of a store: the active release and its age, the last run, the lock, the disk."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ _PARTS: Final = ("interactions", "quarantine", "ingests", "runs", "releases")
 
 
 def store_status(store: Store, now: dt.datetime | None = None) -> dict[str, Any]:
-    """Return the state of a store in plain values, for people and for monitoring; reads only.
+    """Return the state of a store as plain values, for people and monitoring; only reads.
 
-    `state` is fresh, stale (the active release has expired), nothing published, or damaged (`problem` says
-    what readers would meet).
+    `state` is fresh, stale (the active release has expired), nothing published, or damaged
+    (`problem` is the error that readers would get).
     """
     now = now or dt.datetime.now(dt.UTC)
-    answer: dict[str, Any] = {"store": str(store.root), "state": EMPTY, "problem": None, "release": None}
-    answer |= {"row_accounting": {}, "model_metrics": [], "warnings": []}
+    status: dict[str, Any] = {"store": str(store.root), "state": EMPTY, "problem": None, "release": None}
+    status |= {"row_accounting": {}, "model_metrics": [], "warnings": []}
     try:
         if read_pointer(store) is not None:
             release = current(store)
-            answer |= _published(release)
-            answer["release"] = _described(release, now)
-            answer["state"] = STALE if answer["release"]["stale"] else FRESH
+            status |= _published_facts(release)
+            status["release"] = _release_status(release, now)
+            status["state"] = STALE if status["release"]["stale"] else FRESH
     except (StoreError, KeyError, TypeError, ValueError, OSError) as error:
-        answer |= {"state": DAMAGED, "problem": str(error)}
+        status |= {"state": DAMAGED, "problem": str(error)}
     holder = lock_holder(store)
-    answer["last_run"] = _last_run(store, holder)
-    answer["locked_by"] = holder
-    found = releases(store)
-    damaged = [release.release_id for release in found if release.problem]
-    answer["releases"] = {"count": len(found), "damaged": damaged}
-    answer["disk"] = disk_used(store)
-    answer["warnings"] = [*answer["warnings"], *filter(None, [unfinished_removal(store)])]
-    return answer
+    status["last_run"] = _last_run(store, holder)
+    status["locked_by"] = holder
+    all_releases = releases(store)
+    damaged = [release.release_id for release in all_releases if release.problem]
+    status["releases"] = {"count": len(all_releases), "damaged": damaged}
+    status["disk"] = disk_usage(store)
+    status["warnings"] = [*status["warnings"], *filter(None, [unfinished_removal(store)])]
+    return status
 
 
 def release_rows(store: Store) -> list[dict[str, Any]]:
@@ -72,26 +72,30 @@ def release_rows(store: Store) -> list[dict[str, Any]]:
 
 
 def lock_holder(store: Store) -> str | None:
-    """Return who says to hold the store's lock or those of dates, None if nobody or processes that are gone.
+    """Return the holders of the store's lock and of dates' locks; None if all are free.
 
-    The locks themselves are not touched.
+    The files beside the locks name the holders; those whose process has ended are ignored. The
+    locks themselves are not touched.
     """
     holders = dict.fromkeys(filter(None, map(holder_of, store.holders())))
-    named = (f"{it.purpose} (pid {it.pid} on {it.host} since {it.since.isoformat()})" for it in holders)
-    return "; ".join(named) or None
+    texts = (
+        f"{holder.purpose} (pid {holder.pid} on {holder.host} since {holder.since.isoformat()})"
+        for holder in holders
+    )
+    return "; ".join(texts) or None
 
 
-def disk_used(store: Store) -> dict[str, int | None]:
+def disk_usage(store: Store) -> dict[str, int | None]:
     """Return the bytes under each part of the store, their sum, and the bytes free on its disk."""
     used: dict[str, int | None] = {part: _size(store.root / part) for part in _PARTS}
     if not store.root.is_dir():
         return used | {"total": 0, "free": None}
-    others = [path for path in store.root.iterdir() if path.name not in _PARTS]
-    total = sum(filter(None, used.values())) + sum(_size(path) for path in others)
+    remaining = [path for path in store.root.iterdir() if path.name not in _PARTS]
+    total = sum(filter(None, used.values())) + sum(_size(path) for path in remaining)
     return used | {"total": total, "free": shutil.disk_usage(store.root).free}
 
 
-def _described(release: Release, now: dt.datetime) -> dict[str, Any]:
+def _release_status(release: Release, now: dt.datetime) -> dict[str, Any]:
     manifest = release.manifest()
     published, expires = (
         dt.datetime.fromisoformat(text) for text in (manifest["published_at"], release.expires_at)
@@ -109,7 +113,7 @@ def _described(release: Release, now: dt.datetime) -> dict[str, Any]:
     }
 
 
-def _published(release: Release) -> dict[str, Any]:
+def _published_facts(release: Release) -> dict[str, Any]:
     manifest = release.manifest()
     return {
         "row_accounting": manifest["row_accounting"],
@@ -119,7 +123,7 @@ def _published(release: Release) -> dict[str, Any]:
 
 
 def _metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the main metrics of every model, one row a model, the best first."""
+    """Return the main metrics, one row per model, the best first."""
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:  # pq.read_table would import pandas
@@ -128,7 +132,7 @@ def _metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def _last_run(store: Store, holder: str | None) -> dict[str, Any] | None:
-    """Return what is known of the run that started last; one that a dead process left is `interrupted`."""
+    """Return the facts of the run that started last; `interrupted` if its process died."""
     from tasks.store.runs import last_run
 
     try:
@@ -145,7 +149,7 @@ def _last_run(store: Store, holder: str | None) -> dict[str, Any] | None:
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of the files under a path; what vanishes or may not be read counts nothing."""
+    """Return the bytes of the files under a path; vanished and unreadable files count as 0."""
     try:
         if not path.is_dir():
             return path.lstat().st_size

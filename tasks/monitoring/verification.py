@@ -1,4 +1,4 @@
-"""Looking for damage: every file that the store relies on, beside what was recorded when it was written."""
+"""The search for damage: each file the store relies on, compared with its recorded hash."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tasks.interactions.forgotten import NAME as FORGOTTEN
 from tasks.interactions.ledger import REBUILD, RESTORE, IngestManifest, Ledger, manifest_paths
-from tasks.quality.champion import FACTS, kept_files, way_on
+from tasks.quality.champion import FACTS, kept_files, recovery_advice
 from tasks.release.manifest import MANIFEST, UNEXPECTED, recorded_files, unexpected_files
 from tasks.release.pointer import PointerDamagedError, read_pointer
 from tasks.runtime.errors import StoreError
@@ -28,7 +28,7 @@ _POINT: Final = "`nightshelf publish <id>`, with an id of `nightshelf releases`,
 
 @dataclass(frozen=True)
 class Finding:
-    """One file of the store, by its path in it: what is wrong or unknown, and what to do."""
+    """A damaged or unrecorded file, by its path in the store: the problem, and the remedy."""
 
     path: str
     problem: str
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was read (files, bytes, seconds), what is damaged, and what nothing was recorded of."""
+    """What a verification read (files, bytes, seconds), and the damaged and unrecorded files."""
 
     files: int
     bytes: int
@@ -48,7 +48,7 @@ class Verification:
 
 @dataclass
 class _Survey:
-    """What there is to look at: recorded files with what to do about each, and what is known already."""
+    """The recorded files to check, the remedy for each, and the findings so far."""
 
     store: Store
     recorded: dict[Path, FileHash] = field(default_factory=dict)
@@ -61,12 +61,12 @@ class _Survey:
         return Finding(str(path.relative_to(self.store.root)), problem, remedy)
 
     def expect(self, recorded: dict[Path, FileHash], remedy: str) -> None:
-        """Have these files looked at."""
+        """Add files to be checked."""
         self.recorded |= recorded
         self.remedies |= dict.fromkeys(recorded, remedy)
 
-    def read(self, path: Path, remedy: str, older: str) -> dict[str, Any] | None:
-        """Return what a sealed file says, None if it is damaged; `older` is what to do without a seal."""
+    def read(self, path: Path, remedy: str, unsealed_remedy: str) -> dict[str, Any] | None:
+        """Return the content of a sealed file, None if it is damaged; an unsealed file is noted."""
         try:
             content, sealed = read_sealed(path)
         except StoreError as error:
@@ -74,39 +74,39 @@ class _Survey:
             return None
         self.sealed.append(path)
         if not sealed:
-            self.unrecorded.append(self.finding(path, "no hash recorded of the file itself", older))
+            self.unrecorded.append(self.finding(path, "no hash recorded of the file itself", unsealed_remedy))
         return content
 
 
 def verify_store(store: Store, report: Report = silent) -> Verification:
-    """Read every file that later runs and readers rely on, and say which are not as they were written.
+    """Read every file that later runs and readers rely on; report those that have changed.
 
-    Releases, the pointer, ingests with their interactions and quarantine, champions and the records of runs.
-    No lock is held: what is found wrong is looked at again, since a night may have replaced or removed it
-    meanwhile.
+    That is releases, the pointer, ingests with their interactions and quarantine, champions and the
+    records of runs. No lock is held, so damaged files are checked a second time: a night may have
+    replaced or removed them meanwhile.
     """
     started = time.perf_counter()
     survey = _survey(store)
     damaged = _damage(survey, report)
     if damaged:
-        again = _survey(store)
-        wrong = {store.root / one.path for one in damaged}
-        again.recorded = {path: one for path, one in again.recorded.items() if path in wrong}
-        damaged = [one for one in _damage(again, silent) if store.root / one.path in wrong]
+        second = _survey(store)
+        suspects = {store.root / finding.path for finding in damaged}
+        second.recorded = {path: seal for path, seal in second.recorded.items() if path in suspects}
+        damaged = [finding for finding in _damage(second, silent) if store.root / finding.path in suspects]
     small = sum(path.stat().st_size for path in survey.sealed if path.exists())
     return Verification(
         files=len(survey.recorded) + len(survey.sealed),
-        bytes=small + sum(one.bytes for one in survey.recorded.values()),
+        bytes=small + sum(recorded.bytes for recorded in survey.recorded.values()),
         seconds=time.perf_counter() - started,
-        damaged=sorted(damaged, key=lambda one: one.path),
-        unrecorded=sorted(survey.unrecorded, key=lambda one: one.path),
+        damaged=sorted(damaged, key=lambda finding: finding.path),
+        unrecorded=sorted(survey.unrecorded, key=lambda finding: finding.path),
     )
 
 
 def _damage(survey: _Survey, report: Report) -> list[Finding]:
-    found = differences(survey.recorded, report, "verify: MiB")
+    changed = differences(survey.recorded, report, "verify: MiB")
     return survey.damaged + [
-        survey.finding(path, problem, survey.remedies[path]) for path, problem in found.items()
+        survey.finding(path, problem, survey.remedies[path]) for path, problem in changed.items()
     ]
 
 
@@ -129,7 +129,7 @@ def _pointer(survey: _Survey) -> None:
         survey.damaged.append(survey.finding(store.pointer, str(error).partition(";")[0], _POINT))
         return
     if pointer is not None and not store.release(pointer.release_id).is_dir():
-        problem = f"leads to {pointer.release_id}, which is not there"
+        problem = f"points to {pointer.release_id}, which does not exist"
         survey.damaged.append(survey.finding(store.pointer, problem, _POINT))
 
 
@@ -138,17 +138,17 @@ def _releases(survey: _Survey) -> None:
     for folder in sorted(survey.store.releases.glob("*")):
         if not is_release_id(folder.name):
             continue
-        remedy = f"`nightshelf run --as-of {split_release_id(folder.name)[0]}` makes it anew"
+        remedy = f"`nightshelf run --as-of {split_release_id(folder.name)[0]}` makes it again"
         if folder.name == active:
-            remedy = f"`nightshelf rollback` leads readers to the release before; then {remedy}"
-        manifest = survey.read(folder / MANIFEST, remedy, "it goes with its release")
+            remedy = f"`nightshelf rollback` points readers to the previous release; then {remedy}"
+        manifest = survey.read(folder / MANIFEST, remedy, "it is removed with its release")
         if manifest is None:
             continue
         try:
             survey.expect(recorded_files(folder, manifest), remedy)
         except (KeyError, TypeError, AttributeError, ValidationError) as error:
             survey.damaged.append(
-                survey.finding(folder / MANIFEST, f"cannot be understood: {error!r}", remedy)
+                survey.finding(folder / MANIFEST, f"has unexpected content: {error!r}", remedy)
             )
         for path in unexpected_files(folder):
             survey.damaged.append(survey.finding(path, UNEXPECTED, "remove it"))
@@ -168,52 +168,52 @@ def _ingests(survey: _Survey) -> None:
         logs = [file.address for file in manifest.files]
         more = f" and {len(logs) - 1} more" if len(logs) > 1 else ""
         remedy = f"{REBUILD} (it has rows of {logs[0]}{more})"
-        there = {survey.store.root / path: manifest.hashes.get(path) for path in manifest.parquet_paths()}
-        survey.expect({path: one for path, one in there.items() if one is not None}, remedy)
-        unknown = [path for path, one in there.items() if one is None]
+        hashes = {survey.store.root / path: manifest.hashes.get(path) for path in manifest.parquet_paths()}
+        survey.expect({path: value for path, value in hashes.items() if value is not None}, remedy)
+        unknown = [path for path, value in hashes.items() if value is None]
         for path in unknown:
             if not path.is_file():
                 survey.damaged.append(survey.finding(path, "is missing", remedy))
         if unknown:
             problem = f"no hash recorded of its {len(unknown)} Parquet files"
             path = survey.store.ingest(manifest.ingest_id)
-            survey.unrecorded.append(survey.finding(path, problem, f"to have them recorded, {REBUILD}"))
+            survey.unrecorded.append(survey.finding(path, problem, f"to record them, {REBUILD}"))
 
 
 def _manifests(survey: _Survey) -> Iterator[IngestManifest]:
-    """Yield the ingests whose records are whole."""
+    """Yield the undamaged records of ingests."""
     for path in manifest_paths(survey.store):
-        content = survey.read(path, RESTORE, f"to have it recorded, {REBUILD}")
+        content = survey.read(path, RESTORE, f"to record it, {REBUILD}")
         if content is None:
             continue
         try:
             yield IngestManifest.model_validate(content)
         except ValidationError as error:
-            survey.damaged.append(survey.finding(path, f"cannot be understood: {error}", RESTORE))
+            survey.damaged.append(survey.finding(path, f"has unexpected content: {error}", RESTORE))
 
 
 def _forgotten(survey: _Survey) -> None:
     path = survey.store.root / FORGOTTEN
     if path.exists():
-        back = "restore it from a backup: without it the logs bring back forgotten users"
-        survey.read(path, back, "`nightshelf forget` records it")
+        remedy = "restore it from a backup: without it, the logs bring back forgotten users"
+        survey.read(path, remedy, "`nightshelf forget` records it")
 
 
 def _champions(survey: _Survey) -> None:
     for path in sorted(survey.store.champions.glob(f"*/{FACTS}")):
-        remedy = way_on(path.parent)
+        remedy = recovery_advice(path.parent)
         facts = survey.read(path, remedy, "the next night records its own")
         if facts is None:
             continue
         try:
             files = kept_files(path.parent, facts)
         except (TypeError, AttributeError, ValidationError) as error:
-            survey.damaged.append(survey.finding(path, f"cannot be understood: {error!r}", remedy))
+            survey.damaged.append(survey.finding(path, f"has unexpected content: {error!r}", remedy))
             continue
         survey.expect(files, remedy)
 
 
 def _runs(survey: _Survey) -> None:
-    """Look at the records of runs, by which a run goes on; the rest of their folders is scratch."""
+    """Check the records of runs, which `--resume` reads; a run's other files are scratch data."""
     for path in record_paths(survey.store):
-        survey.read(path, "start that date without --resume", "the next night records its own")
+        survey.read(path, "run that date without --resume", "the next night records its own")

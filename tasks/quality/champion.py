@@ -156,9 +156,9 @@ def kept_files(folder: Path, facts: Mapping[str, Any]) -> dict[Path, FileHash]:
 def require_whole(folder: Path, facts: Mapping[str, Any]) -> None:
     """Raise DamagedError if a file is not as it was kept: a person may decide to go without."""
     for path, problem in differences(kept_files(folder, facts)).items():
-        raise DamagedError(f"{path}: {problem}; {way_on(folder)}")
+        raise DamagedError(f"{path}: {problem}; {recovery_advice(folder)}")
 
 
-def way_on(folder: Path) -> str:
+def recovery_advice(folder: Path) -> str:
     """Return what to do about files that are damaged."""
     return f"remove the folder {folder}: the next night is then compared with no release before it"

@@ -1,4 +1,4 @@
-"""What doctor says of a Prefect server: one that answers, one that does not."""
+"""The check of a Prefect server that answers, and of one that does not."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def test_a_prefect_server_is_asked_whether_it_is_there(server: str) -> None:
-    assert machine.reached(f"{server}/api").found == f"the server at {server}/api answers"
-    assert machine.reached(f"{server}/api/").state == "ok"
-    assert machine.reached(f"{server}/other").found.endswith("answers (status 404)")
+def test_a_prefect_server_that_answers_is_ok(server: str) -> None:
+    assert machine.server_check(f"{server}/api").found == f"the server at {server}/api answers"
+    assert machine.server_check(f"{server}/api/").state == "ok"
+    assert machine.server_check(f"{server}/other").found.endswith("answers (status 404)")
 
 
-def test_a_prefect_server_that_is_not_there_is_a_problem() -> None:
+def test_a_prefect_server_that_does_not_answer_is_a_problem() -> None:
     with HTTPServer(("127.0.0.1", 0), Answering) as closed:
         port = closed.server_port
-    check = machine.reached(f"http://user:secret@127.0.0.1:{port}/api")
+    check = machine.server_check(f"http://user:secret@127.0.0.1:{port}/api")
     assert check.state == "problem"
     assert "does not answer" in check.found
     assert "secret" not in check.found
     assert "unset PREFECT_API_URL" in check.advice
-    assert machine.reached("ftp://x/api").state == "problem"
+    assert machine.server_check("ftp://x/api").state == "problem"
