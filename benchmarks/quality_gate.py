@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from flows.night.night import Night
 from flows.night.release_station import release_expectations
 from flows.night.run import run_night
+from models.options import TrainingOptions
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.ids import id_types
 from tasks.dataset.arrays import load_histories, load_seen
@@ -39,7 +40,7 @@ from tasks.release.writer import TableWriter
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
 from tasks.store.runs import last_night
-from tasks.training.artefacts import train
+from tasks.training.artefacts import TrainedModel, fit
 
 Items = np.ndarray[Any, np.dtype[np.int32]]
 HEAD = 0.05  # share of the items whose scores are boosted
@@ -83,8 +84,8 @@ class Bench:
         configuration = self.configuration.model_copy(update={"train": section})
         folder = self.scratch / f"seed-{seed}"
         shutil.rmtree(folder, ignore_errors=True)
-        train(configuration, name, past or measured.past, folder / "past-models" / name)
-        trained = train(configuration, name, dataset or self.night.folder.dataset, folder / "models" / name)
+        _train(configuration, name, past or measured.past, folder / "past-models" / name)
+        trained = _train(configuration, name, dataset or self.night.folder.dataset, folder / "models" / name)
         recommendations(configuration, self.night.folder.dataset, trained.folder, folder / "staging")
         return replace(
             self.tonight,
@@ -192,6 +193,13 @@ def finished_night(configuration: Configuration, before: date, as_of: date, scra
         staging.mkdir()
         shutil.copy(store.release(night.release_id) / "recommendations.parquet", staging)
     return Bench(night, scratch)
+
+
+def _train(configuration: Configuration, name: str, dataset: Path, folder: Path) -> TrainedModel:
+    """Train a model in this process, as a night's child process does."""
+    section, threads = configuration.train, configuration.resources.threads
+    options = TrainingOptions(device=section.device, seed=section.seed, threads=threads)
+    return fit(name, configuration.settings_of(name), dataset, folder, options)
 
 
 def _shuffled(dataset: Path, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The compose file: services without rights, which wait for each other and share the store."""
+"""The compose file: unprivileged services that wait for each other and share the store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tasks.configuration.configuration import load
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_has_no_rights_and_no_more_than_its_share(name: str) -> None:
+def test_a_service_has_no_privileges_and_limited_resources(name: str) -> None:
     service = SERVICES[name]
     assert service["user"] == ("postgres" if name == "postgres" else USER)
     assert service["read_only"] is True
@@ -36,7 +36,7 @@ def test_a_service_has_no_rights_and_no_more_than_its_share(name: str) -> None:
     assert re.fullmatch(r"nightshelf:(cpu|cuda)|postgres:\d+\.\d+-alpine", service["image"])
 
 
-def test_only_the_server_is_published_and_only_to_this_machine() -> None:
+def test_only_the_server_is_exposed_and_only_to_this_machine() -> None:
     assert {name: service["ports"] for name, service in SERVICES.items() if "ports" in service} == {
         "server": ["127.0.0.1:4200:4200"]
     }
@@ -57,7 +57,7 @@ def test_services_wait_for_what_they_need() -> None:
     }
 
 
-def test_every_pool_of_the_deployments_is_made_and_has_a_worker() -> None:
+def test_every_pool_of_the_deployments_is_created_and_has_a_worker() -> None:
     from flows.stack.prepare import POOLS as MADE
 
     served = {
@@ -73,11 +73,13 @@ def test_every_pool_of_the_deployments_is_made_and_has_a_worker() -> None:
     }
 
 
-def test_dead_runs_are_noticed_and_told_of() -> None:
+def test_dead_runs_are_detected_and_reported() -> None:
     from flows.stack.automations import HEARTBEAT
     from flows.stack.prepare import WEBHOOK
 
-    assert SERVICES["deploy"]["environment"][WEBHOOK] == f"${{{WEBHOOK}:-}}"  # a secret that no other needs
+    assert (
+        SERVICES["deploy"]["environment"][WEBHOOK] == f"${{{WEBHOOK}:-}}"
+    )  # a secret that no other service needs
     assert [name for name, service in SERVICES.items() if WEBHOOK in service.get("environment", {})] == [
         "deploy"
     ]
@@ -103,12 +105,12 @@ def test_workers_share_the_store_and_read_logs_and_configuration() -> None:
     assert all(service["volumes"][0] == "store:/store" for service in workers)
 
 
-def test_the_example_environment_names_every_variable_and_gives_no_secret() -> None:
+def test_the_example_environment_names_every_variable_and_holds_no_secret() -> None:
     text = (HOME / ".env.example").read_text(encoding="utf-8")
-    given = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
+    example = dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
     used = set(re.findall(r"\$\{(\w+)", (HOME / "compose.yaml").read_text(encoding="utf-8")))
-    assert used | {"COMPOSE_PROFILES"} == given.keys()
-    assert {name for name, value in given.items() if not value} >= {
+    assert used | {"COMPOSE_PROFILES"} == example.keys()
+    assert {name for name, value in example.items() if not value} >= {
         "POSTGRES_PASSWORD",
         "PREFECT_SERVER_API_AUTH_STRING",
     }

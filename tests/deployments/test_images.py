@@ -1,4 +1,4 @@
-"""Images: what they copy, who runs in them, and that no file holds a secret."""
+"""Images: what they copy, their user, and no secrets in any file."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_an_image_ends_with_a_user_that_is_not_root(target: str) -> None:
     assert any(f"--uid {USER.partition(':')[0]} " in line for line in stages()["system"])
 
 
-def test_an_image_says_which_base_and_torch_it_is_made_of() -> None:
+def test_an_image_names_its_base_and_its_torch() -> None:
     assert re.fullmatch(r"ARG PYTHON_IMAGE=python:3\.11\.\d+-slim-bookworm", stages()[""][0])
-    assert "ARG TORCH_INDEX_URL" in stages()["packages"]  # with no default, and refused where it is empty
+    assert "ARG TORCH_INDEX_URL" in stages()["packages"]  # no default, and refused if empty
     assert any("${TORCH_INDEX_URL:?" in line for line in stages()["packages"])
-    assert list(stages())[-1] == "cpu"  # what is built where no target is named
+    assert list(stages())[-1] == "cpu"  # built if no target is named
 
 
-def test_what_the_image_copies_is_let_through_and_nothing_secret_is() -> None:
+def test_the_build_context_holds_what_is_copied_and_nothing_secret() -> None:
     rules = (ROOT / ".dockerignore").read_text(encoding="utf-8").split("\n")
     let = [rule[1:] for rule in rules if rule.startswith("!")]
     assert rules[rules.index("*") :][1].startswith("!"), "everything is left out first"
@@ -46,7 +46,7 @@ def test_what_the_image_copies_is_let_through_and_nothing_secret_is() -> None:
     assert "/deployments/.env" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
 
 
-def test_workers_of_containers_have_the_packages_of_the_other_images_and_two_more() -> None:
+def test_container_workers_have_the_packages_of_other_images_and_two_more() -> None:
     def pins(name: str) -> set[str]:
         return set(re.findall(r"^[\w.-]+==\S+", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""Pools of containers: runs in Docker and Kubernetes as in the compose file, and a server that takes them."""
+"""Container pools: runs in Docker and Kubernetes match the compose file; a server accepts them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from worlds.paths import IMPORTABLE, ROOT
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_uses_each_of_its_variables_and_no_other(name: str) -> None:
+def test_a_template_uses_exactly_its_variables(name: str) -> None:
     template = TEMPLATES[name]
     used = set(re.findall(r"\{\{ (\w+) \}\}", json.dumps(template["job_configuration"])))
     assert used == template["variables"]["properties"].keys()
@@ -30,7 +30,7 @@ def test_a_template_uses_each_of_its_variables_and_no_other(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["docker", "docker-gpu"])
-def test_a_run_in_docker_is_as_one_of_the_compose_file(name: str) -> None:
+def test_a_run_in_docker_matches_the_compose_file(name: str) -> None:
     made, worker = rendered(name), SERVICES["gpu-worker" if "gpu" in name else "worker"]
     more = made["container_create_kwargs"]
     assert made["image"] == worker["image"]
@@ -44,13 +44,13 @@ def test_a_run_in_docker_is_as_one_of_the_compose_file(name: str) -> None:
     ends = [volume.split(":", 1)[1] for volume in made["volumes"]]
     assert ends[0] == "/store"
     assert ends[1:] == ["/logs:ro", "/opt/nightshelf/nightshelf.toml:ro"]
-    assert made["volumes"][0] == f"{COMPOSE['name']}_store:/store"  # the compose file's own volume
+    assert made["volumes"][0] == f"{COMPOSE['name']}_store:/store"  # the compose file's volume
     assert ("device_requests" in more) is ("gpu" in name)
     assert "privileged" not in json.dumps(TEMPLATES[name])
 
 
 @pytest.mark.parametrize("name", ["kubernetes", "kubernetes-gpu"])
-def test_a_run_in_kubernetes_has_no_rights_and_the_same_places(name: str) -> None:
+def test_a_run_in_kubernetes_has_no_privileges_and_the_same_paths(name: str) -> None:
     pod = pod_of(name)
     (box,) = pod["containers"]
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -68,7 +68,7 @@ def test_a_run_in_kubernetes_has_no_rights_and_the_same_places(name: str) -> Non
     assert {mount["name"] for mount in box["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
 
 
-def test_a_cluster_holds_what_the_jobs_ask_for() -> None:
+def test_a_cluster_has_the_resources_that_jobs_request() -> None:
     made = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in MANIFESTS}
     assert not [kind for kind, _ in made if kind == "Secret"]
     pod = pod_of("kubernetes")
@@ -83,7 +83,7 @@ def test_a_cluster_holds_what_the_jobs_ask_for() -> None:
     assert spaces == {rendered("kubernetes")["namespace"]}
 
 
-def test_the_workers_of_a_cluster_serve_the_pools_without_rights_on_their_machines() -> None:
+def test_cluster_workers_serve_the_pools_without_privileges() -> None:
     workers = [
         manifest["spec"]["template"]["spec"] for manifest in MANIFESTS if manifest["kind"] == "Deployment"
     ]
@@ -96,19 +96,21 @@ def test_the_workers_of_a_cluster_serve_the_pools_without_rights_on_their_machin
 
 @pytest.mark.prefect
 @pytest.mark.parametrize("kind", ["docker", "kubernetes"])
-def test_a_server_takes_the_pools_of_containers_and_the_same_deployments(
-    prefect_server: str, kind: str
-) -> None:
+def test_a_server_accepts_container_pools_and_the_same_deployments(prefect_server: str, kind: str) -> None:
     from prefect.client.orchestration import get_client
 
-    def prefect(*words: str) -> str:
-        given = os.environ | {"PREFECT_API_URL": prefect_server, "COLUMNS": "200", "PYTHONPATH": IMPORTABLE}
-        done = subprocess.run(
-            [sys.executable, "-m", "prefect", *words], cwd=ROOT, env=given, capture_output=True, text=True,
-            check=False, timeout=120,
+    def prefect(*arguments: str) -> str:
+        variables = os.environ | {
+            "PREFECT_API_URL": prefect_server,
+            "COLUMNS": "200",
+            "PYTHONPATH": IMPORTABLE,
+        }
+        completed = subprocess.run(
+            [sys.executable, "-m", "prefect", *arguments], cwd=ROOT, env=variables, capture_output=True,
+            text=True, check=False, timeout=120,
         )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
 
     names = {f"{kind}-test": kind, f"{kind}-test-gpu": f"{kind}-gpu"}
     for name, template in names.items():
@@ -128,8 +130,8 @@ def test_a_server_takes_the_pools_of_containers_and_the_same_deployments(
             assert pool.type == kind
             assert pool.base_job_template == TEMPLATES[template]
     memory = {"docker": "mem_limit=6g", "kubernetes": "memory_limit=6Gi"}[kind]
-    words = ("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--name", "nightly")
-    shown = prefect(*words, "--pool", f"{kind}-test", "--job-variable", memory)
+    arguments = ("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--name", "nightly")
+    shown = prefect(*arguments, "--pool", f"{kind}-test", "--job-variable", memory)
     assert "successfully created" in shown
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("nightly/nightly")

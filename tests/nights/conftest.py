@@ -1,4 +1,4 @@
-"""What tests of whole nights share: stores after one night and after two, and copies of them to change."""
+"""Fixtures for whole nights: stores after one and two nights, and copies for tests to change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flows.night.run import run_night
 
 @pytest.fixture(scope="session")
 def first_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Return a store after the night of the first day, of logs that go on for three more."""
+    """Return a store after the night of the first day; its logs cover three more."""
     folder = tmp_path_factory.mktemp("first")
     night = shop(folder, write_logs(folder / "logs"))
     run_night(night.configured(), FIRST)
@@ -27,7 +27,7 @@ def first_night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 @pytest.fixture(scope="session")
 def nights(first_night: Night, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """Return that store after the night of the second day too."""
+    """Return that store after the second night as well."""
     night = first_night.copy(tmp_path_factory.mktemp("nights"))
     run_night(night.configured(), SECOND)
     return night

@@ -1,4 +1,4 @@
-"""A night whose lists are a blend's: made of the models that the night has trained, measured beside them."""
+"""A night that serves a blend of its trained models, measured beside them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     return night
 
 
-def test_the_lists_are_the_blends_and_its_figures_stand_beside_those_of_its_models(night: Night) -> None:
+def test_the_lists_are_the_blends_and_its_metrics_stand_beside_its_models(night: Night) -> None:
     release = current(night.store).folder
     sources = duckdb.sql(f"SELECT DISTINCT source FROM '{release}/recommendations.parquet'").fetchall()
     assert ("blend",) in sources

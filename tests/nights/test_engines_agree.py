@@ -1,4 +1,4 @@
-"""DuckDB and Spark run the same files and give the same rows, in the same order."""
+"""DuckDB and Spark run the same SQL files and return the same rows in the same order."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def shops(tmp_path, duckdb_engine, spark_engine):
 
 
 def require_equal(shops: list[Shop], as_of: date) -> Built:
-    """Build both shops and compare everything that they hold; return the first."""
-    one, other = (shop.build(as_of) for shop in shops)
+    """Build both shops and compare all their contents; return the first."""
+    first, second = (shop.build(as_of) for shop in shops)
     for part in PARTS:
-        assert one.rows(part) == other.rows(part), part
-    assert sorted(one.rows("pairs", *PAIRS)) == sorted(other.rows("pairs", *PAIRS))
-    assert plain(one.popular_table) == plain(other.popular_table)
-    assert one.popular_table.schema == other.popular_table.schema
-    assert one.summary == other.summary
+        assert first.rows(part) == second.rows(part), part
+    assert sorted(first.rows("pairs", *PAIRS)) == sorted(second.rows("pairs", *PAIRS))
+    assert plain(first.popular_table) == plain(second.popular_table)
+    assert first.popular_table.schema == second.popular_table.schema
+    assert first.summary == second.summary
     ledgers = [Ledger.read(shop.store) for shop in shops]
-    taken = [sorted(parquet_rows(ledger.parts(), *TAKEN)) for ledger in ledgers]
-    assert taken[0] == taken[1]
+    accepted = [sorted(parquet_rows(ledger.parts(), *TAKEN)) for ledger in ledgers]
+    assert accepted[0] == accepted[1]
     assert ledgers[0].counts() == ledgers[1].counts()
-    arrays = [load_dataset(built.folder) for built in (one, other)]
+    arrays = [load_dataset(built.folder) for built in (first, second)]
     assert (arrays[0].matrix != arrays[1].matrix).nnz == 0
     assert np.array_equal(arrays[0].sequences.timestamps, arrays[1].sequences.timestamps)
-    return one
+    return first
 
 
-def test_on_the_demo(shops):
+def test_engines_agree_on_the_demo(shops):
     sections = load(DEMO).model_dump(mode="json", exclude={"store"}, exclude_unset=True)
     for shop in shops:
         logs = shop.folder / "logs"
@@ -54,22 +54,22 @@ def test_on_the_demo(shops):
             logs, start=date(2026, 3, 1), days=3, users=80, items=60, events_per_day=300, dirty_share=0.05
         )
         paths = {"source": "events-*.csv", "items": "items.csv", "users": "users.csv"}
-        found = {name: sections[name] | {"path": str(logs / path)} for name, path in paths.items()}
-        shop.sections = sections | found
+        moved = {name: sections[name] | {"path": str(logs / path)} for name, path in paths.items()}
+        shop.sections = sections | moved
         shop.sections["source"].setdefault("attributes", {})
     built = require_equal(shops, date(2026, 3, 3))
     assert built.summary.users > 40
     assert built.summary.trained_pairs > 100
 
 
-# characters of one to four bytes, of which UTF-16 (Java's own order) sorts the last two the other way round
+# characters of one to four bytes; UTF-16, Java's order, would swap the last two
 NAMES = ("ab", "b", "a b", "Ä", "a\u0301", "ß", "z", "日本", "\uff5e", "\U0001f600")
 USERS = (2**53, 2**53 + 1, -(2**63), 2**63 - 1, -1, 0, 7)
 TIMES = ("2026-03-28 23:59:59.999999", "2026-03-29 00:30:00", "2026-03-29 03:00:00", "2026-03-29 23:59:59")
 
 
 def edge_cases(n: int) -> list[tuple]:
-    """Return `n` rows that go through ids, equal times, types, nulls and weights in step."""
+    """Return `n` rows that cycle through ids, equal times, types, nulls and weights."""
     weights = ("", "0.1", "3", "2.5e7", "0", "0.333333333333", "77.7", "1")
     values = ("", "5", "3.999", "4", "-0.0")
     colours = ("red", "", "blue", "Blue", "日本")
@@ -89,7 +89,7 @@ def edge_cases(n: int) -> list[tuple]:
     ]
 
 
-def test_on_edge_cases(shops):
+def test_engines_agree_on_edge_cases(shops):
     for shop in shops:
         shop.log(*edge_cases(220), (0, "b", TIMES[1], {"weight": "1e300"}), name="2026-03-29.csv")
         shop.log(
@@ -116,12 +116,12 @@ def test_on_edge_cases(shops):
         }
     built = require_equal(shops, date(2026, 3, 29))
     assert built.rows("users", "user_id") == sorted({*USERS, 1})
-    assert built.rows("items", "item_id") == sorted(NAMES)  # by code point, as by bytes of UTF-8
+    assert built.rows("items", "item_id") == sorted(NAMES)  # by code point, as UTF-8 bytes sort
     assert len(set(built.rows("entries", "weight"))) > 10
     assert {True, False} == set(built.rows("items", "available"))
 
 
-def test_on_a_date_without_catalogues_segments_or_weights(shops):
+def test_engines_agree_without_catalogues_segments_or_weights(shops):
     for shop in shops:
         shop.log(("u", "i", "2026-03-10 12:00:00"), ("v", "j", "2026-03-10 12:00:00", {"value": 1}))
         shop.sections = {"dataset": {"positive": "value > 0"}}

@@ -27,7 +27,7 @@ from tasks.store.runs import new_run
 FEW: dict[str, Any] = {"train__models": ["popularity"]}
 
 
-def test_a_closed_gate_stops_before_training_and_leaves_yesterday(night: Night) -> None:
+def test_a_closed_gate_stops_before_training_and_readers_keep_yesterday(night: Night) -> None:
     with unchanged(night), pytest.raises(ValidationFailedError, match=r"min_events.*100000|100,000"):
         run_night(night.configured(gate__min_events=100_000), THIRD)
     record = night.records()[-1]
@@ -42,17 +42,19 @@ def test_a_closed_gate_stops_before_training_and_leaves_yesterday(night: Night) 
 
 
 @pytest.mark.parametrize("station", ["interactions", "popular_items", "train popularity", "similar_items"])
-def test_a_station_that_raises_leaves_yesterday_and_says_why(night: Night, station: str) -> None:
+def test_readers_keep_yesterday_if_a_station_raises_and_the_record_says_why(
+    night: Night, station: str
+) -> None:
     with unchanged(night), pytest.raises(ZeroDivisionError):
         run_night(night.configured(), THIRD, step=failing_at(station, ZeroDivisionError("a defect")))
     record = night.records()[-1]
     assert (record.state, record.message, record.release_id) == ("failed", "a defect", None)
-    assert [done.name for done in record.stations] == STATIONS[: STATIONS.index(station)]
+    assert [finished.name for finished in record.stations] == STATIONS[: STATIONS.index(station)]
     assert night.scratch() == []
     assert run_night(night.configured(**QUICK), THIRD).release_id == night.pointed()
 
 
-def test_a_library_cannot_end_the_night_in_silence(night: Night) -> None:
+def test_a_library_cannot_end_the_night_silently(night: Night) -> None:
     def ending(name: str, work: Any) -> Any:
         guard, (store, _) = work.func, work.args  # the station is replaced inside its guard
         return guard(store, lambda: sys.exit(0)) if name == "dataset" else work()
@@ -70,10 +72,10 @@ def test_ctrl_c_is_recorded_and_releases_the_store(night: Night) -> None:
         assert night.scratch() == []
 
 
-def test_the_last_runs_are_kept_whatever_became_of_them(night: Night) -> None:
-    dead = new_run(night.store, FIRST)  # a process that died left it running, and its engine's scratch
-    left = night.store.runs / ".engine-0badcafe"
-    (left / "spill").mkdir(parents=True)
+def test_the_last_runs_are_kept_whatever_their_outcome(night: Night) -> None:
+    dead = new_run(night.store, FIRST)  # a process died and left the state `running` and its engine's scratch
+    leftover = night.store.runs / ".engine-0badcafe"
+    (leftover / "spill").mkdir(parents=True)
     evaluate_only(night.configured(store__keep_runs=3, **FEW), SECOND)
     states = {record.run_id: record.state for record in night.records()}
     assert len(states) == 3
@@ -83,7 +85,7 @@ def test_the_last_runs_are_kept_whatever_became_of_them(night: Night) -> None:
     with pytest.raises(ValidationFailedError):
         run_night(night.configured(store__keep_runs=1, gate__min_events=100_000), SECOND)
     assert [record.state for record in night.records()] == ["failed"]
-    assert not list(night.store.runs.glob(f"{FIRST}"))  # no empty folder of a date either
+    assert not list(night.store.runs.glob(f"{FIRST}"))  # nor an empty folder of a date
 
 
 def test_a_damaged_record_of_an_old_run_stops_nothing(night: Night) -> None:
@@ -95,7 +97,7 @@ def test_a_damaged_record_of_an_old_run_stops_nothing(night: Night) -> None:
     assert not old.exists()
 
 
-def test_a_changed_file_is_refused_until_asked_for(night: Night, tmp_path: Path) -> None:
+def test_a_changed_file_is_refused_unless_replacement_is_requested(night: Night, tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     shutil.copytree(night.logs, logs)
     moved = shop(tmp_path / "moved", logs)

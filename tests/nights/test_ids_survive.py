@@ -1,4 +1,4 @@
-"""Ids from a log to every table of a release and its DuckDB file: the same, to the last bit and character."""
+"""Ids survive from a log to every table of a release and its DuckDB file, bit by bit."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def ids_of(kind: str, drawn: Sequence[Any]) -> list[Any]:
 
 
 def write_log(folder: Path, ids: Sequence[Any], form: str) -> None:
-    """Write a log in which every id is that of a user and of an item, by Python's own csv or json."""
+    """Write a log in which every id is a user and an item, with Python's csv or json module."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
         (user, ids[(place + step) % len(ids)], f"{DAY} 10:{step:02d}:00")
@@ -138,7 +138,7 @@ def write_log(folder: Path, ids: Sequence[Any], form: str) -> None:
 
 
 def tables_of(store: Store, *columns: tuple[str, str]) -> dict[str, list[set[Any]]]:
-    """Return the ids in columns (table and column) of the current release: in Parquet and in DuckDB."""
+    """Return the ids of each table and column of the current release, in Parquet and in DuckDB."""
     release = current(store)
     found = {}
     with duckdb.connect(str(release.database), read_only=True) as database:
@@ -150,7 +150,7 @@ def tables_of(store: Store, *columns: tuple[str, str]) -> dict[str, list[set[Any
 
 
 def require_all(store: Store, ids: Sequence[Any]) -> None:
-    """Require that each column of ids holds those of the log and no other."""
+    """Require that each column of ids holds exactly those of the log."""
     whole = (("recommendations", "user_id"), ("similar_items", "item_id"), ("popular_items", "item_id"))
     for name, both in tables_of(store, *whole).items():
         assert both == [set(ids)] * 2, name
@@ -194,7 +194,7 @@ def test_ids_survive_from_log_to_release(
 
 
 def survive_spark(folder: Path, engine: Any, kind: str, drawn: Sequence[Any], form: str) -> None:
-    """Build dataset and popular items, which is what an engine does; the lists are made of the dataset."""
+    """Build the dataset and popular items, the work of an engine; lists derive from the dataset."""
     ids = ids_of(kind, drawn)
     source = {"columns": COLUMNS, "attributes": {}, "user_id_type": kind, "item_id_type": kind}
     popular = {"n": 1000, "windows": [0], "fallback_window": 0}

@@ -1,4 +1,4 @@
-"""Nights killed at every station and resumed: the same bytes, and nothing finished done again."""
+"""Nights killed at every station and resumed: the same bytes, and no finished work repeated."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DEEP = {
 
 @dataclass(frozen=True)
 class Kill:
-    """Where a night is killed: before or after a station's work, at a report, or at a call of the system."""
+    """Where a night is killed: before or after a station's work, at a report or a system call."""
 
     station: str
     how: str
@@ -50,8 +50,8 @@ class Kill:
 
 KILLS = [
     Kill("interactions", "before"),
-    Kill("interactions", "os.rename", "/ingests/"),  # Parquet files are in place, none of them named
-    Kill("interactions", "after"),  # the ingest is committed, the record does not know
+    Kill("interactions", "os.rename", "/ingests/"),  # Parquet files exist, but no manifest names them
+    Kill("interactions", "after"),  # the ingest is committed, but not recorded
     Kill("validation_results", "after"),
     Kill("dataset", "shutil.rmtree", "/dataset/sequences"),  # users, items and entries are written
     Kill("popular_items", "os.rename", "/popular_items.parquet"),
@@ -62,17 +62,17 @@ KILLS = [
     Kill("recommendations", "os.rename", "/recommendations.parquet"),
     Kill("similar_items", "before"),
     Kill("quality", "after"),
-    Kill("release", "os.rename", "/manifest.json"),  # beside it lies the database
+    Kill("release", "os.rename", "/manifest.json"),  # the database lies beside it
     Kill("release", "os.rename", "/releases/"),  # audited, flushed and read-only
-    Kill("release", "open", ".current.json."),  # renamed, but readers are not led to it
+    Kill("release", "open", ".current.json."),  # renamed, but the pointer has not moved
     Kill("release", "after"),
 ]
 MORE = (KILLS[0], KILLS[2], KILLS[13], KILLS[-1])
-"""Moments of stations that are killed elsewhere already: for `make torture`."""
+"""More kill points of stations already covered, for `make torture`."""
 
 
 def kill(nights: dict[Kill, Night], overrides: dict[str, Any], modules: list[str]) -> None:
-    """Run nights, each in a process of its own that is killed where it says."""
+    """Run nights, each in a process that is killed at the given point."""
     days = [
         [str(night.config), str(SECOND), overrides, at.station, at.how, at.what]
         for at, night in nights.items()
@@ -89,7 +89,7 @@ def kill(nights: dict[Kill, Night], overrides: dict[str, Any], modules: list[str
 def killed(
     request: pytest.FixtureRequest, first_night: Night, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[Kill, Night]:
-    """Return copies of that store, each after a night that was killed where a test is about to ask."""
+    """Return copies of the store, each after a night killed at a point that a test needs."""
     asked = [item.callspec.params.get("at") for item in request.session.items if hasattr(item, "callspec")]
     nights = {at: first_night.copy(tmp_path_factory.mktemp("killed")) for at in KILLS if at in asked}
     kill(nights, {}, MODULES)
@@ -97,7 +97,7 @@ def killed(
 
 
 def facts(record: RunRecord) -> dict[str, Any]:
-    """Return what the stations found out, without where and how long."""
+    """Return the facts of the stations, without paths and durations."""
     personal = {"data_docs", "seconds", "checks"}
     return {
         station.name: (
@@ -111,7 +111,7 @@ def facts(record: RunRecord) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "at", [pytest.param(at, marks=[pytest.mark.torture] if at in MORE else [], id=str(at)) for at in KILLS]
 )
-def test_a_killed_night_goes_on_and_ends_as_if_nothing_had_been(
+def test_a_resumed_night_equals_an_undisturbed_one(
     nights: Night, killed: dict[Kill, Night], at: Kill
 ) -> None:
     night, wanted = killed[at], nights.records()[-1]
@@ -135,7 +135,7 @@ def test_every_station_is_killed_once() -> None:
     assert {at.station for at in KILLS if at not in MORE} == set(STATIONS)
 
 
-def test_a_night_killed_again_and_again_comes_to_its_end(nights: Night, young: Night) -> None:
+def test_a_night_killed_repeatedly_finishes(nights: Night, young: Night) -> None:
     fail(young, "dataset")
     for station in ("dataset", "measure popularity", "release"):
         with pytest.raises(ZeroDivisionError):
@@ -146,7 +146,7 @@ def test_a_night_killed_again_and_again_comes_to_its_end(nights: Night, young: N
     assert young.hashes(str(record.release_id)) == nights.hashes(str(nights.pointed()))
 
 
-def test_a_killed_training_goes_on_from_its_checkpoint(young: Night, tmp_path: Path) -> None:
+def test_a_killed_training_continues_from_its_checkpoint(young: Night, tmp_path: Path) -> None:
     whole = young.copy(tmp_path / "whole")
     deep = {key.replace(".", "__"): value for key, value in DEEP.items()}
     expected = run_night(whole.configured(**deep), SECOND)

@@ -1,4 +1,4 @@
-"""Late, repeated, out of order, changed and missing: what a night makes of each, and which dates it lists."""
+"""Late, repeated, unordered, changed and missing events: their effect, and the dates listed."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ class Shop:
         path.write_text("\n".join(["user,item,time", *rows]) + "\n")
         return path
 
-    def call(self, *words: str) -> Any:
-        result = CliRunner().invoke(app, [*words, "--config", str(self.folder / "nightshelf.toml")])
+    def call(self, *arguments: str) -> Any:
+        result = CliRunner().invoke(app, [*arguments, "--config", str(self.folder / "nightshelf.toml")])
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
 
@@ -109,81 +109,84 @@ def shop(folder: Path) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, dict[str, Any]]:
-    """Run nights in which something comes late or not at all; return the shop and what was told."""
-    place, told = shop(tmp_path_factory.mktemp("late")), {}
-    place.deliver(DAYS[0], events(DAYS[0]))
-    assert place.run(DAYS[0]).exit_code == 0
-    told["first"] = place.late(DAYS[0])
-    place.deliver(DAYS[1], events(DAYS[1]))
-    assert place.run(DAYS[1]).exit_code == 0
-    told["second"] = place.late(DAYS[1])
-    place.deliver(DAYS[2], [*events(DAYS[2]), *events(DAYS[0], 3, first=50)])
-    told["output"] = place.run(DAYS[2]).stdout
-    told["third"], told["page"] = place.late(DAYS[2]), night_page(place.store, place.record(DAYS[2]))
-    path = write_report(place.store, place.record(DAYS[2]), load(place.folder / "nightshelf.toml"))
-    told["report"] = path.read_text(encoding="utf-8")
-    told["missing"] = place.run(DAYS[3])  # its file has not come
-    return place, told
+def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, dict[str, Any]]:
+    """Run nights with late and missing files; return the shop and the reports."""
+    world, results = shop(tmp_path_factory.mktemp("late")), {}
+    world.deliver(DAYS[0], events(DAYS[0]))
+    assert world.run(DAYS[0]).exit_code == 0
+    results["first"] = world.late(DAYS[0])
+    world.deliver(DAYS[1], events(DAYS[1]))
+    assert world.run(DAYS[1]).exit_code == 0
+    results["second"] = world.late(DAYS[1])
+    world.deliver(DAYS[2], [*events(DAYS[2]), *events(DAYS[0], 3, first=50)])
+    results["output"] = world.run(DAYS[2]).stdout
+    results["third"], results["page"] = (
+        world.late(DAYS[2]),
+        night_page(world.store, world.record(DAYS[2])),
+    )
+    path = write_report(world.store, world.record(DAYS[2]), load(world.folder / "nightshelf.toml"))
+    results["report"] = path.read_text(encoding="utf-8")
+    results["missing"] = world.run(DAYS[3])  # its file is missing
+    return world, results
 
 
-def test_nights_in_order_have_nothing_late(told: tuple[Shop, dict[str, Any]]) -> None:
-    assert told[1]["first"] == told[1]["second"] == LateEvents()
-    assert str(told[1]["first"]) == ""
+def test_nights_in_order_have_nothing_late(results: tuple[Shop, dict[str, Any]]) -> None:
+    assert results[1]["first"] == results[1]["second"] == LateEvents()
+    assert str(results[1]["first"]) == ""
 
 
-def test_late_events_are_listed_with_the_dates_to_run_again(told: tuple[Shop, dict[str, Any]]) -> None:
-    late = told[1]["third"]
+def test_late_events_are_listed_with_the_dates_to_run_again(results: tuple[Shop, dict[str, Any]]) -> None:
+    late = results[1]["third"]
     assert late.days == {str(DAYS[0]): 3}
-    assert late.dates == DAYS[:2]  # what is of the first day belongs to the second's release, too
+    assert late.dates == DAYS[:2]  # events of the first day also belong to the second day's release
     sentence = "3 events arrived late, of 2026-03-02 (3). Dates to run again: 2026-03-02, 2026-03-03."
     command = "nightshelf backfill --mode all --start 2026-03-02 --end 2026-03-03 --run"
     assert str(late) == sentence
     assert late.commands == [command]
     for shown, line in (("output", f"\n{command}\n"), ("page", f"\n{command}\n"), ("report", f">{command}<")):
-        assert sentence in told[1][shown]
-        assert line in told[1][shown]
+        assert sentence in results[1][shown]
+        assert line in results[1][shown]
 
 
-def test_a_missing_day_is_refused_and_listed_when_it_comes(told: tuple[Shop, dict[str, Any]]) -> None:
-    place, refused = told[0], told[1]["missing"]
+def test_a_missing_day_is_refused_and_listed_when_it_arrives(results: tuple[Shop, dict[str, Any]]) -> None:
+    world, refused = results[0], results[1]["missing"]
     assert refused.exit_code == 1
     assert "events_on_as_of" in refused.stderr
-    place.deliver(DAYS[3], events(DAYS[3]))
-    place.deliver(DAYS[4], events(DAYS[4]))
-    done = place.call("ingest", "--as-of", str(DAYS[4]))
-    assert "Dates to run again: 2026-03-05." in done.stdout
-    assert "nightshelf backfill --mode all --start 2026-03-05 --end 2026-03-05 --run" in done.stdout
+    world.deliver(DAYS[3], events(DAYS[3]))
+    world.deliver(DAYS[4], events(DAYS[4]))
+    ingested = world.call("ingest", "--as-of", str(DAYS[4]))
+    assert "Dates to run again: 2026-03-05." in ingested.stdout
+    assert "nightshelf backfill --mode all --start 2026-03-05 --end 2026-03-05 --run" in ingested.stdout
 
 
-def test_the_listed_command_makes_the_release_that_would_have_been(
-    told: tuple[Shop, dict[str, Any]], tmp_path: Path
+def test_the_listed_command_makes_the_release_of_punctual_logs(
+    results: tuple[Shop, dict[str, Any]], tmp_path: Path
 ) -> None:
-    place, late = told[0], told[1]["third"]
-    before = place.lists(DAYS[0])
-    program, *words = shlex.split(late.commands[0])
+    world, late = results[0], results[1]["third"]
+    before = world.lists(DAYS[0])
+    program, *arguments = shlex.split(late.commands[0])
     assert program == "nightshelf"
-    done = place.call(*words, "--no-prefect")
-    assert done.exit_code == 0, done.stderr
+    ingested = world.call(*arguments, "--no-prefect")
+    assert ingested.exit_code == 0, ingested.stderr
     in_time = shop(tmp_path / "in-time")
     in_time.deliver(DAYS[0], [*events(DAYS[0]), *events(DAYS[0], 3, first=50)])
     assert in_time.run(DAYS[0]).exit_code == 0
-    assert place.lists(DAYS[0]) == in_time.lists(DAYS[0]) != before
-    assert place.late(DAYS[0]) == LateEvents()  # nothing new was taken in
+    assert world.lists(DAYS[0]) == in_time.lists(DAYS[0]) != before
+    assert world.late(DAYS[0]) == LateEvents()  # nothing new was ingested
 
 
-def test_a_changed_file_lists_the_dates_that_were_made_with_it(tmp_path: Path) -> None:
-    place = shop(tmp_path / "changed")
-    path = place.deliver(DAYS[0], events(DAYS[0]))
-    assert place.run(DAYS[0]).exit_code == 0
-    place.deliver(DAYS[1], events(DAYS[1]))
-    place.deliver(DAYS[0], events(DAYS[0], 39))
-    refused = place.run(DAYS[1])
+def test_a_changed_file_lists_the_dates_built_from_it(tmp_path: Path) -> None:
+    world = shop(tmp_path / "changed")
+    path = world.deliver(DAYS[0], events(DAYS[0]))
+    assert world.run(DAYS[0]).exit_code == 0
+    world.deliver(DAYS[1], events(DAYS[1]))
+    world.deliver(DAYS[0], events(DAYS[0], 39))
+    refused = world.run(DAYS[1])
     assert refused.exit_code == 1
     assert f"{path}: changed since it was ingested" in refused.stderr
     assert "--replace-changed" in refused.stderr
-    assert place.run(DAYS[1], "--replace-changed").exit_code == 0
-    assert place.late(DAYS[1]).dates == [DAYS[0]]
+    assert world.run(DAYS[1], "--replace-changed").exit_code == 0
+    assert world.late(DAYS[1]).dates == [DAYS[0]]
 
 
 @pytest.mark.torture
@@ -197,14 +200,14 @@ def test_order_and_repeats_change_nothing(tmp_path: Path) -> None:
     (shuffled.folder / "logs" / f"copy-{DAYS[0]}.csv").write_bytes(
         (shuffled.folder / "logs" / f"again-{DAYS[0]}.csv").read_bytes()
     )
-    for place in (ordered, shuffled):
-        assert place.run(DAYS[0]).exit_code == 0
+    for world in (ordered, shuffled):
+        assert world.run(DAYS[0]).exit_code == 0
     assert shuffled.lists(DAYS[0]) == ordered.lists(DAYS[0])
     account = shuffled.record(DAYS[0]).station("interactions").facts["total"]
     assert (account["read"], account["accepted"], account["duplicates"]) == (190, 90, 100)
 
 
-def test_dates_with_gaps_are_a_command_each() -> None:
+def test_dates_with_gaps_get_separate_commands() -> None:
     late = LateEvents(dates=[DAYS[0], DAYS[1], DAYS[3]])
     assert [command.split("--start ")[1] for command in late.commands] == [
         "2026-03-02 --end 2026-03-03 --run",

@@ -1,4 +1,4 @@
-"""Whole nights without Prefect: what each publishes, what it may use, and what a second one adds."""
+"""Whole nights without Prefect: what they publish, what they may use, and what a second adds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tasks.store.runs import measured_metrics
 
 
 def rows(night: Night, release_id: str, sql: str) -> list[Any]:
-    """Answer a query over the tables of a release and the logs' own files."""
+    """Answer a query over the tables of a release and the log files."""
     with duckdb.connect() as con:
         for table in TABLES:
             path = night.store.release(release_id) / f"{table}.parquet"
@@ -61,17 +61,15 @@ def test_every_user_has_n_items_and_every_item_its_neighbours(nights: Night) -> 
     assert similar == [(facts["items"],)]
 
 
-def test_a_second_night_takes_in_only_the_new_day(nights: Night) -> None:
+def test_a_second_night_ingests_only_the_new_day(nights: Night) -> None:
     first, second = (record.station("interactions").facts for record in nights.records())
     assert (first["files_taken"], first["files_known"]) == (1, 0)
     assert (second["files_taken"], second["files_known"]) == (1, 1)
     assert second["total"]["read"] == first["total"]["read"] + second["arrived"]["read"]
 
 
-def test_what_exists_only_after_the_date_changes_no_table_and_no_metric(
-    nights: Night, tmp_path: Path
-) -> None:
-    """Two days more of logs, with users and items of their own, and a catalogue of such items."""
+def test_later_logs_and_catalogues_change_no_table_and_no_metric(nights: Night, tmp_path: Path) -> None:
+    """The logs gain two days with new users and items, and a catalogue of these items."""
     later = tmp_path / "logs"
     shutil.copytree(nights.logs, later)
     day = sorted(later.glob("events-*.csv"))[-1]
@@ -89,11 +87,11 @@ def test_what_exists_only_after_the_date_changes_no_table_and_no_metric(
         for number in range(30):
             fields[column] = f"later-item-{number}"
             catalogue.write(",".join(fields) + "\n")
-    other = shop(tmp_path / "shop", later)
+    later_shop = shop(tmp_path / "shop", later)
     for date in (FIRST, SECOND):
-        run_night(other.configured(), date)
-    assert other.hashes(str(other.pointed())) == nights.hashes(str(nights.pointed()))
-    assert measured_metrics(other.records()[-1]) == measured_metrics(nights.records()[-1])
+        run_night(later_shop.configured(), date)
+    assert later_shop.hashes(str(later_shop.pointed())) == nights.hashes(str(nights.pointed()))
+    assert measured_metrics(later_shop.records()[-1]) == measured_metrics(nights.records()[-1])
 
 
 def test_nothing_after_the_date_is_used(nights: Night) -> None:
@@ -116,23 +114,23 @@ def test_nothing_after_the_date_is_used(nights: Night) -> None:
 
 def test_the_same_date_twice_gives_the_same_bytes(night: Night) -> None:
     before = night.pointed()
-    again = run_night(night.configured(), SECOND)
-    assert again.release_id == night.pointed() != before
-    assert again.station("interactions").facts["files_taken"] == 0
-    assert night.hashes(again.release_id) == night.hashes(before)
+    repeated = run_night(night.configured(), SECOND)
+    assert repeated.release_id == night.pointed() != before
+    assert repeated.station("interactions").facts["files_taken"] == 0
+    assert night.hashes(repeated.release_id) == night.hashes(before)
 
 
-def test_one_run_from_nothing_gives_the_same_lists_as_night_after_night(
+def test_one_run_from_scratch_gives_the_same_lists_as_successive_nights(
     nights: Night, tmp_path: Path
 ) -> None:
     fresh = shop(tmp_path, nights.logs)
     record = run_night(fresh.configured(), SECOND)
     ours, theirs = fresh.hashes(record.release_id), nights.hashes(nights.pointed())
     differing = {table for table in TABLES if ours[table] != theirs[table]}
-    assert differing <= {"validation_results"}  # which tells what arrived for the date from what was there
+    assert differing <= {"validation_results"}  # which separates new rows of the date from earlier ones
 
 
-def test_a_backfill_publishes_and_leaves_readers_where_they_are(night: Night) -> None:
+def test_a_backfill_publishes_without_moving_readers(night: Night) -> None:
     run_night(night.configured(**QUICK), THIRD)
     pointed = night.pointed()
     late = run_night(night.configured(), FIRST)
@@ -147,18 +145,18 @@ def test_a_backfill_publishes_and_leaves_readers_where_they_are(night: Night) ->
     )
 
 
-def test_readers_can_go_back_a_night_and_the_next_night_goes_on(night: Night) -> None:
+def test_readers_can_roll_back_and_the_next_night_continues(night: Night) -> None:
     yesterday = next(name for name in night.published() if name.startswith(str(FIRST)))
     assert rollback(night.store).release_id == night.pointed() == yesterday
     assert run_night(night.configured(**QUICK), THIRD).release_id == night.pointed()
     assert rollback(night.store).release_id == yesterday
 
 
-def test_evaluating_and_taking_in_publish_nothing(night: Night) -> None:
+def test_evaluation_and_ingest_publish_nothing(night: Night) -> None:
     with unchanged(night):
         record = evaluate_only(night.configured(), THIRD)
-        done = ingest_only(night.configured(), THIRD)
+        ingested = ingest_only(night.configured(), THIRD)
     assert record.state == "measured"
     assert [station.name for station in record.stations] == STATIONS[: STATIONS.index("train popularity")]
-    assert (done.ingested, done.known) == (0, 3)
-    assert done.total == Ledger.read(night.store).counts()
+    assert (ingested.ingested, ingested.known) == (0, 3)
+    assert ingested.total == Ledger.read(night.store).counts()

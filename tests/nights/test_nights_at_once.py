@@ -1,4 +1,4 @@
-"""Runs at the same time: one for each date, one writer, and nobody's files are taken away."""
+"""Simultaneous runs: one per date, one writer, and no run loses its files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from tasks.store.runs import new_run
 FEW: dict[str, Any] = {"train__models": ["popularity"]}
 
 
-def test_a_second_run_for_a_date_is_refused_and_told_who_runs_it(night: Night) -> None:
+def test_a_second_run_for_a_date_is_refused_and_names_the_first(night: Night) -> None:
     with unchanged(night), night.store.date_lock(THIRD, "run for that day"):
         for second in (run_night, evaluate_only):
-            wanted = rf"the date {THIRD} of the store .* is locked by pid {os.getpid()} .*run for that day"
-            with pytest.raises(StoreLockedError, match=wanted):
+            expected = rf"the date {THIRD} of the store .* is locked by pid {os.getpid()} .*run for that day"
+            with pytest.raises(StoreLockedError, match=expected):
                 second(night.configured(), THIRD)
     assert len(night.records()) == 2
 
 
-def test_a_night_waits_for_another_writer_and_says_for_whom(night: Night) -> None:
+def test_a_night_waits_for_another_writer_and_names_it(night: Night) -> None:
     waits: list[str] = []
     held = ExitStack()
     held.enter_context(night.store.lock("taking in a long log"))
@@ -50,9 +50,9 @@ def test_a_night_waits_for_another_writer_and_says_for_whom(night: Night) -> Non
     assert "(taking in a long log)" in waits[0]
 
 
-def test_a_night_does_not_see_what_another_takes_in_meanwhile(night: Night, tmp_path: Path) -> None:
+def test_a_night_does_not_see_later_ingests_of_another(night: Night, tmp_path: Path) -> None:
     alone, ran = night.copy(tmp_path / "alone"), run_night(night.configured(**QUICK), SECOND)
-    wanted = night.hashes(str(ran.release_id))
+    expected = night.hashes(str(ran.release_id))
 
     def meanwhile(name: str, station: Any) -> Any:
         if name == "validation_results":
@@ -60,10 +60,10 @@ def test_a_night_does_not_see_what_another_takes_in_meanwhile(night: Night, tmp_
         return station()
 
     record = run_night(alone.configured(**QUICK), SECOND, step=meanwhile)
-    assert alone.hashes(str(record.release_id)) == wanted
+    assert alone.hashes(str(record.release_id)) == expected
 
 
-def test_files_are_not_replaced_under_a_run_that_reads_them(night: Night) -> None:
+def test_files_in_use_by_a_run_are_not_replaced(night: Night) -> None:
     with night.store.date_lock(SECOND, "run for the second"):
         with pytest.raises(StoreLockedError, match=rf"read by runs for {SECOND} by pid {os.getpid()} "):
             ingest_only(night.configured(), THIRD, rebuild=True)
@@ -71,7 +71,7 @@ def test_files_are_not_replaced_under_a_run_that_reads_them(night: Night) -> Non
     assert ingest_only(night.configured(), THIRD, rebuild=True).ingested == 3
 
 
-def test_what_others_at_work_hold_is_neither_buried_nor_removed(night: Night) -> None:
+def test_active_runs_are_neither_marked_interrupted_nor_removed(night: Night) -> None:
     alive = new_run(night.store, FIRST)
     scratch = alive.folder(night.store).root / ".engine-0badcafe"
     scratch.mkdir()

@@ -1,4 +1,4 @@
-"""The gate before readers: faults are kept out, honest nights pass, and force says who, when and why."""
+"""The quality gate: faults are refused, honest nights pass, and force records who, when and why."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REASON = {"reason": "the catalogue\nis new"}
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """Return the second of two nights of a shop that is large enough for intervals to say something."""
+    """Return the second night of a shop that is large enough for meaningful intervals."""
     folder = tmp_path_factory.mktemp("gate")
     write_demo_logs(folder / "logs", start=FIRST, days=3, users=400, items=150, events_per_day=3000, seed=5)
     night = shop(folder, folder / "logs")
@@ -44,7 +44,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="module")
 def judged(bench: Bench) -> Night:
-    """Return a shop with a published night, and a second one that its gate refused."""
+    """Return a shop with a published night and a second night that the gate refused."""
     folder = bench.scratch.parent / "judged"
     night = shop(folder, bench.scratch.parent / "logs")
     run_night(night.configured(**ONE), FIRST)
@@ -64,15 +64,15 @@ def refused_id(night: Night) -> str:
 
 
 @pytest.mark.parametrize("fault", [*QUALITY_FAULTS, *TABLE_FAULTS])
-def test_seven_faults_of_seven_are_kept_out(bench: Bench, fault: str) -> None:
+def test_all_seven_faults_are_refused(bench: Bench, fault: str) -> None:
     if fault in TABLE_FAULTS:
         assert damaged(bench, fault).failures
     else:
-        assert [one.check for one in QUALITY_FAULTS[fault](bench) if not one.passed]
+        assert [check.check for check in QUALITY_FAULTS[fault](bench) if not check.passed]
 
 
-def test_what_went_wrong_in_the_last_training_alone_is_found_by_the_model_itself(bench: Bench) -> None:
-    checks = {one.check.split()[0]: one for one in shuffled_refit(bench)}
+def test_a_fault_of_only_the_final_training_is_detected_by_its_model(bench: Bench) -> None:
+    checks = {check.check.split()[0]: check for check in shuffled_refit(bench)}
     assert checks["accuracy"].passed
     assert not checks["refit"].passed
 
@@ -80,15 +80,15 @@ def test_what_went_wrong_in_the_last_training_alone_is_found_by_the_model_itself
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_honest_night_with_another_seed_passes(bench: Bench, seed: int) -> None:
     checks = bench.judge(bench.trained(seed))
-    assert [one for one in checks if not one.passed] == []
-    assert {one.check.split()[0] for one in checks if one.value is not None} >= {
+    assert [check for check in checks if not check.passed] == []
+    assert {check.check.split()[0] for check in checks if check.value is not None} >= {
         "accuracy",
         "refit",
         "overlap",
     }
 
 
-def test_a_first_night_says_that_there_is_nothing_to_compare_with(judged: Night) -> None:
+def test_a_first_night_has_nothing_to_compare_with(judged: Night) -> None:
     first, second = judged.records()
     assert (first.compared_with, second.compared_with) == (None, first.release_id)
     rows = {row["check"]: row for row in first.quality}
@@ -97,7 +97,7 @@ def test_a_first_night_says_that_there_is_nothing_to_compare_with(judged: Night)
     assert any(row["check"].endswith(f"against {first.release_id}") for row in second.quality)
 
 
-def test_a_refused_night_leaves_readers_alone_and_says_why_in_one_table(judged: Night) -> None:
+def test_a_refused_night_moves_no_reader_and_says_why_in_one_table(judged: Night) -> None:
     first, refused = judged.records()
     assert judged.published() == [first.release_id] == [judged.pointed()]
     assert refused.state == "failed"
@@ -135,7 +135,7 @@ def test_force_publishes_and_the_manifest_says_who_when_why_and_what(night: Nigh
         publish_refused(night.configured(**REFUSING), release_id, **REASON)
 
 
-def test_the_command_asks_for_force_and_for_a_reason(night: Night) -> None:
+def test_the_command_requires_force_and_a_reason(night: Night) -> None:
     release_id, config = refused_id(night), {"NIGHTSHELF_CONFIG": str(night.config)}
     night.config.write_text(
         night.config.read_text(encoding="utf-8").replace(MODELS, LITTLE),
@@ -145,28 +145,28 @@ def test_the_command_asks_for_force_and_for_a_reason(night: Night) -> None:
     assert "was refused by its quality gate: --force --reason" in " ".join(refused.stderr.split())
     refused = call("publish", release_id, "--force", "--reason", " ", "--config", str(night.config), code=1)
     assert "expected a reason" in refused.stderr
-    said = call("publish", release_id, "--force", "--reason", "new", code=0, **config)
-    assert f"to {release_id}" in " ".join(said.stdout.split())
+    printed = call("publish", release_id, "--force", "--reason", "new", code=0, **config)
+    assert f"to {release_id}" in " ".join(printed.stdout.split())
     back = night.records()[0].release_id
-    said = document("publish", str(back), store=night.store.root)
-    assert said == {"from": release_id, "to": back, "active": True, "override": {}}
+    printed = document("publish", str(back), store=night.store.root)
+    assert printed == {"from": release_id, "to": back, "active": True, "override": {}}
 
 
 LITTLE = 'models = ["popularity"]\nserve = "popularity"'
 
 
-def test_tables_that_are_broken_cannot_be_forced(night: Night) -> None:
+def test_broken_tables_cannot_be_forced(night: Night) -> None:
     release_id = refused_id(night)
     first = night.store.release(str(night.pointed())) / "recommendations.parquet"
     staged = night.records()[-1].folder(night.store).staging / "recommendations.parquet"
-    shutil.copyfile(first, staged)  # yesterday's lists lack the users who came today
+    shutil.copyfile(first, staged)  # yesterday's lists lack today's new users
     with pytest.raises(UserError, match="refused by its audit"):
         publish_refused(night.configured(**REFUSING), release_id, **REASON)
     assert night.published() == [night.pointed()]
     assert night.records()[-1].state == "failed"
 
 
-def test_a_refused_night_goes_on_with_other_bounds(night: Night) -> None:
+def test_a_refused_night_resumes_with_other_bounds(night: Night) -> None:
     record = run_night(night.configured(**ONE), SECOND, resume="yes")
     assert record.run_id == refused_id(night).removeprefix(f"{SECOND}-")
     assert night.pointed() == record.release_id
@@ -210,4 +210,4 @@ def test_best_and_segments_are_served_named_and_compared_with(judged: Night, tmp
     assert against["value"] < 0
     table = pq.read_table(night.store.release(str(second.release_id)) / "recommendations.parquet")
     assert {"random", "popularity"} <= set(table["source"].to_pylist())
-    assert {one.name for one in second.stations} >= {"train random", "train popularity"}
+    assert {outcome.name for outcome in second.stations} >= {"train random", "train popularity"}

@@ -1,4 +1,4 @@
-"""Real logs, where they are to be had: NIGHTSHELF_DATA, or a folder shared/data beside the repository."""
+"""Real logs, if available in NIGHTSHELF_DATA or in a folder shared/data beside the repository."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def invoice_lines() -> Iterator[tuple[str, ...]]:
 def test_every_line_of_online_retail_is_accounted_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = ingest_only(preset("online-retail", tmp_path, monkeypatch), date(2011, 12, 31))
+    ingested = ingest_only(preset("online-retail", tmp_path, monkeypatch), date(2011, 12, 31))
     lines = list(invoice_lines())
-    assert done.counts.read == len(lines) == 541_909
-    assert done.repeated_before_rules == len(lines) - len(set(lines)) == 5_268
-    assert done.counts.rules["user_missing"] == sum(not line[6] for line in lines) == 135_080
-    assert done.counts.residual() == 0
+    assert ingested.counts.read == len(lines) == 541_909
+    assert ingested.repeated_before_rules == len(lines) - len(set(lines)) == 5_268
+    assert ingested.counts.rules["user_missing"] == sum(not line[6] for line in lines) == 135_080
+    assert ingested.counts.residual() == 0
 
 
-def test_the_second_night_of_online_retail_takes_in_one_day(
+def test_the_second_night_of_online_retail_ingests_one_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configuration = preset("online-retail", tmp_path, monkeypatch)
@@ -58,15 +58,15 @@ def test_the_second_night_of_online_retail_takes_in_one_day(
     second = run_night(configuration, date(2011, 12, 1))
     assert [run.station("interactions").facts["files_taken"] for run in (first, second)] == [297, 1]
     lists = "SELECT count(*) AS rows, count(DISTINCT user_id) AS users FROM recommendations"
-    found = query(Store(tmp_path), lists, release=first.release_id).to_pylist()[0]
-    assert found == {"rows": 20 * found["users"], "users": 4_294}
+    row = query(Store(tmp_path), lists, release=first.release_id).to_pylist()[0]
+    assert row == {"rows": 20 * row["users"], "users": 4_294}
 
 
 @pytest.mark.parametrize(
     ("name", "figures"),
     [("movielens-small", (671, 9_066, 100_004)), ("movielens-1m", (6_040, 3_706, 1_000_209))],
 )
-def test_everybody_of_movielens_gets_a_list_and_every_film_its_neighbours(
+def test_every_movielens_user_gets_a_list_and_every_film_its_neighbours(
     name: str, figures: tuple[int, int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users, items, ratings = figures
@@ -79,5 +79,5 @@ def test_everybody_of_movielens_gets_a_list_and_every_film_its_neighbours(
         "(SELECT count(DISTINCT item_id) FROM similar_items) AS items, "
         "(SELECT count(*) FROM similar_items) AS neighbours"
     )
-    found = query(Store(tmp_path), counted).to_pylist()[0]
-    assert found == {"users": users, "rows": 20 * users, "items": items, "neighbours": 20 * items}
+    row = query(Store(tmp_path), counted).to_pylist()[0]
+    assert row == {"users": users, "rows": 20 * users, "items": items, "neighbours": 20 * items}

@@ -1,4 +1,4 @@
-"""Resuming a night that failed: from where, with what, and clear refusals."""
+"""Resuming a failed night: the station, the configuration, and clear refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stopped(young: Night) -> Night:
     return young
 
 
-def test_a_run_that_goes_on_takes_in_again_what_it_was_started_to(young: Night) -> None:
+def test_a_resumed_run_keeps_its_reingest_flags(young: Night) -> None:
     with pytest.raises(ZeroDivisionError):
         run_night(
             young.configured(**QUICK),
@@ -37,7 +37,7 @@ def test_a_run_that_goes_on_takes_in_again_what_it_was_started_to(young: Night) 
     assert (taken["files_taken"], taken["arrived"]) == (2, taken["total"])
 
 
-def test_without_a_run_to_resume_it_says_so_and_changes_nothing(young: Night, stopped: Night) -> None:
+def test_resume_without_a_run_is_refused_and_changes_nothing(young: Night, stopped: Night) -> None:
     with pytest.raises(ResumeError, match=f"no run for {THIRD} to resume"):
         run_night(young.configured(), THIRD, resume="yes")
     with pytest.raises(ResumeError, match=rf"last run for {FIRST} .* published .*nothing to resume"):
@@ -72,11 +72,11 @@ def test_a_record_older_than_the_fingerprint_loads_and_is_refused(stopped: Night
         resume(stopped, **QUICK)
 
 
-def test_a_run_of_0_1_goes_on(young: Night) -> None:
+def test_a_run_of_version_0_1_resumes(young: Night) -> None:
     fail(young, "recommendations", **QUICK)
     path = record_paths(young.store, SECOND)[-1]
     record = json.loads(path.read_text(encoding="utf-8"))
-    for station in record["stations"]:  # one name for both, as 0.1 had it
+    for station in record["stations"]:  # one key for both, as in 0.1
         kind, model = station.pop("kind"), station.pop("model")
         station["name"] = f"{kind} {model}" if model else kind
     newer = {"compared_with", "seal", "sealed_by"}
@@ -88,7 +88,7 @@ def test_a_run_of_0_1_goes_on(young: Night) -> None:
     assert resumed.state == "published"
 
 
-def test_a_new_ingest_takes_the_run_back_to_the_interactions(
+def test_a_new_ingest_restarts_the_run_at_the_interactions(
     stopped: Night, nights: Night, caplog: pytest.LogCaptureFixture
 ) -> None:
     ingest_only(stopped.configured(), THIRD)
@@ -102,7 +102,7 @@ def test_a_new_ingest_takes_the_run_back_to_the_interactions(
     assert record.station("interactions").facts["arrived"] == wanted["arrived"]
 
 
-def test_what_was_swept_away_meanwhile_is_made_again(nights: Night, young: Night) -> None:
+def test_output_removed_meanwhile_is_rebuilt(nights: Night, young: Night) -> None:
     fail(young, "similar_items")
     shutil.rmtree(young.records()[-1].folder(young.store).staging)
     record, ran = resume(young)
@@ -111,6 +111,6 @@ def test_what_was_swept_away_meanwhile_is_made_again(nights: Night, young: Night
     assert young.hashes(str(record.release_id)) == nights.hashes(str(nights.pointed()))
 
 
-def test_a_retry_starts_anew_where_there_is_nothing_to_continue(young: Night) -> None:
+def test_a_retry_starts_a_new_run_if_none_can_be_resumed(young: Night) -> None:
     record = run_night(young.configured(**QUICK), SECOND, resume="where possible")
     assert (record.state, record.resumed_at) == ("published", [])

@@ -1,4 +1,4 @@
-"""What is tried again and what is not; and nights that go on without a model that fails."""
+"""What is retried and what is not; nights that continue without a failed model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from worlds.night_world import FIRST, Night, shop, write_logs
 
 from flows.night import retries
-from flows.night.retries import ATTEMPTS, run_directly, log_retries
+from flows.night.retries import ATTEMPTS, log_retries, run_directly
 from flows.night.run import run_night
 from tasks.interactions.source_files import find_files
 from tasks.runtime.errors import InputError, SourceUnreachableError, TrainingError, TrainingKilledError
@@ -18,7 +18,7 @@ from tasks.store.files import read_json
 from tasks.store.runs import measured_metrics
 
 HUGE = {"mult_vae": {"hidden": 2**40}, "als": {"factors": 8, "iterations": 3}}
-"""Mult-VAE wants more memory than any machine has: it fails by itself."""
+"""Mult-VAE needs more memory than any machine has, so it fails."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failing(times: int, error: Exception) -> tuple[Callable[[], str], list[int]]:
-    """Return a station that fails so many times first, and the list of its calls."""
+    """Return a station that first fails `times` times, and the list of its calls."""
     calls: list[int] = []
 
     def station() -> str:
@@ -39,15 +39,17 @@ def failing(times: int, error: Exception) -> tuple[Callable[[], str], list[int]]
     return station, calls
 
 
-def test_what_may_pass_is_tried_again_and_every_try_is_told() -> None:
+def test_temporary_failures_are_retried_and_each_retry_is_reported() -> None:
     station, calls = failing(ATTEMPTS - 1, TrainingKilledError("killed"))
-    told: list[str] = []
-    assert run_directly("train als", log_retries("train als", station, told.append)) == "done"
+    warnings: list[str] = []
+    assert run_directly("train als", log_retries("train als", station, warnings.append)) == "done"
     assert len(calls) == ATTEMPTS
-    assert told == [f"train als: attempt {n} of {ATTEMPTS}, after: killed" for n in range(2, ATTEMPTS + 1)]
+    assert warnings == [
+        f"train als: attempt {n} of {ATTEMPTS}, after: killed" for n in range(2, ATTEMPTS + 1)
+    ]
 
 
-def test_tries_end_and_are_not_begun_again_by_whoever_runs_the_whole() -> None:
+def test_retries_end_and_an_enclosing_step_does_not_repeat_them() -> None:
     station, calls = failing(99, TrainingKilledError("killed"))
     with pytest.raises(TrainingKilledError):
         run_directly("backfill", lambda: run_directly("train als", station))
@@ -55,21 +57,21 @@ def test_tries_end_and_are_not_begun_again_by_whoever_runs_the_whole() -> None:
 
 
 @pytest.mark.parametrize("error", [TrainingError("refused"), InputError("no file"), ZeroDivisionError()])
-def test_what_will_not_pass_is_not_tried_again(error: Exception) -> None:
+def test_permanent_failures_are_not_retried(error: Exception) -> None:
     station, calls = failing(99, error)
     with pytest.raises(type(error)):
         run_directly("train als", station)
     assert len(calls) == 1
 
 
-def test_a_refused_connection_may_pass_and_a_missing_file_does_not(night: Night) -> None:
-    def found(path: str) -> Any:
+def test_a_refused_connection_is_temporary_and_a_missing_file_is_not(night: Night) -> None:
+    def find(path: str) -> Any:
         return find_files(night.configured(source__path=path).source, FIRST)
 
     with pytest.raises(SourceUnreachableError, match="cannot be read"):
-        found("ftp://127.0.0.1:1/logs/a.csv")
+        find("ftp://127.0.0.1:1/logs/a.csv")
     with pytest.raises(InputError, match="no such file") as missing:
-        found(str(night.folder / "nothing.csv"))
+        find(str(night.folder / "nothing.csv"))
     assert not isinstance(missing.value, SourceUnreachableError)
 
 
@@ -88,7 +90,7 @@ def configured(night: Night, serve: str, **more: Any) -> Any:
                             models__mult_vae=HUGE["mult_vae"], **more)  # fmt: skip
 
 
-def test_a_night_goes_on_without_a_model_that_fails_and_tries_it_again_when_resumed(night: Night) -> None:
+def test_a_night_continues_without_a_failed_model_and_retries_it_when_resumed(night: Night) -> None:
     ran: list[str] = []
 
     def step(name: str, station: Callable[[], Any]) -> Any:
@@ -115,7 +117,7 @@ def test_a_night_goes_on_without_a_model_that_fails_and_tries_it_again_when_resu
 
 
 @pytest.mark.parametrize(("serve", "on_failure"), [("als", "stop"), ("mult_vae", "continue")])
-def test_without_leave_or_without_the_served_model_nothing_is_published(
+def test_nothing_is_published_if_failures_stop_or_the_served_model_fails(
     night: Night, serve: str, on_failure: str
 ) -> None:
     expected = (

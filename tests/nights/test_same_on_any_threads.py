@@ -1,4 +1,4 @@
-"""The same night on one thread and on two, and nights whose training comes to no number."""
+"""The same night on one thread and on two; nights whose training diverges."""
 
 from __future__ import annotations
 
@@ -45,22 +45,24 @@ def nights(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     """Return two stores with the same night, run on one thread and on two."""
     folder = tmp_path_factory.mktemp("threads")
     logs = write_logs(folder / "logs", days=2)
-    one, two = (ran(folder / str(number), logs, engine__threads=number, **request.param) for number in (1, 2))
-    return one, two
+    single, double = (
+        ran(folder / str(number), logs, engine__threads=number, **request.param) for number in (1, 2)
+    )
+    return single, double
 
 
 def test_one_thread_and_two_give_the_same_models_and_tables(nights: Nights) -> None:
-    found = [arrays(night) for night in nights]
-    assert found[0].keys() == found[1].keys()
-    assert {"models/als", "models/mult_vae"} <= found[0].keys()
-    differ = {name for name in found[0] if found[0][name] != found[1][name]}
+    contents = [arrays(night) for night in nights]
+    assert contents[0].keys() == contents[1].keys()
+    assert {"models/als", "models/mult_vae"} <= contents[0].keys()
+    differ = {name for name in contents[0] if contents[0][name] != contents[1][name]}
     assert {name.rpartition("/")[2] for name in differ} <= THREADS_MATTER
-    one, two = (night.hashes(str(night.pointed())) for night in nights)
-    # the last bits of Mult-VAE may move a figure about it
-    assert {name for name in one if one[name] != two[name]} <= {"model_metrics"}
+    single, double = (night.hashes(str(night.pointed())) for night in nights)
+    # the last bits of Mult-VAE may change its metrics
+    assert {name for name in single if single[name] != double[name]} <= {"model_metrics"}
 
 
-def test_the_manifest_says_of_which_models_the_threads_matter(nights: Nights) -> None:
+def test_the_manifest_names_the_models_that_depend_on_threads(nights: Nights) -> None:
     for threads, night in enumerate(nights, start=1):
         assert current(night.store).manifest()["threads"] == dict.fromkeys(THREADS_MATTER, threads)
     blended = {"parts": {"als": {}, "mult_vae": {"threads": 2}}}
@@ -68,13 +70,13 @@ def test_the_manifest_says_of_which_models_the_threads_matter(nights: Nights) ->
 
 
 @pytest.mark.torture
-def test_a_model_that_depends_on_threads_is_the_same_again_on_as_many(
+def test_a_model_that_depends_on_threads_repeats_on_the_same_number(
     nights: Nights, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    two, settings = nights[1], request.node.callspec.params["nights"]
-    again = ran(tmp_path / "again", two.logs, engine__threads=2, **settings)
-    assert again.hashes(str(again.pointed())) == two.hashes(str(two.pointed()))
-    assert arrays(again) == arrays(two)
+    double, settings = nights[1], request.node.callspec.params["nights"]
+    repeated = ran(tmp_path / "again", double.logs, engine__threads=2, **settings)
+    assert repeated.hashes(str(repeated.pointed())) == double.hashes(str(double.pointed()))
+    assert arrays(repeated) == arrays(double)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Night:
         pytest.param("als", {"init_scale": 1e300}, "finite", marks=pytest.mark.torture),
     ],
 )
-def test_a_training_without_a_number_publishes_nothing_and_says_so(
+def test_a_diverged_training_publishes_nothing_and_says_so(
     model: str, settings: dict[str, float], message: str, published: Night, tmp_path: Path
 ) -> None:
     night = published.copy(tmp_path / "shop")
@@ -111,7 +113,7 @@ def test_a_training_without_a_number_publishes_nothing_and_says_so(
 
 
 @pytest.mark.torture
-def test_a_model_without_a_number_may_be_left_out_and_is_not_served(published: Night, tmp_path: Path) -> None:
+def test_a_diverged_model_can_be_left_out_and_is_not_served(published: Night, tmp_path: Path) -> None:
     night = published.copy(tmp_path / "shop")
     overrides = ALL | {"train__models": ["mult_vae", "popularity"], "train__serve": "popularity"}
     overrides |= {"models__mult_vae": {"learning_rate": 1e30}, "train__on_failure": "continue"}

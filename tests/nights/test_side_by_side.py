@@ -1,4 +1,4 @@
-"""Nights at the same time: dates of one backfill side by side with faults, and many runs of one date."""
+"""Parallel nights: dates of one backfill with faults, and many runs of one date."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tasks.configuration.configuration import Configuration
 
 
 def quick(night: Night) -> Configuration:
-    """Return a configuration of nights that train little, and measure nothing."""
+    """Return a configuration for nights that train little and measure nothing."""
     return night.configured(engine__threads=2, **QUICK)
 
 
 def repeated(night: Night, last: date) -> list[list[Outcome]]:
-    """Run the backfill, two dates at once, again and again until nothing is left to do; return each try."""
-    tries = []
-    while any(one.action == "run" for one in plan(quick(night), FIRST, last)):
-        tries.append(run_backfill(quick(night), plan(quick(night), FIRST, last), max_parallel=2))
-        assert len(tries) < 20
-    return tries
+    """Repeat the backfill, two dates at once, until nothing remains; return the attempts."""
+    attempts = []
+    while any(date_planned.action == "run" for date_planned in plan(quick(night), FIRST, last)):
+        attempts.append(run_backfill(quick(night), plan(quick(night), FIRST, last), max_parallel=2))
+        assert len(attempts) < 20
+    return attempts
 
 
 @pytest.mark.parametrize("days", [4, pytest.param(30, marks=pytest.mark.torture)])
@@ -43,17 +43,17 @@ def test_a_parallel_backfill_with_faults_ends_equal_to_a_clean_one(
     logs, last = write_logs(tmp_path / "logs", days=days), FIRST + timedelta(days=days - 1)
     clean, night = shop(tmp_path / "clean", logs), shop(tmp_path / "shop", logs)
     outcomes = run_backfill(quick(clean), plan(quick(clean), FIRST, last))
-    assert {one.state for one in outcomes} == {"published"}
+    assert {outcome.state for outcome in outcomes} == {"published"}
     faults = tmp_path / "faults"
     faults.mkdir()
     monkeypatch.setenv("FAULTS", str(faults))
     faulty = (sys.executable, "-P", str(WORLDS / "faulty_date.py"))
     monkeypatch.setattr(flows.backfill.one_date, "COMMAND", faulty)
-    tries = repeated(night, last)
-    failed = [one for attempt in tries for one in attempt if one.state == "failed"]
+    attempts = repeated(night, last)
+    failed = [outcome for attempt in attempts for outcome in attempt if outcome.state == "failed"]
     assert len(failed) == len(list(faults.iterdir())) > days / 4
-    assert {"killed by signal" in one.message for one in failed} == {True, False}
-    ours, theirs = ({name[:10]: name for name in one.published()} for one in (night, clean))
+    assert {"killed by signal" in outcome.message for outcome in failed} == {True, False}
+    ours, theirs = ({name[:10]: name for name in each_night.published()} for each_night in (night, clean))
     assert ours.keys() == theirs.keys()
     for day, release_id in ours.items():
         assert night.hashes(release_id) == clean.hashes(theirs[day]), day
@@ -62,18 +62,21 @@ def test_a_parallel_backfill_with_faults_ends_equal_to_a_clean_one(
     assert night.store.running_dates() == {}
 
 
-def test_dates_at_once_share_memory_and_threads_and_give_the_same_tables(tmp_path: Path) -> None:
+def test_parallel_dates_share_memory_and_threads_and_give_the_same_tables(tmp_path: Path) -> None:
     logs = write_logs(tmp_path / "logs", days=3)
     night, alone = shop(tmp_path / "shop", logs), shop(tmp_path / "alone", logs)
-    told: list[str] = []
+    reported: list[str] = []
     outcomes = run_backfill(
         quick(night),
         plan(quick(night), FIRST, SECOND, newest_first=True),
         max_parallel=2,
-        report=lambda doing, done, of: told.append(doing),
+        report=lambda doing, done, of: reported.append(doing),
     )
-    assert [(one.as_of, one.state) for one in outcomes] == [(SECOND, "published"), (FIRST, "published")]
-    assert {f"backfill {FIRST}", f"backfill {SECOND}", "dataset"} <= set(told)
+    assert [(outcome.as_of, outcome.state) for outcome in outcomes] == [
+        (SECOND, "published"),
+        (FIRST, "published"),
+    ]
+    assert {f"backfill {FIRST}", f"backfill {SECOND}", "dataset"} <= set(reported)
     release = night.store.release(str(night.pointed()))
     engine = json.loads((release / "manifest.json").read_text())["configuration"]["engine"]
     assert (engine["memory"], engine["threads"]) == ("512MiB", 1)
@@ -92,21 +95,21 @@ def test_dates_at_once_share_memory_and_threads_and_give_the_same_tables(tmp_pat
         pytest.param(8, ["whole"] * 10 + ["killed", "whole"] * 5, marks=pytest.mark.torture),
     ],
 )
-def test_of_many_runs_of_a_date_one_publishes_and_the_others_say_who_does(
+def test_of_many_runs_of_a_date_one_publishes_and_the_rest_name_it(
     processes: int, rounds: list[str], tmp_path: Path
 ) -> None:
     night = shop(tmp_path / "shop", write_logs(tmp_path / "logs", days=1))
     overrides = {key.replace("__", "."): value for key, value in QUICK.items()} | {"store.keep_releases": 50}
     command = [sys.executable, str(WORLDS / "many_runs.py"), str(night.config)]
     command += [str(FIRST), json.dumps(rounds), str(processes), json.dumps(overrides)]
-    done = subprocess.run(
+    completed = subprocess.run(
         command, env=os.environ | {"PYTHONPATH": IMPORTABLE}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    one = {"whole": 0, "killed": -signal.SIGKILL}
-    wanted = [sorted([one[fate], *[7] * (processes - 1)]) for fate in rounds]
-    assert [json.loads(line) for line in done.stdout.splitlines()] == wanted, done.stderr
-    refusals = [line for line in done.stderr.splitlines() if "is locked by" in line]
+    assert completed.returncode == 0, completed.stderr
+    exit_codes = {"whole": 0, "killed": -signal.SIGKILL}
+    expected = [sorted([exit_codes[fate], *[7] * (processes - 1)]) for fate in rounds]
+    assert [json.loads(line) for line in completed.stdout.splitlines()] == expected, completed.stderr
+    refusals = [line for line in completed.stderr.splitlines() if "is locked by" in line]
     named = (
         rf"the date {FIRST} of the store {night.store.root} is locked by pid \d+ on \S+ \(run for {FIRST}\) "
     )

@@ -1,4 +1,4 @@
-"""Readers see one whole release: four tools join its tables while others are published and removed."""
+"""Readers see one whole release: four tools join its tables during publications and removals."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def published(world: World, number: int, grace: float) -> list[str]:
 
 
 def waited_for(signs: Path, reads: float, readers: list[subprocess.Popen[str]]) -> None:
-    """Wait until every reader has read so often."""
+    """Wait until every reader has done `reads` reads."""
     while any((signs / tool).stat().st_size < reads for tool in whole_readers.TOOLS):
         assert [reader.poll() for reader in readers] == [None] * len(readers)
         time.sleep(0.002)
@@ -52,7 +52,7 @@ def waited_for(signs: Path, reads: float, readers: list[subprocess.Popen[str]]) 
 @pytest.mark.parametrize(
     ("number", "reads", "grace"), [(12, 30, 1.0), pytest.param(200, 2600, 10.0, marks=pytest.mark.torture)]
 )
-def test_no_reader_meets_a_torn_release_while_others_are_published(
+def test_no_reader_sees_a_torn_release_during_publications(
     number: int, reads: int, grace: float, tmp_path: Path
 ) -> None:
     world, signs, removed = World(tmp_path), tmp_path / "signs", []
@@ -63,21 +63,21 @@ def test_no_reader_meets_a_torn_release_while_others_are_published(
     readers = []
     for tool in whole_readers.TOOLS:
         (signs / tool).touch()
-        words = [*command, tool, str(world.store.root), str(signs), str(grace)]
-        readers.append(subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment))
+        arguments = [*command, tool, str(world.store.root), str(signs), str(grace)]
+        readers.append(subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment))
     try:
         waited_for(signs, 1, readers)
-        for one in range(1, number + 1):
-            removed += published(world, one, grace)
-            waited_for(signs, 1 + one * reads / number, readers)
+        for number_published in range(1, number + 1):
+            removed += published(world, number_published, grace)
+            waited_for(signs, 1 + number_published * reads / number, readers)
     finally:
         (signs / "stop").touch()
-        told = [json.loads(reader.communicate()[0]) for reader in readers]
-    assert [one["torn"] for one in told] == [[]] * 4
-    assert all(one["whole"] >= reads for one in told)
-    assert sum(one["late"] for one in told) < reads / 10
-    assert min(one["releases"] for one in told) > number / 4
+        results = [json.loads(reader.communicate()[0]) for reader in readers]
+    assert [number_published["torn"] for number_published in results] == [[]] * 4
+    assert all(number_published["whole"] >= reads for number_published in results)
+    assert sum(number_published["late"] for number_published in results) < reads / 10
+    assert min(number_published["releases"] for number_published in results) > number / 4
     assert current(world.store).release_id == f"2026-01-01-r{number}"
     assert len(removed) + len(releases(world.store)) == number + 1
     assert retain(world.store, 2)
-    print(json.dumps(dict(zip(whole_readers.TOOLS, told, strict=True)) | {"removed": len(removed)}))
+    print(json.dumps(dict(zip(whole_readers.TOOLS, results, strict=True)) | {"removed": len(removed)}))
