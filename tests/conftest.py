@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a Spark session, a Prefect server, a browser, and the order of files."""
+"""Fixtures shared by several rooms: Spark, a Prefect server, a browser, and the file order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
-"""Little optimisation by Java: tests are over before it would pay (42 s became 14 s)."""
+"""Reduces Java's optimisation, which does not pay off in short tests (42 s became 14 s)."""
 
 
 LONG = (
@@ -38,25 +38,25 @@ LONG = (
     "test_run_backfill.py",
     "test_run_nightly.py",
 )
-"""Files that take longest, in CPU seconds as measured: begun last, one would run alone at the end."""
+"""The slowest files, by measured CPU seconds; started last, one would run alone at the end."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Have pytest-xdist hand files out in the order below, and not by their number of tests."""
+    """Make pytest-xdist distribute files in the order below, not by their number of tests."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long files first; the others stay as they are."""
-    place = {name: number for number, name in enumerate(LONG)}
-    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
+    """Put slow files first; keep the order of the rest."""
+    position = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: position.get(item.path.name, len(LONG)))
 
 
 @pytest.fixture(scope="session")
 def spark_engine(tmp_path_factory):
-    """Return the Spark engine, started once; without Java its tests are skipped."""
+    """Return the Spark engine, started once; skip its tests without Java."""
     from sql.engines.spark_engine import SparkEngine
     from sql.errors import EngineMissing
 
@@ -116,8 +116,8 @@ def fresh(tmp_path: Path) -> World:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[str]:
-    """Start the one Prefect server of a test session, on a database of its own; return its address."""
-    import_module("flows.run_nightly")  # what it sets must be set before Prefect is imported
+    """Start the session's only Prefect server on a separate database; return its address."""
+    import_module("flows.run_nightly")  # its settings must precede the import of Prefect
     from prefect.settings import get_current_settings
     from prefect.testing.utilities import prefect_test_harness
 
@@ -127,14 +127,14 @@ def prefect_server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Give a real browser; without one its tests are skipped."""
+    """Yield a real browser; skip its tests without one."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         there = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-        own = playwright.chromium.executable_path
-        if there is None and not Path(own).exists():
+        bundled = playwright.chromium.executable_path
+        if there is None and not Path(bundled).exists():
             pytest.skip("no browser: install chromium, or run `playwright install chromium`")
-        browser = playwright.chromium.launch(executable_path=there or own, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=there or bundled, args=["--no-sandbox"])
         yield browser
         browser.close()

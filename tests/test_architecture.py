@@ -1,4 +1,4 @@
-"""The rules that keep the rooms apart, the start quick and the files small, checked on the code itself."""
+"""The rules that keep rooms apart, start-up quick and files small, checked on the code."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ UNMIRRORED = {
     "test_nightshelf_real_data.py": "the public face on real data",
     "test_supply_chain.py": "locks, licences and what is installed",
 }
-"""Tests that mirror no file of the code, or folders of such, each with its subject."""
+"""Tests, or folders of tests, that mirror no file of the code, each with its subject."""
 LONGEST, LONGEST_FUNCTION = 300, 50  # lines
 MOST_MODULES = 15  # in a package
 BUDGET = re.compile(r"\d+(?:\.\d+)?\s*[KMGT]i?B")
 TAKE_THREADS = {"Bootstrap", "TrainingOptions", "by_item", "judge", "judged", "top_n", "top_n_factors"}
-"""Of models/: what starts threads, and would start as many as it may if nobody said how many."""
+"""Of models/: calls that start threads, by default as many as allowed."""
 COUNT_CORES = {"cpu_count", "sched_getaffinity"}
 VAGUE = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve"}
@@ -57,9 +57,9 @@ HEAVY = {
 }
 PREFECTS_OWN = ("flows.run_", "flows.flip_release", "flows.train_models", "flows.orchestration.")
 PREFECTS_OWN += ("flows.stack.automations", "flows.stack.prepare")
-"""The flows and what only they use: imported where Prefect is wanted."""
+"""The flows and the modules only they use, which may import Prefect."""
 WITHOUT_PREFECT = ("flows.orchestration.settings", "flows.orchestration.parameters")
-"""Of these, what loads no Prefect itself."""
+"""Those of them that do not load Prefect."""
 
 
 def name(path: Path) -> str:
@@ -67,7 +67,7 @@ def name(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Yield the top-level packages that a file imports, anywhere in it."""
+    """Yield the top-level packages that a file imports anywhere."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -76,13 +76,13 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def modules(*folders: str) -> list[str]:
-    """Return the dotted names of the modules in some rooms, packages themselves left out."""
+    """Return the dotted names of the modules in some rooms, without packages."""
     paths = [path for path in FILES if path.relative_to(ROOT).parts[0] in folders and path.stem != "__init__"]
     return [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
 
 
 def loaded_by(names: list[str]) -> set[str]:
-    """Return the heavy packages that a new Python has loaded once it has imported these modules."""
+    """Return the heavy packages loaded in a new Python after importing these modules."""
     code = (
         "import sys, importlib\nfor name in sys.argv[1:]: importlib.import_module(name)\nprint(*sys.modules)"
     )
@@ -100,7 +100,7 @@ def test_the_rooms_keep_their_import_contracts() -> None:
     assert re.search(r"Contracts: [1-9]\d* kept, 0 broken", completed.stdout)
 
 
-def test_every_room_is_where_the_contracts_look() -> None:
+def test_the_contracts_cover_every_room() -> None:
     assert all((ROOT / room / "__init__.py").is_file() for room in ROOMS)
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
     assert packages <= {*ROOMS, "benchmarks", "deployments"}
@@ -116,7 +116,7 @@ def test_flow_files_are_named_verb_object_and_hide_no_package() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_no_file_is_named_for_nothing(path: Path) -> None:
+def test_no_file_has_a_catch_all_name(path: Path) -> None:
     assert not VAGUE & set(path.stem.split("_"))
 
 
@@ -156,7 +156,7 @@ def test_a_test_file_mirrors_a_file_of_the_code_or_says_why_not() -> None:
 
 
 def literals(tree: ast.AST) -> Iterator[tuple[int, frozenset[str], bool]]:
-    """Yield the line, the strings, and whether it is a type, of what lists three strings or more."""
+    """Yield each listing of three or more strings: line, strings, and whether it is a type."""
     types = {
         node.slice
         for node in ast.walk(tree)
@@ -169,8 +169,8 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, frozenset[str], bool]]:
                 yield node.lineno, frozenset(values), node in types
 
 
-def test_the_names_of_a_type_are_written_once() -> None:
-    """Where a type lists three names or more, others import the type or its `get_args`."""
+def test_the_names_of_a_type_are_listed_once() -> None:
+    """If a type lists three names or more, other code uses the type or its `get_args`."""
     trees = {name(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
     lists = [(f"{file}:{line}", *rest) for file, tree in trees.items() for line, *rest in literals(tree)]
     types = {names for _, names, is_type in lists if is_type}
@@ -178,7 +178,7 @@ def test_the_names_of_a_type_are_written_once() -> None:
     assert {", ".join(sorted(names)): lines for names, lines in places.items() if len(lines) > 1} == {}
 
 
-def test_no_module_imports_what_another_keeps_to_itself() -> None:
+def test_no_module_imports_private_names_of_another() -> None:
     for path in FILES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ROOMS:
@@ -192,14 +192,14 @@ def test_no_package_is_crowded() -> None:
         assert len(files) <= MOST_MODULES, f"{name(folder)} has {len(files)} modules"
 
 
-def test_packages_say_what_they_are_and_hold_nothing_else() -> None:
+def test_packages_hold_only_their_docstring() -> None:
     for path in FILES:
         if path.stem == "__init__":
             (docstring,) = ast.parse(path.read_text(encoding="utf-8")).body
             assert isinstance(docstring, ast.Expr), name(path)
 
 
-def test_no_two_modules_import_each_other_even_by_way_of_others() -> None:
+def test_no_modules_import_each_other_even_indirectly() -> None:
     graph = grimp.build_graph(*ROOMS)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     while ends := {module for module, ways in imports.items() if not ways & imports.keys()}:
@@ -224,7 +224,7 @@ def test_stations_load_heavy_libraries_late() -> None:
     assert loaded_by(modules("tasks", "sql")) <= {"pandas", "numba"}
 
 
-def test_the_command_line_loads_nothing_heavy_at_its_start() -> None:
+def test_the_command_line_loads_nothing_heavy_at_start() -> None:
     assert loaded_by(["flows.command_line"]) <= {"typer"}
 
 

@@ -1,4 +1,4 @@
-"""What the front documents say is true: paths, commands, links, and each checklist of CONTRIBUTING.md."""
+"""The front documents are correct: paths, commands, links, and CONTRIBUTING.md's checklists."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def read(path: str) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as they are derived from the text."""
+    """Return the anchors derived from a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -77,7 +77,7 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", page.read_text(encoding="utf-8")):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
@@ -173,7 +173,7 @@ def test_every_kind_of_addition_has_a_checklist() -> None:
 
 
 @pytest.mark.parametrize("name", registry.built_in())
-def test_a_model_has_what_its_checklist_asks_for(name: str) -> None:
+def test_a_model_meets_its_checklist(name: str) -> None:
     kind = registry.model_class(name)
     module = Path(inspect.getfile(kind)).relative_to(ROOT)
     family = module.parent.name
@@ -189,7 +189,7 @@ def test_a_model_has_what_its_checklist_asks_for(name: str) -> None:
     assert name in get_args(ModelName)
 
 
-def test_the_forms_offer_the_models_there_are() -> None:
+def test_the_forms_offer_every_model() -> None:
     assert get_args(ModelName) == registry.built_in()
 
 
@@ -197,7 +197,7 @@ def test_the_forms_offer_the_models_there_are() -> None:
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
-def test_a_table_has_what_its_checklist_asks_for(table: Table) -> None:
+def test_a_table_meets_its_checklist(table: Table) -> None:
     assert markdown(table) in read("docs/tables.md")
     assert f"\n| `{table.name}` |" in read("README.md")
     assert table.name in SAMPLES
@@ -210,23 +210,23 @@ def test_a_table_has_what_its_checklist_asks_for(table: Table) -> None:
         assert f'"{table.name}"' in read("tasks/erasure/releases.py")
 
 
-def test_the_audit_asks_for_every_table(tmp_path: Path) -> None:
+def test_the_audit_requires_every_table(tmp_path: Path) -> None:
     result = audit(tmp_path, World(tmp_path).expectations())
     assert {failure.table for failure in result.failures} == set(TABLES)
     checks = read("docs/tables.md").partition("## What the audit checks")[2]
     named = set(re.findall(r"\w+_\w+|recommendations", checks))
-    assert set(TABLES) - {"validation_results"} <= named  # of which only the schema is checked
+    assert set(TABLES) - {"validation_results"} <= named  # only its schema is checked
 
 
 # --- a station
 
 
 @pytest.mark.parametrize("name", STATIONS)
-def test_a_station_has_what_its_checklist_asks_for(name: str) -> None:
+def test_a_station_meets_its_checklist(name: str) -> None:
     station = STATIONS[name]
     summary = ast.get_docstring(station) or ""
     assert summary.endswith(".")
-    assert "\n" not in summary  # Prefect shows it
+    assert "\n" not in summary  # Prefect shows the docstring
     assert station.args.args[0].arg == "night"
     used = {node.id for node in ast.walk(ast.parse(read("flows/night/run.py"))) if isinstance(node, ast.Name)}
     assert name in used
@@ -249,14 +249,14 @@ def form_of(name: str) -> str | None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_a_suffix_says_the_format_and_is_documented(suffix: str) -> None:
+def test_a_suffix_determines_the_format_and_is_documented(suffix: str) -> None:
     for name in (f"log{suffix}", f"LOG{suffix.upper()}.gz"):
         assert file_format(name, Reading()) == FORMATS[suffix]
     assert suffix in read("docs/input.md")
 
 
 @pytest.mark.parametrize("form", sorted(set(get_args(Format)) - {"auto"}))
-def test_a_source_format_has_what_its_checklist_asks_for(form: str) -> None:
+def test_a_source_format_meets_its_checklist(form: str) -> None:
     assert form in FORMATS.values()
     cases = [case for case in CASES if form_of(case.file) == form]
     assert any(not case.refused and not case.rules for case in cases), "a clean file"
@@ -269,7 +269,7 @@ def test_a_source_format_has_what_its_checklist_asks_for(form: str) -> None:
 # --- an engine and its dialect
 
 
-def test_every_engine_that_can_be_configured_has_its_file_and_its_tests() -> None:
+def test_every_configurable_engine_has_its_file_and_tests() -> None:
     fixture = next(
         node
         for node in ast.parse(read("tests/conftest.py")).body

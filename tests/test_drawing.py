@@ -23,7 +23,7 @@ BANDS = {
         re.MULTILINE,
     )
 }
-"""Each room as drawn: its centre in points, its width and height in inches."""
+"""Each drawn room: its centre in points, its width and height in inches."""
 PACKAGES = {
     (package["room"], package["package"]): package
     for package in re.finditer(
@@ -58,7 +58,7 @@ def test_a_package_has_its_name_and_lies_in_its_room(room: str, package: str) ->
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_table_is_on_the_line_of_data(table: str) -> None:
+def test_every_table_is_on_the_data_line(table: str) -> None:
     boxes = re.findall(r"^    data_\w+ +\[.*label = <(.*)>\]", TEXT, re.MULTILINE)
     assert table in {line.strip() for box in boxes for line in box.split("<br/>")}
 
@@ -69,7 +69,7 @@ def test_the_picture_was_drawn_from_this_text() -> None:
     assert drawn[1] == hashlib.sha256(TEXT.encode()).hexdigest(), "run `make drawing`"
 
 
-def test_the_picture_is_complete_and_has_a_background_of_its_own() -> None:
+def test_the_picture_is_complete_and_has_a_background() -> None:
     assert '<polygon fill="white"' in SVG
     assert not re.findall(r"<image|<script|<foreignObject|href=", SVG)
     assert all(f">{package}<" in SVG for _, package in PACKAGES)

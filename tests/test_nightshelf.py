@@ -1,4 +1,4 @@
-"""The public face: it loads nothing until it is used, every checker sees it, and its examples are true."""
+"""The public face: it loads lazily, type checkers see every name, and its examples are correct."""
 
 from __future__ import annotations
 
@@ -26,22 +26,24 @@ WITHOUT_EXAMPLE = {
     "Model",
     "ModelConfig",
 }
-"""Errors, and what a model of one's own is made of: docs/library.md has a whole one."""
+"""Errors and the parts of a custom model; docs/library.md has a complete one."""
 ROOMS_OWN = {
     f"Interactions.{name}"
     for name in ("kept", "with_items", "shape", "seen", "histories", "dataset", "sequences", "frame")
 } | {"TrainingOptions.report", "TrainingOptions.workers"}
-"""What other modules ask of public classes, and docs/library.md does not promise."""
+"""Members of public classes that other modules use, but docs/library.md does not promise."""
 
 
 def imports(tree: ast.AST) -> set[tuple[str, str, str]]:
-    """Return (module, name, name here) of every name that is imported from a module."""
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    return {(str(node.module), name.name, name.asname or name.name) for node in found for name in node.names}
+    """Return (module, name, local name) of every name that a module imports from another."""
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {
+        (str(node.module), name.name, name.asname or name.name) for node in imports for name in node.names
+    }
 
 
 def shown(path: Path) -> tuple[set[tuple[str, str, str]], list[str]]:
-    """Return what a checker is shown to be imported from the rooms, and `__all__`."""
+    """Return the imports from the rooms that a type checker sees, and `__all__`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     (names,) = [
         node.value
@@ -56,14 +58,14 @@ def test_importing_it_loads_no_room_and_no_library() -> None:
         "import sys; before = set(sys.modules); import nightshelf; print(*sorted(set(sys.modules) - before))"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
     )
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    loaded = {name.partition(".")[0] for name in completed.stdout.split()}
     assert loaded - set(sys.stdlib_module_names) == {"nightshelf"}
 
 
-def test_a_model_is_made_and_a_store_opened_without_each_other_and_without_what_is_heavy(root: Path) -> None:
+def test_models_and_stores_load_independently_and_without_heavy_libraries(root: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for statement, absent in (
         (
@@ -76,13 +78,13 @@ def test_a_model_is_made_and_a_store_opened_without_each_other_and_without_what_
         ),
     ):
         code = f"{statement}; import sys; print(*sys.modules)"
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
         )
-        assert not absent & set(done.stdout.split())
+        assert not absent & set(completed.stdout.split())
 
 
-def test_every_name_is_there_listed_and_loaded_once() -> None:
+def test_every_name_exists_is_listed_and_loads_once() -> None:
     assert nightshelf.__all__ == sorted(nightshelf.__all__)
     for name in [*nightshelf.__all__, "ModelContract"]:
         assert name in dir(nightshelf)
@@ -91,7 +93,7 @@ def test_every_name_is_there_listed_and_loaded_once() -> None:
         nightshelf.Interaction  # noqa: B018 - the access is the test
 
 
-def test_checkers_see_every_name_where_it_is_loaded_from() -> None:
+def test_checkers_see_every_name_at_its_origin() -> None:
     names, listed = shown(FACE)
     assert {here for _, _, here in names} | {"__version__"} == {*listed, "ModelContract"}
     for module, name, here in names:
@@ -100,7 +102,7 @@ def test_checkers_see_every_name_where_it_is_loaded_from() -> None:
     assert len(nightshelf._HOMES) == len(names)
 
 
-def test_it_knows_models_and_tasks_alone_and_no_room_knows_it() -> None:
+def test_it_imports_only_models_and_tasks_and_no_room_imports_it() -> None:
     tree = ast.parse(FACE.read_text(encoding="utf-8"))
     modules = {module.partition(".")[0] for module, _, _ in imports(tree)}
     assert modules & ROOMS == {"models", "tasks"}
@@ -115,14 +117,14 @@ def test_it_knows_models_and_tasks_alone_and_no_room_knows_it() -> None:
 
 @pytest.fixture
 def beside_a_store(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in a folder that has the store of the examples."""
+    """Run in a folder with the examples' store."""
     monkeypatch.chdir(tmp_path)
     Path("nightshelf-store").symlink_to(root)
 
 
 @pytest.mark.parametrize("name", [name for name in nightshelf.__all__ if name != "__version__"])
 @pytest.mark.usefixtures("beside_a_store")
-def test_the_examples_of_a_public_name_are_true(name: str) -> None:
+def test_the_examples_of_a_public_name_are_correct(name: str) -> None:
     value = getattr(nightshelf, name)
     tests = doctest.DocTestFinder(recurse=True).find(value, name, module=False, globs={})
     without = {test.name for test in tests if not test.examples and "._" not in test.name}
@@ -132,7 +134,7 @@ def test_the_examples_of_a_public_name_are_true(name: str) -> None:
 
 @pytest.mark.parametrize("path", [FACE, ROOT / "docs" / "library.md"], ids=lambda path: path.name)
 @pytest.mark.usefixtures("beside_a_store")
-def test_the_examples_of_a_page_are_true(path: Path) -> None:
+def test_the_examples_of_a_page_are_correct(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     text = str(nightshelf.__doc__) if path == FACE else re.sub(r"^```.*$", "", text, flags=re.MULTILINE)
     test = doctest.DocTestParser().get_doctest(text, {}, path.name, str(path), 0)
@@ -141,5 +143,5 @@ def test_the_examples_of_a_page_are_true(path: Path) -> None:
 
 
 def run(test: doctest.DocTest) -> int:
-    """Run the examples of a docstring and return how many were wrong; pytest shows what was printed."""
+    """Run a docstring's examples and return the number of failures; pytest shows the output."""
     return doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed

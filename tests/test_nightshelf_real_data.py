@@ -31,7 +31,7 @@ FRAMES: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("name", FRAMES)
-def test_the_five_lines_work_on_frames_as_they_come(name: str) -> None:
+def test_the_five_lines_work_on_unmodified_frames(name: str) -> None:
     df = FRAMES[name]()
     data = ns.Interactions.of(df)
     model = ns.create("als", **QUICK).fit(data)
@@ -45,7 +45,7 @@ def test_the_five_lines_work_on_frames_as_they_come(name: str) -> None:
     pairs, listed = (
         pd.DataFrame({key: frame[key].to_numpy() for key in ("user_id", "item_id")}) for frame in (df, lists)
     )
-    assert pairs.merge(listed).empty  # nothing that the user has rated
+    assert pairs.merge(listed).empty  # no item that the user has rated
     assert not listed.duplicated().any()
 
 

@@ -46,8 +46,8 @@ def version(pin: Requirement) -> str:
 
 def locked(name: str, python: str = HERE) -> dict[str, str]:
     """Return the versions of a lock by package, as one Python would install them."""
-    here = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
-    chosen = [pin for pin in pins(name) if pin.marker is None or pin.marker.evaluate(here)]
+    environment = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
+    chosen = [pin for pin in pins(name) if pin.marker is None or pin.marker.evaluate(environment)]
     versions = {canonicalize_name(pin.name): version(pin) for pin in chosen}
     assert len(versions) == len(chosen), f"{name} pins a package twice for {python}"
     return versions
@@ -59,16 +59,20 @@ def needed(names: list[str], seen: set[str]) -> set[str]:
         if name in seen:
             continue
         seen.add(name)
-        asked = [Requirement(text) for text in metadata.requires(name) or []]
-        here = [one for one in asked if one.marker is None or one.marker.evaluate({"extra": ""})]
-        needed([one.name for one in here], seen)
+        requirements = [Requirement(text) for text in metadata.requires(name) or []]
+        applicable = [
+            requirement
+            for requirement in requirements
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        ]
+        needed([requirement.name for requirement in applicable], seen)
     return seen
 
 
 def test_the_supported_pythons_are_the_same_everywhere() -> None:
     """In the classifiers, in requires-python and in the Makefile, which looks for one of them."""
-    asked = SpecifierSet(PROJECT["requires-python"])
-    assert [f"3.{minor}" for minor in range(100) if asked.contains(f"3.{minor}.0")] == PYTHONS
+    requirements = SpecifierSet(PROJECT["requires-python"])
+    assert [f"3.{minor}" for minor in range(100) if requirements.contains(f"3.{minor}.0")] == PYTHONS
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
     (supported,) = re.findall(r"^SUPPORTED := (.+)$", text, re.MULTILINE)
     assert supported.split() == PYTHONS
@@ -86,8 +90,8 @@ def test_a_lock_pins_one_version_of_every_package_from_no_address(name: str, pyt
 def test_the_locks_agree(python: str) -> None:
     runtime = locked("requirements.lock", python)
     for name in LOCKS[1:]:
-        other = locked(name, python)
-        assert {package: other.get(package) for package in runtime} == runtime
+        pinned = locked(name, python)
+        assert {package: pinned.get(package) for package in runtime} == runtime
 
 
 def test_what_is_installed_is_what_is_locked() -> None:
@@ -109,9 +113,9 @@ def test_the_bill_of_materials_names_every_locked_package(tmp_path: Path) -> Non
     assert made.returncode == 0, made.stderr
     bill = json.loads((ROOT / "build" / "sbom.cdx.json").read_text(encoding="utf-8"))
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
-    named = {(canonicalize_name(one["name"]), one["version"]) for one in bill["components"]}
+    named = {(canonicalize_name(component["name"]), component["version"]) for component in bill["components"]}
     assert named == {(canonicalize_name(pin.name), version(pin)) for pin in pins(LOCKS[0])}
-    assert all(one["purl"].startswith("pkg:pypi/") for one in bill["components"])
+    assert all(component["purl"].startswith("pkg:pypi/") for component in bill["components"])
     shutil.copyfile(ROOT / "build" / "sbom.cdx.json", tmp_path / "first.json")
     subprocess.run(["make", "sbom", f"PYTHON={sys.executable}"], cwd=ROOT, capture_output=True, check=True)
     assert (ROOT / "build" / "sbom.cdx.json").read_bytes() == (tmp_path / "first.json").read_bytes()
