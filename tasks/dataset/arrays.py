@@ -1,4 +1,4 @@
-"""A dataset on disk as arrays: Parquet through pyarrow into scipy, never row by row."""
+"""A dataset on disk as arrays: from Parquet through pyarrow to scipy, by whole columns."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Longs = npt.NDArray[np.int64]
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Return the training data of a dataset on disk: the weights and the events of trained users and items.
+    """Return a dataset's training data: weights and events of the users and items to train on.
 
-    The matrix is CSR float32 (n_users, n_items). Users who are not trained on have empty rows, items
-    empty columns.
+    The matrix is CSR float32 (n_users, n_items). Users and items that are not trained on have empty
+    rows and columns.
     """
     from models.dataset import Dataset
 
@@ -33,18 +33,18 @@ def load_dataset(folder: Path) -> Dataset:
 
 
 def load_histories(folder: Path) -> Histories:
-    """Return every user's history, trained on or not: weights and events of items that are trained on."""
+    """Return the history of all users, trained on or not, limited to items trained on."""
     from models.dataset import Histories
 
     entries = read(folder, "entries", ["user_index", "item_index", "weight"])
     items = _trained(folder, "items")
     counts = pc.and_(pc.greater(entries["weight"], 0), pa.array(items[array_of(entries["item_index"])]))
-    everybody = np.ones(rows(folder, "users"), dtype=np.bool_)
-    return Histories(_matrix(entries.filter(counts), shape_of(folder)), _sequences(folder, everybody, items))
+    all_users = np.ones(rows(folder, "users"), dtype=np.bool_)
+    return Histories(_matrix(entries.filter(counts), shape_of(folder)), _sequences(folder, all_users, items))
 
 
 def load_seen(folder: Path) -> Any:
-    """Return every pair that ever met as CSR float32 (n_users, n_items) of ones."""
+    """Return all pairs of user and item with events, as CSR float32 (n_users, n_items) of ones."""
     seen = _matrix(read(folder, "entries", ["user_index", "item_index", "weight"]), shape_of(folder))
     seen.data[:] = 1
     return seen
@@ -61,21 +61,21 @@ def micros(timestamps: pa.ChunkedArray) -> Longs:
 
 
 def array_of(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """Return a column of numbers without nulls as an array that must not be written into.
+    """Return a column of numbers without nulls as a read-only array.
 
-    `to_numpy` gives the same, but imports pandas first.
+    `to_numpy` returns the same, but imports pandas.
     """
     return np.from_dlpack(column.combine_chunks())
 
 
 def _trained(folder: Path, kind: str) -> npt.NDArray[np.bool_]:
-    """Return which users (items) are trained on."""
+    """Return a mask of the users (items) that are trained on."""
     trained = read(folder, kind, ["trained"])["trained"]
     return array_of(trained.cast(pa.uint8())).astype(np.bool_)
 
 
 def _sequences(folder: Path, users: npt.NDArray[np.bool_], items: npt.NDArray[np.bool_]) -> Sequences:
-    """Return the events of some users and items; the others' are left out."""
+    """Return the events of the users and items that the masks select."""
     from models.dataset import Sequences
 
     events = read(folder, "sequences", ["user_index", "item_index", "timestamp"])
@@ -85,7 +85,7 @@ def _sequences(folder: Path, users: npt.NDArray[np.bool_], items: npt.NDArray[np
 
 
 def _matrix(entries: pa.Table, shape: tuple[int, int]) -> Any:
-    """Return sorted (user_index, item_index, weight) rows as CSR, without sorting them again."""
+    """Return sorted (user_index, item_index, weight) rows as CSR, without another sort."""
     from scipy import sparse
 
     columns = array_of(entries["item_index"])

@@ -1,4 +1,4 @@
-"""The station `dataset`: interactions in; users, items, the sparse matrix and the sequences out."""
+"""The station `dataset`: it turns interactions into users, items, weighted pairs and sequences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.interactions.events import double
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """What a dataset holds: users, items, pairs, those trained on, events, and what catalogues said."""
+    """Counts of a dataset: users, items, pairs, pairs trained on, events and catalogue rows."""
 
     users: int
     items: int
@@ -32,9 +32,9 @@ class DatasetSummary:
 def build_dataset(
     configuration: Configuration, engine: Engine, folder: Path, scratch: Path
 ) -> DatasetSummary:
-    """Write users, items, entries, sequences and attributes as Parquet under `folder`.
+    """Write users, items, pairs, entries, sequences and attributes as Parquet under `folder`.
 
-    The engine has the relation `events`.
+    The engine must have the relation `events`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     engine.table("blocked_items", pa.table({"item_id": blocked(configuration, id_types(configuration).item)}))
@@ -47,9 +47,8 @@ def build_dataset(
     order = ["user_index", "timestamp", "position", "file_id", "line"]
     engine.write(render("dataset/sequences"), folder / "sequences", order)
     order = ["name", "id", "value"]
-    known = (
-        "SELECT * FROM user_attributes WHERE id IN (SELECT user_id FROM users)"  # not all of a catalogue's
-    )
+    # a catalogue may have more users than the dataset
+    known = "SELECT * FROM user_attributes WHERE id IN (SELECT user_id FROM users)"
     engine.write(known, folder / "user_attributes", order)
     engine.write("SELECT * FROM item_attributes", folder / "item_attributes", order)
     return DatasetSummary(
@@ -63,7 +62,7 @@ def build_dataset(
 
 
 def _number(configuration: Configuration, engine: Engine, folder: Path) -> None:
-    """Write users and items with their indices; the engine has `pairs` and the catalogues."""
+    """Write users and items with their indices; the engine must have `pairs` and catalogues."""
     limits = configuration.dataset.model_dump(include={"max_user_events", "min_user_items", "min_item_users"})
     for kind in ("user", "item"):
         engine.materialise(f"{kind}_totals", render(f"dataset/{kind}_totals", limits))

@@ -1,4 +1,4 @@
-"""Titles and attributes of items and users: from a catalogue's file, or from the events themselves."""
+"""Titles and attributes of items and users, from a catalogue's file or from the events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ATTRIBUTES = pa.schema([(name, pa.string()) for name in ("id_text", "name", "val
 
 @dataclass(frozen=True)
 class CatalogueRows:
-    """What a catalogue gave: rows with an id, and rows that could not be read, by reason."""
+    """Counts of a catalogue: rows with an id, and unreadable rows by reason."""
 
     rows: int
     rejected: dict[str, int]
@@ -34,8 +34,8 @@ class CatalogueRows:
 def make_catalogues(configuration: Configuration, engine: Engine, scratch: Path) -> dict[str, CatalogueRows]:
     """Make the relations item_titles, item_attributes and user_attributes.
 
-    item_titles has item_id, title and available; the others id, name and value, one row for each
-    value. The engine has the relation `events`.
+    item_titles has item_id, title and available; the others have id, name and value, with a row for
+    each value. The engine must have the relation `events`.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def make_catalogues(configuration: Configuration, engine: Engine, scratch: Path)
         If a catalogue's file is missing, unreadable, or lacks a configured column.
     """
     source = configuration.source
-    found = {}
+    read_rows = {}
     for kind, catalogue, id_type in (
         ("item", configuration.items, source.item_id_type),
         ("user", configuration.users, source.user_id_type),
@@ -51,8 +51,8 @@ def make_catalogues(configuration: Configuration, engine: Engine, scratch: Path)
         if catalogue.path is None:
             _from_events(kind, catalogue, engine, id_type)
         else:
-            found[f"{kind}s"] = _from_file(kind, catalogue, engine, id_type, scratch)
-    return found
+            read_rows[f"{kind}s"] = _from_file(kind, catalogue, engine, id_type, scratch)
+    return read_rows
 
 
 def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, scratch: Path) -> CatalogueRows:
@@ -62,14 +62,14 @@ def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, sc
         raise InputError(f"[{kind}s] {error}") from error
     if landed.path is None:
         raise InputError(f"[{kind}s] {redacted(str(catalogue.path))}: expected rows, got none")
-    places = dict(zip(landed.columns, positional(landed.columns), strict=True))
+    names = dict(zip(landed.columns, positional(landed.columns), strict=True))
     table = pq.read_table(landed.path)
-    ids = table[places[str(catalogue.id)]]
-    title, available = _column(table, places, catalogue.title), _available(table, places, catalogue.available)
+    ids = table[names[str(catalogue.id)]]
+    title, available = _column(table, names, catalogue.title), _available(table, names, catalogue.available)
     main = pa.table({"id_text": ids, "line": table["line"], "title": title, "available": available})
     folder = scratch / "catalogue"
     pq.write_table(main, folder / f"{kind}-rows.parquet")
-    pq.write_table(_long(ids, table, places, catalogue), folder / f"{kind}-attributes.parquet")
+    pq.write_table(_long(ids, table, names, catalogue), folder / f"{kind}-attributes.parquet")
     engine.parquet(f"{kind}_rows", [folder / f"{kind}-rows.parquet"])
     engine.parquet(f"{kind}_values", [folder / f"{kind}-attributes.parquet"])
     ids_query = render("dataset/catalogue_ids", {"relation": f"{kind}_rows", "id_type": id_type})
@@ -85,27 +85,27 @@ def _land(kind: str, catalogue: Catalogue, scratch: Path) -> LandedFile:
     folder.mkdir(parents=True, exist_ok=True)
     file = find_file(str(catalogue.path), f"{kind}s")
     raw = RawFile(0 if kind == "item" else 1, fetch(file, folder), redacted(file.address))
-    wanted = [catalogue.id, catalogue.title, catalogue.available, *catalogue.attributes.values()]
-    mapped = list(dict.fromkeys(column for column in wanted if column is not None))
+    columns = [catalogue.id, catalogue.title, catalogue.available, *catalogue.attributes.values()]
+    mapped = list(dict.fromkeys(column for column in columns if column is not None))
     return land_file(raw, catalogue, mapped, folder)
 
 
-def _column(table: pa.Table, places: Mapping[str, str], column: str | None) -> pa.ChunkedArray | pa.Array:
-    return pa.nulls(table.num_rows, pa.string()) if column is None else table[places[column]]
+def _column(table: pa.Table, names: Mapping[str, str], column: str | None) -> pa.ChunkedArray | pa.Array:
+    return pa.nulls(table.num_rows, pa.string()) if column is None else table[names[column]]
 
 
-def _available(table: pa.Table, places: Mapping[str, str], column: str | None) -> pa.ChunkedArray | pa.Array:
+def _available(table: pa.Table, names: Mapping[str, str], column: str | None) -> pa.ChunkedArray | pa.Array:
     if column is None:
         return pa.repeat(pa.scalar(value=True), table.num_rows)
-    said_no = pc.is_in(pc.utf8_lower(table[places[column]]), pa.array(FALSE))
-    return pc.invert(said_no)
+    is_false = pc.is_in(pc.utf8_lower(table[names[column]]), pa.array(FALSE))
+    return pc.invert(is_false)
 
 
-def _long(ids: pa.ChunkedArray, table: pa.Table, places: Mapping[str, str], catalogue: Catalogue) -> pa.Table:
-    """Return one row for each id, attribute and value; several values in one field are taken apart."""
+def _long(ids: pa.ChunkedArray, table: pa.Table, names: Mapping[str, str], catalogue: Catalogue) -> pa.Table:
+    """Return a row for each id, attribute and value; fields with several values are split."""
     tables = [ATTRIBUTES.empty_table()]
     for name, column in catalogue.attributes.items():
-        values, owners = table[places[column]], ids
+        values, owners = table[names[column]], ids
         if catalogue.separator is not None:
             lists = pc.split_pattern(values, catalogue.separator).combine_chunks()
             owners = ids.combine_chunks().take(pc.list_parent_indices(lists))
@@ -118,15 +118,15 @@ def _long(ids: pa.ChunkedArray, table: pa.Table, places: Mapping[str, str], cata
 
 def _from_events(kind: str, catalogue: Catalogue, engine: Engine, id_type: str) -> None:
     sql_type = "BIGINT" if id_type == "int64" else "STRING"
-    nobody = f"CAST(NULL AS {sql_type}) AS id, CAST(NULL AS STRING) AS value"
+    null_row = f"CAST(NULL AS {sql_type}) AS id, CAST(NULL AS STRING) AS value"
     queries = [
         f"SELECT id, '{name}' AS name, value FROM ({_common(kind, attribute)}) AS c"
         for name, attribute in catalogue.attributes.items()
     ]
-    nothing = f"SELECT {nobody}, CAST(NULL AS STRING) AS name WHERE 1 = 0"
-    engine.materialise(f"{kind}_attributes", " UNION ALL ".join(queries) or nothing)
+    empty = f"SELECT {null_row}, CAST(NULL AS STRING) AS name WHERE 1 = 0"
+    engine.materialise(f"{kind}_attributes", " UNION ALL ".join(queries) or empty)
     if kind == "item":
-        titles = _common(kind, catalogue.title) if catalogue.title else f"SELECT {nobody} WHERE 1 = 0"
+        titles = _common(kind, catalogue.title) if catalogue.title else f"SELECT {null_row} WHERE 1 = 0"
         titled = f"SELECT id AS item_id, value AS title, TRUE AS available FROM ({titles}) AS c"
         engine.materialise("item_titles", titled)
 

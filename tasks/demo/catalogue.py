@@ -1,4 +1,4 @@
-"""The words of the demo world: ids, titles, and the catalogues users.csv and items.csv."""
+"""The texts of the demo world: ids, titles, and the catalogues users.csv and items.csv."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.demo.world import World
 
 COUNTRIES = ("DE", "FR", "GB", "PL", "ES", "IT", "NL", "SE")
 AGE_BANDS = ("18-24", "25-34", "35-44", "45-54", "55-64", "65+")
-WORDS = {  # eight niches to a category, as many as a world can have
+WORDS = {  # the nouns of eight niches per category, the most that a world can have
     "Books": "crime novels|cookbooks|atlases|poetry|biographies|travel guides|essays|fairy tales",
     "Music": "guitar strings|vinyl records|headphones|keyboards|drum sticks|sheet music|tuners|speakers",
     "Garden": "seed packets|planters|watering cans|pruning shears|bird feeders|hammocks|lanterns|rakes",
@@ -35,7 +35,7 @@ WORDS = {  # eight niches to a category, as many as a world can have
     "Food": "olive oils|dark chocolate|green tea|honey|pasta|roasted coffee|spices|dried fruit",
 }
 CATEGORY_NAMES = tuple(WORDS)
-BRAND_BEGINS = (
+BRAND_PREFIXES = (
     "Nord",
     "Alba",
     "Kest",
@@ -49,7 +49,7 @@ BRAND_BEGINS = (
     "Bryn",
     "Faro",
 )
-BRAND_ENDS = ("vik", "mont", "ra", "holm", "ley", "ino", "by", "fels", "ware", "son", "ette")
+BRAND_SUFFIXES = ("vik", "mont", "ra", "holm", "ley", "ino", "by", "fels", "ware", "son", "ette")
 AWKWARD_QUERIES = (  # valid, and quoted in CSV
     "lamp, desk, warm white",
     "gift for dad\nunder 30",
@@ -58,7 +58,7 @@ AWKWARD_QUERIES = (  # valid, and quoted in CSV
     "first line\nsecond line, and more",
     "thé, café; naïve 🎁",
 )
-PLAIN_QUERY = 1 + len(AWKWARD_QUERIES)  # the code of the first niche's query; 0 is none
+PLAIN_QUERY = 1 + len(AWKWARD_QUERIES)  # the code of the first niche's query; 0 is no query
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ class Texts:
     user_ids: Any  # (users,)
     item_ids: Any  # (items,)
     prices: Any  # (items,)
-    queries: tuple[str, ...]  # AWKWARD_QUERIES, then one a niche
+    queries: tuple[str, ...]  # AWKWARD_QUERIES, then a query per niche
 
     def encoded_queries(self, form: str) -> Any:
-        """Return '' and the queries as the values of a form (csv, json or plain), null for none."""
+        """Return the encoded queries for a form (csv, json or plain), preceded by 'no query'."""
         if form == "csv":
             return pa.array(["\n", *(f"{_quoted(query)}\n" for query in self.queries)])
         if form == "json":
@@ -80,7 +80,7 @@ class Texts:
 
 
 def build_texts(world: World) -> Texts:
-    """Render the ids and the words of a world."""
+    """Return the ids and texts of a world."""
     width = max(6, len(str(len(world.users) - 1)))
     item_width = max(5, len(str(len(world.items) - 1)))
     niches = [niche_name(world, niche).replace(",", "") for niche in range(len(world.niches))]
@@ -99,9 +99,9 @@ def niche_name(world: World, niche: int) -> str:
 
 
 def write_catalogues(world: World, texts: Texts, folder: Path, day: int) -> tuple[Path, Path]:
-    """Write users.csv and items.csv as a shop would hold them at the end of a day: later arrivals are absent.
+    """Write users.csv and items.csv as they are at the end of a day, without later arrivals.
 
-    Ids are given in order of arrival, so an earlier day's files are the beginning of a later day's.
+    Ids follow the order of arrival, so an earlier day's files are a prefix of a later day's files.
     """
     shelf = world.shelf(day)
     users, items = folder / "users.csv", folder / "items.csv"
@@ -150,7 +150,7 @@ def _dates(world: World, days: list[int]) -> list[str]:
 
 
 def _brand(index: int) -> str:
-    return BRAND_BEGINS[index % len(BRAND_BEGINS)] + BRAND_ENDS[index % len(BRAND_ENDS)]
+    return BRAND_PREFIXES[index % len(BRAND_PREFIXES)] + BRAND_SUFFIXES[index % len(BRAND_SUFFIXES)]
 
 
 def _quoted(text: str) -> str:

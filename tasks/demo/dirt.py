@@ -1,4 +1,4 @@
-"""The dirt of the demo logs: rows that are broken, or valid and awkward, each kind planted and counted."""
+"""The dirt of the demo logs: rows that are broken, or valid but awkward, counted by kind."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tasks.demo.catalogue import AWKWARD_QUERIES
 from tasks.demo.events import EVENTS, SESSIONS_PER_CHUNK, Rows, chunk_rows, session_rows
 from tasks.demo.world import BOT, Shelf, World
 
-FLAWS = {  # name: share of the dirty rows; a row has one flaw at most
+FLAWS = {  # name: share of the dirty rows; a row has at most one flaw
     "clean": 0.0,
-    "bot": 0.0,  # valid: the views of one user, BOT_SHARE of all
+    "bot": 0.0,  # valid: the views of a single user, BOT_SHARE of all rows
     "duplicate": 0.20,  # an exact copy, a few lines below its original
     "late": 0.20,  # valid: whole sessions of the day before
     "missing_user": 0.08,
@@ -40,7 +40,7 @@ IN_PLACE = tuple(name for name, share in FLAWS.items() if share and name not in 
 
 
 def dirty_rows(world: World, shelf: Shelf, before: Shelf | None, *, chunk: int, share: float) -> Rows:
-    """Make one piece of a day with its dirt.
+    """Return a chunk of a day's rows with its dirt.
 
     `before` is the shelf of the day before; None on the first day, which has no late rows.
     """
@@ -50,40 +50,42 @@ def dirty_rows(world: World, shelf: Shelf, before: Shelf | None, *, chunk: int, 
         return rows
     random = world.random(3, shelf.day, chunk)
     people = np.flatnonzero(rows["flaw"] == CODES["clean"])
-    wanted = {name: int(share * part * len(rows) + random.random()) for name, part in FLAWS.items()}
-    spoilt = random.choice(people, min(sum(wanted[name] for name in IN_PLACE), len(people)), replace=False)
-    kinds = np.repeat([CODES[name] for name in IN_PLACE], [wanted[name] for name in IN_PLACE])
+    counts = {name: int(share * part * len(rows) + random.random()) for name, part in FLAWS.items()}
+    spoilt = random.choice(people, min(sum(counts[name] for name in IN_PLACE), len(people)), replace=False)
+    kinds = np.repeat([CODES[name] for name in IN_PLACE], [counts[name] for name in IN_PLACE])
     _spoil(rows, spoilt, kinds[: len(spoilt)])
-    copies, after = _copies(rows, random, wanted["duplicate"])
-    late = _late(world, before, random, chunk, wanted["late"]) if before else rows[:0]
-    place = np.concatenate([np.arange(len(rows)), after, random.uniform(0, len(rows), len(late))])
-    return np.concatenate([rows, copies, late])[np.argsort(place, kind="stable")]
+    copies, after = _copies(rows, random, counts["duplicate"])
+    late = _late(world, before, random, chunk, counts["late"]) if before else rows[:0]
+    position = np.concatenate([np.arange(len(rows)), after, random.uniform(0, len(rows), len(late))])
+    return np.concatenate([rows, copies, late])[np.argsort(position, kind="stable")]
 
 
 def times(rows: Rows) -> list[str]:
-    """Write the timestamps of rows whose flaw is in their timestamp."""
-    written = []
+    """Return the timestamps, as text, of rows whose flaw is in their timestamp."""
+    texts = []
     for time, flaw in zip(rows["time"].tolist(), rows["flaw"].tolist(), strict=True):
-        moment = datetime.fromtimestamp(time // 1000, UTC) + timedelta(milliseconds=time % 1000)
+        timestamp = datetime.fromtimestamp(time // 1000, UTC) + timedelta(milliseconds=time % 1000)
         if flaw == CODES["bad_timestamp"]:
-            written.append(BAD_TIMES[time % len(BAD_TIMES)])
+            texts.append(BAD_TIMES[time % len(BAD_TIMES)])
         elif flaw == CODES["epoch_timestamp"]:
-            written.append(str(time))
+            texts.append(str(time))
         elif flaw == CODES["future_timestamp"]:
-            written.append((moment + timedelta(days=20_000 + time % 5_000)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+            texts.append((timestamp + timedelta(days=20_000 + time % 5_000)).strftime("%Y-%m-%dT%H:%M:%SZ"))
         else:
-            written.append(moment.astimezone(timezone(timedelta(hours=2))).isoformat(timespec="milliseconds"))
-    return written
+            texts.append(
+                timestamp.astimezone(timezone(timedelta(hours=2))).isoformat(timespec="milliseconds")
+            )
+    return texts
 
 
 def has_odd_time(rows: Rows) -> npt.NDArray[np.bool_]:
-    """Mark the rows whose timestamp `times` writes."""
+    """Return a mask of the rows whose timestamps `times` makes."""
     names = ("bad_timestamp", "epoch_timestamp", "future_timestamp", "offset")
     return np.isin(rows["flaw"], [CODES[name] for name in names])
 
 
 def ragged_line(line: str, form: str) -> str:
-    """Spoil one rendered line: JSON is cut in the middle, CSV loses or gains fields."""
+    """Return a line with a ragged flaw: JSON is cut in the middle, CSV loses or gains fields."""
     if form == "json":
         return line[: len(line) // 2] + "\n"
     fields = line.rstrip("\n").split(",")
@@ -110,8 +112,8 @@ def _copies(rows: Rows, random: np.random.Generator, count: int) -> tuple[Rows, 
 
 
 def _late(world: World, before: Shelf, random: np.random.Generator, chunk: int, count: int) -> Rows:
-    """Make sessions of the day before and keep their first `count` rows."""
-    first = (chunk + 1) * SESSIONS_PER_CHUNK - count  # no number that the day's own sessions use
+    """Return the first `count` rows of new sessions of the day before."""
+    first = (chunk + 1) * SESSIONS_PER_CHUNK - count  # numbers that the day's sessions do not use
     rows = session_rows(world, before, random, count=count, first=first)
     rows = rows[np.lexsort((rows["time"], rows["session"]))][:count]
     rows["flaw"] = CODES["late"]

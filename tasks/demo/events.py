@@ -1,4 +1,4 @@
-"""The clean events of one piece of one demo day: sessions with a funnel, and the bot."""
+"""The clean events of a chunk of a demo day: sessions with a funnel, and the bot."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Longs = npt.NDArray[np.int64]
 ROW = np.dtype(
     [
         ("time", "i8"),  # milliseconds since 1970, UTC
-        ("session", "i4"),  # number within the day that delivers it
+        ("session", "i4"),  # number within the day of its log
         ("user", "i4"),
         ("item", "i4"),
         ("query", "i2"),  # 0 for none, else 1 + index into Texts.queries
         ("event", "i1"),  # index into EVENTS
         ("quantity", "i1"),  # 0 for none
-        ("flaw", "i1"),  # index into demo_dirt.FLAWS
+        ("flaw", "i1"),  # index into tasks.demo.dirt.FLAWS
     ]
 )
 EVENTS = ("view", "cart", "purchase")
@@ -38,7 +38,7 @@ WEEKEND_HOURS = (10, 6, 4, 2, 1, 1, 3, 6, 12, 20, 27, 30, 30, 29, 28, 28, 28, 29
 
 
 def chunk_rows(world: World, shelf: Shelf, chunk: int) -> Rows:
-    """Make one piece of a day, in order of time: a pure function of the world, the day and the piece."""
+    """Return a chunk of a day's rows by time; it depends on world, day and chunk number alone."""
     random = world.random(1, shelf.day, chunk)
     mood = WEEKDAYS[_weekday(world, shelf.day)] * np.exp(world.random(2, shelf.day).normal(0, 0.04))
     people = world.events_per_day * (mood - BOT_SHARE) / world.chunks
@@ -59,7 +59,7 @@ def session_rows(
     first: int,
     slot: tuple[float, float] = (0.0, 1.0),
 ) -> Rows:
-    """Make `count` sessions numbered from `first` that begin within a slot of the day's hour curve."""
+    """Return rows of `count` sessions numbered from `first`, starting within a slot of the day."""
     weights = world.users.cumulative[: shelf.users]
     point = np.minimum(random.random(count) * weights[-1], np.nextafter(weights[-1], 0))
     user = np.searchsorted(weights, point, side="right").astype(np.int32)
@@ -69,7 +69,7 @@ def session_rows(
     item = _items(world, shelf, random, user, session)
     gap = np.clip(40_000 * random.lognormal(0, 1, len(session)), 2_000, 900_000).astype(np.int64)
     passed = np.cumsum(gap) - gap
-    offset = passed - passed[opening][session]  # since the session began
+    offset = passed - passed[opening][session]  # since the session's start
     duration = np.bincount(session, weights=gap, minlength=count).astype(np.int64)
     start = _starts(world, shelf, random, slot, duration)
 
@@ -82,7 +82,7 @@ def session_rows(
 
 
 def _items(world: World, shelf: Shelf, random: np.random.Generator, user: Ints, session: Longs) -> Ints:
-    """Draw the item of each view: mostly the session's niche, then another, a staple, or the one before."""
+    """Draw the item of each view: from the session's niche, another, a staple, or the last item."""
     drawn = shelf.niches(world.users.taste[user], random.random((len(user), 2), dtype=np.float32))
     aside = (random.random(len(session)) < 0.2).astype(np.int64)
     item = shelf.pick(drawn[session, aside], random.random(len(session)))
@@ -90,9 +90,9 @@ def _items(world: World, shelf: Shelf, random: np.random.Generator, user: Ints, 
     staple = whim < 0.04
     which = (whim[staple] < 0.015).astype(np.int64)
     item[staple] = world.staples[user[session[staple]], which]
-    again = np.flatnonzero(whim > 0.96)
-    again = again[(again > 0) & (session[again] == session[again - 1])]
-    item[again] = item[again - 1]
+    repeated = np.flatnonzero(whim > 0.96)
+    repeated = repeated[(repeated > 0) & (session[repeated] == session[repeated - 1])]
+    item[repeated] = item[repeated - 1]
     return item
 
 
@@ -106,7 +106,7 @@ def _starts(
 
 
 def _funnel(world: World, random: np.random.Generator, seen: Rows, gap: Longs, end: Longs) -> Rows:
-    """Add carts after their views and purchases, at the session's end, after their carts."""
+    """Add carts after their views, and purchases at the end of the session."""
     carted = random.random(len(seen)) < world.users.cart_rate[seen["user"]]
     cart = seen[carted]
     cart["event"], cart["query"] = CART, 0
@@ -115,8 +115,8 @@ def _funnel(world: World, random: np.random.Generator, seen: Rows, gap: Longs, e
     bought = random.random(len(cart)) < 0.4
     purchase = cart[bought]
     purchase["event"] = PURCHASE
-    place = np.flatnonzero(carted)[bought] % 40  # lines of one order differ by milliseconds
-    purchase["time"] = end[carted][bought] + 15_000 + place
+    line = np.flatnonzero(carted)[bought] % 40  # lines of one order differ by milliseconds
+    purchase["time"] = end[carted][bought] + 15_000 + line
     return np.concatenate([seen, cart, purchase])
 
 
@@ -134,7 +134,7 @@ def _bot(
 
 
 def _clock(world: World, day: int, share: Floats) -> Floats:
-    """Return the share of the day that has passed when a share of its sessions has begun."""
+    """Return the share of the day that has passed when a share of its sessions has started."""
     hours = WEEKEND_HOURS if _weekday(world, day) >= 5 else HOURS
     return np.interp(share, np.cumsum([0, *hours]) / sum(hours), np.arange(25) / 24)
 
@@ -144,5 +144,5 @@ def _weekday(world: World, day: int) -> int:
 
 
 def midnight(world: World, day: int) -> int:
-    """Return the beginning of a day in milliseconds since 1970, UTC."""
+    """Return the start of a day in milliseconds since 1970, UTC."""
     return (world.start.toordinal() - EPOCH + day) * DAY_MS

@@ -1,7 +1,7 @@
-"""Seeded demo logs of any size: one file a day, the catalogues, and an exact count of the dirt in them.
+"""Seeded demo logs of any size: a file per day, the catalogues, and an exact count of the dirt.
 
-A day's file depends on the seed, the world (start, users, items, events a day) and the day alone: one more
-night leaves the earlier files as they are, byte for byte, and days may be written in parallel.
+A day's file depends only on the seed, the world (start, users, items, events per day) and the day.
+Further nights leave earlier files byte-identical, and days can be written in parallel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Write = Callable[[Rows], None]
 
 @dataclass(frozen=True)
 class DemoDay:
-    """One written file: its records, header aside, and how many of them have each flaw of demo_dirt.FLAWS."""
+    """A written file, its records without the header, and their number for each flaw of FLAWS."""
 
     path: Path
     rows: int
@@ -39,7 +39,7 @@ class DemoDay:
 
 @dataclass(frozen=True)
 class DemoSummary:
-    """What `write_demo_logs` wrote."""
+    """The result of `write_demo_logs`."""
 
     days: tuple[DemoDay, ...]
     users: Path
@@ -52,12 +52,12 @@ class DemoSummary:
 
     @property
     def rows(self) -> int:
-        """Records in all files, headers aside."""
+        """Records in all files, without headers."""
         return sum(day.rows for day in self.days)
 
     @property
     def planted(self) -> dict[str, int]:
-        """Records of each flaw; `clean` has the rest, so the values add up to `rows`."""
+        """Records by flaw; `clean` counts the rest, so the values add up to `rows`."""
         return {name: sum(day.planted[name] for day in self.days) for name in FLAWS}
 
 
@@ -74,11 +74,12 @@ def write_demo_logs(
     format: DemoFormat = "csv",  # noqa: A002
     progress: Callable[[int, int], None] | None = None,
 ) -> DemoSummary:
-    """Write `days` log files from `start` on, and users.csv and items.csv as of the last day.
+    """Write `days` log files from `start` on, and users.csv and items.csv of the last day.
 
-    `users` and `items` count the whole world, of which 85 % is there at the start and the rest arrives in the
-    120 days after it. `events_per_day` is a mean; about `dirty_share` of each day's rows have a flaw, valid
-    ones like late rows included. `progress` is told (days done, days). Files are replaced atomically.
+    `users` and `items` count the whole world: 85 % exist at the start, and the rest arrive in the
+    120 days after it. `events_per_day` is a mean. About `dirty_share` of each day's rows have a
+    flaw, including valid ones such as late rows. `progress` is called with the days done and the
+    total. Files are replaced atomically.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def write_demo_day(
     dirty_share: float,
     format: DemoFormat,  # noqa: A002
 ) -> DemoDay:
-    """Write the log file of one day, counted from the start of the world; errors as `write_demo_logs`."""
+    """Write the log of a day, counted from the world's start; errors as in `write_demo_logs`."""
     if not 0 <= dirty_share <= 0.5:
         raise ConfigurationError(f"expected dirty_share in [0, 0.5], got {dirty_share}")
     if format not in get_args(DemoFormat):
@@ -130,7 +131,7 @@ def write_demo_day(
 
 @contextmanager
 def _sink(part: Path, world: World, texts: Texts, day: int, form: DemoFormat) -> Iterator[Write]:
-    """Open a file of a format; the value writes rows to it."""
+    """Open a file of a format; yield a function that writes rows to it."""
     if form == "parquet":
         queries = texts.encoded_queries("plain")
         with pq.ParquetWriter(part, SCHEMA, compression="zstd", write_page_checksum=True) as writer:

@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
 
 
 def columns(world: World, texts: Texts, day: int, rows: Rows) -> list[Any]:
-    """Render all columns but the last as pyarrow strings, null where a value is missing."""
+    """Return all columns but the last as pyarrow strings, with null for a missing value."""
     event_time = _event_time(rows["time"])
     odd = has_odd_time(rows)
     if odd.any():
@@ -49,14 +49,14 @@ def columns(world: World, texts: Texts, day: int, rows: Rows) -> list[Any]:
 
 
 def csv_lines(columns: list[Any], rows: Rows, queries: Any) -> Any:
-    """Join columns and the encoded queries to lines with their line ends; some are ragged."""
+    """Join columns and encoded queries to lines with line ends; flawed lines are ragged."""
     query = queries.take(pa.array(rows["query"]))  # ends its line
     lines = pc.binary_join_element_wise(*columns, query, ",", null_handling="replace", null_replacement="")
     return _ragged(lines, rows, "csv")
 
 
 def json_lines(columns: list[Any], rows: Rows, queries: Any) -> Any:
-    """Join columns and the encoded queries to one JSON object a line; some are cut short."""
+    """Join columns and encoded queries to a JSON object per line; flawed lines are cut short."""
     values = [pc.binary_join_element_wise('"', column, '"', "") for column in columns[:5]]
     number = pa.array(rows["flaw"] == CODES["epoch_timestamp"])
     values[0] = pc.if_else(number, columns[0], values[0])
@@ -69,7 +69,7 @@ def json_lines(columns: list[Any], rows: Rows, queries: Any) -> Any:
 
 
 def table(columns: list[Any], rows: Rows, queries: Any) -> Any:
-    """Put columns and the plain queries into a table of SCHEMA; event_time stays text, for the dirt in it."""
+    """Return columns and plain queries as a table of SCHEMA; event_time is text, as it has dirt."""
     strings = [*columns, queries.take(pa.array(rows["query"]))]
     arrays = [column.cast(field.type) for column, field in zip(strings, SCHEMA, strict=True)]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
@@ -82,7 +82,7 @@ def _ragged(lines: Any, rows: Rows, form: str) -> Any:
 
 
 def _event_time(milliseconds: Any) -> Any:
-    """Write int64 milliseconds since 1970 as `2026-01-05T10:00:00.000Z`, by tables."""
+    """Return int64 milliseconds since 1970 as texts `2026-01-05T10:00:00.000Z`, by table lookup."""
     day, rest = np.divmod(milliseconds, DAY_MS)
     second, milli = np.divmod(rest, 1000)
     first = int(day.min()) if len(day) else 0
@@ -96,7 +96,7 @@ def _event_time(milliseconds: Any) -> Any:
 
 
 def _session_id(world: World, day: int, number: Any) -> Any:
-    """Write session numbers as `s20260105-000000123`."""
+    """Return session numbers as texts `s20260105-000000123`."""
     text = np.empty(len(number), dtype=[("day", "S10"), ("a", "S3"), ("b", "S3"), ("c", "S3")])
     text["day"] = f"s{world.start + timedelta(days=day):%Y%m%d}-".encode()
     upper, text["c"] = number // 1000, _thousand()[number % 1000]

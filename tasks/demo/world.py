@@ -1,8 +1,8 @@
-"""The latent world behind the demo logs: users and items in a small taste space, and each day's shelf.
+"""The latent world of the demo logs: users and items in a small taste space, and daily shelves.
 
-Items live in niches, niches in categories. A user meets a niche with probability
-softmax(SHARPNESS * taste . niche + log popularity of the day), and in it an item by its weight of the
-day: a few dozen latent directions, which is what a factor model or an item-item model can learn.
+Items belong to niches, and niches to categories. A user views a niche with probability
+softmax(SHARPNESS * taste . niche + log popularity of the day), and within it an item by its weight
+of the day. These few dozen latent directions are what factor and item-item models can learn.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Floats32 = npt.NDArray[np.float32]
 TASTE_SIZE = 12
 SHARPNESS = 10.0
 CATEGORIES = 16
-MOST_NICHES = 128  # eight to a category: the words of demo_catalogue
+MOST_NICHES = 128  # eight per category, as tasks.demo.catalogue has nouns
 CHUNK_ROWS = 200_000
-BOT = 0  # the index of the one user who is not human
+BOT = 0  # the index of the only user who is not human
 DAYS_BEFORE = 730
-DAYS_AFTER = 120  # newcomers arrive in this many days after the start, however many are written
+DAYS_AFTER = 120  # newcomers arrive within these days after the start, however many are written
 EARLY_SHARE = 0.85
 COUNTRY_SHARES = np.array([0.26, 0.18, 0.14, 0.12, 0.10, 0.08, 0.07, 0.05])
 AGE_SHARES = np.array([0.16, 0.28, 0.24, 0.16, 0.10, 0.06])
@@ -49,12 +49,12 @@ class Users:
 
 @dataclass(frozen=True)
 class Niches:
-    """Groups of items that are alike, each in a category."""
+    """Groups of similar items, each in a category."""
 
     vector: Floats32  # (niches, TASTE_SIZE), unit length
     category: Ints  # (niches,)
     neighbours: Ints  # (niches, 2) the closest other categories
-    period: Floats  # (niches,) days of one wave of fashion
+    period: Floats  # (niches,) days of a wave of fashion
     phase: Floats  # (niches,)
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Shelf:
-    """What can be met on one day."""
+    """The users and items of a day."""
 
     day: int
     users: int  # users [0, users) have joined
@@ -105,7 +105,7 @@ class Shelf:
         return drawn
 
     def pick(self, niches: npt.NDArray[np.int64], uniforms: Floats) -> Ints:
-        """Draw one released item from each niche; int32 (n,)."""
+        """Draw a released item from each niche; int32 (n,)."""
         low, high = self.low[niches], self.high[niches]
         point = np.minimum(low + uniforms * (high - low), np.nextafter(high, 0))
         return self.order[np.searchsorted(self.cumulative, point, side="right")].astype(np.int32)
@@ -113,7 +113,7 @@ class Shelf:
 
 @dataclass(frozen=True)
 class World:
-    """Everything that the days have in common; equal arguments give equal worlds."""
+    """Everything that all days share; equal arguments give equal worlds."""
 
     seed: int
     start: date
@@ -121,16 +121,16 @@ class World:
     users: Users
     items: Items
     niches: Niches
-    staples: Ints  # (users, 2) items a user comes back to, all there at the start
-    chunk_rows: int = CHUNK_ROWS  # about the rows of one piece of a day
+    staples: Ints  # (users, 2) items that a user returns to, all released at the start
+    chunk_rows: int = CHUNK_ROWS  # about the rows of a chunk of a day
 
     @property
     def chunks(self) -> int:
-        """Pieces in which a day is made, so that memory does not grow with the day."""
+        """Number of chunks of a day; chunks keep memory constant for any size of day."""
         return -(-self.events_per_day // self.chunk_rows)
 
     def random(self, *stream: int) -> np.random.Generator:
-        """Return the generator of one stream, independent of all others."""
+        """Return the random generator of a stream, independent of all other streams."""
         return np.random.default_rng([self.seed, *stream])
 
     def shelf(self, day: int) -> Shelf:
@@ -144,7 +144,7 @@ def build_world(*, start: date, users: int, items: int, events_per_day: int, see
     Raises
     ------
     ConfigurationError
-        A size is too small (two users are needed: one is the bot) or the seed is negative.
+        A size is too small (at least two users, as one is the bot) or the seed is negative.
     """
     for name, value, least in (
         ("users", users, 2),
@@ -183,11 +183,11 @@ def _users(random: np.random.Generator, centres: Floats, count: int) -> Users:
     country = random.choice(len(COUNTRY_SHARES), size=count, p=COUNTRY_SHARES).astype(np.int32)
     national = 0.25 * _unit(random.standard_normal((len(COUNTRY_SHARES), TASTE_SIZE)))
     taste = np.full((count, TASTE_SIZE), 0.0)
-    for place in range(3):
-        taste += strength[:, place, None] * centres[loved[:, place]]
+    for rank in range(3):
+        taste += strength[:, rank, None] * centres[loved[:, rank]]
     taste += 0.35 * _unit(random.standard_normal((count, TASTE_SIZE))) + national[country]
     activity = np.minimum(random.lognormal(0.0, 1.2, count), 40.0)
-    activity[BOT] = 0.0  # it has rows of its own
+    activity[BOT] = 0.0  # its rows are made separately
     return Users(
         joined=_arrivals(random, count, early=2),
         cumulative=np.cumsum(activity),
