@@ -1,4 +1,4 @@
-"""The dataset by known values: strengths, weights, who is trained on, what is seen, order and boundaries."""
+"""The dataset by known values: strengths, weights, training, seen items, order and boundaries."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def shop(tmp_path, duckdb_engine):
 
 
 def strengths(built):
-    """Return the strength of each pair, in ones."""
+    """Return the strength of each pair."""
     rows = built.rows("pairs", "user_id", "item_id", "strength")
     return {(user, item): strength / 1e6 for user, item, strength in rows}
 
 
-def test_an_event_counts_by_its_type_and_weight(shop):
+def test_an_event_counts_by_type_and_weight(shop):
     shop.log(
         ("u", "i", NOON, {"type": "view"}),
         ("u", "i", NOON, {"type": "buy", "weight": 2}),
@@ -47,15 +47,15 @@ def test_an_event_counts_by_its_type_and_weight(shop):
 @pytest.mark.parametrize("half_life", [2, 1 / 3])
 def test_an_event_counts_half_at_its_half_life(shop, half_life):
     shop.log(("u", "i", "2026-03-09 00:00:00"), ("u", "j", "2026-03-10 23:59:59.999999"), ("v", "i", NOON))
-    found = strengths(shop.build(dataset={"half_life_days": half_life}))
-    assert found == {
+    by_pair = strengths(shop.build(dataset={"half_life_days": half_life}))
+    assert by_pair == {
         ("u", "i"): round(0.5 ** (2 / half_life), 6),
         ("u", "j"): 1,
         ("v", "i"): round(0.5 ** (0.5 / half_life), 6),
     }
 
 
-def test_events_beyond_the_predicate_are_seen_and_nothing_else(shop):
+def test_events_that_fail_the_predicate_only_mark_items_as_seen(shop):
     shop.log(
         ("u", "i", NOON, {"value": 5}),
         ("u", "j", NOON, {"value": 3}),
@@ -75,7 +75,7 @@ def test_huge_weights_stay_within_64_bits(shop):
     assert strengths(shop.build())["u", "i"] == 2e9
 
 
-def test_who_meets_too_little_is_known_but_not_trained_on(shop):
+def test_users_and_items_below_the_minimum_are_known_but_not_trained_on(shop):
     shop.log(
         ("a", "i", NOON), ("a", "j", NOON), ("a", "j", NOON), ("b", "i", NOON), ("b", "i", NOON),
         ("c", "j", NOON), ("c", "k", NOON),
@@ -116,16 +116,16 @@ def test_a_bot_is_known_but_neither_trained_on_nor_popular(shop):
     data, histories = load_dataset(built.folder), load_histories(built.folder)
     assert data.matrix[[0]].nnz == 0
     assert data.sequences.lengths.tolist() == [0, 2, 1]
-    assert histories.matrix[[0]].indices.tolist() == [0, 1]  # i2, which nobody is trained on, is left out
+    assert histories.matrix[[0]].indices.tolist() == [0, 1]  # without i2, which has no trained users
     assert histories.sequences.lengths.tolist() == [4, 2, 1]
 
 
-def test_a_user_at_the_cap_is_no_bot(shop):
+def test_a_user_at_the_cap_is_not_a_bot(shop):
     shop.log(*[("u", "i", NOON)] * 3, ("v", "i", NOON))
     assert shop.build(dataset={"max_user_events": 3}).rows("users", "bot") == [False, False]
 
 
-def test_only_the_last_days_count_where_history_is_short(shop):
+def test_history_days_limits_the_events_to_the_last_days(shop):
     shop.log(("u", "i", "2026-03-08 23:59:59"), ("u", "j", "2026-03-09 00:00:00"), ("v", "j", NOON))
     built = shop.build(dataset={"history_days": 2})
     assert built.rows("items", "item_id") == ["j"]
@@ -140,8 +140,8 @@ def test_only_the_last_days_count_where_history_is_short(shop):
         ("Europe/London", date(2026, 3, 29), datetime(2026, 3, 29, 23, tzinfo=UTC)),  # a day of 23 hours
         ("Europe/London", date(2026, 10, 25), datetime(2026, 10, 26, tzinfo=UTC)),  # of 25
         ("America/Sao_Paulo", date(2018, 11, 3), datetime(2018, 11, 4, 3, tzinfo=UTC)),  # midnight is skipped
-        ("America/Havana", date(2026, 10, 31), datetime(2026, 11, 1, 4, tzinfo=UTC)),  # and here comes twice
-        ("Pacific/Apia", date(2011, 12, 29), datetime(2011, 12, 30, 10, tzinfo=UTC)),  # the 30th never was
+        ("America/Havana", date(2026, 10, 31), datetime(2026, 11, 1, 4, tzinfo=UTC)),  # midnight occurs twice
+        ("Pacific/Apia", date(2011, 12, 29), datetime(2011, 12, 30, 10, tzinfo=UTC)),  # there was no 30th
     ],
 )
 def test_a_day_ends_at_the_next_local_midnight(zone, day, end):
@@ -156,7 +156,7 @@ def test_a_day_ends_at_the_next_local_midnight(zone, day, end):
         (date(2026, 6, 1), "2026-06-01 22:59:59.999999+00:00", "2026-06-01 23:00:00+00:00"),
     ],
 )
-def test_a_date_takes_what_is_before_its_local_midnight(shop, day, last, next_):
+def test_a_date_includes_events_before_its_local_midnight(shop, day, last, next_):
     shop.log(("u", "i", last), ("u", "j", next_), ("new", "i", next_))
     built = shop.build(day, source={"time_zone": "Europe/London"})
     assert built.rows("items", "item_id", "events") == [("i", 1)]
@@ -166,13 +166,13 @@ def test_a_date_takes_what_is_before_its_local_midnight(shop, day, last, next_):
     ]
 
 
-def test_a_cut_leaves_out_what_is_at_or_after_it(shop):
+def test_a_cut_excludes_events_at_or_after_it(shop):
     shop.log(("u", "i", "2026-03-09 11:59:59.999999"), ("u", "j", "2026-03-09 12:00:00"))
     cut = int(datetime(2026, 3, 9, 12, tzinfo=UTC).timestamp() * 1e6)
     assert shop.build(until=cut).rows("items", "item_id") == ["i"]
 
 
-def test_events_of_a_user_are_in_order_of_time_then_position_then_file_and_line(shop):
+def test_a_users_events_are_sorted_by_time_position_file_and_line(shop):
     later, early = "2026-03-10 12:00:01", "2026-03-10 11:00:00"
     shop.log(
         ("u", "i2", NOON, {"position": 7}),
@@ -193,7 +193,7 @@ def test_events_of_a_user_are_in_order_of_time_then_position_then_file_and_line(
     assert order == [(0, "i1"), (0, "i5"), (0, "i3"), (0, "i2"), (0, "i6"), (0, "i4"), (1, "i0")]
 
 
-def test_ids_are_ordered_as_what_they_are(shop):
+def test_ids_are_sorted_by_their_type(shop):
     big = 2**53
     shop.log(*[(user, -user, NOON) for user in (big + 1, big, -5, 2, 10)])
     built = shop.build(source={"user_id_type": "int64", "item_id_type": "int64"})
@@ -201,7 +201,7 @@ def test_ids_are_ordered_as_what_they_are(shop):
     assert built.rows("items", "item_id") == [-big - 1, -big, -10, -2, 5]
 
 
-def test_arrays_are_those_built_row_by_row(shop):
+def test_arrays_equal_those_built_row_by_row(shop):
     rng = np.random.default_rng(0)
     rows = [
         (f"u{rng.integers(30):02}", f"i{rng.zipf(1.4) % 20:02}", f"2026-03-{rng.integers(1, 11):02} 12:00:00")
@@ -226,11 +226,11 @@ def test_arrays_are_those_built_row_by_row(shop):
     events = built.rows("sequences", "user_index", "item_index", "timestamp")
     for sequences, counted in ((data.sequences, users), (histories.sequences, [True] * len(users))):
         for user in range(len(users)):
-            own = slice(sequences.indptr[user], sequences.indptr[user + 1])
+            of_user = slice(sequences.indptr[user], sequences.indptr[user + 1])
             kept = [
                 (item, at) for owner, item, at in events if owner == user and counted[user] and items[item]
             ]
-            assert sequences.items[own].tolist() == [item for item, _ in kept]
-            assert sequences.timestamps[own].tolist() == [
+            assert sequences.items[of_user].tolist() == [item for item, _ in kept]
+            assert sequences.timestamps[of_user].tolist() == [
                 at.replace(tzinfo=UTC).timestamp() * 1e6 for _, at in kept
             ]

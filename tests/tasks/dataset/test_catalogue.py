@@ -1,4 +1,4 @@
-"""Titles, attributes and availability: from a catalogue's file, or from the events."""
+"""Titles, attributes and availability, from a catalogue's file or from the events."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_titles_and_attributes_come_from_the_first_row_of_a_catalogue(shop):
     assert built.summary.catalogues["items"].rows == 6
 
 
-def test_titles_from_events_are_the_most_common_and_of_equals_the_smaller(shop):
+def test_titles_from_events_are_the_most_common_then_the_smallest(shop):
     shop.log(
         ("u", "i", NOON, {"colour": "red"}),
         ("v", "i", NOON, {"colour": "blue"}),
@@ -71,7 +71,7 @@ def test_titles_from_events_are_the_most_common_and_of_equals_the_smaller(shop):
     ]
 
 
-def test_ids_of_a_catalogue_are_read_like_those_of_the_logs(shop):
+def test_ids_of_a_catalogue_are_read_like_ids_of_logs(shop):
     shop.log((1, 10, NOON), (2, 20, NOON))
     path = shop.file("items.csv", "id,name", "10.0,Ten", "20,Twenty", "2e1,No", "x,No")
     built = shop.build(
@@ -81,7 +81,7 @@ def test_ids_of_a_catalogue_are_read_like_those_of_the_logs(shop):
     assert built.rows("items", "item_id", "title") == [(10, "Ten"), (20, "Twenty")]
 
 
-def test_a_catalogue_that_cannot_be_read_is_one_message(shop):
+def test_an_unreadable_catalogue_is_a_single_message(shop):
     shop.log(("u", "i", NOON), ("v", "j", NOON))
     for path, complaint in (
         (str(shop.folder / "none.csv"), "none.csv"),
@@ -93,7 +93,7 @@ def test_a_catalogue_that_cannot_be_read_is_one_message(shop):
         assert complaint in str(caught.value)
 
 
-def test_blocked_ids_must_be_of_the_type_of_the_logs(shop):
+def test_blocked_ids_must_have_the_type_of_the_logs(shop):
     shop.log((1, 10, NOON), (2, 20, NOON))
     ids = {"user_id_type": "int64", "item_id_type": "int64"}
     built = shop.build(source=ids, top_n={"blocked_items": ["10"]})

@@ -25,7 +25,7 @@ from tasks.demo.world import build_world
 from tasks.runtime.errors import ConfigurationError
 
 START = date(2026, 1, 5)  # a Monday
-VALID = ("clean", "bot", "late", "quoted", "offset")  # the kinds of dirt that are none
+VALID = ("clean", "bot", "late", "quoted", "offset")  # flaws whose rows are valid
 SMALL = {"start": START, "users": 300, "items": 120, "events_per_day": 1200}
 Record = dict[str, str]
 
@@ -39,8 +39,8 @@ def bytes_by_name(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def found(path: Path, day: date) -> Counter[str]:
-    """Count the flaws of one file by looking at its records alone."""
+def count_flaws(path: Path, day: date) -> Counter[str]:
+    """Return the number of each flaw in a file, from its records alone."""
     seen: set[tuple[str, ...]] = set()
     counts: Counter[str] = Counter()
     for row in records(path):
@@ -70,11 +70,11 @@ def flaw(row: list[str], day: date) -> str:
 
 def assert_counted(day: DemoDay, today: date) -> None:
     planted = {name: count for name, count in day.planted.items() if count}
-    assert dict(found(day.path, today)) == planted
+    assert dict(count_flaws(day.path, today)) == planted
     assert day.rows == sum(planted.values()) == len(records(day.path))
 
 
-def test_every_planted_flaw_is_found_and_counted(tmp_path: Path) -> None:
+def test_every_planted_flaw_is_counted(tmp_path: Path) -> None:
     summary = write_demo_logs(tmp_path, days=4, dirty_share=0.2, **SMALL)
     for number, day in enumerate(summary.days):
         assert_counted(day, START + timedelta(days=number))
@@ -84,7 +84,7 @@ def test_every_planted_flaw_is_found_and_counted(tmp_path: Path) -> None:
     assert dirty == pytest.approx(0.2 * summary.rows, rel=0.2)
 
 
-def test_a_day_made_in_pieces_is_counted_too(tmp_path: Path) -> None:
+def test_flaws_of_a_day_made_in_chunks_are_counted(tmp_path: Path) -> None:
     world = replace(build_world(seed=7, **SMALL), chunk_rows=300)
     assert world.chunks == 4
     day = write_demo_day(tmp_path, world, build_texts(world), 1, dirty_share=0.2, format="csv")
@@ -97,7 +97,7 @@ def test_a_day_made_in_pieces_is_counted_too(tmp_path: Path) -> None:
     assert quarters == sorted(quarters)
 
 
-def test_equal_arguments_give_equal_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
+def test_equal_arguments_give_equal_bytes_and_another_seed_different_bytes(tmp_path: Path) -> None:
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
         write_demo_logs(tmp_path / name, days=2, seed=seed, dirty_share=0.1, format="csv.gz", **SMALL)
     a, b, c = (bytes_by_name(tmp_path / name) for name in "abc")
@@ -105,7 +105,7 @@ def test_equal_arguments_give_equal_bytes_and_another_seed_does_not(tmp_path: Pa
     assert all(a[name] != c[name] for name in a)
 
 
-def test_one_more_night_leaves_the_earlier_files_as_they_are(tmp_path: Path) -> None:
+def test_another_night_does_not_change_earlier_files(tmp_path: Path) -> None:
     write_demo_logs(tmp_path / "short", days=3, dirty_share=0.1, **SMALL)
     write_demo_logs(tmp_path / "long", days=30, dirty_share=0.1, **SMALL)
     short, long = bytes_by_name(tmp_path / "short"), bytes_by_name(tmp_path / "long")
@@ -118,7 +118,7 @@ def test_one_more_night_leaves_the_earlier_files_as_they_are(tmp_path: Path) -> 
     assert len(long["items.csv"]) > len(short["items.csv"])
 
 
-def test_a_day_alone_equals_the_day_in_a_series(tmp_path: Path) -> None:
+def test_a_day_made_by_itself_equals_the_day_in_a_series(tmp_path: Path) -> None:
     series = write_demo_logs(tmp_path / "series", days=3, **SMALL)
     world = build_world(seed=7, **SMALL)
     (tmp_path / "alone").mkdir()
@@ -128,7 +128,7 @@ def test_a_day_alone_equals_the_day_in_a_series(tmp_path: Path) -> None:
 
 
 def normal(row: Record) -> tuple[str, ...]:
-    """Make values of all formats comparable."""
+    """Return a record in the same form for all formats."""
     values = ["" if row[name] is None else str(row[name]) for name in COLUMNS]
     values[5] = str(float(values[5])) if values[5] else ""
     return tuple(values)
@@ -151,7 +151,7 @@ def test_all_formats_hold_the_same_events(tmp_path: Path) -> None:
 
 
 def json_objects(path: Path) -> Iterator[Record]:
-    """Yield each line's object, {} for a line that is not JSON."""
+    """Yield the object of each line, {} for a line that is not JSON."""
     for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
         try:
             yield json.loads(line)
@@ -159,7 +159,7 @@ def json_objects(path: Path) -> Iterator[Record]:
             yield {}
 
 
-def test_late_rows_respect_the_day_on_which_they_happened(tmp_path: Path) -> None:
+def test_late_rows_fit_the_day_on_which_they_happened(tmp_path: Path) -> None:
     summary = write_demo_logs(tmp_path, days=15, dirty_share=0.3, **SMALL)
     world = build_world(seed=7, **SMALL)
     late = 0
@@ -173,10 +173,10 @@ def test_late_rows_respect_the_day_on_which_they_happened(tmp_path: Path) -> Non
     assert late >= summary.planted["late"] > 0
 
 
-def test_progress_is_told_after_each_day(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    write_demo_logs(tmp_path, days=3, progress=lambda done, days: told.append((done, days)), **SMALL)
-    assert told == [(1, 3), (2, 3), (3, 3)]
+def test_progress_is_reported_after_each_day(tmp_path: Path) -> None:
+    reported: list[tuple[int, int]] = []
+    write_demo_logs(tmp_path, days=3, progress=lambda done, days: reported.append((done, days)), **SMALL)
+    assert reported == [(1, 3), (2, 3), (3, 3)]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_progress_is_told_after_each_day(tmp_path: Path) -> None:
         ({"format": "xml"}, "unknown format 'xml'; known: csv, csv.gz, jsonl, parquet"),
     ],
 )
-def test_an_impossible_argument_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_an_impossible_argument_is_rejected(tmp_path: Path, change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         write_demo_logs(tmp_path, **{"days": 1, **SMALL, **change})
     assert not list(tmp_path.iterdir())
@@ -224,7 +224,7 @@ def test_any_size_gives_unique_valid_rows(
 
 
 def valid(day: DemoDay, today: date) -> int:
-    """Count the valid distinct records; a valid one has a time of today or yesterday."""
+    """Return the number of distinct valid records, whose times are of today or yesterday."""
     good = {tuple(row) for row in records(day.path) if flaw(row, today) in VALID}
     for row in good:
         moment = datetime.fromisoformat(row[0]).astimezone(UTC).date()

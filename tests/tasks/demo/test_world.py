@@ -1,4 +1,4 @@
-"""The demo world: what its logs look like, and that there is something to learn from them."""
+"""The demo world: its logs look real, and models can learn from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Record = dict[str, str]
 
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> DemoSummary:
-    """Four clean weeks of a middling world."""
+    """Return four clean weeks of a medium world."""
     folder = tmp_path_factory.mktemp("month")
     return write_demo_logs(
         folder, start=START, days=28, users=1500, items=600, events_per_day=3000, dirty_share=0.0
@@ -38,7 +38,7 @@ def events(month: DemoSummary) -> list[Record]:
     return [row for row in rows if row["user_id"] != "u000000"]
 
 
-def test_without_dirt_all_rows_are_clean_or_the_bots(month: DemoSummary) -> None:
+def test_without_dirt_all_rows_are_clean_or_of_the_bot(month: DemoSummary) -> None:
     assert set(filter(month.planted.get, FLAWS)) == {"clean", "bot"}
     assert month.rows == pytest.approx(28 * 3000, rel=0.05)
     assert month.planted["bot"] == pytest.approx(0.03 * 28 * 3000, rel=0.01)
@@ -58,7 +58,7 @@ def test_weekends_are_busier_and_nights_are_quiet(month: DemoSummary, events: li
     assert sum(hours[hour] for hour in range(18, 22)) > 8 * sum(hours[hour] for hour in range(1, 5))
 
 
-def test_nothing_happens_before_its_item_is_released_or_its_user_has_joined(
+def test_no_event_is_before_its_items_release_or_its_users_joining(
     month: DemoSummary, events: list[Record]
 ) -> None:
     with month.users.open(newline="") as users, month.items.open(newline="") as items:
@@ -70,7 +70,7 @@ def test_nothing_happens_before_its_item_is_released_or_its_user_has_joined(
     assert any(released[item] > START.isoformat() for _, _, item in days)
 
 
-def test_sessions_follow_the_funnel_and_belong_to_one_user_and_day(events: list[Record]) -> None:
+def test_sessions_follow_the_funnel_of_a_single_user_and_day(events: list[Record]) -> None:
     sessions: dict[str, list[Record]] = {}
     for row in events:
         sessions.setdefault(row["session_id"], []).append(row)
@@ -81,7 +81,7 @@ def test_sessions_follow_the_funnel_and_belong_to_one_user_and_day(events: list[
         times = [row["event_time"] for row in rows]
         assert times == sorted(times)
         before = {("", "")}
-        for row in rows:  # in file order: each step has the step before it
+        for row in rows:  # in file order, where each step follows the previous
             needed = {"view": "", "cart": "view", "purchase": "cart"}[row["event_type"]]
             assert not needed or (row["item_id"], needed) in before
             before.add((row["item_id"], row["event_type"]))
@@ -94,7 +94,7 @@ def test_a_session_stays_in_a_category_and_a_user_sometimes_returns_to_an_item(
     with month.items.open(newline="", encoding="utf-8") as file:
         category = {row["item_id"]: row["category"].split("|")[0] for row in csv.DictReader(file)}
     views = [row for row in events if row["event_type"] == "view"]
-    by_session = sorted(views, key=lambda row: row["session_id"])  # stable: still in order of time
+    by_session = sorted(views, key=lambda row: row["session_id"])  # a stable sort keeps the order of time
     pairs = [(a, b) for a, b in pairwise(by_session) if a["session_id"] == b["session_id"]]
     within = np.mean([category[a["item_id"]] == category[b["item_id"]] for a, b in pairs])
     by_chance = np.mean([category[a["item_id"]] == category[b["item_id"]] for a, b in pairwise(views)])
@@ -114,8 +114,8 @@ def test_an_item_rises_after_its_release_and_decays_later() -> None:
 
 def day_weight(world: World, item: int, day: int) -> float:
     shelf = world.shelf(day)
-    place = int(np.flatnonzero(shelf.order == item)[0])
-    return float(np.diff(shelf.cumulative, prepend=0.0)[place])
+    position = int(np.flatnonzero(shelf.order == item)[0])
+    return float(np.diff(shelf.cumulative, prepend=0.0)[position])
 
 
 def test_item_cosine_learns_what_popularity_does_not(events: list[Record], month: DemoSummary) -> None:
@@ -140,7 +140,7 @@ def test_item_cosine_learns_what_popularity_does_not(events: list[Record], month
 
 
 def hits(scores: np.ndarray, history: np.ndarray, new: np.ndarray) -> int:
-    """Count the new items among the best 20 unseen ones of all users."""
+    """Return how many new items are among the best 20 unseen items of all users."""
     best = np.argpartition(np.where(history > 0, -np.inf, scores), -20, axis=1)[:, -20:]
     return int(np.take_along_axis(new, best, axis=1).sum())
 

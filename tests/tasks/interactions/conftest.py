@@ -1,4 +1,4 @@
-"""What tests of the ingest share."""
+"""Fixtures for tests of the ingest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a row: its columns are read as configured, or a rule refuses it."""
+"""The outcome of a row: its columns are read as configured, or a rule quarantines it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ AT = datetime.fromisoformat(T)
 
 def test_rows_become_interactions_with_their_file_and_line(logs):
     logs.write("a.csv", f"u1,i1,{T}", f"u2,i2,{T}")
-    done = logs.ingest()
-    assert (done.ingested, done.known, done.days) == (1, 0, ("2026-03-01",))
+    ingested = logs.ingest()
+    assert (ingested.ingested, ingested.known, ingested.days) == (1, 0, ("2026-03-01",))
     assert logs.rows("user_id, item_id, timestamp, event_date, file_id, line") == [
         ("u1", "i1", AT, AT.date(), 1, 2),
         ("u2", "i2", AT, AT.date(), 1, 3),
@@ -41,7 +41,7 @@ RULES = [
 
 
 @pytest.mark.parametrize(("user", "item", "time", "rule"), RULES)
-def test_a_broken_row_is_quarantined_by_its_rule(logs, user, item, time, rule):
+def test_a_broken_row_is_quarantined_under_its_rule(logs, user, item, time, rule):
     logs.write("a.csv", f"{user},{item},{time}", f"u1,i1,{T}")
     assert logs.ingest().counts.rules == {rule: 1}
     assert logs.quarantine() == [(2, rule)]
@@ -81,9 +81,9 @@ def test_optional_columns_have_their_rules(logs, kind, stars, factor, place, rul
     logs.write(
         "a.csv", f"u,i,{T},{kind},{stars},{factor},{place}", header="user,item,time,kind,stars,factor,place"
     )
-    done = logs.ingest(**FULL)
-    assert done.counts.rules == ({rule: 1} if rule else {})
-    assert done.counts.accepted == (rule is None)
+    ingested = logs.ingest(**FULL)
+    assert ingested.counts.rules == ({rule: 1} if rule else {})
+    assert ingested.counts.accepted == (rule is None)
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ def test_optional_columns_have_their_rules(logs, kind, stars, factor, place, rul
         ("1_000", None),
     ],
 )
-def test_whole_numbers_are_ids_and_nothing_else(logs, text, number):
+def test_only_whole_numbers_are_integer_ids(logs, text, number):
     logs.write("a.csv", f"{text},{text},{T}")
     logs.ingest(user_id_type="int64", item_id_type="string")
     assert logs.rows("user_id, item_id") == ([(number, text)] if number is not None else [])
     assert logs.counts().rules == ({} if number is not None else {"user_unreadable": 1})
 
 
-def test_quarantined_rows_show_file_line_rule_and_the_row_under_its_columns_names(logs):
+def test_quarantined_rows_show_file_line_rule_and_columns(logs):
     path = logs.write("a.csv", f'u1,i1,{T},"5"" ball"', f"u1,,{T},x", "u1", header='user,item,time,"na""me"')
     logs.ingest()
     [broken, ragged] = logs.quarantine("file, line, rule, raw")
@@ -120,44 +120,44 @@ def test_quarantined_rows_show_file_line_rule_and_the_row_under_its_columns_name
     assert ragged == (str(path), 4, "ragged_line", "u1")
 
 
-def test_rules_of_the_configuration_quarantine_and_exclude_in_order(logs):
+def test_configured_rules_quarantine_and_exclude_in_order(logs):
     logs.write("a.csv", f"u1,i1,{T}", f"bot-1,i1,{T}", f"u2,POST,{T}", f"bot-2,POST,{T}")
-    done = logs.ingest(
+    ingested = logs.ingest(
         quarantine=[{"name": "bot", "where": "user_id LIKE 'bot%'"}],
         exclude=[{"name": "postage", "where": "item_id IN ('POST', 'BANK')"}],
     )
-    counts = done.counts
+    counts = ingested.counts
     assert (counts.accepted, counts.quarantined, counts.excluded) == (1, 2, 1)
     assert counts.rules == {"bot": 2, "postage": 1}
 
 
-def test_only_the_first_of_equal_rows_counts_also_across_files(logs):
+def test_only_the_first_of_equal_rows_counts_even_across_files(logs):
     logs.write("a.csv", f"u1,i1,{T}", f"u1,i1,{T}", f"u1,i1,{T}x")
     logs.write("b.csv", f"u1,i1,{T}", f"u2,i1,{T}")
-    done = logs.ingest()
-    assert done.counts.duplicates == 2
+    ingested = logs.ingest()
+    assert ingested.counts.duplicates == 2
     assert logs.rows("user_id, file_id, line") == [("u1", 1, 2), ("u2", 2, 3)]
-    assert done.repeated_before_rules == 2
+    assert ingested.repeated_before_rules == 2
 
 
-def test_rows_that_differ_in_a_column_that_is_not_kept_are_not_equal(logs):
+def test_rows_that_differ_in_an_unmapped_column_are_not_equal(logs):
     logs.write("a.csv", f"u1,i1,{T},x", f"u1,i1,{T},y", header="user,item,time,other")
     assert logs.ingest().counts.duplicates == 0
 
 
-def test_reordered_columns_are_found_by_name_and_extra_ones_make_another_row(logs):
+def test_columns_are_matched_by_name_and_an_extra_column_makes_a_different_row(logs):
     logs.write("a.csv", f"u1,i1,{T}")
     logs.write("b.csv", f"{T},u1,i1", f"{T},u2,i2", header="time,user,item")
     logs.write("c.csv", f"u2,i2,{T},x", f"u3,i3,{T},x", header="user,item,time,extra")
-    done = logs.ingest()
+    ingested = logs.ingest()
     assert [row[:2] for row in logs.rows()] == [("u1", "i1"), ("u2", "i2"), ("u2", "i2"), ("u3", "i3")]
-    assert done.counts.duplicates == 1
+    assert ingested.counts.duplicates == 1
 
 
-def test_null_values_and_column_names_may_have_any_characters(logs):
+def test_null_values_and_column_names_can_have_any_characters(logs):
     logs.write("a.csv", f"\\N,i1,{T},it's", f"u1,i1,{T},\\N", header="user,item,time,we\\ird'; --")
-    done = logs.ingest(null_values=["\\N", "it's"], attributes={"odd": "we\\ird'; --"})
-    assert done.counts.rules == {"user_missing": 1}
+    ingested = logs.ingest(null_values=["\\N", "it's"], attributes={"odd": "we\\ird'; --"})
+    assert ingested.counts.rules == {"user_missing": 1}
     assert logs.rows("user_id, odd") == [("u1", None)]
     assert json.loads(logs.quarantine("raw")[0][0]) == {
         "user": "\\N",
@@ -186,13 +186,13 @@ def test_null_values_and_column_names_may_have_any_characters(logs):
         ("iso", "2026-03-01T12:00:00.000+02:00", None),
     ],
 )
-def test_timestamps_are_read_in_the_configured_form_only(logs, form, text, rule):
+def test_timestamps_are_read_only_in_the_configured_format(logs, form, text, rule):
     logs.write("a.csv", f"u,i,{text}")
     assert logs.ingest(timestamp_format=form).counts.rules == ({rule: 1} if rule else {})
     assert [row[2] for row in logs.rows()] == ([] if rule else [AT])
 
 
-def test_the_day_is_that_of_the_sources_time_zone(logs):
+def test_the_day_is_in_the_sources_time_zone(logs):
     logs.write(
         "a.csv", "u1,i1,2026-07-01 00:30:00", "u2,i1,2026-06-30T23:30:00Z", "u3,i1,2026-07-01T01:30:00+02:00"
     )
@@ -203,20 +203,20 @@ def test_the_day_is_that_of_the_sources_time_zone(logs):
     )
 
 
-def test_json_lines_keep_numbers_as_they_are_and_nested_values_as_json(logs):
+def test_json_lines_keep_numbers_unchanged_and_nested_values_as_json(logs):
     (logs.folder / "a.jsonl").write_text(
         f'{{"user": 9007199254740993, "item": 7.0, "time": "{T}", "tags": ["a", {{"b": 1}}]}}\n'
         f'{{"user": true, "item": "i2", "time": "{T}"}}\n'
         "[1]\n\n{\n"
         f'{{"item": "i3", "time": "{T}"}}\n'
     )
-    done = logs.ingest(attributes={"tags": "tags"})
+    ingested = logs.ingest(attributes={"tags": "tags"})
     assert logs.rows("user_id, item_id, tags, line") == [
         ("9007199254740993", "7.0", '["a", {"b": "1"}]', 1),
         ("true", "i2", None, 2),
     ]
-    assert done.counts.rules == {"malformed_json": 2, "user_missing": 1}
-    assert done.counts.read == 5
+    assert ingested.counts.rules == {"malformed_json": 2, "user_missing": 1}
+    assert ingested.counts.read == 5
 
 
 def test_parquet_types_become_text_without_loss(logs):
@@ -243,13 +243,13 @@ def test_events_after_the_day_of_their_file_are_quarantined_in_the_zone_of_the_s
     logs = Logs(tmp_path / "shop", duckdb_engine, file_date="%Y-%m-%d", time_zone=zone)
     days = ("2026-01-05T08:00:00Z", "2025-12-31T08:00:00Z", "2026-01-06T23:59:59Z", "2081-01-05T08:00:00Z")
     logs.write("events-2026-01-05.csv", *(f"u{n},i1,{day}" for n, day in enumerate(days)))
-    done = logs.ingest()
-    assert done.counts.accepted == accepted
-    assert done.counts.rules == {"timestamp_after_file": 4 - accepted}
+    ingested = logs.ingest()
+    assert ingested.counts.accepted == accepted
+    assert ingested.counts.rules == {"timestamp_after_file": 4 - accepted}
     assert [path.parent.name for path in logs.store.quarantine.rglob("*.parquet")] == ["event_date=unknown"]
 
 
-def test_without_file_date_events_may_be_later_than_their_file(
+def test_without_file_date_events_can_be_later_than_their_file(
     tmp_path: Path, duckdb_engine: DuckDBEngine
 ) -> None:
     logs = Logs(tmp_path / "shop", duckdb_engine)

@@ -1,4 +1,4 @@
-"""Users who were forgotten, on both engines: known by their keyed hash, kept out of logs and datasets."""
+"""Forgotten users, on both engines: keyed hashes keep them out of logs and datasets."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def test_an_engine_finds_the_same_ids_as_python(engine) -> None:
     listed = KeyedList(plain.key, frozenset(plain.digest(name) for name in NAMES[::2]))
     engine.table("people", pa.table({"user_id": [*NAMES, None, *NAMES]}))
     make_forgotten_users(engine, "people", listed)
-    found = engine.fetch("SELECT user_id FROM forgotten_users")["user_id"].to_pylist()
-    assert sorted(found) == sorted(NAMES[::2])
+    forgotten = engine.fetch("SELECT user_id FROM forgotten_users")["user_id"].to_pylist()
+    assert sorted(forgotten) == sorted(NAMES[::2])
     assert [name for name in NAMES if listed.holds(name)] == list(NAMES[::2])
 
 
 def shop(folder, engine, *, without: bool) -> Shop:
-    """Return a shop of int64 ids whose logs have a user, and one next to it; or the same logs without."""
+    """Return a shop of int64 ids whose logs have a user, or the same logs without that user."""
     made = Shop(
         folder, engine, source={"user_id_type": "int64", "exclude": [{"name": "free", "where": "value = 0"}]}
     )
@@ -50,12 +50,12 @@ def shop(folder, engine, *, without: bool) -> Shop:
 
 
 def later(made: Shop, *, without: bool) -> None:
-    """Deliver another day to a shop."""
+    """Ingest another day of logs."""
     rows = [(BIG, "c", TIMES[1]), (NEXT, "c", TIMES[1]), (f"{BIG}.0", "a", TIMES[1]), (BIG, "", TIMES[1])]
     made.log(*[row for row in rows if not (without and str(row[0]).startswith(str(BIG)))], name="b.csv")
 
 
-def test_whoever_is_forgotten_is_out_of_old_and_new_logs(engine, duckdb_engine, tmp_path) -> None:
+def test_forgotten_users_are_removed_from_old_and_new_logs(engine, duckdb_engine, tmp_path) -> None:
     made, never = (
         shop(tmp_path / "shop", engine, without=False),
         shop(tmp_path / "never", duckdb_engine, without=True),
@@ -63,20 +63,20 @@ def test_whoever_is_forgotten_is_out_of_old_and_new_logs(engine, duckdb_engine, 
     made.ingest()
     with pytest.raises(UserError, match="unknown users"):
         survey(made.store, [f"0{BIG}"])
-    changes = {(one.place, one.rows) for one in erase(made.store, [str(BIG)])}
+    changes = {(change.part, change.rows) for change in erase(made.store, [str(BIG)])}
     assert changes == {("interactions", 1), ("quarantine", 1), ("quarantine", 2)}
-    for one in (made, never):
-        later(one, without=one is never)
+    for each in (made, never):
+        later(each, without=each is never)
     ours, theirs = made.build(), never.build()
     for part in ("users", "items", "entries"):
         assert ours.rows(part) == theirs.rows(part), part
-    order = ("user_index", "item_index", "timestamp", "strength")  # not the line, which they moved
+    order = ("user_index", "item_index", "timestamp", "strength")  # without line, which differs
     assert ours.rows("sequences", *order) == theirs.rows("sequences", *order)
     assert ours.popular_table.equals(theirs.popular_table)
     assert NEXT in ours.rows("users", "user_id")
     counts = Ledger.read(made.store).counts()
     assert (counts.read, counts.residual(), counts.rules["forgotten"]) == (12, 0, 5)
-    assert counts.rules["free"] == 1  # of before: what was left out is not stored, and not known any more
+    assert counts.rules["free"] == 1  # excluded rows are not stored, so they stay counted
     kept = [
         pq.read_table(made.store.root / path)
         for m in Ledger.read(made.store).manifests
@@ -86,14 +86,14 @@ def test_whoever_is_forgotten_is_out_of_old_and_new_logs(engine, duckdb_engine, 
     assert {raw for table in kept for raw in table["raw"].to_pylist()} == {None}
 
 
-def test_a_removal_that_was_cut_off_keeps_them_out_of_datasets(duckdb_engine, tmp_path) -> None:
+def test_an_interrupted_removal_keeps_users_out_of_datasets(duckdb_engine, tmp_path) -> None:
     made = shop(tmp_path / "shop", duckdb_engine, without=False)
     made.ingest()
     record_pending(made.store, [BIG])
     assert BIG not in made.build().rows("users", "user_id")
 
 
-def test_the_list_holds_no_id_and_is_private_and_a_damaged_one_stops(tmp_path) -> None:
+def test_the_list_holds_no_id_is_private_and_stops_the_ingest_if_damaged(tmp_path) -> None:
     made = Shop(tmp_path / "shop", None)
     record_pending(made.store, ["zq-canary"])
     path = made.store.root / NAME
@@ -109,7 +109,7 @@ def test_the_list_holds_no_id_and_is_private_and_a_damaged_one_stops(tmp_path) -
         read_forgotten(made.store)
 
 
-def test_the_rule_of_the_house_has_its_name_for_itself(tmp_path) -> None:
+def test_the_name_of_the_built_in_rule_is_reserved(tmp_path) -> None:
     made = Shop(tmp_path / "shop", None, source={"exclude": [{"name": "forgotten", "where": "value = 0"}]})
     with pytest.raises((ConfigurationError, ValueError), match="other than 'forgotten'"):
         made.configuration()

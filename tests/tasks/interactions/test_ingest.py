@@ -1,4 +1,4 @@
-"""The ingest: every row has one outcome on either engine; a mistake or a crash leaves nothing."""
+"""The ingest: each row has one outcome on both engines; errors and crashes leave nothing."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ DEMO = {
 }
 
 
-def test_a_rule_that_is_no_predicate_is_a_mistake_of_the_configuration(logs):
+def test_a_rule_that_is_not_a_predicate_is_a_configuration_error(logs):
     logs.write("a.csv", f"u1,i1,{T}")
     with pytest.raises(ConfigurationError, match=r"unknown column 'price' in 'price < 0'; known: event_date"):
         logs.ingest(exclude=[{"name": "cheap", "where": "price < 0"}])
     assert Ledger.read(logs.store).manifests == []
 
 
-def test_a_key_that_no_row_has_is_a_mistake(logs):
+def test_a_key_that_no_row_has_is_an_error(logs):
     (logs.folder / "a.jsonl").write_text(f'{{"user": 1, "item": 1, "zeit": "{T}"}}\n')
     with pytest.raises(InputError, match=r"a\.jsonl: expected key 'time', which no row has"):
         logs.ingest()
 
 
-def test_a_damaged_parquet_file_says_so(logs):
+def test_a_damaged_parquet_file_is_an_error(logs):
     (logs.folder / "a.parquet").write_bytes(b"PAR1 nonsense PAR1")
     with pytest.raises(InputError, match=r"a\.parquet: not a readable Parquet file"):
         logs.ingest()
 
 
 @pytest.mark.parametrize("form", ["csv", "csv.gz", "jsonl", "parquet"])
-def test_the_dirt_of_the_demo_logs_is_found_to_the_row(tmp_path, duckdb_engine, form):
+def test_every_dirty_row_of_the_demo_logs_is_counted(tmp_path, duckdb_engine, form):
     logs = Logs(tmp_path, duckdb_engine, **DEMO)
     made = write_demo_logs(
         logs.folder,
@@ -62,8 +62,8 @@ def test_the_dirt_of_the_demo_logs_is_found_to_the_row(tmp_path, duckdb_engine, 
         dirty_share=0.2,
         format=form,
     )
-    done = logs.ingest(path=str(logs.folder / "events-*"), file_date="%Y-%m-%d")
-    planted, counts = made.planted, done.counts
+    ingested = logs.ingest(path=str(logs.folder / "events-*"), file_date="%Y-%m-%d")
+    planted, counts = made.planted, ingested.counts
     assert counts.read == made.rows
     assert counts.residual() == 0
     assert counts.duplicates == planted["duplicate"]
@@ -90,28 +90,28 @@ TIMES = st.sampled_from([T, "2026-03-02", "never", "", "2400-01-01"])
 @given(st.lists(st.lists(st.tuples(CELLS, CELLS, TIMES), max_size=8), min_size=1, max_size=3))
 def test_read_is_accepted_excluded_quarantined_and_duplicate(tmp_path_factory, duckdb_engine, files):
     logs = Logs(tmp_path_factory.mktemp("any"), duckdb_engine)
-    for place, rows in enumerate(files):
-        logs.write(f"{place}.csv", *(",".join(row) for row in rows))
+    for number, rows in enumerate(files):
+        logs.write(f"{number}.csv", *(",".join(row) for row in rows))
     counts = logs.ingest(exclude=[{"name": "seven", "where": "item_id = '7'"}]).counts
     assert counts.residual() == 0
     assert len(logs.rows()) == counts.accepted
     assert len(logs.quarantine()) == counts.quarantined
 
 
-def test_batches_are_judged_as_one_ingest_would(tmp_path, duckdb_engine):
+def test_batches_give_the_same_result_as_a_single_ingest(tmp_path, duckdb_engine):
     logs = Logs(tmp_path, duckdb_engine)
-    for place in range(4):
-        logs.write(f"{place}.csv", f"u1,i1,{T}", f"u{place + 2},i1,{T}")
+    for number in range(4):
+        logs.write(f"{number}.csv", f"u1,i1,{T}", f"u{number + 2},i1,{T}")
     configuration = logs.configuration()
     small = configuration.model_copy(
         update={"engine": configuration.engine.model_copy(update={"batch": "0.00001MiB"})}
     )
-    done = interactions.ingest(small, logs.store, duckdb_engine, AS_OF)
+    ingested = interactions.ingest(small, logs.store, duckdb_engine, AS_OF)
     assert len(Ledger.read(logs.store).manifests) == 4
-    assert (done.counts.accepted, done.counts.duplicates) == (5, 3)
+    assert (ingested.counts.accepted, ingested.counts.duplicates) == (5, 3)
 
 
-def test_rebuild_takes_everything_in_anew(logs):
+def test_rebuild_ingests_everything_again(logs):
     logs.write("a.csv", "1,i1,2026-03-01", f"2,i2,{T}")
     logs.ingest()
     with pytest.raises(InputError, match=r"the \[source\] section .* changed"):
@@ -145,7 +145,7 @@ def test_a_crash_before_the_commit_leaves_nothing_behind(logs, monkeypatch):
     assert not (logs.store.runs / ".ingest").exists()
 
 
-def test_a_file_that_cannot_be_read_stops_the_ingest_and_names_it(logs):
+def test_an_unreadable_file_stops_the_ingest_and_is_named(logs):
     logs.write("a.csv", f"u1,i1,{T}")
     logs.write("b.csv", "u1,i1", header="user,item")
     with pytest.raises(InputError, match=r"b\.csv: expected column 'time'; known: user, item"):
@@ -160,8 +160,8 @@ ODD_RULES = {
 }
 
 
-def taken_in_twice(logs):
-    """Take in files of every format with dirt and odd hours, then one of them again with a row more."""
+def ingest_twice(logs):
+    """Ingest dirty files of every format, then one file again with an additional row."""
     size = {"days": 1, "users": 60, "items": 40, "events_per_day": 300, "dirty_share": 0.3}
     for form, day in (("csv", 24), ("jsonl", 25), ("parquet", 26)):
         write_demo_logs(logs.folder, start=date(2026, 10, day), format=form, **size)
@@ -172,8 +172,8 @@ def taken_in_twice(logs):
     yield logs.ingest(path=f"{logs.folder}/events*", **ODD_RULES)
 
 
-def everything_in(logs):
-    """Return the interactions and the quarantine, the JSON in it parsed."""
+def all_rows(logs):
+    """Return the interactions and the quarantine, with its JSON parsed."""
     rows = logs.rows(
         "user_id, item_id, timestamp, event_date, event_type, value, weight, session_id, position, query, "
         "rest, file_id, line"
@@ -188,7 +188,9 @@ def test_spark_and_duckdb_agree_to_the_row(tmp_path, duckdb_engine, spark_engine
     results = []
     for engine in (duckdb_engine, spark_engine):
         logs = Logs(tmp_path / engine.name, engine, **DEMO | {"time_zone": "Europe/London"})
-        results.append([*((done.counts, done.days) for done in taken_in_twice(logs)), *everything_in(logs)])
+        results.append(
+            [*((ingested.counts, ingested.days) for ingested in ingest_twice(logs)), *all_rows(logs)]
+        )
     for by_duckdb, by_spark in zip(*results, strict=True):
         assert by_spark == by_duckdb
     assert results[0][1][0].duplicates == len(HOURS)

@@ -1,4 +1,4 @@
-"""The files of a source: found, dated, downloaded, and named without their secrets."""
+"""The files of a source: listed, dated, downloaded, and named without secrets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ T = "2026-03-01 10:00:00"
 COLUMNS = {"user": "user", "item": "item", "timestamp": "time"}
 
 
-def source(path, **given) -> Source:
-    return Source(path=path, columns=COLUMNS, **given)
+def source(path, **settings) -> Source:
+    return Source(path=path, columns=COLUMNS, **settings)
 
 
 @pytest.fixture
@@ -29,25 +29,25 @@ def memory():
     filesystem.pseudo_dirs[:] = [""]
 
 
-def names(found) -> list[str]:
-    return [file.address.rsplit("/", 1)[-1] for file in found]
+def names(files) -> list[str]:
+    return [file.address.rsplit("/", 1)[-1] for file in files]
 
 
-def test_a_folder_gives_its_logs_in_order_of_their_names(tmp_path):
+def test_the_logs_of_a_folder_are_sorted_by_name(tmp_path):
     for name in ("b.csv", "a.csv.gz", "sub/c.jsonl", "d.PARQUET", ".hidden.csv", "_SUCCESS", "notes.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     assert names(find_files(source(str(tmp_path)), AS_OF)) == ["a.csv.gz", "b.csv", "d.PARQUET", "c.jsonl"]
 
 
-def test_a_glob_and_several_paths_give_each_file_once(tmp_path):
+def test_globs_and_several_paths_list_each_file_once(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("x")
     assert names(find_files(source([f"{tmp_path}/*.csv", f"{tmp_path}/b.csv"]), AS_OF)) == ["a.csv", "b.csv"]
 
 
 @pytest.mark.parametrize("path", ["{}/nothing", "{}/*.csv", "{}", "nosuch://bucket/x"])
-def test_no_files_is_a_mistake_that_names_the_path(tmp_path, path):
+def test_no_files_is_an_error_that_names_the_path(tmp_path, path):
     with pytest.raises(InputError, match=r"\[source\] path = .*(no such file|no files there|cannot be read)"):
         find_files(source(path.format(tmp_path)), AS_OF)
 
@@ -63,20 +63,20 @@ def test_the_date_in_a_name_decides_whether_a_file_is_read(tmp_path, pattern, na
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log-2026-02-30.csv"])
-def test_a_name_without_its_date_is_a_mistake(tmp_path, name):
+def test_a_name_without_its_date_is_an_error(tmp_path, name):
     (tmp_path / name).write_text("x")
     with pytest.raises(InputError, match=rf"{name}: expected a date like %Y-%m-%d in the file's name"):
         find_files(source(str(tmp_path), file_date="%Y-%m-%d"), AS_OF)
 
 
 def test_remote_files_with_equal_base_names_stay_apart(tmp_path, duckdb_engine, memory):
-    memory.pipe("/bucket/one/events.csv", f"user,item,time\nu1,i1,{T}\n".encode())
+    memory.pipe("/bucket/first/events.csv", f"user,item,time\nu1,i1,{T}\n".encode())
     memory.pipe("/bucket/two/events.csv", f"user,item,time\nu2,i2,{T}\n".encode())
     logs = Logs(tmp_path, duckdb_engine, path="memory://bucket")
     assert logs.ingest().ingested == 2
     assert [row[0] for row in logs.rows()] == ["u1", "u2"]
     assert [file.address for file in Ledger.read(logs.store).files()] == [
-        "memory:///bucket/one/events.csv",
+        "memory:///bucket/first/events.csv",
         "memory:///bucket/two/events.csv",
     ]
     assert logs.ingest().ingested == 0
@@ -92,7 +92,7 @@ def test_a_download_that_fails_names_the_file(tmp_path, memory):
 
 
 @pytest.mark.parametrize(
-    ("address", "shown"),
+    ("address", "expected"),
     [
         ("s3://bucket/log.csv", "s3://bucket/log.csv"),
         ("sftp://me:pa55word@host:22/log.csv", "sftp://host:22/log.csv"),
@@ -103,17 +103,17 @@ def test_a_download_that_fails_names_the_file(tmp_path, memory):
         ("/logs/me@home.csv", "/logs/me@home.csv"),
     ],
 )
-def test_names_of_files_hold_no_secrets(address, shown):
-    assert redacted(address).startswith(shown)
+def test_names_of_files_have_no_secrets(address, expected):
+    assert redacted(address).startswith(expected)
     assert "s3cret" not in redacted(address)
     assert "55" not in redacted(address)
 
 
-def test_addresses_that_differ_only_in_their_query_stay_two():
+def test_urls_that_differ_only_in_their_query_stay_different():
     assert redacted("https://host/get.csv?day=1") != redacted("https://host/get.csv?day=2")
 
 
-def test_no_secret_is_in_a_message(monkeypatch):
+def test_messages_have_no_secrets(monkeypatch):
     with pytest.raises(InputError) as failed:
         find_files(source("https://me:s3cret@127.0.0.1:1/log.csv?sig=s3cret"), AS_OF)
     assert "s3cret" not in str(failed.value)
@@ -130,7 +130,7 @@ def test_no_secret_is_in_a_message(monkeypatch):
         (None, None, None),
     ],
 )
-def test_a_file_is_about_the_period_in_its_name(
+def test_the_last_day_of_a_file_is_the_end_of_the_period_in_its_name(
     pattern: str | None, day: date | None, expected: date | None
 ) -> None:
     assert last_day(SourceFile("logs/x.csv", 1, "", day), pattern) == expected
