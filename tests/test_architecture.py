@@ -186,6 +186,15 @@ def test_no_module_imports_private_names_of_another() -> None:
                 assert not private, f"{name(path)}:{node.lineno} imports {', '.join(private)}"
 
 
+def test_an_option_of_several_commands_is_written_once() -> None:
+    helps: list[str] = []
+    for path in (ROOT / "flows" / "commands").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {"typer.Option", "typer.Argument"}:
+                helps += [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "help"]
+    assert sorted(text for text in set(helps) if helps.count(text) > 1) == []
+
+
 def test_no_package_is_crowded() -> None:
     for folder in {path.parent for path in FILES}:
         files = [path for path in folder.glob("*.py") if path.stem != "__init__"]

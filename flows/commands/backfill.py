@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.options import DAY_FORMATS, DEFAULT_CONFIG, ConfigOption, JsonOption, SetOption
+from flows.commands.options import (
+    DAY_FORMATS,
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    PrefectOption,
+    SetOption,
+)
 from flows.output import terminal as out
 
 if TYPE_CHECKING:
@@ -44,9 +51,7 @@ def backfill(
     reason: Annotated[str, typer.Option(help="The reason, kept with the Prefect run.")] = "",
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
-    prefect: Annotated[
-        bool, typer.Option(help="Run as a Prefect flow, or run the same steps without Prefect.")
-    ] = True,
+    prefect: PrefectOption = True,
 ) -> None:
     """Publish releases of past dates; without --run, show the dates, reasons and estimated time."""
     with out.user_errors():

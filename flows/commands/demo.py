@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from flows.commands.options import PrefectOption
 from flows.commands.run import Reingest, run_night, show_run
 from flows.output import terminal as out
 
@@ -25,9 +26,7 @@ def demo(
     days: Annotated[int, typer.Option(min=3)] = 28,
     events: Annotated[int, typer.Option(min=100, help="Events per day.")] = 8000,
     seed: Annotated[int, typer.Option(min=0)] = 7,
-    prefect: Annotated[
-        bool, typer.Option(help="Run as a Prefect flow, or run the same steps without Prefect.")
-    ] = True,
+    prefect: PrefectOption = True,
 ) -> None:
     """Write four weeks of a shop's logs, run a night on them, and show every table."""
     with out.user_errors():

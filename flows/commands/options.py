@@ -43,6 +43,9 @@ SetOption = Annotated[
     typer.Option("--set", help="Replace a configuration key, such as models.als.factors=64; repeatable."),
 ]
 DataOption = Annotated[Path | None, typer.Option("--data", help="The folder with the protocol's files.")]
+PrefectOption = Annotated[
+    bool, typer.Option(help="Run as a Prefect flow, or run the same steps without Prefect.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 

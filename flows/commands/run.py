@@ -16,6 +16,7 @@ from flows.commands.options import (
     EngineOption,
     JsonOption,
     OtherStoreOption,
+    PrefectOption,
     SetOption,
     configured,
     date_of,
@@ -50,9 +51,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the date's last run, which did not publish.")
     ] = False,
-    prefect: Annotated[
-        bool, typer.Option(help="Run as a Prefect flow, or run the same steps without Prefect.")
-    ] = True,
+    prefect: PrefectOption = True,
     as_json: JsonOption = False,
 ) -> None:
     """Ingest new logs, validate, train, and publish the release of one date."""
