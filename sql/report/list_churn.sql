@@ -1,5 +1,5 @@
--- For the users in two tables of ranked lists: how many users keep how many of their first {{ depth
--- }} items, at any rank.
+-- For the users in two tables of ranked lists: how many users keep how many of their first
+-- {{ depth }} items, at any rank.
 WITH earlier AS (SELECT user_id, rank, item_id FROM {{ before }} WHERE rank <= {{ depth }} AND {{ sample }}),
 later AS (SELECT user_id, rank, item_id FROM {{ after }} WHERE rank <= {{ depth }} AND {{ sample }}),
 lists AS (
