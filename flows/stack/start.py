@@ -69,9 +69,7 @@ def start(
         announce("creating work pools and automations")
         webhook = {WEBHOOK: os.environ[WEBHOOK]} if os.environ.get(WEBHOOK) else {}
         _run_to_end(folder, stack, "prepare", ["flows.stack.prepare"], environment | webhook)
-        for name, pool in {"worker": CPU, **({"gpu-worker": GPU} if gpu else {})}.items():
-            arguments = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
-            _start_part(folder, stack, name, arguments, environment)
+        _start_workers(folder, stack, gpu, environment)
         announce("creating deployments and starting the worker" + ("s" if gpu else ""))
         file = _write_deployments(folder, stack.config, zone, cron)
         arguments = ["prefect", "--no-prompt", "deploy", "--prefect-file", str(file), "--all"]
@@ -84,6 +82,12 @@ def start(
         stop(folder)
         raise
     return stack
+
+
+def _start_workers(folder: Path, stack: Stack, gpu: bool, environment: dict[str, str]) -> None:
+    for name, pool in {"worker": CPU, **({"gpu-worker": GPU} if gpu else {})}.items():
+        arguments = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
+        _start_part(folder, stack, name, arguments, environment)
 
 
 def stop(folder: Path) -> list[str]:
