@@ -74,7 +74,7 @@ def _print_changes(changes: list[Change], title: str) -> None:
 
 
 def _row(change: Change) -> out.Row:
-    return [change.place, change.what, change.rows or None, change.files]
+    return [change.part, change.content, change.rows or None, change.files]
 
 
 def _users(ids: list[str]) -> str:

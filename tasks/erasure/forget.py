@@ -1,8 +1,8 @@
-"""Removing users from a store, everywhere and for good: what `nightshelf forget` does.
+"""The permanent removal of users from a whole store, as `nightshelf forget` does it.
 
-The order makes a crash harmless. First they are put on the list, as not yet removed: from then on none of
-their rows is taken in, and no dataset has them. Then what was made of their events goes, then the events, and
-last the note that the removal has not ended. The same command again does what is left.
+The order makes a crash harmless. First the users are listed as pending: from then on none of their
+rows is ingested, and no dataset has them. Then everything derived from their events is removed,
+then the events, and last the pending mark. After a crash, the same command completes the removal.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final
 
 from tasks.erasure.interactions import erase_interactions
 from tasks.erasure.releases import erase_releases
-from tasks.erasure.runs import erase_pages, erase_runs, erase_studies, studies_held
-from tasks.erasure.wanted import Change, Wanted, unique
+from tasks.erasure.runs import erase_pages, erase_runs, erase_studies, hold_studies
+from tasks.erasure.wanted import Change, Subjects, unique
 from tasks.interactions.forgotten import Forgotten, read_forgotten, record_pending, record_removed
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.release.retention import clean
@@ -23,11 +23,11 @@ from tasks.runtime.errors import StoreError, StoreLockedError, UserError
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import LOCK_WAIT, Store
 
-_NAMED: Final = 5  # unknown users that the message names
+_NAMED: Final = 5  # unknown users that the message lists
 
 
 def read_ids(path: Path) -> list[str]:
-    """Return the ids in a file of text, one a line; UserError when it cannot be read."""
+    """Return the ids in a text file, one per line; UserError if it cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -38,86 +38,89 @@ def read_ids(path: Path) -> list[str]:
 def survey(
     store: Store, user_ids: Sequence[str], *, allow_unknown: bool = False, report: Report = silent
 ) -> list[Change]:
-    """Return what a removal would change, and change nothing.
+    """Return what a removal would change, without changing anything.
 
     Raises
     ------
     UserError
-        If no users are given; or one is neither in the store nor on the list, unless `allow_unknown`.
+        If no ids are given; or if a user is neither in the store nor on the list, unless
+        `allow_unknown`.
     StoreLockedError
-        If another writer, a run or a search is at work.
+        If another writer, a run or a search is active.
     StoreError
         If a release is damaged.
     """
-    with _alone(store, report):
-        wanted = _wanted(store, user_ids)
-        changes = _changed(store, wanted, dry_run=True, report=report)
-        _require_known(wanted, read_forgotten(store), allow_unknown=allow_unknown)
+    with _require_no_activity(store, report):
+        subjects = _subjects(store, user_ids)
+        changes = _apply(store, subjects, dry_run=True, report=report)
+        _require_known(subjects, read_forgotten(store), allow_unknown=allow_unknown)
     return changes
 
 
 def erase(
     store: Store, user_ids: Sequence[str], *, allow_unknown: bool = False, report: Report = silent
 ) -> list[Change]:
-    """Remove users from the store and keep them out from now on; return what that changed.
+    """Remove users from the store and block them from now on; return the changes.
 
-    Raises what `survey` raises; nothing is changed then.
+    Raises the errors of `survey`, before anything is changed.
     """
-    with _alone(store, report):
-        wanted = _wanted(store, user_ids)
-        _changed(store, wanted, dry_run=True, report=report)
-        _require_known(wanted, read_forgotten(store), allow_unknown=allow_unknown)
-        wanted.listed = record_pending(store, wanted.ids).keyed()
+    with _require_no_activity(store, report):
+        subjects = _subjects(store, user_ids)
+        _apply(store, subjects, dry_run=True, report=report)
+        _require_known(subjects, read_forgotten(store), allow_unknown=allow_unknown)
+        subjects.listed = record_pending(store, subjects.ids).keyed()
         clean(store)
-        changes = _changed(store, wanted, dry_run=False, report=report)
-        record_removed(store, wanted.ids)
+        changes = _apply(store, subjects, dry_run=False, report=report)
+        record_removed(store, subjects.ids)
         write_metrics(store)
     return changes
 
 
-def _wanted(store: Store, user_ids: Sequence[str]) -> Wanted:
+def _subjects(store: Store, user_ids: Sequence[str]) -> Subjects:
     ids = unique(user_ids)
     if not ids:
         raise UserError("expected the ids of users to forget, got none")
     known = read_forgotten(store)
-    digests = {known.keyed().digest(one) for one in ids}
-    return Wanted(ids, known.keyed(known.digests | digests))
+    digests = {known.keyed().digest(user_id) for user_id in ids}
+    return Subjects(ids, known.keyed(known.digests | digests))
 
 
-def _changed(store: Store, wanted: Wanted, *, dry_run: bool, report: Report) -> list[Change]:
-    """Go through all places; where that is a dry run, the events first: they say whose items are whose."""
-    places = [erase_releases, erase_pages, erase_runs, erase_studies, erase_interactions]
+def _apply(store: Store, subjects: Subjects, *, dry_run: bool, report: Report) -> list[Change]:
+    """Run every step; a dry run reads the events first, since later steps need the users' items."""
+    steps = [erase_releases, erase_pages, erase_runs, erase_studies, erase_interactions]
     if dry_run:
-        places = [places[-1], *places[:-1]]
+        steps = [steps[-1], *steps[:-1]]
     changes: list[Change] = []
-    for number, place in enumerate(places):
-        report(f"forget: {place.__name__.removeprefix('erase_')}", number, len(places))
-        changes += place(store, wanted, dry_run=dry_run)
-    return sorted(changes, key=lambda change: change.place)
+    for number, step in enumerate(steps):
+        report(f"forget: {step.__name__.removeprefix('erase_')}", number, len(steps))
+        changes += step(store, subjects, dry_run=dry_run)
+    return sorted(changes, key=lambda change: change.part)
 
 
 @contextmanager
-def _alone(store: Store, report: Report) -> Iterator[None]:
-    """Hold the store's lock while no run or search is at work, which would write users down again."""
+def _require_no_activity(store: Store, report: Report) -> Iterator[None]:
+    """Hold the store's lock, unless an active run or search could write the users again."""
     if not store.root.is_dir():
-        raise StoreError(f"there is no store in {store.root}")
-    with store.lock("forgetting users", LOCK_WAIT, report), studies_held(store):
-        at_work = [f"the run for {day} ({who})" for day, who in store.running_dates().items()]
-        if at_work:
+        raise StoreError(f"expected a store in {store.root}, got none")
+    with store.lock("forgetting users", LOCK_WAIT, report), hold_studies(store):
+        active = [f"the run for {day} ({holder})" for day, holder in store.running_dates().items()]
+        if active:
             raise StoreLockedError(
-                f"nothing is forgotten while runs are at work: wait for {', '.join(at_work)}"
+                f"users cannot be forgotten while a run is active: wait for {', '.join(active)}"
             )
         yield
 
 
-def _require_known(wanted: Wanted, known: Forgotten, *, allow_unknown: bool) -> None:
+def _require_known(subjects: Subjects, known: Forgotten, *, allow_unknown: bool) -> None:
     listed = known.keyed()
-    unknown = [one for one in wanted.ids if one not in wanted.found and not listed.holds(one)]
+    unknown = [
+        user_id for user_id in subjects.ids if user_id not in subjects.matched and not listed.holds(user_id)
+    ]
     if not unknown or allow_unknown:
         return
-    named = ", ".join(repr(one) for one in unknown[:_NAMED])
+    examples = ", ".join(repr(user_id) for user_id in unknown[:_NAMED])
     more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
     raise UserError(
-        f"unknown users, so nothing was changed: {named}{more}; ids are compared as they are in the tables "
-        "(--allow-unknown keeps such users out of future logs)"
+        f"unknown users, so nothing was changed: {examples}{more}; expected ids as they are in the tables "
+        "(--allow-unknown also blocks users the store has never seen)"
     )

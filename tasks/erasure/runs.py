@@ -1,7 +1,7 @@
-"""Users removed from what runs left behind: datasets, models, staging, studies, pages and messages.
+"""Users removed from the files of runs: datasets, models, staging, studies, pages and messages.
 
-A run's working files are made from the logs and can be made again: of a run that knew one of the users, all
-of them go but its record and its pages. A resumed run makes them anew.
+A run's working files are derived from the logs. If a run had one of the users, all of its working
+files are removed, except its record and pages. A resumed run makes them again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from markupsafe import escape
 
-from tasks.erasure.wanted import MARK, Change, Wanted, counted
+from tasks.erasure.wanted import MARK, Change, Subjects, change_if_any
 from tasks.release.retention import discard
 from tasks.report.markdown import plain
 from tasks.runtime.errors import StoreError, StoreLockedError
@@ -34,13 +34,13 @@ _BATCH: Final = 1 << 17  # rows
 _COLUMNS: Final = ("user_id", "id_text")
 
 
-def erase_runs(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change]:
-    """Remove the working files of runs that knew them, and their ids from messages and pages.
+def erase_runs(store: Store, subjects: Subjects, *, dry_run: bool) -> list[Change]:
+    """Remove the working files of runs that had them, and their ids from messages.
 
-    The caller holds the store's lock, and no run is at work.
+    The caller holds the store's lock, and no run is active.
     """
     folders = run_paths(store)
-    affected = [folder for folder in folders if _knows(folder, wanted)]
+    affected = [folder for folder in folders if _has_subject(folder, subjects)]
     if not dry_run:
         with writing(store.runs):
             for scratch in sorted(store.runs.glob(".*")):
@@ -49,61 +49,59 @@ def erase_runs(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change]:
                 for path in [path for pattern in _SCRATCH for path in sorted(folder.glob(pattern))]:
                     _remove(path)
         for folder in affected:
-            for path in [one for one in sorted(folder.iterdir()) if one.name not in KEPT]:
+            for path in [path for path in sorted(folder.iterdir()) if path.name not in KEPT]:
                 _remove(path)
-    messages = sum(_without_names(path, wanted, dry_run=dry_run) for path in record_paths(store))
+    messages = sum(_erase_from_record(path, subjects, dry_run=dry_run) for path in record_paths(store))
     return [
-        *counted("runs", "datasets, models and staging of runs", 0, len(affected)),
-        *counted("runs", "messages", messages, messages),
+        *change_if_any("runs", "datasets, models and staging of runs", 0, len(affected)),
+        *change_if_any("runs", "messages", messages, messages),
     ]
 
 
-def erase_studies(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change]:
-    """Remove the searches for settings that knew them, but for the settings that they found."""
-    studies = [path for path in _studies(store) if _knows(path, wanted)]
+def erase_studies(store: Store, subjects: Subjects, *, dry_run: bool) -> list[Change]:
+    """Remove the data and trials of searches that had them; the resulting settings stay."""
+    studies = [path for path in _studies(store) if _has_subject(path, subjects)]
     for study in studies if not dry_run else ():
-        for path in [one for one in sorted(study.iterdir()) if one.name != "tuned.toml"]:
+        for path in [path for path in sorted(study.iterdir()) if path.name != "tuned.toml"]:
             _remove(path)
-    return counted("tuning", "data and trials of studies", 0, len(studies))
+    return change_if_any("tuning", "data and trials of studies", 0, len(studies))
 
 
-def erase_pages(store: Store, wanted: Wanted, *, dry_run: bool) -> list[Change]:
-    """Rewrite the pages that show one of them among their sample users."""
+def erase_pages(store: Store, subjects: Subjects, *, dry_run: bool) -> list[Change]:
+    """Rewrite the pages that show one of them as a sample user or name one in their text."""
     reports = (folder / REPORT for folder in run_paths(store))
     pages = [path for path in reports if path.is_file()] + sorted(store.reports.glob("*.html"))
     shown = files = 0
     for path in pages:
         page = path.read_text(encoding="utf-8")
-        cut, users = _without_samples(page, wanted)
+        cut, users = _without_samples(page, subjects)
         if cut != page:
             shown, files = shown + users, files + 1
             if not dry_run:
                 write_text_atomically(path, cut)
-    return counted("reports", "sample users", shown, files)
+    return change_if_any("reports", "sample users", shown, files)
 
 
 @contextmanager
-def studies_held(store: Store) -> Iterator[None]:
-    """Hold the locks of all studies, so that no search goes on meanwhile; StoreLockedError if one is."""
+def hold_studies(store: Store) -> Iterator[None]:
+    """Hold the locks of all studies; StoreLockedError if a search is active."""
     from filelock import FileLock, Timeout
 
     studies = _studies(store)
     if studies:
-        from tasks.tuning.windows import lock_of  # late: it brings the readers of datasets
+        from tasks.tuning.windows import lock_of  # late: it imports the readers of datasets
     with ExitStack() as stack:
         for study in studies:
             try:
                 stack.enter_context(FileLock(lock_of(study), timeout=0))
             except Timeout:
-                raise StoreLockedError(
-                    f"the search {study.name} is at work: wait for it, or end it"
-                ) from None
+                raise StoreLockedError(f"the search {study.name} is active: wait for it, or end it") from None
         yield
 
 
 def _studies(store: Store) -> list[Path]:
-    found = sorted((store.root / "tuning").glob("*"))
-    return [path for path in found if path.is_dir()]
+    paths = sorted((store.root / "tuning").glob("*"))
+    return [path for path in paths if path.is_dir()]
 
 
 def _remove(path: Path) -> None:
@@ -114,67 +112,67 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _knows(folder: Path, wanted: Wanted) -> bool:
-    """Tell whether a Parquet file under a folder has one of them; one that cannot be read counts as such."""
-    found = False
+def _has_subject(folder: Path, subjects: Subjects) -> bool:
+    """Return whether a Parquet file under a folder has one of them, or cannot be read."""
+    matched = False
     for path in sorted(folder.rglob("*.parquet")):
         try:
             with pq.ParquetFile(path) as file:
                 for name in _id_columns(path, file.schema_arrow.names):
                     for batch in file.iter_batches(_BATCH, columns=[name]):
-                        found = bool(pc.any(wanted.among(batch.column(0))).as_py()) or found
+                        matched = bool(pc.any(subjects.match(batch.column(0))).as_py()) or matched
         except (OSError, pa.ArrowException):
-            found = True
-    return found
+            matched = True
+    return matched
 
 
 def _id_columns(path: Path, names: list[str]) -> list[str]:
-    """Return the columns of a file of a run that hold ids of users."""
-    owned = ["id"] if path.parent.name == "user_attributes" else []
-    return [name for name in (*_COLUMNS, *owned) if name in names]
+    """Return the columns with user ids in a file of a run."""
+    attribute_ids = ["id"] if path.parent.name == "user_attributes" else []
+    return [name for name in (*_COLUMNS, *attribute_ids) if name in names]
 
 
-def _without_names(path: Path, wanted: Wanted, *, dry_run: bool) -> bool:
-    """Take their ids out of the messages of a run's record; tell whether there were any."""
+def _erase_from_record(path: Path, subjects: Subjects, *, dry_run: bool) -> bool:
+    """Remove their ids from the messages of a run's record; return whether it had any."""
     try:
         record = read_json(path)
-    except StoreError:  # damaged: `status` says so
+    except StoreError:  # damaged: `status` reports it
         return False
-    new = {**record, "message": wanted.without_names(str(record.get("message", "")))}
-    new["warnings"] = [wanted.without_names(str(one)) for one in record.get("warnings", [])]
-    new["stations"] = [_station(one, wanted) for one in record.get("stations", [])]
+    new = {**record, "message": subjects.without_ids(str(record.get("message", "")))}
+    new["warnings"] = [subjects.without_ids(str(warning)) for warning in record.get("warnings", [])]
+    new["stations"] = [_without_ids_in_failure(station, subjects) for station in record.get("stations", [])]
     changed = new != record
     if changed and not dry_run:
         write_json_atomically(path, new)
     return changed
 
 
-def _station(station: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+def _without_ids_in_failure(station: dict[str, Any], subjects: Subjects) -> dict[str, Any]:
     facts = station.get("facts", {})
     if "failed" not in facts:
         return station
-    return {**station, "facts": {**facts, "failed": wanted.without_names(str(facts["failed"]))}}
+    return {**station, "facts": {**facts, "failed": subjects.without_ids(str(facts["failed"]))}}
 
 
-def _shown(user_id: str) -> str:
-    """Return an id as a page shows it."""
+def _as_shown(user_id: str) -> str:
+    """Return an id as it is written in a page."""
     return str(escape(plain(str(redacted(user_id)))))
 
 
-def _without_samples(page: str, wanted: Wanted) -> tuple[str, int]:
-    """Return a page without the articles about them, and how many those were; elsewhere ids are marked."""
-    heads = [f"<bdi>{_shown(user_id)}</bdi> <span>" for user_id in wanted.ids]
-    names = [_shown(user_id) for user_id in wanted.ids if not user_id.isdigit()]
+def _without_samples(page: str, subjects: Subjects) -> tuple[str, int]:
+    """Return a page without their articles and ids, and the number of articles removed."""
+    heads = [f"<bdi>{_as_shown(user_id)}</bdi> <span>" for user_id in subjects.ids]
+    names = [_as_shown(user_id) for user_id in subjects.ids if not user_id.isdigit()]
     if not any(text in page for text in (*heads, *names)):
         return page, 0
     pieces = pieces_of(page)
 
-    def is_theirs(element: range) -> bool:
+    def is_subject(element: range) -> bool:
         text = as_html(pieces[element.start : element.stop])
         return "user" in pieces[element.start].classes and any(head in text for head in heads)
 
-    gone = [element for element in elements(pieces) if is_theirs(element)]
-    words = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names) or "(?!)")
-    kept = without_elements(pieces, gone)
-    texts = [words.sub(MARK, piece.raw) if piece.kind == "text" else piece.raw for piece in kept]
-    return "".join(texts), len(gone)
+    removed = [element for element in elements(pieces) if is_subject(element)]
+    pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names) or "(?!)")
+    kept = without_elements(pieces, removed)
+    texts = [pattern.sub(MARK, piece.raw) if piece.kind == "text" else piece.raw for piece in kept]
+    return "".join(texts), len(removed)

@@ -1,4 +1,4 @@
-"""What every part of a removal needs: who is to be removed, and what that changed."""
+"""What every part of a removal shares: the users to remove, and the changes."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ import pyarrow.compute as pc
 from sql.interactions.forgotten import KeyedList
 
 MARK: Final = "[forgotten]"
-"""What stands in a message where an id stood."""
+"""Replaces an id in a message."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is removed from one place of the store: rows, and the files or folders touched for it."""
+    """Rows removed from a part of the store, and the number of files or folders changed."""
 
-    place: str
-    what: str
+    part: str
+    content: str
     rows: int
     files: int
 
 
 @dataclass
-class Wanted:
-    """The users to be removed, by their ids as text, and all who are on the list.
+class Subjects:
+    """The users to remove, by their ids as text, and the keyed list of all forgotten users.
 
-    `found` are those of them that were met, `items` the ids of the items of their events.
+    `matched` collects the ids that the store has, `items` the ids of the items of their events.
     """
 
     ids: tuple[str, ...]
     listed: KeyedList
-    found: set[str] = field(default_factory=set)
+    matched: set[str] = field(default_factory=set)
     items: set[Any] = field(default_factory=set)
 
     def values(self, kind: Any) -> Any:
-        """Return the ids as an array of a column's type; text that is no whole number is no int64 id."""
+        """Return the ids as an array of a column's type; for int64, only whole numbers."""
         if kind == pa.int64():
-            whole = [int(one) for one in self.ids if re.fullmatch(r"0|-?[1-9][0-9]{0,18}", one)]
-            return pa.array([one for one in whole if -(2**63) <= one < 2**63], kind)
+            whole = [int(text) for text in self.ids if re.fullmatch(r"0|-?[1-9][0-9]{0,18}", text)]
+            return pa.array([number for number in whole if -(2**63) <= number < 2**63], kind)
         return pa.array(self.ids, pa.string()).cast(kind)
 
-    def among(self, column: Any) -> Any:
-        """Return which values of a column are ids of theirs, and note them as found."""
+    def match(self, column: Any) -> Any:
+        """Return the mask of a column's values that are their ids; note these as matched."""
         mask = pc.is_in(column, value_set=self.values(column.type))
-        self.found.update(str(one) for one in pc.unique(column.filter(mask)).to_pylist())
+        self.matched.update(str(user_id) for user_id in pc.unique(column.filter(mask)).to_pylist())
         return mask
 
-    def without_names(self, text: str) -> str:
-        """Return a message in which no id of theirs stands as a word; numbers are taken for numbers."""
-        for one in self.ids:
-            if not one.isdigit() and one in text:
-                text = re.sub(rf"(?<!\w){re.escape(one)}(?!\w)", MARK, text)
+    def without_ids(self, text: str) -> str:
+        """Return a message with their ids replaced; ids of digits stay: they may be numbers."""
+        for user_id in self.ids:
+            if not user_id.isdigit() and user_id in text:
+                text = re.sub(rf"(?<!\w){re.escape(user_id)}(?!\w)", MARK, text)
         return text
 
 
-def counted(place: str, what: str, rows: int, files: int) -> list[Change]:
-    """Return a change, or none where nothing changed."""
-    return [Change(place, what, rows, files)] if rows or files else []
+def change_if_any(part: str, content: str, rows: int, files: int) -> list[Change]:
+    """Return a list with the change, or an empty list if nothing changed."""
+    return [Change(part, content, rows, files)] if rows or files else []
 
 
 def unique(ids: Iterable[str]) -> tuple[str, ...]:
-    """Return ids each once, in their order."""
+    """Return the distinct ids, in their order."""
     return tuple(dict.fromkeys(ids))

@@ -232,7 +232,7 @@ def test_the_command_previews_asks_and_reports(night: Night, tmp_path: Path) -> 
 def test_nothing_is_forgotten_while_a_run_is_active(night: Night) -> None:
     with (
         night.store.date_lock(THIRD, "run"),
-        pytest.raises(StoreLockedError, match=r"at work: wait for the run for 2026-03-04"),
+        pytest.raises(StoreLockedError, match=r"is active: wait for the run for 2026-03-04"),
     ):
         erase(night.store, [USER])
     assert not read_forgotten(night.store).digests

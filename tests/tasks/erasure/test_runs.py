@@ -1,4 +1,4 @@
-"""Users taken out of the pages about runs: their samples go, their ids are marked, tags and styles stay."""
+"""Users removed from the pages about runs: samples and ids go, tags and styles stay."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sql.interactions.forgotten import KeyedList
 from tasks.erasure.runs import erase_pages
-from tasks.erasure.wanted import MARK, Wanted
+from tasks.erasure.wanted import MARK, Subjects
 from tasks.store.layout import Store
 
 PAGE = """<style>.ann { color: red }</style>
@@ -21,16 +21,16 @@ LEFT = f"""<style>.ann {{ color: red }}</style>
 """
 
 
-def test_a_page_loses_their_samples_and_names_them_nowhere_in_its_text(tmp_path: Path) -> None:
-    """A quoted > was once taken for the end of a tag, and what came after it for text."""
-    store, wanted = Store(tmp_path), Wanted(("ann", "17"), KeyedList(b"key", frozenset()))
+def test_a_page_loses_their_samples_and_their_names_but_no_tags(tmp_path: Path) -> None:
+    """A quoted > once counted as the end of a tag, and the rest of the tag as text."""
+    store, subjects = Store(tmp_path), Subjects(("ann", "17"), KeyedList(b"key", frozenset()))
     store.reports.mkdir()
     page, other = store.reports / "one.html", store.reports / "two.html"
     page.write_text(PAGE, encoding="utf-8")
     other.write_text("<p>17 users, none of them named</p>", encoding="utf-8")
     for dry_run in (True, False):
-        (change,) = erase_pages(store, wanted, dry_run=dry_run)
+        (change,) = erase_pages(store, subjects, dry_run=dry_run)
         assert (change.rows, change.files) == (1, 1)
         assert (page.read_text(encoding="utf-8") == PAGE) == dry_run
     assert page.read_text(encoding="utf-8") == LEFT
-    assert erase_pages(store, wanted, dry_run=False) == []
+    assert erase_pages(store, subjects, dry_run=False) == []
