@@ -10,15 +10,18 @@ from tasks.training.request import Phase, Training, write_request
 def measure_station(night: Night, name: str) -> Result:
     """Train one model on the past and measure it on the events that followed."""
     from tasks.evaluation.holdout import make_holdout
-    from tasks.evaluation.model_metrics import measure
+    from tasks.evaluation.model_metrics import list_metrics, measure
 
     cut = night.record.station("holdout").facts["cut"]
     trained = train_model(night, name, "past")
     run = night.folder
     holdout = make_holdout(night.configuration, run.dataset, run.past, cut)
     rows = measure(night.configuration, trained.folder, holdout)
+    shown = list_metrics(night.configuration, trained.folder, holdout)
     cold = {"cold_users": holdout.cold_users, "cold_items": holdout.cold_items, "repeats": holdout.repeats}
-    return Result(len(holdout.users), {**_training_facts(trained), "metrics": rows, **cold})
+    return Result(
+        len(holdout.users), {**_training_facts(trained), "metrics": rows, "list_metrics": shown, **cold}
+    )
 
 
 def train_station(night: Night, name: str) -> Result:

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.configuration.configuration import Configuration
+from tasks.evaluation.evaluation import of_night
 from tasks.evaluation.holdout import Holdout
+from tasks.evaluation.item_attributes import ATTRIBUTE_DIVERSITY
 
 SPLIT = "temporal"
+OF_LISTS = ("novelty", "serendipity", "diversity", ATTRIBUTE_DIVERSITY)
+"""What tells whether lists surprise, which is no row of model_metrics."""
 
 
 def measure(configuration: Configuration, artefact: Path, holdout: Holdout) -> list[dict[str, Any]]:
@@ -37,6 +41,27 @@ def measure(configuration: Configuration, artefact: Path, holdout: Holdout) -> l
         figures = {"value": coverage(lists, k, holdout.allowed), "ci_low": None, "ci_high": None}
         rows.append({**common, "metric": "coverage", "k": k, **figures})
     return rows
+
+
+def list_metrics(configuration: Configuration, artefact: Path, holdout: Holdout) -> list[dict[str, Any]]:
+    """Return what the lists of a measured model are like, in rows as of model_metrics; for the run's page.
+
+    Without a page there are none.
+    """
+    from models.artefact import read_manifest
+    from models.evaluation.bootstrap import Bootstrap
+
+    if not (len(holdout) and configuration.report.enabled):
+        return []
+    name, threads = read_manifest(artefact)["model"], configuration.resources.threads
+    (measured,) = of_night(configuration, {name: artefact}, holdout).measured[name]
+    values = {key: column for key, column in measured.values.items() if key[0] in OF_LISTS}
+    intervals = Bootstrap(seed=configuration.train.seed, threads=threads).intervals(values)
+    return [
+        {"model": name, "split": SPLIT, "users": found.users, "metric": metric, "k": k}
+        | {"value": found.value, "ci_low": found.low, "ci_high": found.high}
+        for (metric, k), found in intervals.items()
+    ]
 
 
 def compared_length(configuration: Configuration) -> int:

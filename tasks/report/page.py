@@ -26,7 +26,7 @@ from tasks.report.sample_users import Sample, sample_users
 from tasks.runtime.redaction import redacted
 from tasks.store.files import readable, write_text_atomically, writing
 from tasks.store.layout import Store
-from tasks.store.runs import RunRecord, measured_metrics
+from tasks.store.runs import RunRecord, list_metrics, measured_metrics
 
 PASSED: Final = "✓ passed"
 Row = dict[str, Any]
@@ -108,6 +108,7 @@ def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dic
     before = summary.compared_with(store, record)
     changes = summary.compared_metrics(store, record)
     metrics = [row | change for row, change in zip(measured_metrics(record), changes, strict=True)]
+    rows = [*metrics, *(row | {"before": None, "change": ""} for row in list_metrics(record))]
     served = _served(record, configuration)
     style = figures.styles(dict.fromkeys(row["model"] for row in metrics), served)
     nights = figures.nights_figure(figures.past_nights(store, record, metrics), metrics, style)
@@ -126,7 +127,7 @@ def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dic
         "stations": summary.station_rows(record),
         "slowest": max((station.seconds for station in record.stations), default=0.0) or 1.0,
         "tiles": _tiles(record, metrics, served, lists.churn),
-        "tables": sorted(metric_tables(metrics, served), key=lambda table: abs(table["k"] - 10)),
+        "tables": sorted(metric_tables(rows, served), key=lambda table: abs(table["k"] - 10)),
         "served": served,
         "references": REFERENCES,
         "legend": style if metrics else {},

@@ -211,6 +211,12 @@ def measured_metrics(record: RunRecord) -> list[dict[str, Any]]:
     return [row for station in stations for row in station.facts.get("metrics", [])]
 
 
+def list_metrics(record: RunRecord) -> list[dict[str, Any]]:
+    """Return what the lists of the measured models are like, in rows as of `measured_metrics`."""
+    stations = (station for station in record.stations if station.kind == "measure")
+    return [row for station in stations for row in station.facts.get("list_metrics", [])]
+
+
 def mark_interrupted(store: Store, held_date: date | None = None) -> list[RunRecord]:
     """Mark runs as `interrupted` if a dead process left them `running`; return them.
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from itertools import combinations
+
+import numpy as np
 import pytest
 from worlds.dataset_world import Shop
 
@@ -68,6 +72,22 @@ def test_leave_last_out_asks_for_the_last_item_of_everybody(evaluated) -> None:
     wanted = [(user % 2) * 3 + (user // 2 + 5) % 6 for user in range(24)]
     assert one.relevant.indices.tolist() == wanted
     assert one.popularity.sum() == 24 * 5
+
+
+def test_lists_are_compared_with_what_is_popular_and_with_each_other(evaluated) -> None:
+    (popular,), (near,) = evaluated.measured["popularity"], evaluated.measured["item_knn"]
+    assert not popular.values["serendipity", 3].any()  # it lists what is popular, and nothing else
+    assert near.values["serendipity", 3].max() > 0
+    for measured in (popular, near):
+        red = [[item < 4 for item in items if item >= 0] for items in measured.items.tolist()]
+        pairs = [[one != other for one, other in combinations(items, 2)] for items in red]
+        by_hand = [0.5 * sum(differ) / len(differ) if differ else math.nan for differ in pairs]
+        found = measured.values["attribute_diversity", 3]  # red and small, or small: half in common
+        assert found.tolist() == pytest.approx(by_hand, nan_ok=True)
+        assert 0 < np.nanmean(measured.values["diversity", 3]) < 1
+        assert not {("diversity", 1), ("attribute_diversity", 1)} & measured.values.keys()  # no pair
+    shown = {row["metric"] for row in document_of(evaluated, 1)["metrics"]}
+    assert {"coverage", "novelty", "serendipity", "diversity", "attribute_diversity"} <= shown
 
 
 def test_a_model_less_itself_is_nothing_and_segments_share_out_the_users(evaluated) -> None:

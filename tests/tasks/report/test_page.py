@@ -13,6 +13,7 @@ from worlds.report_world import (
     Page,
     configuration,
     make_world,
+    metric,
     publish_second,
     the_run,
     write_dataset,
@@ -55,6 +56,18 @@ def test_metrics_stand_with_their_intervals_and_changes_beside_the_references(wo
     html = report_page(world.store, the_run(), configuration(world))
     assert re.findall(r'<span class="best">([\d.]+)', html) == ["0.3456", "0.4500"]
     assert re.findall(r'class="change beyond">([^<]+)', html) == ["↑ +0.1456"]
+
+
+def test_what_the_lists_are_like_stands_beside_their_metrics(world: World) -> None:
+    record = the_run()
+    station = record.station("measure", "als")
+    row = metric("als", "serendipity", 0.0625)
+    station.facts["list_metrics"] = [row, row | {"metric": "attribute_diversity", "value": 0.5}]
+    page = Page(report_page(world.store, record, configuration(world)))
+    (at,) = [number for number, row in enumerate(page.rows) if row[:3] == ["model", "NDCG", "Coverage"]]
+    head, als = page.rows[at], [" ".join(cell.split()) for cell in page.rows[at + 1]]
+    assert head[3:] == ["Attribute diversity", "Serendipity"]
+    assert (als[3][:6], als[4][:6]) == ("0.5000", "0.0625")
 
 
 def test_the_plots_are_there_and_say_in_words_what_they_show(world: World) -> None:
