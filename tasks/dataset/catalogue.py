@@ -110,8 +110,8 @@ def _long(ids: pa.ChunkedArray, table: pa.Table, names: Mapping[str, str], catal
             lists = pc.split_pattern(values, catalogue.separator).combine_chunks()
             owners = ids.combine_chunks().take(pc.list_parent_indices(lists))
             values = pc.list_flatten(lists)
-        names = pa.repeat(pa.scalar(name, pa.string()), len(values))
-        tables.append(pa.table([owners, names, values], schema=ATTRIBUTES))
+        attributes = pa.repeat(pa.scalar(name, pa.string()), len(values))
+        tables.append(pa.table([owners, attributes, values], schema=ATTRIBUTES))
     long = pa.concat_tables(tables)
     return long.filter(pc.and_(long["value"].is_valid(), pc.not_equal(long["value"], "")))
 
