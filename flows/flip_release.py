@@ -20,7 +20,7 @@ from flows.orchestration.parameters import Reason
 from tasks.configuration.configuration import load
 from tasks.configuration.file import store_path
 from tasks.report.markdown import markdown
-from tasks.report.summary import readers
+from tasks.report.summary import effect_on_readers
 from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.store.layout import Store
 
@@ -70,7 +70,7 @@ def _publish_refused(config: str, release_id: str, reason: str) -> Any:
         f"`{record.release_id}` was published although its quality gate had refused it.",
         f"**Reason:** {markdown(facts['reason'])}",
         f"**Overridden:** {', '.join(map(markdown, facts['checks']))}",
-        readers(record),
+        effect_on_readers(record),
     ]
     create_markdown_artifact(
         "\n\n".join(lines), key="current-release", description="Which release is current"

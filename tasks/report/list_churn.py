@@ -1,4 +1,4 @@
-"""How far the lists of one night differ from those of another: overlap of the first places, by user."""
+"""How far the lists of two nights differ: the overlap of each user's first items."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import pyarrow.parquet as pq
 from sql.engines.text import render
 from tasks.release.database import parquet
 
-DEPTH: Final = 10  # first places that are compared
-USERS: Final = 200_000  # compared at most, about: bounds the time whatever the number of users
+DEPTH: Final = 10  # first ranks compared
+USERS: Final = 200_000  # compared at most, approximately; bounds the time
 
 
 @dataclass(frozen=True)
 class Churn:
-    """Users by the items they keep: `kept[j]` keep j of their first `depth`, in whatever place.
+    """Users by the items they keep: `kept[j]` users keep j of their first `depth`, at any rank.
 
-    `same` users have the same items in the same places. `kept` has depth + 1 figures and sums to `users`,
-    those who are in both tables; `share` of all users is what was looked at.
+    `same` users have the same items at the same ranks. `kept` has depth + 1 counts and sums to
+    `users`, the compared users with lists in both tables. `share` is the sampled share of all
+    users.
     """
 
     depth: int
@@ -31,12 +32,12 @@ class Churn:
 
     @property
     def users(self) -> int:
-        """The users compared."""
+        """The number of compared users."""
         return sum(self.kept)
 
     @property
     def changed(self) -> float:
-        """The share of users with at least one other item."""
+        """The share of users with at least one new item."""
         return 1 - self.kept[-1] / self.users
 
     @property
@@ -48,10 +49,10 @@ class Churn:
 def list_churn(
     con: duckdb.DuckDBPyConnection, before: Path, after: Path, depth: int = DEPTH, users: int = USERS
 ) -> Churn | None:
-    """Compare two tables of recommendations; None where no user is in both or the ids changed their type.
+    """Compare two tables of recommendations; None if no user is in both or the type of ids changed.
 
-    `depth` is cut to the shorter lists. Of many users every m-th is looked at, chosen by a hash of the id, so
-    that about `users` are left.
+    `depth` is cut to the shorter lists. If there are more than `users` users, every m-th is
+    compared, chosen by a hash of the id, so that about `users` are.
     """
     schemas = [pq.read_schema(path) for path in (before, after)]
     if any(schemas[0].field(name).type != schemas[1].field(name).type for name in ("user_id", "item_id")):

@@ -1,4 +1,4 @@
-"""The page about a run as Markdown, in which no title, id or message can be anything but text."""
+"""The page about a run as Markdown; titles, ids and messages are escaped, so they stay text."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ PAGE: Final = """\
 | run | {{ record.run_id }} |
 | began | {{ record.started_at }} |
 | ended | {{ record.finished_at or "not recorded" }} |
-{% for moment in record.resumed_at %}
-| resumed | {{ moment }} |
+{% for time in record.resumed_at %}
+| resumed | {{ time }} |
 {% endfor %}
 | store | {{ store }} |
 {% if report %}
@@ -75,17 +75,17 @@ PAGE: Final = """\
 
 
 class _Raw(str):
-    """Text that is Markdown already."""
+    """Text that is already Markdown."""
 
     __slots__ = ()
 
 
 def markdown(value: Any) -> str:
-    """Return a value as one line of Markdown that shows it and does nothing else.
+    """Return a value as one line of Markdown that displays it literally.
 
-    Line breaks, control and direction characters become spaces, characters that Markdown, HTML or an
-    automatic link would take for theirs are escaped, credentials are taken out, and what is long is cut.
-    Prefect shows the cells of a table artifact as Markdown too.
+    Line breaks, control and direction characters become spaces. Characters with a meaning in
+    Markdown, HTML or automatic links are escaped. Credentials are removed, and long text is cut.
+    Prefect renders the cells of a table artifact as Markdown, too.
     """
     if isinstance(value, _Raw):
         return value
@@ -98,13 +98,13 @@ def markdown(value: Any) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text as one line of at most LONGEST characters, without those that no one can see."""
-    line = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    """Return text as one line of at most LONGEST characters, without unprintable ones."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
 def night_page(store: Store, record: RunRecord) -> str:
-    """Return the page about a run, however far it came."""
+    """Return the page about a run, whether or not it finished."""
     tables = {
         "Quality": summary.quality_rows(record),
         "Rows": summary.accounting_rows(record),
@@ -124,9 +124,9 @@ def night_page(store: Store, record: RunRecord) -> str:
         message=record.message.splitlines()[
             : 1 if tables["Quality"] and not record.finished("release") else None
         ],
-        readers=summary.readers(record),
+        readers=summary.effect_on_readers(record),
         store=store.root,
-        before=summary.compared_with(store, record),
+        before=summary.compared_release(store, record),
         report=report_of(store, record),
         late=summary.late_events_of(record),
         tables=tables.items(),

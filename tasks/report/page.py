@@ -1,4 +1,4 @@
-"""The report of a run: one HTML page that needs nothing else, however far the run came."""
+"""The report of a run, finished or not, as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -34,56 +34,57 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class _Lists:
-    """What the dataset and the lists of a run show; `churn` is against the release compared with."""
+    """Facts about a run's dataset and lists; `churn` is against the release it is compared with."""
 
     popularity: figures.Figure | None
     samples: list[Sample]
     churn: Churn | None
 
 
-class _Whole(str):
-    """Text that is shown uncut."""
+class _Uncut(str):
+    """Text that is displayed at full length."""
 
     __slots__ = ()
 
 
 def write_report(store: Store, record: RunRecord, configuration: Configuration) -> Path:
-    """Write the page about a run into its folder and, for a release, among the store's reports; return it.
+    """Write the page about a run to its folder and, if it published, to the store's reports.
 
-    The page about a release is kept as long as the release. StoreError where it cannot be written.
+    Return the path that lasts longer: a release's page is kept as long as the release. StoreError
+    if it cannot be written.
     """
     page = report_page(store, record, configuration)
     path = record.folder(store).report
     write_text_atomically(path, page)
     if record.release_id is None:
         return path
-    kept, spare = store.report(record.release_id), path.with_name(f".{path.name}")
-    with writing(kept):
-        kept.parent.mkdir(exist_ok=True)
-        spare.write_text(page, encoding="utf-8")
-        spare.replace(kept)
-    return kept
+    release_page, temporary = store.report(record.release_id), path.with_name(f".{path.name}")
+    with writing(release_page):
+        release_page.parent.mkdir(exist_ok=True)
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(release_page)
+    return release_page
 
 
 def report_page(store: Store, record: RunRecord, configuration: Configuration) -> str:
-    """Return the page about a run as HTML, in which no title, id or message is anything but text."""
+    """Return the page about a run as HTML; titles, ids and messages are escaped."""
     environment = jinja2.Environment(
         autoescape=True,
-        finalize=shown,
+        finalize=displayed,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"label": figures.label, "whole": whole, "moment": moment}
-    room = files("tasks.report")
-    template = environment.from_string(room.joinpath("page.html.j2").read_text(encoding="utf-8"))
-    css = room.joinpath("page.css").read_text(encoding="utf-8")
-    return template.render(css=css, **_facts(store, record, configuration))
+    environment.filters |= {"label": figures.metric_label, "uncut": uncut, "utc_time": utc_time}
+    package = files("tasks.report")
+    template = environment.from_string(package.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    css = package.joinpath("page.css").read_text(encoding="utf-8")
+    return template.render(css=css, **_variables(store, record, configuration))
 
 
-def shown(value: Any) -> Any:
-    """Return a value as it is shown: numbers grouped, text without secrets and what no one can see."""
-    if isinstance(value, bool | Markup | _Whole):
+def displayed(value: Any) -> Any:
+    """Return a value for display: digits grouped; no secrets, no unprintable characters."""
+    if isinstance(value, bool | Markup | _Uncut):
         return value
     if value is None:
         return ""
@@ -92,36 +93,36 @@ def shown(value: Any) -> Any:
     return plain(str(redacted(str(value))))
 
 
-def whole(text: Any) -> str:
-    """Return a message uncut, without secrets and what no one can see."""
-    line = "".join(one if one.isprintable() else " " for one in str(redacted(str(text))))
-    return _Whole(line)
+def uncut(text: Any) -> str:
+    """Return a message at full length, without secrets and unprintable characters."""
+    line = "".join(letter if letter.isprintable() else " " for letter in str(redacted(str(text))))
+    return _Uncut(line)
 
 
-def moment(text: str) -> str:
-    """Return a moment of a record, ISO 8601 in UTC, as it is read: 2026-11-20 02:30:12."""
+def utc_time(text: str) -> str:
+    """Return a record's timestamp (ISO 8601, UTC) for display: 2026-11-20 02:30:12."""
     return text.removesuffix("+00:00").replace("T", " ")
 
 
-def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dict[str, Any]:
-    """Return what the template is filled with."""
-    before = summary.compared_with(store, record)
+def _variables(store: Store, record: RunRecord, configuration: Configuration) -> dict[str, Any]:
+    """Return the variables of the template."""
+    release_before = summary.compared_release(store, record)
     changes = summary.compared_metrics(store, record)
     metrics = [row | change for row, change in zip(measured_metrics(record), changes, strict=True)]
     rows = [*metrics, *(row | {"before": None, "change": ""} for row in list_metrics(record))]
-    served = _served(record, configuration)
-    style = figures.styles(dict.fromkeys(row["model"] for row in metrics), served)
+    served = _served_model(record, configuration)
+    style = figures.line_styles(dict.fromkeys(row["model"] for row in metrics), served)
     nights = figures.nights_figure(figures.past_nights(store, record, metrics), metrics, style)
-    lists = _looked_at(store, record, configuration, served, before)
-    drawn = (nights, lists.popularity, figures.churn_figure(lists.churn, before or ""))
+    lists = _list_facts(store, record, configuration, served, release_before)
+    list_figures = (nights, lists.popularity, figures.churn_figure(lists.churn, release_before or ""))
     return {
         "record": record,
         "store": store.root,
         "day": f"{record.as_of.day} {record.as_of:%B %Y}",
-        "release_before": before,
-        "readers": summary.readers(record),
-        "message": _beside_the_table(record),
-        **_judged(store, record),
+        "release_before": release_before,
+        "readers": summary.effect_on_readers(record),
+        "message": _message_lines(record),
+        **_gate_results(store, record),
         "accounting": summary.accounting_rows(record),
         "late": summary.late_events_of(record),
         "stations": summary.station_rows(record),
@@ -132,15 +133,15 @@ def _facts(store: Store, record: RunRecord, configuration: Configuration) -> dic
         "references": REFERENCES,
         "legend": style if metrics else {},
         "swatches": [swatch(style) for style in range(STYLES)],
-        "drawn": [*figures.metric_figures(metrics, style), *filter(None, drawn)],
+        "figures": [*figures.metric_figures(metrics, style), *filter(None, list_figures)],
         "samples": lists.samples,
         "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "version": version("nightshelf"),
     }
 
 
-def _judged(store: Store, record: RunRecord) -> dict[str, Any]:
-    """Return the checks of both gates, those that failed, and what became of the run."""
+def _gate_results(store: Store, record: RunRecord) -> dict[str, Any]:
+    """Return the checks of both gates, the failed ones, and the state of the run."""
     checks, quality = summary.check_rows(store, record), summary.quality_rows(record)
     return {
         "checks": checks,
@@ -151,11 +152,15 @@ def _judged(store: Store, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _looked_at(
-    store: Store, record: RunRecord, configuration: Configuration, served: str, before: str | None
+def _list_facts(
+    store: Store, record: RunRecord, configuration: Configuration, served: str, release_before: str | None
 ) -> _Lists:
-    """Look at the dataset and the lists of a run, as far as it came, and at those of the release `before`."""
-    run, lists, earlier = record.folder(store), _lists(store, record), summary.kept_release(store, before)
+    """Return facts about the dataset and lists that a run has, compared with the release before."""
+    run, lists, earlier = (
+        record.folder(store),
+        _recommendations_file(store, record),
+        summary.kept_release(store, release_before),
+    )
     popularity, samples, churn = None, list[Sample](), None
     with connection(run.root, configuration.resources) as con:
         if record.finished("dataset"):
@@ -168,52 +173,54 @@ def _looked_at(
 
 
 def metric_tables(metrics: Sequence[Row], served: str) -> list[Row]:
-    """Return a table for each split and k: its metrics, and a row a model, the reference models last.
+    """Return a table for each split and k, with a column per metric and a row per model.
 
-    A cell is the metric's row; it has `best` where no model has more, of metrics of which more is better, and
-    `beyond` where the figure of the night before is outside tonight's interval.
+    Reference models are last. A cell is the metric's row. `best` marks the highest value, for
+    metrics that are to be high; `beyond` marks a previous value outside tonight's interval.
     """
     tables = []
     for split, k in dict.fromkeys((row["split"], row["k"]) for row in metrics):
         rows = [row for row in metrics if (row["split"], row["k"]) == (split, k)]
-        names = sorted({row["metric"] for row in rows}, key=_place)
-        models = sorted({row["model"] for row in rows}, key=lambda model: _standing(model, rows, served))
-        cells = {(row["model"], row["metric"]): row | {"best": False} | _beyond(row) for row in rows}
+        names = sorted({row["metric"] for row in rows}, key=_column_order)
+        models = sorted({row["model"] for row in rows}, key=lambda model: _row_order(model, rows, served))
+        cells = {
+            (row["model"], row["metric"]): row | {"best": False} | _outside_interval(row) for row in rows
+        }
         for name in names:
             column = [cells[model, name] for model in models if (model, name) in cells]
-            highest = max(one["value"] for one in column)
-            for one in column if name in METRIC_NAMES and len(column) > 1 else ():
-                one["best"] = one["value"] == highest
+            highest = max(cell["value"] for cell in column)
+            for cell in column if name in METRIC_NAMES and len(column) > 1 else ():
+                cell["best"] = cell["value"] == highest
         listed = [(model, [cells.get((model, name)) for name in names]) for model in models]
         users = max(row["users"] for row in rows)
         tables.append({"split": split, "k": k, "metrics": names, "users": users, "models": listed})
     return tables
 
 
-def _place(metric: str) -> tuple[int, str]:
-    """Return where a metric's column stands: the known ones first, coverage after them."""
+def _column_order(metric: str) -> tuple[int, str]:
+    """Return the sort key of a metric's column: known metrics first, then coverage."""
     known = (*METRIC_NAMES, "coverage")
     return known.index(metric) if metric in known else len(known), metric
 
 
-def _standing(model: str, rows: Sequence[Row], served: str) -> tuple[bool, bool, float, str]:
-    """Return where a model's row stands: the served first, references last, the better before the worse."""
-    first = min((row["metric"] for row in rows), key=_place)
+def _row_order(model: str, rows: Sequence[Row], served: str) -> tuple[bool, bool, float, str]:
+    """Return the sort key of a model's row: served first, references last, better before worse."""
+    first = min((row["metric"] for row in rows), key=_column_order)
     value = max(
         (row["value"] for row in rows if (row["model"], row["metric"]) == (model, first)), default=0.0
     )
     return model != served, model != served and model in REFERENCES, -value, model
 
 
-def _beyond(row: Row) -> Row:
-    """Tell whether the figure of the night before lies outside tonight's interval."""
+def _outside_interval(row: Row) -> Row:
+    """Return whether the previous value lies outside tonight's interval."""
     if row["before"] is None or row["ci_low"] is None:
         return {"beyond": False}
     return {"beyond": not row["ci_low"] <= row["before"] <= row["ci_high"]}
 
 
-def _served(record: RunRecord, configuration: Configuration) -> str:
-    """Return the model whose lists are, or would be, published: the one that filled most of them."""
+def _served_model(record: RunRecord, configuration: Configuration) -> str:
+    """Return the model that filled most of the lists, published or not; else the configured one."""
     if record.finished("recommendations"):
         sources = record.station("recommendations").facts["by_source"]
         trained: dict[str, int] = {
@@ -225,19 +232,19 @@ def _served(record: RunRecord, configuration: Configuration) -> str:
 
 
 def _state(record: RunRecord, checks: Sequence[Row]) -> str:
-    """Return what became of the run, in a word; a run that failed at a closed gate was refused."""
-    closed = any(row["result"] != PASSED for row in checks)
-    return "refused" if record.state == "failed" and closed else record.state
+    """Return the state of the run; a run that failed with a failed check was refused."""
+    check_failed = any(row["result"] != PASSED for row in checks)
+    return "refused" if record.state == "failed" and check_failed else record.state
 
 
-def _beside_the_table(record: RunRecord) -> list[str]:
-    """Return the lines of a run's message without the table of quality checks, which the page has itself."""
+def _message_lines(record: RunRecord) -> list[str]:
+    """Return the lines of a run's message without the table of quality checks."""
     table = table_lines(record.quality)
     return [line for line in record.message.splitlines() if line not in table]
 
 
-def _lists(store: Store, record: RunRecord) -> Path | None:
-    """Return the table of recommendations of a run, published or not; None where it is not complete."""
+def _recommendations_file(store: Store, record: RunRecord) -> Path | None:
+    """Return the file of a run's recommendations, published or staged; None if incomplete."""
     if not record.finished("recommendations"):
         return None
     folders = [record.folder(store).staging]
@@ -248,27 +255,29 @@ def _lists(store: Store, record: RunRecord) -> Path | None:
 
 
 def _tiles(record: RunRecord, metrics: Sequence[Row], served: str, churn: Churn | None) -> Iterator[Row]:
-    """Yield the key figures: a name, a figure, and a few words about it."""
+    """Yield the key figures: a name, a value, and a short explanation."""
     if record.finished("interactions"):
         facts = record.station("interactions").facts
-        of = f"of {facts['arrived']['read']:,} that arrived, {facts['total']['accepted']:,} in all"
-        yield {"name": "rows accepted", "figure": f"{facts['arrived']['accepted']:,}", "about": of}
+        about = f"of {facts['arrived']['read']:,} new rows; {facts['total']['accepted']:,} in total"
+        yield {"name": "rows accepted", "figure": f"{facts['arrived']['accepted']:,}", "about": about}
     if record.finished("dataset"):
         facts = record.station("dataset").facts
         about = f"{facts['items']:,} items, {facts['events']:,} events"
         yield {"name": "users", "figure": f"{facts['users']:,}", "about": about}
-    mine = [row for row in metrics if row["model"] == served]
-    if mine:
-        wanted = figures.main_metric(mine)
-        row = next(row for row in mine if (row["split"], row["metric"], row["k"]) == wanted)
+    served_rows = [row for row in metrics if row["model"] == served]
+    if served_rows:
+        main = figures.main_metric(served_rows)
+        row = next(row for row in served_rows if (row["split"], row["metric"], row["k"]) == main)
         about = (
-            f"{row['change'].replace('-', '−')} against the night before" if row["change"] else f"of {served}"
+            f"{row['change'].replace('-', '−')} since the previous release"
+            if row["change"]
+            else f"of {served}"
         )
-        yield {"name": figures.label(*wanted[1:]), "figure": f"{row['value']:.4f}", "about": about}
+        yield {"name": figures.metric_label(*main[1:]), "figure": f"{row['value']:.4f}", "about": about}
     if churn is not None:
         about = f"of users, in the first {churn.depth}"
         yield {"name": "lists changed", "figure": f"{churn.changed:.0%}", "about": about}
     if record.stations:
-        seconds = sum(one.seconds for one in record.stations)
-        peak = readable(max(one.peak_memory for one in record.stations))
+        seconds = sum(station.seconds for station in record.stations)
+        peak = readable(max(station.peak_memory for station in record.stations))
         yield {"name": "time", "figure": f"{seconds:,.0f} s", "about": f"peak memory {peak}"}

@@ -1,4 +1,4 @@
-"""Where the reports lie: a run's in its folder, a release's beside the releases."""
+"""The paths of reports: a run's in its folder, a release's in `reports`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.store.runs import RunRecord, last_run, read_record
 
 
 def report_of(store: Store, record: RunRecord) -> Path | None:
-    """Return the report about a run, None where there is none; a release's own, which stays longer."""
+    """Return the report about a run, or None; if it published, the one in `reports`."""
     paths = [record.folder(store).report]
     if record.release_id is not None:
         paths.insert(0, store.report(record.release_id))
@@ -20,7 +20,7 @@ def report_of(store: Store, record: RunRecord) -> Path | None:
 
 
 def find_report(store: Store, run_id: str | None = None, release_id: str | None = None) -> Path:
-    """Return the report about a run or a release, about the last run if neither is given.
+    """Return the report about a run or a release, by default about the last run.
 
     Raises
     ------
@@ -28,17 +28,17 @@ def find_report(store: Store, run_id: str | None = None, release_id: str | None 
         If there is no such run or release, or it has no report.
     """
     if release_id is not None:
-        about, path = f"release {release_id}", store.report(release_id)
-        found = path if path.is_file() else None
+        subject, path = f"release {release_id}", store.report(release_id)
+        report = path if path.is_file() else None
     else:
         record = last_run(store) if run_id is None else _record(store, run_id)
         if record is None:
             raise UserError(f"no run in {store.root} yet: `nightshelf run` writes a report")
-        about, found = f"run {record.run_id} for {record.as_of}", report_of(store, record)
-    if found is None:
-        listed = ", ".join(sorted((path.stem for path in store.reports.glob("*.html")), reverse=True)[:5])
-        raise UserError(f"no report about {about}; releases with a report: {listed or 'none'}")
-    return found
+        subject, report = f"run {record.run_id} for {record.as_of}", report_of(store, record)
+    if report is None:
+        available = ", ".join(sorted((path.stem for path in store.reports.glob("*.html")), reverse=True)[:5])
+        raise UserError(f"no report about {subject}; releases with a report: {available or 'none'}")
+    return report
 
 
 def _record(store: Store, run_id: str) -> RunRecord:

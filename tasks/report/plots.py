@@ -1,4 +1,4 @@
-"""The plots of a report: SVG to stand inside a page, whose colours are the page's own variables."""
+"""The plots of a report: SVG to embed in a page, coloured by the page's CSS variables."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from xml.etree import ElementTree
 import numpy as np
 import numpy.typing as npt
 
-INK: Final = "#000001"  # these stand for variables of the page, which differ by light and dark
+INK: Final = "#000001"  # placeholders for the page's variables, which differ by light and dark
 MUTED: Final = "#000002"
 GRID: Final = "#000003"
 PAPER: Final = "#000004"
-STYLES: Final = 8  # of lines: a colour, a dash and a marker each; more models share them
+STYLES: Final = 8  # line styles: a colour, a dash and a marker each; further models share them
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "p")
 DASHES: Final = ("-", "-", "-", "-", "--", ":", "-.", "--")
 SIZE: Final = (5.4, 3.5)  # inches: 389 x 252 units of the drawing
 SETTINGS: Final[dict[Any, Any]] = {
-    "svg.fonttype": "none",  # text stays text: in the page's font, to be searched and read aloud
+    "svg.fonttype": "none",  # text stays text, to be searched and read aloud
     "font.family": "sans-serif",
     "font.size": 10.5,
     "axes.edgecolor": MUTED,
@@ -46,7 +46,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Line:
-    """One model's figures: `x` any length, `y` as long; `low` and `high` the ends of the intervals, or none.
+    """One model's values `y` at `x`, of equal length; `low` and `high` are interval ends, or empty.
 
     `style` is 0 for the served model and up to STYLES - 1 for others.
     """
@@ -60,12 +60,12 @@ class Line:
 
 
 def colour(style: int) -> str:
-    """Return the colour that stands for the page's variable of a style."""
+    """Return the placeholder colour of a style's CSS variable."""
     return f"#00001{style}"
 
 
 def swatch(style: int) -> str:
-    """Return the SVG of a piece of a model's line, for the legend: it is drawn as the lines are."""
+    """Return the SVG of a short piece of a model's line, for the legend."""
     dash = {"-": "", "--": "6 3", ":": "2 3", "-.": "7 3 2 3"}[DASHES[style]]
     shape = {
         "o": '<circle cx="20" cy="7" r="4"/>',
@@ -85,9 +85,9 @@ def swatch(style: int) -> str:
 
 
 def plot(name: str, draw: Callable[[Any], None], size: tuple[float, float] = SIZE) -> str:
-    """Return what `draw` puts on an axis as an SVG element, the same bytes for the same figures.
+    """Return what `draw` draws on an axis as an SVG element; equal figures give equal bytes.
 
-    `name` (letters) begins every id in it, so that several can stand in one page.
+    `name` (letters) prefixes every id in it, so that one page can hold several plots.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -99,18 +99,18 @@ def plot(name: str, draw: Callable[[Any], None], size: tuple[float, float] = SIZ
         draw(figure.subplots())
         text = StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return _inlined(name, text.getvalue())
+    return _for_page(name, text.getvalue())
 
 
-def lines(axis: Any, drawn: Sequence[Line], x_label: str, y_label: str) -> None:
-    """Draw a line a model, with its intervals as a band, or as a bar where there is one point."""
-    for line in reversed(drawn):
-        look: dict[str, Any] = {
+def lines(axis: Any, models: Sequence[Line], x_label: str, y_label: str) -> None:
+    """Draw a line per model, with its intervals as a band, or as a bar if it has one point."""
+    for line in reversed(models):
+        appearance: dict[str, Any] = {
             "color": colour(line.style),
             "marker": MARKERS[line.style],
             "zorder": 10 - line.style,
         }
-        axis.plot(line.x, line.y, linestyle=DASHES[line.style], **look)
+        axis.plot(line.x, line.y, linestyle=DASHES[line.style], **appearance)
         if line.low and None not in (*line.low, *line.high):
             band = {"color": colour(line.style), "zorder": 2, "linewidth": 0}
             if len(line.x) > 1:
@@ -118,38 +118,45 @@ def lines(axis: Any, drawn: Sequence[Line], x_label: str, y_label: str) -> None:
             else:
                 axis.vlines(line.x, line.low, line.high, color=colour(line.style), linewidth=1.2)
     axis.set(xlabel=x_label, ylabel=y_label)
-    axis.set_ylim(bottom=min([0.0, *(value for line in drawn for value in line.y)]))
+    axis.set_ylim(bottom=min([0.0, *(value for line in models for value in line.y)]))
 
 
-def by_k(axis: Any, drawn: Sequence[Line], label: str) -> None:
-    """Draw a metric by the length of the list, which is evenly spaced: k doubles more often than it grows."""
-    ks = sorted({int(k) for line in drawn for k in line.x})
-    places = {k: place for place, k in enumerate(ks)}
-    moved = [Line(o.name, o.style, [places[int(k)] for k in o.x], o.y, o.low, o.high) for o in drawn]
-    lines(axis, moved, "k, items of the list that are judged", label)
+def by_k(axis: Any, models: Sequence[Line], label: str) -> None:
+    """Draw a metric by list length k, evenly spaced, since the configured k usually double."""
+    ks = sorted({int(k) for line in models for k in line.x})
+    positions = {k: position for position, k in enumerate(ks)}
+    spaced = [
+        Line(line.name, line.style, [positions[int(k)] for k in line.x], line.y, line.low, line.high)
+        for line in models
+    ]
+    lines(axis, spaced, "k, length of the list", label)
     axis.set_xticks(range(len(ks)), [str(k) for k in ks])
     axis.set_xlim(-0.4, len(ks) - 0.6)
     axis.grid(visible=False, axis="x")
 
 
-def nights(axis: Any, drawn: Sequence[Line], dates: Sequence[str], label: str) -> None:
-    """Draw a metric by night; `x` of the lines are places in `dates`, of which some are written out."""
-    lines(axis, drawn, "night", label)
+def nights(axis: Any, models: Sequence[Line], dates: Sequence[str], label: str) -> None:
+    """Draw a metric by night; `x` of a line are positions in `dates`; some dates are labelled."""
+    lines(axis, models, "night", label)
     step = -(-len(dates) // 6)
-    shown = range((len(dates) - 1) % step, len(dates), step)  # the last always
-    axis.set_xticks(list(shown), [dates[at] for at in shown])
+    labelled = range((len(dates) - 1) % step, len(dates), step)  # always includes the last
+    axis.set_xticks(list(labelled), [dates[night] for night in labelled])
     axis.set_xlim(-0.4, len(dates) - 0.6)
     axis.grid(visible=False, axis="x")
 
 
-def trade_off(axis: Any, drawn: Sequence[Line], x_label: str, y_label: str) -> None:
-    """Draw a point a model with its interval; `x` and `y` of a line are one figure each."""
-    for line in drawn:
-        look: dict[str, Any] = {"color": colour(line.style), "marker": MARKERS[line.style], "markersize": 8}
+def trade_off(axis: Any, models: Sequence[Line], x_label: str, y_label: str) -> None:
+    """Draw a point per model with its interval; `x` and `y` of a line have one value each."""
+    for line in models:
+        appearance: dict[str, Any] = {
+            "color": colour(line.style),
+            "marker": MARKERS[line.style],
+            "markersize": 8,
+        }
         if line.low and None not in (*line.low, *line.high):
             ends = [[line.y[0] - line.low[0]], [line.high[0] - line.y[0]]]  # type: ignore[operator]
             axis.errorbar(line.x, line.y, ends, fmt="none", ecolor=colour(line.style), elinewidth=1.2)
-        axis.plot(line.x, line.y, linestyle="none", **look)
+        axis.plot(line.x, line.y, linestyle="none", **appearance)
     axis.set(xlabel=x_label, ylabel=y_label)
     axis.set_xlim(-0.03, 1.03)
     axis.set_ylim(bottom=0, top=1.12 * axis.get_ylim()[1])
@@ -157,13 +164,13 @@ def trade_off(axis: Any, drawn: Sequence[Line], x_label: str, y_label: str) -> N
 
 
 def concentration(axis: Any, curves: Mapping[str, Floats]) -> None:
-    """Draw which share falls to the most frequent items; a curve is the shares' cumulated sum, by item."""
+    """Draw the cumulated shares of the most frequent items, a curve per name."""
     styles = (("-", MUTED), ("-", colour(0)))
     for (name, curve), (dash, tone) in zip(curves.items(), styles, strict=False):
-        at = np.unique(np.geomspace(1, len(curve), 160).astype(int))  # few points, whatever the catalogue
-        axis.plot(at, curve[at - 1], dash, color=tone, label=name)
+        counts = np.unique(np.geomspace(1, len(curve), 160).astype(int))  # few points
+        axis.plot(counts, curve[counts - 1], dash, color=tone, label=name)
     axis.set_xscale("log")
-    axis.set(xlabel="the most frequent so many items", ylabel="share of all")
+    axis.set(xlabel="number of items, the most frequent first", ylabel="cumulated share")
     axis.set_ylim(0, 1.03)
     axis.yaxis.set_major_formatter(_percent)
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -172,15 +179,15 @@ def concentration(axis: Any, curves: Mapping[str, Floats]) -> None:
 
 
 def kept_items(axis: Any, shares: Sequence[float]) -> None:
-    """Draw the share of users by the number of items they keep: `shares[j]` keep j."""
-    places = np.arange(len(shares))
-    bars = axis.bar(places, shares, width=0.72, color=colour(0), linewidth=0)
+    """Draw the share of users by the number of items they keep: `shares[j]` of users keep j."""
+    positions = np.arange(len(shares))
+    bars = axis.bar(positions, shares, width=0.72, color=colour(0), linewidth=0)
     for bar, share in zip(bars, shares, strict=True):
         text = f"{share:.0%}" if share >= 0.005 else "<1%" if share else "0"
         axis.annotate(text, (bar.get_x() + bar.get_width() / 2, bar.get_height()), (0, 3), ha="center",
                       textcoords="offset points", fontsize=9, color=INK if share else MUTED)  # fmt: skip
-    axis.set(xlabel=f"items kept of the first {len(shares) - 1}, in any place", ylabel="users")
-    axis.set_xticks(places)
+    axis.set(xlabel=f"items kept of the first {len(shares) - 1}, at any rank", ylabel="users")
+    axis.set_xticks(positions)
     axis.set_ylim(0, 1.14 * max(shares))
     axis.yaxis.set_major_formatter(_percent)
     axis.grid(visible=False, axis="x")
@@ -190,13 +197,13 @@ def _percent(value: float, _: Any = None) -> str:
     return f"{value:.0%}"
 
 
-def _inlined(name: str, svg: str) -> str:
-    """Return the SVG without what a page does not need, its ids made its own, its colours variables."""
-    root = ElementTree.fromstring(svg)  # noqa: S314 - drawn by us a moment ago
+def _for_page(name: str, svg: str) -> str:
+    """Return the SVG for a page: unique ids, colours as CSS variables, no metadata or size."""
+    root = ElementTree.fromstring(svg)  # noqa: S314 - our own drawing
     for metadata in root.findall("{*}metadata"):
         root.remove(metadata)
     for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]  # without its namespace, which HTML knows
+        element.tag = element.tag.rpartition("}")[2]  # HTML needs no namespace
         attributes = [(key.rpartition("}")[2], value) for key, value in element.items()]
         element.attrib.clear()
         element.attrib.update({key: _attribute(name, key, value) for key, value in attributes})
@@ -210,12 +217,12 @@ def _attribute(name: str, key: str, value: str) -> str:
         return f"{name}-{value}"
     if key == "href":
         return value.replace("#", f"#{name}-", 1)
-    for tone, variable in _tones().items():
+    for tone, variable in _page_variables().items():
         value = value.replace(tone, f"var(--{variable})")
     return value.replace("url(#", f"url(#{name}-")
 
 
-def _tones() -> dict[str, str]:
-    """Return the variable of the page for each colour that is drawn."""
+def _page_variables() -> dict[str, str]:
+    """Return the page's CSS variable for each placeholder colour."""
     models = {colour(style): f"model-{style}" for style in range(STYLES)}
     return {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", **models}

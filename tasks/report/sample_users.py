@@ -1,4 +1,4 @@
-"""The users a report shows: a heavy, a light and a filled one, with what they did and what they are shown."""
+"""The sample users of a report, with their history and their recommendations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sample:
-    """One user: why this one, the events and items they have, their last items, and their list (or none)."""
+    """A sample user: why they were chosen, their history and their list."""
 
     kind: str
     user_id: Any
@@ -32,51 +32,52 @@ class Sample:
 def sample_users(
     con: duckdb.DuckDBPyConnection, dataset: Path, recommendations: Path | None, served: str, number: int
 ) -> list[Sample]:
-    """Return up to `number` users, always the same of the same data.
+    """Return up to `number` users, always the same ones for the same data.
 
-    First the one with the most events, the one with the fewest, and one whose list the model did not fill
-    alone, then others between. Bots are left out, but for the list that the model did not fill.
-    `recommendations` is the Parquet file of the lists, if there are any.
+    The first are the user with the most events, the one with the fewest, and one whose list the
+    model did not fill alone; then users in between. Bots are left out, unless only a bot has such a
+    list. `recommendations` is the Parquet file of the lists, or None.
     """
     if not parts_of(dataset, "users"):
         return []
-    wanted: dict[int, str] = {}
-    for kind, user in _chosen(con, dataset, recommendations, served, number):
-        if len(wanted) < number:
-            wanted.setdefault(user, kind)
-    return [_sample(con, dataset, recommendations, kind, user) for user, kind in wanted.items()]
+    kinds: dict[int, str] = {}
+    for kind, user in _candidates(con, dataset, recommendations, served, number):
+        if len(kinds) < number:
+            kinds.setdefault(user, kind)
+    return [_sample(con, dataset, recommendations, kind, user) for user, kind in kinds.items()]
 
 
-def _chosen(
+def _candidates(
     con: duckdb.DuckDBPyConnection, dataset: Path, recommendations: Path | None, served: str, number: int
 ) -> Iterator[tuple[str, int]]:
     users = parquet(dataset / "users")
     ordered = f"SELECT user_index FROM {users} WHERE NOT bot"
-    taken = []
+    chosen = []
     for kind, order in (("a heavy user", "events DESC, user_id"), ("a light user", "events, user_id DESC")):
         for (user,) in _rows(con, f"{ordered} ORDER BY {order} LIMIT 1"):
-            taken.append(user)
+            chosen.append(user)
             yield kind, user
     if recommendations is not None:
-        yield from _filled(con, users, recommendations, served, taken)
+        yield from _partly_filled(con, users, recommendations, served, chosen)
     (count,) = _rows(con, f"SELECT count(*) FROM {users} WHERE NOT bot")[0]
     for part in range(1, number + 1):
-        place = count * part // (number + 1)
-        sql = f"{ordered} ORDER BY events DESC, user_id LIMIT 1 OFFSET {place}"
+        offset = count * part // (number + 1)
+        sql = f"{ordered} ORDER BY events DESC, user_id LIMIT 1 OFFSET {offset}"
         yield from (("a user in between", row[0]) for row in _rows(con, sql))
 
 
-def _filled(
-    con: duckdb.DuckDBPyConnection, users: str, recommendations: Path, served: str, taken: list[int]
+def _partly_filled(
+    con: duckdb.DuckDBPyConnection, users: str, recommendations: Path, served: str, chosen: list[int]
 ) -> Iterator[tuple[str, int]]:
-    """Yield the first user, not of those taken, whose list the served model did not fill alone, if any.
+    """Yield a user, none of the `chosen`, whose list the served model did not fill alone, if any.
 
-    Rather one whose whole list came from elsewhere than one whose list only ends so; rather no bot.
+    Users whose whole list has other sources come before users of whose list only the end has; users
+    come before bots.
     """
-    others = ", ".join(str(user) for user in (-1, *taken))
-    for place in ("NOT bot AND rank = 1", "rank = 1", "NOT bot", "true"):
+    excluded = ", ".join(str(user) for user in (-1, *chosen))
+    for condition in ("NOT bot AND rank = 1", "rank = 1", "NOT bot", "true"):
         sql = f"""SELECT min(user_index) FROM {users} JOIN {parquet(recommendations)} USING (user_id)
-            WHERE {place} AND source <> ? AND user_index NOT IN ({others})"""
+            WHERE {condition} AND source <> ? AND user_index NOT IN ({excluded})"""
         user = _rows(con, sql, [served])[0][0]
         if user is not None:
             yield "a user whose list the model did not fill alone", user
@@ -87,16 +88,16 @@ def _sample(
     con: duckdb.DuckDBPyConnection, dataset: Path, recommendations: Path | None, kind: str, user: int
 ) -> Sample:
     paths = {name: parquet(dataset / name) for name in ("users", "items", "sequences")}
-    found = _rows(con, f"SELECT user_id, events, items FROM {paths['users']} WHERE user_index = ?", [user])
-    place = {"user": str(user), "limit": str(SHOWN)}
+    facts = _rows(con, f"SELECT user_id, events, items FROM {paths['users']} WHERE user_index = ?", [user])
+    parameters = {"user": str(user), "limit": str(SHOWN)}
     listed = []
     if recommendations is not None:
         listed = _records(
-            con, "lists", recommendations=parquet(recommendations), **place,
+            con, "lists", recommendations=parquet(recommendations), **parameters,
             users=paths["users"], items=paths["items"],
         )  # fmt: skip
-    history = _records(con, "history", sequences=paths["sequences"], items=paths["items"], **place)
-    user_id, events, items = found[0]
+    history = _records(con, "history", sequences=paths["sequences"], items=paths["items"], **parameters)
+    user_id, events, items = facts[0]
     return Sample(kind, user_id, events, items, history, listed)
 
 

@@ -1,4 +1,4 @@
-"""What a person wants to see of a run, from its record and store: rows, checks, metrics, samples, costs."""
+"""The summary tables of a run, from its record and store: rows, checks, metrics, samples, costs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tasks.store.runs import RunRecord, measured_metrics
 
 Row = dict[str, Any]
 KEYS: Final = ("model", "split", "metric", "k")
-DIGITS: Final = 4  # of a metric, and of its change
+DIGITS: Final = 4  # decimals of a metric and of its change
 SHOWN: Final = 5  # rows of each sampled list
 OUTCOMES: Final = ("accepted", "excluded", "quarantined", "duplicates")
 
 
 def accounting_rows(record: RunRecord) -> list[Row]:
-    """Return the row accounting of the files taken in by this run and of all files so far, by rule.
+    """Return the row accounting, by rule, of the files this run ingested and of all files so far.
 
-    The last row is what the sum does not explain: 0. No rows where the run did not come so far.
+    The last row is the difference that the sum leaves: 0. Empty if the run did not ingest.
     """
     if not record.finished("interactions"):
         return []
@@ -40,24 +40,24 @@ def accounting_rows(record: RunRecord) -> list[Row]:
     def row(name: str, rule: str, values: Iterable[int]) -> Row:
         return {"outcome": name, "rule": rule} | dict(zip(accounts, values, strict=True))
 
-    found = [row("read", "", (counts.read for counts in accounts.values()))]
+    rows = [row("read", "", (counts.read for counts in accounts.values()))]
     for outcome in OUTCOMES:
-        found.append(row(outcome, "", (getattr(counts, outcome) for counts in accounts.values())))
-        found += [
+        rows.append(row(outcome, "", (getattr(counts, outcome) for counts in accounts.values())))
+        rows += [
             row(outcome, rule, (counts.rules.get(rule, 0) for counts in accounts.values()))
-            for rule in _rules(accounts["all so far"], outcome, facts["exclude_rules"])
+            for rule in _rules_by_rows(accounts["all so far"], outcome, facts["exclude_rules"])
         ]
-    return [*found, row("unaccounted for", "", (counts.residual() for counts in accounts.values()))]
+    return [*rows, row("unaccounted for", "", (counts.residual() for counts in accounts.values()))]
 
 
 def late_events_of(record: RunRecord) -> LateEvents:
-    """Return what the run found late, with the dates to run again; nothing where it did not come so far."""
+    """Return the late events of a run and the dates to run again; empty if it did not ingest."""
     facts = record.station("interactions").facts if record.finished("interactions") else {}
     return LateEvents.model_validate(facts.get("late", {}))
 
 
 def check_rows(store: Store, record: RunRecord) -> list[Row]:
-    """Return every check of the gate, those that failed first; none where the run did not come so far."""
+    """Return the checks of the validation gate, failed ones first; empty if it was not reached."""
     folders = [record.folder(store).staging]
     if record.release_id:
         folders.insert(0, store.release(record.release_id))
@@ -69,20 +69,20 @@ def check_rows(store: Store, record: RunRecord) -> list[Row]:
         checks = file.read().to_pylist()
     rows = [
         {
-            "check": one["check"],
-            "column": one["column"],
-            "result": "✓ passed" if one["passed"] else "✗ failed",
-            "observed": one["observed"],
-            "threshold": one["threshold"],
-            "rows failed": one["rows_failed"],
+            "check": check["check"],
+            "column": check["column"],
+            "result": "✓ passed" if check["passed"] else "✗ failed",
+            "observed": check["observed"],
+            "threshold": check["threshold"],
+            "rows failed": check["rows_failed"],
         }
-        for one in checks
+        for check in checks
     ]
-    return sorted(rows, key=lambda row: row["result"] != "✗ failed")  # stable: else by check and column
+    return sorted(rows, key=lambda row: row["result"] != "✗ failed")  # stable
 
 
 def quality_rows(record: RunRecord) -> list[Row]:
-    """Return every check of the quality gate, those that failed first; none where it did not come so far."""
+    """Return the checks of the quality gate, failed ones first; empty if it was not reached."""
     rows = [
         {
             "check": row["check"],
@@ -96,21 +96,21 @@ def quality_rows(record: RunRecord) -> list[Row]:
 
 
 def data_docs(store: Store, record: RunRecord) -> Path | None:
-    """Return the first of the pages about the gate, None where the run did not write them."""
+    """Return the start page of the Data Docs; None if the run did not write them."""
     index = record.folder(store).data_docs / "index.html"
     return index if index.is_file() else None
 
 
-def compared_with(store: Store, record: RunRecord) -> str | None:
-    """Return the id of the release that a run is compared with: its gate's own, or by the gate's rule."""
+def compared_release(store: Store, record: RunRecord) -> str | None:
+    """Return the id of the release a run is compared with: the gate's choice, else by its rule."""
     if record.compared_with != "":
         return record.compared_with
-    before = release_before(store, record.as_of)
-    return before.release_id if before else None
+    release = release_before(store, record.as_of)
+    return release.release_id if release else None
 
 
 def kept_release(store: Store, release_id: str | None) -> Release | None:
-    """Return a release, None where it was removed meanwhile; StoreError when it is damaged."""
+    """Return a release; None if it was removed. StoreError if it is damaged."""
     if release_id is None or not store.release(release_id).is_dir():
         return None
     return open_release(store, release_id)
@@ -125,10 +125,10 @@ def metrics_of(release: Release | None) -> list[Row]:
 
 
 def metric_rows(record: RunRecord, before: Iterable[Mapping[str, Any]] = ()) -> list[Row]:
-    """Return every metric that the run measured, with its change against the same one of `before`.
+    """Return every metric that the run measured, with its change since `before`.
 
-    Only like is compared with like: the same model, split, metric and k. `change` is text: an arrow and the
-    difference, `=` where the figures shown are equal, empty where there is nothing to compare with.
+    Only equal model, split, metric and k are compared. `change` is text: an arrow and the
+    difference, `=` if the displayed figures are equal, empty if there is nothing to compare with.
     """
     earlier = {_key(row): float(row["value"]) for row in before}
     rows = []
@@ -142,13 +142,13 @@ def metric_rows(record: RunRecord, before: Iterable[Mapping[str, Any]] = ()) -> 
 
 
 def compared_metrics(store: Store, record: RunRecord) -> list[Row]:
-    """Return every metric that the run measured, with its change against the release compared with."""
-    before = kept_release(store, compared_with(store, record))
+    """Return every metric that the run measured, with its change since the compared release."""
+    before = kept_release(store, compared_release(store, record))
     return metric_rows(record, metrics_of(before))
 
 
 def change(value: float, before: float | None) -> str:
-    """Return `↑ +0.0123`, `↓ -0.0123` or `=`; nothing where there was nothing before."""
+    """Return `↑ +0.0123`, `↓ -0.0123` or `=`; empty without an earlier value."""
     if before is None:
         return ""
     difference = round(round(value, DIGITS) - round(before, DIGITS), DIGITS)
@@ -158,15 +158,14 @@ def change(value: float, before: float | None) -> str:
 
 
 def main_metric_rows(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Return the main metrics with their changes, a row a model; `rows` are those of `metric_rows`."""
+    """Return the main metrics with their changes, a row per model, from rows of `metric_rows`."""
     return main_metrics(rows, lambda row: f"{row['value']:.{DIGITS}f} {row['change']}".strip())
 
 
 def sample_rows(store: Store, record: RunRecord, number: int = 3) -> list[Row]:
-    """Return the first recommendations of a user with many events, one with a middle number, one with few.
+    """Return the first recommendations of the most, the median and the least active user.
 
-    Of at most `number` of them; which users is settled by their number of events, then their id. None where
-    nothing was published.
+    At most `number` users are shown; ties are broken by id. Empty if nothing was published.
     """
     from tasks.release.query import recommendations_of
 
@@ -174,59 +173,59 @@ def sample_rows(store: Store, record: RunRecord, number: int = 3) -> list[Row]:
         return []
     rows: list[Row] = []
     for kind, user, events in sampled_users(record.folder(store).dataset)[:number]:
-        found = recommendations_of(store, str(user), record.release_id).slice(0, SHOWN).to_pylist()
+        recommended = recommendations_of(store, str(user), record.release_id).slice(0, SHOWN).to_pylist()
         history = f"{kind}, {events:,} event{'s' if events != 1 else ''}"
-        rows += [{"user": str(user), "history": history} | _recommended(one) for one in found]
+        rows += [{"user": str(user), "history": history} | _recommendation_row(row) for row in recommended]
     return rows
 
 
 def sampled_users(dataset: Path) -> list[tuple[str, Any, int]]:
-    """Return kind, id and number of events of a heavy, a middle and a light user; fewer if few are there."""
+    """Return kind, id and number of events of the most, the median and the least active user."""
     from tasks.dataset.parts import read
 
     users = read(dataset, "users", ["user_id", "events"])
     events = users["events"].to_numpy()
     order = np.argsort(-events, kind="stable")  # users are sorted by id
-    places = {"heavy": 0, "middle": len(order) // 2, "light": len(order) - 1}
+    positions = {"heavy": 0, "middle": len(order) // 2, "light": len(order) - 1}
     chosen: dict[int, str] = {}
-    for kind, place in places.items():
+    for kind, position in positions.items():
         if len(order):
-            chosen.setdefault(int(order[place]), kind)
-    return [(kind, users["user_id"][at].as_py(), int(events[at])) for at, kind in chosen.items()]
+            chosen.setdefault(int(order[position]), kind)
+    return [(kind, users["user_id"][index].as_py(), int(events[index])) for index, kind in chosen.items()]
 
 
 def station_rows(record: RunRecord) -> list[Row]:
-    """Return what each station made and cost, and the sum."""
+    """Return the rows, time and memory of each station, and the total."""
     rows: list[Row] = [
         {
-            "station": one.name,
-            "rows": one.rows,
-            "seconds": round(one.seconds, 1),
-            "peak memory": readable(one.peak_memory),
-            "device": one.facts.get("device", ""),
+            "station": station.name,
+            "rows": station.rows,
+            "seconds": round(station.seconds, 1),
+            "peak memory": readable(station.peak_memory),
+            "device": station.facts.get("device", ""),
         }
-        for one in record.stations
+        for station in record.stations
     ]
     if rows:
-        seconds = round(sum(one.seconds for one in record.stations), 1)
-        peak = readable(max(one.peak_memory for one in record.stations))
+        seconds = round(sum(station.seconds for station in record.stations), 1)
+        peak = readable(max(station.peak_memory for station in record.stations))
         rows.append({"station": "all", "rows": None, "seconds": seconds, "peak memory": peak, "device": ""})
     return rows
 
 
-def readers(record: RunRecord) -> str:
-    """Return what the run means for readers, in one sentence."""
+def effect_on_readers(record: RunRecord) -> str:
+    """Return a sentence on what the run changes for readers."""
     if record.purpose == "evaluation":
         return "An evaluation publishes nothing."
     if record.release_id is None:
-        return "Nothing was published: readers keep the release that they had."
+        return "Nothing was published: readers keep their current release."
     if record.station("release").facts["active"]:
         return "Active: readers get this release."
-    return "Published, not active: readers stay with a later date."
+    return "Published, not active: readers keep a release of a later date."
 
 
-def _rules(counts: Counts, outcome: str, excluding: Iterable[str]) -> Iterator[str]:
-    """Yield the rules behind an outcome, the one with the most rows first."""
+def _rules_by_rows(counts: Counts, outcome: str, excluding: Iterable[str]) -> Iterator[str]:
+    """Yield the rules of an outcome, the one with the most rows first."""
     if outcome not in {"excluded", "quarantined"}:
         return
     for rule, _ in sorted(counts.rules.items(), key=lambda item: (-item[1], item[0])):
@@ -234,14 +233,14 @@ def _rules(counts: Counts, outcome: str, excluding: Iterable[str]) -> Iterator[s
             yield rule
 
 
-def _recommended(one: Mapping[str, Any]) -> Row:
-    """Return one row of recommendations_with_titles as it is shown."""
+def _recommendation_row(recommended: Mapping[str, Any]) -> Row:
+    """Return a row of recommendations_with_titles for display."""
     return {
-        "rank": one["rank"],
-        "item": str(one["item_id"]),
-        "title": one["title"] or "",
-        "source": one["source"],
-        "because of": one["reason_title"] or _text(one["reason_item_id"]),
+        "rank": recommended["rank"],
+        "item": str(recommended["item_id"]),
+        "title": recommended["title"] or "",
+        "source": recommended["source"],
+        "because of": recommended["reason_title"] or _text(recommended["reason_item_id"]),
     }
 
 

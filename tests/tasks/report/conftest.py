@@ -1,4 +1,4 @@
-"""What tests of the report share."""
+"""The world that tests of the report share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 from worlds.release_world import World
-from worlds.report_world import (
-    make_world,
-)
+from worlds.report_world import make_world
 
 
 @pytest.fixture

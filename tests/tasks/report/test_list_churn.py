@@ -1,4 +1,4 @@
-"""How far lists differ from those of the night before."""
+"""The churn of lists since the night before."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def lists(path: Path, rows: dict[int, list[int]], kind: Any = None) -> Path:
     return path
 
 
-def test_churn_counts_users_by_what_they_keep(tmp_path: Path) -> None:
+def test_churn_counts_users_by_the_items_they_keep(tmp_path: Path) -> None:
     before = lists(tmp_path / "a", {1: [1, 2, 3], 2: [1, 2, 3], 3: [1, 2, 3], 4: [1, 2, 3], 6: [1, 2, 3]})
     after = lists(tmp_path / "b", {1: [1, 2, 3], 2: [3, 2, 1], 3: [1, 5, 6], 4: [7, 8, 9], 5: [1, 2, 3]})
     with duckdb.connect() as con:
@@ -38,7 +38,7 @@ def test_churn_counts_users_by_what_they_keep(tmp_path: Path) -> None:
         assert list_churn(con, after, after) == Churn(3, (0, 0, 0, 5), 5)
 
 
-def test_of_many_users_about_as_many_are_compared_as_asked(tmp_path: Path) -> None:
+def test_a_sample_of_about_the_requested_size_is_compared(tmp_path: Path) -> None:
     path = lists(tmp_path / "a", {user: [1, 2] for user in range(3000)})
     with duckdb.connect() as con:
         churn = list_churn(con, path, path, users=1000)

@@ -1,4 +1,4 @@
-"""The report of a run: it tells all, needs nothing else, and no text in it is anything but text."""
+"""The report of a run: complete, self-contained, and safe against hostile text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RTL = "\u202eevil\u202c שלום"
 LONG = "x" * 5000
 
 
-def test_the_report_of_a_published_night_tells_all_of_it(world: World) -> None:
+def test_the_report_of_a_published_night_is_complete(world: World) -> None:
     release_id = publish_second(world)
     record = the_run(release_id=release_id, warnings=["look at this"])
     path = write_report(world.store, record, configuration(world))
@@ -46,7 +46,7 @@ def test_the_report_of_a_published_night_tells_all_of_it(world: World) -> None:
     assert page.row("all")[2] == "9.0"
 
 
-def test_metrics_stand_with_their_intervals_and_changes_beside_the_references(world: World) -> None:
+def test_metrics_have_intervals_and_changes_and_reference_models_follow(world: World) -> None:
     page = Page(report_page(world.store, the_run(), configuration(world)))
     tables = [index for index, row in enumerate(page.rows) if row[0] == "model"]
     assert [page.rows[index] for index in tables] == [["model", "NDCG", "Coverage"], ["model", "NDCG"]]
@@ -70,13 +70,13 @@ def test_what_the_lists_are_like_stands_beside_their_metrics(world: World) -> No
     assert (als[3][:6], als[4][:6]) == ("0.5000", "0.0625")
 
 
-def test_the_plots_are_there_and_say_in_words_what_they_show(world: World) -> None:
+def test_every_plot_has_an_alternative_text(world: World) -> None:
     html = report_page(world.store, the_run(), configuration(world))
     names = re.findall(r'<figure id="plot-(\w+)"', html)
     assert names == ["ndcg", "breadth", "nights", "popularity", "churn"]
-    said = re.findall(r'role="img" aria-label="([^"]+)"', html)
-    assert said[0] == "NDCG at the largest k: als 0.450; popularity 0.120."
-    assert said[2] == "NDCG@10: als from 0.200 to 0.346; popularity from 0.100 to 0.101."
+    texts = re.findall(r'role="img" aria-label="([^"]+)"', html)
+    assert texts[0] == "NDCG at the largest k: als 0.450; popularity 0.120."
+    assert texts[2] == "NDCG@10: als from 0.200 to 0.346; popularity from 0.100 to 0.101."
     assert "25% of 4 users have another top 3" in html  # user 10
     ids = re.findall(r'\bid="([^"]+)"', html)
     assert len(ids) == len({*ids})
@@ -102,7 +102,7 @@ def hostile_page(world: World, evil: str) -> str:
 
 
 @pytest.mark.parametrize("evil", [EVIL, RTL, LONG, "</style></table>--><!--"])
-def test_no_title_id_or_message_is_anything_but_text(world: World, tmp_path: Path, evil: str) -> None:
+def test_hostile_titles_ids_and_messages_stay_text(world: World, tmp_path: Path, evil: str) -> None:
     (tmp_path / "other").mkdir()
     harmless = Page(hostile_page(make_world(tmp_path / "other"), "plain"))
     page = Page(hostile_page(world, evil))
@@ -114,7 +114,7 @@ def test_no_title_id_or_message_is_anything_but_text(world: World, tmp_path: Pat
     assert max(map(len, cells)) < 700
 
 
-def test_the_page_needs_nothing_from_anywhere(world: World) -> None:
+def test_the_page_is_self_contained(world: World) -> None:
     html = hostile_page(world, "plain")
     assert not re.search(r"https?:", html)
     assert not re.search(r"<(script|link|iframe|object|embed|img|base)\b|@import|@font-face|\bsrc=", html)
@@ -123,7 +123,7 @@ def test_the_page_needs_nothing_from_anywhere(world: World) -> None:
     assert "default-src 'none'" in html
 
 
-def test_a_closed_gate_is_told_with_what_failed(world: World) -> None:
+def test_a_refusal_is_shown_with_the_failed_checks(world: World) -> None:
     page = Page(hostile_page(world, "plain"))
     assert "refused" in page.text
     assert "Why nothing was published" in page.text
@@ -134,8 +134,8 @@ def test_a_closed_gate_is_told_with_what_failed(world: World) -> None:
     )  # on top, and among all checks
 
 
-def judged(*passed: bool) -> list[dict[str, Any]]:
-    """Return rows of the quality gate, numbered."""
+def quality_checks(*passed: bool) -> list[dict[str, Any]]:
+    """Return numbered rows of the quality gate."""
     return [
         {
             "check": f"check {n}",
@@ -148,24 +148,24 @@ def judged(*passed: bool) -> list[dict[str, Any]]:
     ]
 
 
-def test_a_night_that_is_not_good_enough_is_told_in_one_table_and_not_twice(world: World) -> None:
-    rows = judged(True, False, True)
-    said = "\n".join(["1 of 3 quality checks failed", *table_lines(rows)])
-    record = the_run(state="failed", message=said, release_id=None, quality=rows)
+def test_failed_quality_checks_are_shown_in_tables_and_not_in_the_message(world: World) -> None:
+    rows = quality_checks(True, False, True)
+    message = "\n".join(["1 of 3 quality checks failed", *table_lines(rows)])
+    record = the_run(state="failed", message=message, release_id=None, quality=rows)
     html = report_page(world.store, record, configuration(world))
     page = Page(html)
     assert "refused" in page.text
     assert "<p>1 of 3 quality checks failed</p>" in html
-    bad = ["check 1", "0.1", "at least 0.5", "✗ failed"]
-    assert page.rows.count(bad) == 2  # on top, and among all checks
+    failed_row = ["check 1", "0.1", "at least 0.5", "✗ failed"]
+    assert page.rows.count(failed_row) == 2  # on top, and among all checks
     assert page.rows.count(["check 0", "0.0", "at least 0.5", "✓ passed"]) == 1
     assert html.count("check 1") == 2
     assert "2 of 3 passed" in page.text
 
 
-def test_a_night_published_by_force_says_by_whom_why_and_what_had_failed(world: World) -> None:
+def test_a_forced_publication_shows_who_why_and_the_failed_checks(world: World) -> None:
     by = {"user": "ada", "host": "desk", "at": "2026-01-03T09:00:00+00:00", "reason": f"new shelf {EVIL}"}
-    record = the_run(quality=judged(False), override=by | {"checks": ["check 0"]})
+    record = the_run(quality=quality_checks(False), override=by | {"checks": ["check 0"]})
     html = report_page(world.store, record, configuration(world))
     page = Page(html)
     assert "Published by force" in page.text

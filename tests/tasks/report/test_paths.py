@@ -1,4 +1,4 @@
-"""Where reports lie, and how long."""
+"""The paths of reports, and how long reports are kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tasks.report.paths import find_report
 from tasks.store.run_folder import RunFolder
 
 
-def test_a_run_that_came_nowhere_has_a_report_all_the_same(tmp_path: Path) -> None:
+def test_a_run_without_any_station_has_a_report(tmp_path: Path) -> None:
     world = World(tmp_path)
     record = the_run(stations=[], state="failed", message="no files in https://user:hunter2@host/logs")
     record.save(world.store)

@@ -1,4 +1,4 @@
-"""A plot: the same bytes each time, in the colours of the page."""
+"""Plots: equal bytes each time, in the colours of the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from tasks.report.plots import Line, lines, plot
 
 
-def test_a_plot_is_the_same_bytes_each_time_and_takes_its_colours_from_the_page() -> None:
+def test_a_plot_has_the_same_bytes_each_time_and_the_colours_of_the_page() -> None:
     drawn = [
         Line("als", 0, [1, 2], [0.1, 0.2], [0.0, 0.1], [0.2, 0.3]),
         Line("random", 7, [1, 2], [0.1, 0.0]),
@@ -21,12 +21,12 @@ def test_a_plot_is_the_same_bytes_each_time_and_takes_its_colours_from_the_page(
     assert ">NDCG</text>" in first
 
 
-def test_a_plot_stands_in_a_page_under_ids_of_its_own_and_its_words_stay_as_they_are() -> None:
-    """Ids and addresses were once looked for in the words, too."""
-    words = 'id="x" url(#y) #000001 <b> & more'
-    text = plot("a", lambda axis: lines(axis, [Line("als", 0, [1, 2], [0.1, 0.2])], "k", words))
+def test_a_plot_has_unique_ids_and_its_text_is_unchanged() -> None:
+    """Ids and addresses were once replaced in the text, too."""
+    label = 'id="x" url(#y) #000001 <b> & more'
+    text = plot("a", lambda axis: lines(axis, [Line("als", 0, [1, 2], [0.1, 0.2])], "k", label))
     assert 'id="x" url(#y) #000001 &lt;b&gt; &amp; more</text>' in text
-    root = ElementTree.fromstring(text)  # noqa: S314 - our own
+    root = ElementTree.fromstring(text)  # noqa: S314 - our own drawing
     assert root.tag == "svg"
     assert root.keys() == ["viewBox", "version"]
     ids = {element.get("id") for element in root.iter()} - {None}

@@ -1,20 +1,16 @@
-"""The users that a report shows."""
+"""The sample users of a report."""
 
 from __future__ import annotations
 
 import re
 
 from worlds.release_world import World
-from worlds.report_world import (
-    Page,
-    configuration,
-    the_run,
-)
+from worlds.report_world import Page, configuration, the_run
 
 from tasks.report.page import report_page
 
 
-def test_the_sampled_users_have_their_history_and_their_list_with_sources_and_reasons(world: World) -> None:
+def test_sample_users_have_their_history_and_their_list_with_sources_and_reasons(world: World) -> None:
     html = report_page(world.store, the_run(), configuration(world))
     titles = re.findall(r'id="user-\d"><bdi>(\d+)</bdi> <span>([^<]+)</span>', html)
     assert titles == [
@@ -23,7 +19,7 @@ def test_the_sampled_users_have_their_history_and_their_list_with_sources_and_re
         ("40", "a user whose list the model did not fill alone · 1 event with 1 item"),
     ]
     page = Page(html)
-    assert page.rows.count(["Title 101 101", "1", "2026-01-02"]) == 2  # in the histories of 10 and 20
+    assert page.rows.count(["Title 101 101", "1", "2026-01-02"]) == 2  # histories of 10 and 20
     first = page.rows.index(["1", "Title 102 102", "als", "Title 100"])
     assert page.rows[first + 1 : first + 3] == [
         ["2", "Title 105 105", "als", ""],
@@ -39,4 +35,4 @@ def test_without_samples_no_user_is_named(world: World) -> None:
     assert "Title 10" in with_users
     assert "<bdi>" not in without
     assert "Title 10" not in without
-    assert "A few users" not in without
+    assert "Sample users" not in without

@@ -1,4 +1,4 @@
-"""What is said of a run: its rows add up, its metrics are compared like with like, its text is only text."""
+"""The summary of a run: rows add up, only equal metrics are compared, text is escaped."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def metric(
 
 
 def a_run(*stations: Station, **fields: Any) -> RunRecord:
-    moment = "2026-03-03T02:30:00+00:00"
-    return RunRecord(run_id="r1", as_of=DAY, started_at=moment, stations=list(stations), **fields)
+    started_at = "2026-03-03T02:30:00+00:00"
+    return RunRecord(run_id="r1", as_of=DAY, started_at=started_at, stations=list(stations), **fields)
 
 
 def ingested() -> Station:
@@ -43,7 +43,7 @@ def ingested() -> Station:
     return station("interactions", arrived=arrived, total=total, exclude_rules=["bots"])
 
 
-def test_the_accounting_lists_each_rule_under_its_outcome_and_adds_up() -> None:
+def test_the_account_lists_each_rule_under_its_outcome_and_adds_up() -> None:
     rows = summary.accounting_rows(a_run(ingested()))
     assert [(row["outcome"], row["rule"], row["this run"], row["all so far"]) for row in rows] == [
         ("read", "", 10, 110),
@@ -65,41 +65,43 @@ def test_the_accounting_lists_each_rule_under_its_outcome_and_adds_up() -> None:
         (0.4, 0.5, "↓ -0.1000"),
         (0.5, 0.5, "="),
         (0.50001, 0.5, "="),
-        (0.50004, 0.50006, "↓ -0.0001"),  # as the figures that are shown
+        (0.50004, 0.50006, "↓ -0.0001"),  # differs as displayed
         (0.5, None, ""),
         (-0.1, 0.1, "↓ -0.2000"),
     ],
 )
-def test_a_change_is_that_of_the_figures_shown(value: float, before: float | None, expected: str) -> None:
+def test_a_change_is_that_of_the_displayed_figures(value: float, before: float | None, expected: str) -> None:
     assert summary.change(value, before) == expected
 
 
-@pytest.mark.parametrize("other", [{"model": "ease"}, {"split": "users"}, {"metric": "recall"}, {"k": 20}])
-def test_only_like_is_compared_with_like(other: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "difference", [{"model": "ease"}, {"split": "users"}, {"metric": "recall"}, {"k": 20}]
+)
+def test_only_like_is_compared_with_like(difference: dict[str, Any]) -> None:
     record = a_run(station("measure", "als", metrics=[metric()]))
     (same,) = summary.metric_rows(record, [metric(value=0.25)])
     assert (same["before"], same["change"]) == (0.25, "↑ +0.2500")
-    (unlike,) = summary.metric_rows(record, [metric(**other)])
+    (unlike,) = summary.metric_rows(record, [metric(**difference)])
     assert (unlike["before"], unlike["change"]) == (None, "")
 
 
-def test_the_main_metrics_are_one_row_a_model_the_best_first() -> None:
+def test_the_main_metrics_have_one_row_per_model_the_best_first() -> None:
     rows = [metric(model="popularity", value=0.1), metric(value=0.3), metric(k=7, value=0.9)]
     record = a_run(station("measure", "als", metrics=rows))
-    found = summary.main_metric_rows(summary.metric_rows(record, [metric(value=0.2)]))
-    assert found == [
+    main = summary.main_metric_rows(summary.metric_rows(record, [metric(value=0.2)]))
+    assert main == [
         {"model": "als", "ndcg@10": "0.3000 ↑ +0.1000"},
         {"model": "popularity", "ndcg@10": "0.1000"},
     ]
     assert summary.main_metric_rows([]) == []
 
 
-def test_the_release_compared_with_is_the_gates_own(tmp_path: Path) -> None:
+def test_the_compared_release_is_the_gates_choice(tmp_path: Path) -> None:
     world = World(tmp_path)
     first, second = (world.publish(day) for day in ("2026-02-27", "2026-02-28"))
 
     def before(**fields: Any) -> str | None:
-        return summary.compared_with(world.store, a_run(**fields))
+        return summary.compared_release(world.store, a_run(**fields))
 
     assert before(compared_with=first.release_id) == first.release_id
     assert before(compared_with=None) is None  # the gate had nothing to compare with
@@ -111,18 +113,18 @@ def test_the_release_compared_with_is_the_gates_own(tmp_path: Path) -> None:
     assert summary.kept_release(world.store, None) is None
 
 
-def test_where_the_gate_did_not_judge_the_release_before_is_that_of_an_earlier_date(tmp_path: Path) -> None:
+def test_without_a_gate_the_compared_release_is_of_an_earlier_date(tmp_path: Path) -> None:
     world = World(tmp_path)
-    assert summary.compared_with(world.store, a_run()) is None
+    assert summary.compared_release(world.store, a_run()) is None
     earlier = world.publish("2026-03-01")
-    for run_id in ("r1", "r2"):  # the date of the run itself, and again
+    for run_id in ("r1", "r2"):  # the same date, published twice
         done = world.publish(str(DAY), run_id)
-        assert summary.compared_with(world.store, a_run(release_id=done.release_id)) == earlier.release_id
+        assert summary.compared_release(world.store, a_run(release_id=done.release_id)) == earlier.release_id
     world.publish("2026-03-03")
-    assert summary.compared_with(world.store, a_run()) == earlier.release_id
+    assert summary.compared_release(world.store, a_run()) == earlier.release_id
 
 
-def test_a_run_that_came_nowhere_has_a_page_all_the_same(tmp_path: Path) -> None:
+def test_a_run_without_any_station_has_a_page(tmp_path: Path) -> None:
     store = Store(tmp_path / "store").create()
     record = a_run(state="failed", message="no files\nin https://user:hunter2@host/logs", warnings=["<b>"])
     page = night_page(store, record)
@@ -163,7 +165,7 @@ def test_stations_are_summed() -> None:
         (None, ""),
     ],
 )
-def test_a_value_is_shown_and_does_nothing_else(text: Any, expected: str) -> None:
+def test_a_value_is_displayed_literally(text: Any, expected: str) -> None:
     assert markdown(text) == expected
 
 
