@@ -1,4 +1,4 @@
-"""The command `tune`: on a store's logs, without its holdout, and going on where it stopped."""
+"""The command `tune`: it searches a store's logs without the holdout, and resumes."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def tuned(night: Night, *arguments: str) -> dict[str, Any]:
     ]
     result = CliRunner().invoke(app, [*options, *arguments])
     assert result.exit_code == 0, (result.output, result.exception)
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    document: dict[str, Any] = json.loads(result.stdout)
+    return document
 
 
 @pytest.fixture(scope="module")
@@ -41,35 +41,37 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
 
 
 @pytest.fixture(scope="module")
-def found(night: Night) -> dict[str, Any]:
+def searched(night: Night) -> dict[str, Any]:
     return tuned(night, "--trials", "4")
 
 
-def test_the_search_goes_on_without_taking_in_anything_again(night: Night, found: dict[str, Any]) -> None:
+def test_the_search_resumes_without_another_ingest(night: Night, searched: dict[str, Any]) -> None:
     runs = len(night.records())
     snippet = night.folder / "tuned.toml"
     more = tuned(night, "--trials", "6", "--write", str(snippet))
     assert sum(more["trials"].values()) == 6
-    assert more["study"] == found["study"]
-    assert more["configured_score"] == found["configured_score"]
+    assert more["study"] == searched["study"]
+    assert more["configured_score"] == searched["configured_score"]
     assert len(night.records()) == runs
     (night.folder / "with.toml").write_text(night.config.read_text() + snippet.read_text())
     assert load(night.folder / "with.toml").models["item_knn"] == more["best"]
 
 
-def test_what_the_holdout_holds_changes_nothing(night: Night, found: dict[str, Any], tmp_path: Path) -> None:
-    facts = read_json(Path(found["study"]) / "windows.json")
+def test_the_content_of_the_holdout_changes_nothing(
+    night: Night, searched: dict[str, Any], tmp_path: Path
+) -> None:
+    facts = read_json(Path(searched["study"]) / "windows.json")
     assert facts["cuts"] == sorted(facts["cuts"])
     assert facts["cuts"][-1] < facts["until"]
-    other = shop(tmp_path, reversed_after(night.logs, tmp_path / "logs", facts["until"]))
-    repeated = tuned(other, "--trials", "4")
+    changed_shop = shop(tmp_path, reversed_after(night.logs, tmp_path / "logs", facts["until"]))
+    repeated = tuned(changed_shop, "--trials", "4")
     assert read_json(Path(repeated["study"]) / "windows.json") == facts
     for key in ("best", "best_score", "configured_score", "difference", "users", "trials"):
-        assert repeated[key] == found[key], key
+        assert repeated[key] == searched[key], key
 
 
 def reversed_after(logs: Path, folder: Path, until: int) -> Path:
-    """Copy logs with the items of the events from a moment on in reverse order: other pairs, same moments."""
+    """Copy logs with the items of events from `until` on reversed: other pairs, same timestamps."""
     from datetime import UTC, datetime
 
     folder.mkdir(parents=True)
@@ -86,11 +88,11 @@ def reversed_after(logs: Path, folder: Path, until: int) -> Path:
             if len(row) != whole:
                 return False
             try:
-                moment = datetime.fromisoformat(row[at])
+                timestamp = datetime.fromisoformat(row[at])
             except ValueError:
                 return False
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return moment.timestamp() * 1e6 >= until
+            timestamp = timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+            return timestamp.timestamp() * 1e6 >= until
 
         chosen = [row for row in rows if late(row)]
         items = [row[columns["item_id"]] for row in chosen][::-1]
@@ -105,25 +107,25 @@ def reversed_after(logs: Path, folder: Path, until: int) -> Path:
 
 @pytest.mark.parametrize("protocol", ["ncf", "vae", "time"])
 def test_a_protocol_is_tuned_on_its_validation_alone(tmp_path: Path, protocol: str) -> None:
-    def found(folder: Path) -> dict[str, Any]:
+    def tune_protocol(folder: Path) -> dict[str, Any]:
         arguments = ["--protocol", protocol, "--data", str(folder), "--study", str(folder), "--k", "3"]
         result = CliRunner().invoke(app, ["tune", "item_knn", *arguments, "--trials", "3", "--json"])
         assert result.exit_code == 0, (result.output, result.exception)
         return {key: value for key, value in json.loads(result.stdout).items() if key != "study"}
 
-    one, other = tmp_path / "one", tmp_path / "other"
-    files_of(one, last=5)
-    files_of(other, last=6)
-    first, second = found(one), found(other)
+    five, six = tmp_path / "five", tmp_path / "six"
+    write_files(five, last=5)
+    write_files(six, last=6)
+    first, second = tune_protocol(five), tune_protocol(six)
     assert first["users"] > 0
-    if protocol == "vae":  # its test are other users, who are in every line of the file
+    if protocol == "vae":  # it tests on other users, who occur throughout the file
         assert first["trials"] == second["trials"]
     else:
         assert first == second
 
 
-def files_of(folder: Path, last: int) -> None:
-    """Write files of all protocols; `last` decides what everybody did at the very end, in the test."""
+def write_files(folder: Path, last: int) -> None:
+    """Write files of all protocols; `last` decides every user's last event, the test event."""
     folder.mkdir()
     rows, train, test, negative = [], [], [], []
     for user in range(40):
@@ -148,7 +150,7 @@ def files_of(folder: Path, last: int) -> None:
         (["asl"], "unknown model 'asl'"),
     ],
 )
-def test_what_cannot_be_tuned_is_named_before_anything_is_taken_in(
+def test_a_model_that_cannot_be_tuned_is_reported_before_any_ingest(
     night: Night, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     options = ["tune", *arguments, "--config", str(night.config), "--store", str(tmp_path / "new")]
