@@ -1,4 +1,4 @@
-"""What the attacks share: a canary, hostile names, engines by name, and a workspace."""
+"""Fixtures of the attacks: a canary, hostile names, engines by name, and a workspace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from worlds.workspace import GOOD, Workspace
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
-    """Give a file that is there only if a name was executed."""
+    """Yield the path of a file that exists only if a name was executed."""
     canary = tmp_path / "canary"
     yield canary
     assert not canary.exists()
@@ -23,7 +23,7 @@ def canary(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def armed_canary(canary: Path) -> Path:
-    """Return the canary once a pickle wrote it, so that its absence says something."""
+    """Return the canary after a pickle wrote it, which proves that a payload can."""
     pickle.loads(pickle.dumps(Payload(canary)))  # noqa: S301
     assert canary.exists()
     canary.unlink()
@@ -39,13 +39,13 @@ def names(canary: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def engine_of(request: pytest.FixtureRequest) -> Callable[[str], Any]:
-    """Return what gives an engine by its name."""
+    """Return a function that returns an engine by name."""
     return lambda name: request.getfixturevalue(f"{name}_engine")
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """Return a workspace where everything is right."""
+    """Return a workspace without mistakes."""
     workspace = Workspace(tmp_path)
     workspace.configure()
     workspace.logs(*GOOD)

@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, each through the real command line: exit code 1, one clear message."""
+"""Mistakes in a configuration through the real command line: exit code 1, a clear message."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_wrong_column_name(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "expected"),
     [
         (("[top_n]\nn = 3", "[top_n]\nnn = 3"), "unknown key 'nn' in [top_n] (did you mean 'n'?); known: "),
         (("[engine]", "[engines]"), "unknown key 'engines' (did you mean 'engine'?); known: "),
@@ -37,10 +37,10 @@ def test_wrong_column_name(workspace: Workspace) -> None:
         (("n = 3", "n = 0"), "top_n.n"),
     ],
 )
-def test_mistakes_in_the_configuration(workspace: Workspace, changes: tuple[str, str], said: str) -> None:
+def test_mistakes_in_the_configuration(workspace: Workspace, changes: tuple[str, str], expected: str) -> None:
     workspace.configure(changes)
     message = workspace.refused()
-    assert said in message
+    assert expected in message
     assert "nightshelf.toml" in message
     assert not workspace.store.root.exists()
 
@@ -55,8 +55,8 @@ def test_unknown_setting_of_a_model(workspace: Workspace) -> None:
     assert "unknown key 'factor' in models.als" in workspace.refused()
 
 
-def test_a_date_that_is_none(workspace: Workspace) -> None:
-    result = CliRunner().invoke(app, [*workspace.words()[:-2], "02.03.2026"])
+def test_a_malformed_date(workspace: Workspace) -> None:
+    result = CliRunner().invoke(app, [*workspace.arguments()[:-2], "02.03.2026"])
     assert result.exit_code == 2
     assert "02.03.2026" in result.stderr
 
@@ -65,7 +65,7 @@ def test_lists_longer_than_the_catalogue(workspace: Workspace) -> None:
     workspace.configure(("n = 3", "n = 7"))
     message = workspace.refused()
     assert "7" in message
-    assert "6" in message  # items there are
+    assert "6" in message  # the number of items
 
 
 def test_spark_without_java(workspace: Workspace) -> None:
@@ -74,10 +74,12 @@ def test_spark_without_java(workspace: Workspace) -> None:
     environment = os.environ | {"PYTHONPATH": IMPORTABLE, "JAVA_HOME": str(nothing), "PATH": str(nothing)}
 
     def night(engine: str) -> subprocess.CompletedProcess[str]:
-        words = [*MAIN, *workspace.words("--engine", engine)]
-        return subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        arguments = [*MAIN, *workspace.arguments("--engine", engine)]
+        return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
 
-    done = night("spark")
-    assert done.returncode == 1
-    assert "the Spark engine needs Java 17 or newer, got no Java: install" in workspace.message(done.stderr)
+    finished = night("spark")
+    assert finished.returncode == 1
+    assert "the Spark engine needs Java 17 or newer, got no Java: install" in workspace.message(
+        finished.stderr
+    )
     assert night("duckdb").returncode == 0

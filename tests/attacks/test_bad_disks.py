@@ -1,4 +1,4 @@
-"""Full, read-only and forbidden disks: one clear message, and yesterday's release stays served."""
+"""Full, read-only and forbidden disks: a clear message, and yesterday's release stays current."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tasks.store.runs import last_run
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a file system of 1 MiB; mounting one takes root."""
+    """Yield a file system of 1 MiB; mounting it needs root."""
     disk = tmp_path / "disk"
     disk.mkdir()
     _mount("-t", "tmpfs", "-o", "size=1m", "none", str(disk))
@@ -36,10 +36,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def _mount(*words: str) -> None:
-    done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount a file system: {done.stderr.strip()}")
+def _mount(*arguments: str) -> None:
+    finished = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
+    if finished.returncode:
+        pytest.skip(f"cannot mount a file system: {finished.stderr.strip()}")
 
 
 def test_no_disk_space_at_the_start(workspace: Workspace, small_disk: Path) -> None:
@@ -58,16 +58,16 @@ def test_no_room_for_a_file(workspace: Workspace, limit: int) -> None:
         "main()"
     )
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
-    words = [sys.executable, "-c", code, *workspace.words()]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    message = workspace.message(done.stderr)
+    arguments = [sys.executable, "-c", code, *workspace.arguments()]
+    finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert finished.returncode == 1
+    message = workspace.message(finished.stderr)
     assert "File too large" in message or "the file is larger than the system allows" in message
 
 
 @pytest.fixture(scope="module")
 def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Return a workspace with a release, and a log that came after it."""
+    """Return a workspace with a release, and a log that arrived after it."""
     workspace = Workspace(tmp_path_factory.mktemp("yesterday"))
     workspace.configure()
     workspace.logs(*GOOD)
@@ -77,7 +77,7 @@ def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def with_a_release(yesterday: Workspace, disk: Path) -> Workspace:
-    """Return a workspace on a disk of 600 MiB with the logs of another and its release."""
+    """Return a copy of a workspace with its logs and release, on a disk of 600 MiB."""
     _mount("-o", "remount,size=600m", str(disk))
     there = Workspace(disk)
     there.configure(('path = "logs"', f'path = "{yesterday.folder}/logs"'))
@@ -99,30 +99,33 @@ def test_no_disk_space_in_the_middle(yesterday: Workspace, small_disk: Path, sta
 
     with pytest.raises(EXPECTED_ERRORS, match=r"[Nn]o space left on (the disk|device)|disk is full"):
         run_night(load(full.config), DATE, step=step)
-    assert last_run(full.store).state in {"failed", "running"}  # the last if even that could not be written
+    assert last_run(full.store).state in {
+        "failed",
+        "running",
+    }  # running, if the record could not be written either
     assert current(full.store) == before
     assert verify_store(full.store).damaged == []
-    assert not left_over(full.store)
+    assert not leftovers(full.store)
     _mount("-o", "remount,size=600m", str(small_disk))
     assert full.run().exit_code == 0
     assert current(full.store) != before
     assert verify_store(full.store).damaged == []
 
 
-def left_over(store: Store) -> list[Path]:
-    """Return what is half-written or in the way: all of it has a name with a dot."""
+def leftovers(store: Store) -> list[Path]:
+    """Return half-written files and leftovers, whose names start with a dot."""
     return [path for path in store.root.rglob(".*") if path.name not in {".lock", ".locks"}]
 
 
 @pytest.mark.parametrize("command", ["run", "ingest"])
-def test_a_store_that_became_read_only_still_serves_its_release(
+def test_a_store_that_became_read_only_keeps_its_release(
     yesterday: Workspace, small_disk: Path, command: str
 ) -> None:
     there = with_a_release(yesterday, small_disk)
     before = current(there.store)
     _mount("-o", "remount,ro", str(small_disk))
-    words = [command, "--config", str(there.config), "--as-of", DAY]
-    refused = CliRunner().invoke(app, [*words, "--no-prefect"] if command == "run" else words)
+    arguments = [command, "--config", str(there.config), "--as-of", DAY]
+    refused = CliRunner().invoke(app, [*arguments, "--no-prefect"] if command == "run" else arguments)
     assert (refused.exit_code, refused.stdout) == (1, "")
     message = f"error: cannot write {there.store.root}"
     assert refused.stderr.startswith(message)
@@ -148,7 +151,7 @@ def test_store_without_permission(workspace: Workspace) -> None:
     workspace.folder.chmod(0o755)
 
 
-def test_store_where_a_file_stands(workspace: Workspace) -> None:
+def test_store_path_that_is_a_file(workspace: Workspace) -> None:
     workspace.store.root.write_text("not a folder")
     result = workspace.run()
     assert result.exit_code == 1

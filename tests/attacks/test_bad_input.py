@@ -1,4 +1,4 @@
-"""Bad logs, each through the real command line: exit code 1, one clear message, and nothing published."""
+"""Bad logs through the real command line: exit code 1, a clear message, nothing published."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tasks.release.pointer import read_pointer
 from tasks.release.releases import current
 
 
-def test_what_is_right_is_published(workspace: Workspace) -> None:
+def test_good_input_is_published(workspace: Workspace) -> None:
     assert workspace.run().exit_code == 0
     assert current(workspace.store).as_of.isoformat() == DAY
 
@@ -29,7 +29,7 @@ def test_empty_folder(workspace: Workspace) -> None:
     assert f"{workspace.folder}/logs: no files there; expected .csv" in message
 
 
-def test_files_with_a_header_and_nothing_else(workspace: Workspace) -> None:
+def test_files_with_only_a_header(workspace: Workspace) -> None:
     workspace.logs()
     message = workspace.refused()
     assert "min_events" in message
@@ -47,7 +47,7 @@ def test_truncated_gz(workspace: Workspace, cut: float) -> None:
 
 def test_gz_with_one_flipped_bit(workspace: Workspace) -> None:
     whole = bytearray(gzip.compress("\n".join([HEADER, *GOOD * 50]).encode()))
-    whole[-6] ^= 1  # of the checksum
+    whole[-6] ^= 1  # part of the checksum
     (workspace.folder / "logs" / "more.csv.gz").write_bytes(whole)
     assert "more.csv.gz" in workspace.refused()
 
@@ -90,7 +90,7 @@ def test_timestamps_in_another_unit(workspace: Workspace, stamp: str, unit: str)
 
 
 def test_a_date_without_events(workspace: Workspace) -> None:
-    result = CliRunner().invoke(app, [*workspace.words()[:-2], "2026-03-05", "--no-prefect"])
+    result = CliRunner().invoke(app, [*workspace.arguments()[:-2], "2026-03-05", "--no-prefect"])
     assert result.exit_code == 1
     message = workspace.message(result.stderr)
     assert "events_on_as_of" in message
@@ -98,7 +98,7 @@ def test_a_date_without_events(workspace: Workspace) -> None:
 
 
 def test_a_date_before_all_events(workspace: Workspace) -> None:
-    result = CliRunner().invoke(app, [*workspace.words()[:-2], "2025-01-01", "--no-prefect"])
+    result = CliRunner().invoke(app, [*workspace.arguments()[:-2], "2025-01-01", "--no-prefect"])
     assert result.exit_code == 1
     assert "min_events" in workspace.message(result.stderr)
 

@@ -1,4 +1,4 @@
-"""Bombs: small files that make themselves large, taken in by a process whose memory and time are measured."""
+"""Bombs: small files that unpack to large ones, ingested within limits of memory and time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from worlds.paths import IMPORTABLE, WORLDS
 
 MIB = 1 << 20
 BUDGET = 512 * MIB
-SECONDS = 120.0  # for each, of which some seconds are work, on a machine that does other work too
+SECONDS = 120.0  # for each, with room for other work on the machine
 T = "2026-03-01 10:00:00"
 HEADER = b"user,item,time\n"
 GOOD = f"u1,i1,{T}\nu2,i2,{T}\n".encode()
@@ -44,20 +44,21 @@ Write = Callable[[Path, int], None]
 
 @dataclass(frozen=True)
 class Bomb:
-    """A file of `size` bytes once it is unfolded; `said` is in the refusal, or else `rules` were counted.
+    """A file of `size` bytes once unpacked, with its outcome.
 
-    Those that take seconds of work at 64 MiB are not `quick`, and left to `make torture`.
+    It is rejected with `message`, or its rows are counted under `rules`. Bombs that take seconds at
+    64 MiB are not `quick`, and only `make torture` runs them.
     """
 
     name: str
     write: Write
-    said: str = ""
+    message: str = ""
     rules: dict[str, int] | None = None
     quick: bool = True
 
 
 def packed(head: bytes, piece: bytes) -> Write:
-    """Return what writes a gz of a head and one piece again and again."""
+    """Return a function that writes a gzip file of a head and many copies of a piece."""
 
     def write(path: Path, size: int) -> None:
         with gzip.open(path, "wb", compresslevel=9) as file:
@@ -83,7 +84,7 @@ def _repeat(file: IO[bytes] | Any, head: bytes, piece: bytes, size: int) -> None
 
 
 def open_quotes(path: Path, size: int) -> None:
-    """Write lines of which every third opens a quote; each is quarantined, which takes its time."""
+    """Write lines of which every third opens a quote, so that all are quarantined."""
     plain(HEADER, b'a",b,"d\n' + GOOD)(path, size // 16)
 
 
@@ -108,7 +109,7 @@ def repeated(value: str, rows: int) -> pa.DictionaryArray:
 
 
 def long_values(path: Path, size: int) -> None:
-    """Write rows of which each has the same value of 1 MB."""
+    """Write rows that all have the same value of 1 MB."""
     rows = size // 1_000_000
     few_bytes(
         path,
@@ -126,7 +127,7 @@ def many_rows(path: Path, size: int) -> None:
 
 
 def long_list(path: Path, size: int) -> None:
-    """Write one row with a list of equal numbers."""
+    """Write a row with a list of equal numbers."""
     numbers = pa.array(np.zeros(size // 8, np.int64))
     lists = pa.ListArray.from_arrays(pa.array([0, len(numbers)], pa.int32()), numbers)
     few_bytes(path, pa.table({"user": ["u"], "item": ["i"], "time": [T], "tags": lists}))
@@ -205,94 +206,101 @@ QUICK = [bomb for bomb in BOMBS if bomb.quick]
 
 
 @dataclass(frozen=True)
-class Taken:
-    """What came of a bomb: the message of its refusal or its accounting, peak memory (bytes) and seconds."""
+class Outcome:
+    """The outcome of a bomb: error message or account of rows, peak memory (bytes) and seconds."""
 
-    said: str
+    message: str
     counts: dict[str, Any]
     peak: int
     seconds: float
 
 
 def logs_of(folder: Path) -> Path:
-    """Make a folder with a configuration; return that of its logs."""
+    """Write a configuration into a folder; return the folder of its logs."""
     (folder / "logs").mkdir(parents=True)
     (folder / "nightshelf.toml").write_text(CONFIGURATION)
     return folder / "logs"
 
 
-def take_in(folders: list[Path]) -> list[Taken]:
-    """Take in the logs of folders in one process; what is not done in time is not among the answers."""
-    words = [sys.executable, str(WORLDS / "bombs_child.py"), *map(str, folders)]
+def ingest_folders(folders: list[Path]) -> list[Outcome]:
+    """Ingest the logs of folders in a process; folders not finished in time have no outcome."""
+    arguments = [sys.executable, str(WORLDS / "bombs_child.py"), *map(str, folders)]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as child:
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment) as child:
         try:
             out, _ = child.communicate(timeout=SECONDS * 4)
         except subprocess.TimeoutExpired:
             child.kill()
             out, _ = child.communicate()
-    return [Taken(**json.loads(line)) for line in out.splitlines()]
+    return [Outcome(**json.loads(line)) for line in out.splitlines()]
 
 
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Taken]]:
-    """Take in two good rows, and then bombs of 64 MiB one after the other."""
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Outcome]]:
+    """Ingest two good rows, and then bombs of 64 MiB one after the other."""
     root = tmp_path_factory.mktemp("bombs")
     (logs_of(root / "usual") / "clean.csv").write_bytes(HEADER + GOOD)
     for bomb in QUICK:
         bomb.write(logs_of(root / bomb.name) / bomb.name, 64 * MIB)
     names = ["usual", *(bomb.name for bomb in QUICK)]
-    yield dict(zip(names, take_in([root / name for name in names]), strict=False))
+    yield dict(zip(names, ingest_folders([root / name for name in names]), strict=False))
     shutil.rmtree(root)
 
 
-def require_bounded(bomb: Bomb, done: Taken, usual: int, folder: Path) -> None:
-    """Require that a bomb was refused or taken in, within memory and time."""
-    print(f"{bomb.name}: {done.peak / MIB:.0f} MiB, {done.seconds:.1f} s; {done.said or done.counts}")
-    assert done.seconds < SECONDS
-    assert done.peak < usual + BUDGET
-    if bomb.said:
-        assert done.said.startswith(f"{folder}/logs/{bomb.name}: ")
-        assert bomb.said in done.said
-        assert "\n" not in done.said
+def require_bounded(bomb: Bomb, outcome: Outcome, usual: int, folder: Path) -> None:
+    """Require that a bomb was rejected or ingested, within memory and time."""
+    result = outcome.message or outcome.counts
+    print(f"{bomb.name}: {outcome.peak / MIB:.0f} MiB, {outcome.seconds:.1f} s; {result}")
+    assert outcome.seconds < SECONDS
+    assert outcome.peak < usual + BUDGET
+    if bomb.message:
+        assert outcome.message.startswith(f"{folder}/logs/{bomb.name}: ")
+        assert bomb.message in outcome.message
+        assert "\n" not in outcome.message
         assert not list((folder / "nightshelf-store").rglob("*.parquet"))
         return
-    counts = done.counts
-    assert done.said == ""
+    counts = outcome.counts
+    assert outcome.message == ""
     assert counts["read"] == sum(counts[name] for name in OUTCOMES) > 0
     if bomb.rules is not None:
         assert counts["rules"] == bomb.rules
 
 
 @pytest.mark.parametrize("bomb", QUICK, ids=lambda bomb: bomb.name)
-def test_a_bomb_is_refused_or_taken_in_within_memory_and_time(taken: dict[str, Taken], bomb: Bomb) -> None:
-    assert bomb.name in taken, "it did not end in time"
-    (folder,) = {Path(done.said.partition("/logs/")[0]).parent for done in taken.values() if done.said}
-    require_bounded(bomb, taken[bomb.name], taken["usual"].peak, folder / bomb.name)
+def test_a_bomb_is_rejected_or_ingested_within_memory_and_time(
+    outcomes: dict[str, Outcome], bomb: Bomb
+) -> None:
+    assert bomb.name in outcomes, "it did not end in time"
+    (folder,) = {
+        Path(outcome.message.partition("/logs/")[0]).parent
+        for outcome in outcomes.values()
+        if outcome.message
+    }
+    require_bounded(bomb, outcomes[bomb.name], outcomes["usual"].peak, folder / bomb.name)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.name)
-def test_a_bomb_of_1_gib_is_refused_or_taken_in_within_memory_and_time(bomb: Bomb, tmp_path: Path) -> None:
+def test_a_bomb_of_1_gib_is_rejected_or_ingested_within_memory_and_time(bomb: Bomb, tmp_path: Path) -> None:
     (logs_of(tmp_path / "usual") / "clean.csv").write_bytes(HEADER + GOOD)
     bomb.write(logs_of(tmp_path / "bomb") / bomb.name, 1024 * MIB)
     size = (tmp_path / "bomb" / "logs" / bomb.name).stat().st_size
-    usual, *done = take_in([tmp_path / "usual", tmp_path / "bomb"])
+    usual, *outcomes = ingest_folders([tmp_path / "usual", tmp_path / "bomb"])
     shutil.rmtree(tmp_path / "bomb" / "logs")
-    assert done, "it did not end in time"
+    assert outcomes, "it did not end in time"
     print(f"{size:,} bytes")
-    require_bounded(bomb, done[0], usual.peak, tmp_path / "bomb")
+    require_bounded(bomb, outcomes[0], usual.peak, tmp_path / "bomb")
 
 
-def test_the_command_says_that_it_refuses_a_bomb(tmp_path: Path) -> None:
+def test_the_command_rejects_a_bomb_with_a_message(tmp_path: Path) -> None:
     bomb = next(bomb for bomb in BOMBS if bomb.name == "long-values.parquet")
     bomb.write(logs_of(tmp_path) / bomb.name, 64 * MIB)
-    words = [*MAIN, "ingest", "--config", str(tmp_path / "nightshelf.toml"), "--as-of", "2026-03-02"]
+    arguments = [*MAIN, "ingest", "--config", str(tmp_path / "nightshelf.toml"), "--as-of", "2026-03-02"]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
-    done = subprocess.run(
-        words, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    finished = subprocess.run(
+        arguments, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
     )
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.count("error: ") == 1
-    assert bomb.said in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.count("error: ") == 1
+    assert bomb.message in finished.stderr
+    assert "Traceback" not in finished.stderr

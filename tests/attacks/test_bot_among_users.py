@@ -1,4 +1,4 @@
-"""A bot among the users of a shop: what it does to the lists of everybody else, model by model."""
+"""A bot among the users of a shop, and its effect on the lists of all other users by model."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def people(users: int, items: int, events: int) -> pa.Table:
     """Return the events of users of eight tastes, each with favourites, over four weeks."""
     rng = np.random.default_rng(5)
     who = rng.integers(users, size=events)
-    own = rng.random(events) < 0.8
+    favourite = rng.random(events) < 0.8
     rank = np.minimum(rng.geometric(12 / items, events) - 1, items // 8 - 1)
-    what = np.where(own, who % 8 + 8 * rank, rng.integers(items, size=events))
+    what = np.where(favourite, who % 8 + 8 * rank, rng.integers(items, size=events))
     return logged([f"u{user:05d}" for user in who], what, rng.random(events) * DAYS)
 
 
 def bot(items: int, events: int, days: float = DAYS) -> pa.Table:
-    """Return the events of one that crawls all items, pushes one of them, and invents others."""
+    """Return the events of a bot that crawls all items, pushes one, and invents new items."""
     rng = np.random.default_rng(6)
     kind = rng.random(events)
     what = np.where(kind < 0.5, rng.integers(items, size=events), items - 1)
@@ -66,7 +66,7 @@ def logged(users: list[str], items: Any, days: Any) -> pa.Table:
 
 
 class Market:
-    """The same shop with and without a bot, built and trained once for each."""
+    """The same shop with and without a bot, each built and trained once."""
 
     def __init__(self, folder: Path, engine: Any, cap: int, tables: dict[str, list[pa.Table]]) -> None:
         self.folder, self.engine, self.cap, self.tables = folder, engine, cap, tables
@@ -134,7 +134,7 @@ def markets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("size", SIZES)
-def test_a_bot_beyond_the_cap_moves_no_list_of_others(
+def test_a_bot_beyond_the_cap_changes_no_other_users_list(
     size: tuple[int, ...], model: str, markets: Callable[..., Market]
 ) -> None:
     market = markets(*size)
@@ -145,7 +145,7 @@ def test_a_bot_beyond_the_cap_moves_no_list_of_others(
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_only_a_bot_has_met_is_not_recommended_and_the_popular_stay(
+def test_items_only_a_bot_has_seen_are_not_recommended_and_popular_items_stay(
     size: tuple[int, ...], markets: Callable[..., Market]
 ) -> None:
     market = markets(*size)
@@ -159,8 +159,8 @@ def test_what_only_a_bot_has_met_is_not_recommended_and_the_popular_stay(
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_bot_does_not_move_what_is_held_out(size: tuple[int, ...], markets: Callable[..., Market]) -> None:
-    """A bot that comes on the last day would else push the cut to that day, and be what is measured."""
+def test_a_bot_does_not_change_the_holdout(size: tuple[int, ...], markets: Callable[..., Market]) -> None:
+    """Otherwise a bot on the last day would move the cut to that day and be measured itself."""
     market = markets(*size)
     expected = cut_of(market.built("people").folder, 0.2)
     assert cut_of(market.built("bot").folder, 0.2) == expected
@@ -171,10 +171,10 @@ def test_a_bot_does_not_move_what_is_held_out(size: tuple[int, ...], markets: Ca
 
 @pytest.mark.parametrize(("model", "least"), [("als", 0.7), ("item_knn", 0.9), ("popularity", 0.99)])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_bot_just_below_the_cap_is_one_user_among_many(
+def test_a_bot_just_below_the_cap_counts_as_a_single_user(
     size: tuple[int, ...], model: str, least: float, markets: Callable[..., Market]
 ) -> None:
-    """It is trained on, as a person would be: nothing holds it to .99, and this says what it does."""
+    """The bot is trained on like any user; no bound of .99 applies, and this shows its effect."""
     market = markets(*size)
     assert not dict(market.built("at-cap").rows("users", "user_id", "bot"))[BOT]
     overlap = market.overlap(model, "at-cap")

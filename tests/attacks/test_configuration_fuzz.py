@@ -1,6 +1,6 @@
-"""The configuration parser fed with what no person would write: our own errors, in words, and soon.
+"""The configuration parser on random input: our own errors, with messages, in limited time.
 
-`make torture` does it for NIGHTSHELF_FUZZ_SECONDS (600 by default), `make test` for a few seconds.
+`make torture` runs it for NIGHTSHELF_FUZZ_SECONDS (600 by default), `make test` for a few seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from tasks.configuration.overrides import overrides_of
 from tasks.runtime.errors import ConfigurationError, UserError
 
 SECONDS = float(os.environ.get("NIGHTSHELF_FUZZ_SECONDS", "600"))
-LONGEST = 10.0  # seconds for one input; the slowest seen took a tenth of one
+LONGEST = 10.0  # seconds for an input; the slowest so far took 0.1
 DURATIONS = [4.0, pytest.param(SECONDS, marks=pytest.mark.torture)]
 WRITTEN = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "deployments").glob("*.toml"))]
 PREDICATES = (
@@ -55,13 +55,13 @@ HARD = (
 )  # fmt: skip
 
 
-def keys_of(kind: type[BaseModel], place: str = "") -> Iterator[str]:
-    """Yield every key of the configuration with its section, as `[section]` and `key`, with a dot between."""
+def keys_of(kind: type[BaseModel], location: str = "") -> Iterator[str]:
+    """Yield every key of the configuration, as the section and the key with a dot between."""
     for name, field in kind.model_fields.items():
-        inner = [one for one in models_in(field.annotation) if one is not None]
-        yield f"{place}.{name}" if place else name
-        for one in inner:
-            yield from keys_of(one, f"{place}.{name}" if place else name)
+        inner = [model for model in models_in(field.annotation) if model is not None]
+        yield f"{location}.{name}" if location else name
+        for model in inner:
+            yield from keys_of(model, f"{location}.{name}" if location else name)
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -84,16 +84,16 @@ SCALARS = (
     st.sampled_from(HARD)
     | st.integers().map(str)
     | st.floats().map(str)
-    | st.booleans().map(lambda one: str(one).lower())
+    | st.booleans().map(lambda flag: str(flag).lower())
     | st.dates().map(str)
     | st.text(max_size=20).map(lambda text: "'" + text.replace("'", "") + "'")
     | st.sampled_from(PREDICATES).map(lambda text: f'"{text}"')
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda one: (
-        st.lists(one, max_size=3).map(lambda parts: f"[{', '.join(parts)}]")
-        | st.lists(st.tuples(st.sampled_from(["a", "name", "where", "x y"]), one), max_size=2).map(
+    lambda values: (
+        st.lists(values, max_size=3).map(lambda parts: f"[{', '.join(parts)}]")
+        | st.lists(st.tuples(st.sampled_from(["a", "name", "where", "x y"]), values), max_size=2).map(
             lambda pairs: "{" + ", ".join(f'"{key}" = {value}' for key, value in pairs) + "}"
         )
     ),
@@ -106,7 +106,7 @@ LINES = sorted({line for text in WRITTEN for line in text.splitlines() if line.s
 
 @st.composite
 def mutated(draw: st.DrawFn) -> str:
-    """Draw a configuration that somebody wrote, with parts of it cut, moved, changed or put in."""
+    """Draw a real configuration with parts cut, moved, changed or inserted."""
     text = draw(st.sampled_from(WRITTEN))
     for _ in range(draw(st.integers(1, 5))):
         start = draw(st.integers(0, len(text)))
@@ -124,17 +124,17 @@ def mutated(draw: st.DrawFn) -> str:
 
 @st.composite
 def with_a_value_changed(draw: st.DrawFn) -> str:
-    """Draw a configuration that somebody wrote, with the values of some of its lines replaced."""
+    """Draw a real configuration with the values of some lines replaced."""
     lines = draw(st.sampled_from(WRITTEN)).splitlines()
     places = [number for number, line in enumerate(lines) if " = " in line]
-    for place in draw(st.lists(st.sampled_from(places), min_size=1, max_size=3)):
-        lines[place] = f"{lines[place].partition(' = ')[0]} = {draw(VALUES)}"
+    for location in draw(st.lists(st.sampled_from(places), min_size=1, max_size=3)):
+        lines[location] = f"{lines[location].partition(' = ')[0]} = {draw(VALUES)}"
     return "\n".join(lines)
 
 
 @contextmanager
-def soon() -> Iterator[None]:
-    """Fail what takes longer than LONGEST."""
+def time_limit() -> Iterator[None]:
+    """Fail a block that takes longer than LONGEST."""
 
     def late(*_: object) -> None:
         raise AssertionError(f"still not done after {LONGEST} s")
@@ -149,13 +149,13 @@ def soon() -> Iterator[None]:
 
 
 def fuzz(strategy: st.SearchStrategy[Any], seconds: float, check: Callable[[Any], object]) -> int:
-    """Check examples until the time is up; return how many. A failure is shrunk to its smallest."""
+    """Check examples until the time is up; return their number. Failures are shrunk."""
     tried, number, until = 0, 0, time.monotonic() + seconds
 
     def checked(example: Any) -> None:
         nonlocal tried
         tried += 1
-        with soon():
+        with time_limit():
             check(example)
 
     while time.monotonic() < until:
@@ -168,7 +168,7 @@ def fuzz(strategy: st.SearchStrategy[Any], seconds: float, check: Callable[[Any]
 
 
 def use(configuration: Configuration) -> None:
-    """Do with a configuration what needs no data."""
+    """Use a configuration for everything that needs no data."""
     configuration.fingerprint()
     configuration.source_fingerprint()
     for engine in ("duckdb", "spark"):
@@ -182,26 +182,26 @@ def use(configuration: Configuration) -> None:
 
 
 def read(path: Path, overrides: dict[str, Any] | None = None) -> str:
-    """Read a configuration and use it; return what is wrong with it, nothing if it is right."""
-    found = ""
+    """Read and use a configuration; return its error message, empty if it is valid."""
+    message = ""
     try:
         use(configuration := load(path, overrides))
     except (ConfigurationError, EngineError) as error:
-        found = str(error)
-        assert found.strip()
-        assert "Traceback" not in found
-        assert len(found) < 200_000
+        message = str(error)
+        assert message.strip()
+        assert "Traceback" not in message
+        assert len(message) < 200_000
     try:
-        place = store_path(path)
+        location = store_path(path)
     except ConfigurationError:
-        return found
-    if not found and not overrides:
-        assert place == configuration.store.path
-    return found
+        return message
+    if not message and not overrides:
+        assert location == configuration.store.path
+    return message
 
 
 @pytest.mark.parametrize("seconds", DURATIONS)
-def test_no_text_gives_more_than_an_error_of_ours(seconds: float, tmp_path: Path) -> None:
+def test_any_text_is_valid_or_our_own_error(seconds: float, tmp_path: Path) -> None:
     path = tmp_path / "nightshelf.toml"
     right = 0
 
@@ -214,11 +214,11 @@ def test_no_text_gives_more_than_an_error_of_ours(seconds: float, tmp_path: Path
     tried = fuzz(texts, seconds, check)
     print(f"{tried} texts in {seconds:.0f} s, {right} of them right")
     assert tried >= 100
-    assert right > tried / 100  # some get through, so what comes after the parser is tried too
+    assert right > tried / 100  # some are valid, so code after the parser is tested too
 
 
 @pytest.mark.parametrize("seconds", [1.0, pytest.param(SECONDS / 10, marks=pytest.mark.torture)])
-def test_no_override_gives_more_than_an_error_of_ours(seconds: float, tmp_path: Path) -> None:
+def test_any_override_is_valid_or_our_own_error(seconds: float, tmp_path: Path) -> None:
     path = tmp_path / "nightshelf.toml"
     path.write_text(WRITTEN[0], encoding="utf-8")
 
@@ -235,9 +235,9 @@ def test_no_override_gives_more_than_an_error_of_ours(seconds: float, tmp_path: 
 
 
 @pytest.mark.parametrize("seconds", [1.0, pytest.param(SECONDS / 10, marks=pytest.mark.torture)])
-def test_no_predicate_gives_more_than_an_error_of_ours(seconds: float) -> None:
+def test_any_predicate_is_valid_or_our_own_error(seconds: float) -> None:
     known = {"user_id", "item_id", "value", "kind", "timestamp"}
-    words = sorted({word for text in PREDICATES for word in text.replace("(", " ( ").split()})
+    tokens = sorted({word for text in PREDICATES for word in text.replace("(", " ( ").split()})
     more = ["(", ")", ";", "--", "/*", "SELECT", "CASE", "'", '"', "\\", "::", "[", "{", "$1", "NOT", "\0"]
 
     def check(text: str) -> None:
@@ -246,7 +246,7 @@ def test_no_predicate_gives_more_than_an_error_of_ours(seconds: float) -> None:
                 assert ";" not in portable(text, known, engine) or ";" in text
 
     texts = (
-        st.lists(st.sampled_from([*words, *more]), max_size=12).map(" ".join)
+        st.lists(st.sampled_from([*tokens, *more]), max_size=12).map(" ".join)
         | st.text(max_size=30)
         | st.tuples(st.sampled_from(["(", "NOT ", "-", "lower(", "1+"]), st.integers(1, 5000)).map(
             lambda pair: pair[0] * pair[1] + "value"
@@ -256,21 +256,23 @@ def test_no_predicate_gives_more_than_an_error_of_ours(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("value", HARD)
-def test_each_hard_value_at_each_key_is_taken_or_refused_in_words(value: str, tmp_path: Path) -> None:
+def test_each_hard_value_at_each_key_is_accepted_or_rejected_with_a_message(
+    value: str, tmp_path: Path
+) -> None:
     path = tmp_path / "nightshelf.toml"
     for key in KEYS[:: max(1, len(KEYS) // 12)]:
         path.write_text(f"{key} = {value}\n", encoding="utf-8", errors="surrogatepass")
-        with soon():
+        with time_limit():
             read(path)
 
 
 @pytest.mark.parametrize(
     "path", ["/dev/zero", "/dev/null", "/dev/full", "/proc/self/mem", "/", "\0", "x" * 5000]
 )
-def test_a_configuration_that_is_no_file_of_text_is_refused(path: str) -> None:
+def test_a_configuration_that_is_not_a_text_file_is_rejected(path: str) -> None:
     for reader in (load, store_path):
         if (reader, path) == (store_path, "/dev/null"):
-            continue  # it has nothing in it, and so the default store
+            continue  # it is empty, so it has the default store
         message = "expected a configuration of at most|cannot read the configuration|source is missing"
-        with soon(), pytest.raises(ConfigurationError, match=message):
+        with time_limit(), pytest.raises(ConfigurationError, match=message):
             reader(Path(path))

@@ -1,4 +1,4 @@
-"""A crash, an error or a full disk at any call of publish and of ingest: nothing torn, lost or doubled."""
+"""A crash, error or full disk at any call of publish or ingest tears, loses and doubles nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from worlds.failing_calls import FAIL, FULL, KILL, READ_ONLY, environment, logge
 from tasks.release.tables import TABLES
 
 HARMLESS = {"opendir", "unlink", "rmdir", "mkdir", "open"}
-"""Calls of looking and tidying up among them: one may fail, and the work is done all the same."""
+"""Calls that look or tidy up: any of them may fail, and the work still succeeds."""
 REASONS = {errno.ENOSPC: "no space left", errno.EDQUOT: "quota", errno.EROFS: "read-only"}
 
 
 def faults(
     moments: int, kills: list[float | None], errors: list[float | None], onwards: int
 ) -> list[list[Any]]:
-    """Return faults: kills at moments and calls, errors of calls, and a disk that takes nothing any more."""
+    """Return faults: kills at times and calls, errors of calls, and a disk that rejects writes."""
     chosen = random.Random(moments)  # noqa: S311
     found: list[list[Any]] = [["moment", chosen.uniform(0, 1)] for _ in range(moments)]
     found += [[KILL, share, 0] for share in kills] + [[FAIL, share, errno.EIO] for share in errors]
@@ -39,89 +39,89 @@ HEAVY = faults(200, [place / 40 for place in range(40)], [None], 20)
 
 
 @dataclass
-class Tried:
-    """What came of work with faults: fault, end, what it said, the call and what is wrong; calls without."""
+class Results:
+    """Results of work with faults (fault, end, message, call, problem), and undisturbed calls."""
 
     work: str
-    found: list[list[Any]]
+    results: list[list[Any]]
     calls: list[list[str]]
 
     def of(self, how: Any) -> list[list[Any]]:
-        return [one for one in self.found if one[0][0] == how]
+        return [result for result in self.results if result[0][0] == how]
 
 
-def tried(folder: Path, work: str, faults: list[list[Any]]) -> Tried:
-    """Have the work done once with each fault; nothing may be wrong afterwards."""
+def run_with_faults(folder: Path, work: str, faults: list[list[Any]]) -> Results:
+    """Run the work once with each fault; return the results."""
     root = folder / work
     root.mkdir()
     command = [sys.executable, faulty_store.__file__, str(root), work, json.dumps(faults)]
-    done = subprocess.run(command, env=environment(folder), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(found) >= len(faults), done.stderr
+    finished = subprocess.run(command, env=environment(folder), capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    results = [json.loads(line) for line in finished.stdout.splitlines()]
+    assert len(results) >= len(faults), finished.stderr
     store = f"{root / 'undisturbed' / 'store'}"
     calls = logged(root / "undisturbed.calls")
-    return Tried(
-        work, found, [[part.removeprefix(f"{store}/").replace(store, ".") for part in call] for call in calls]
+    return Results(
+        work,
+        results,
+        [[part.removeprefix(f"{store}/").replace(store, ".") for part in call] for call in calls],
     )
 
 
 @pytest.fixture(scope="module", params=["publish", "ingest"])
-def light(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tried:
-    return tried(tmp_path_factory.mktemp("light"), request.param, LIGHT)
+def light(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return run_with_faults(tmp_path_factory.mktemp("light"), request.param, LIGHT)
 
 
-def test_a_fault_anywhere_leaves_a_whole_store_and_the_next_run_ends_as_if_there_had_been_none(
-    light: Tried,
-) -> None:
+def test_a_fault_leaves_a_whole_store_and_the_next_run_ends_as_without_it(light: Results) -> None:
     require_whole(light)
 
 
 @pytest.mark.torture
 @pytest.mark.parametrize("work", ["publish", "ingest"])
-def test_a_fault_at_every_call_and_at_200_moments(work: str, tmp_path: Path) -> None:
-    require_whole(tried(tmp_path, work, HEAVY))
+def test_a_fault_at_every_call_and_at_200_times(work: str, tmp_path: Path) -> None:
+    require_whole(run_with_faults(tmp_path, work, HEAVY))
 
 
-def require_whole(tried: Tried) -> None:
-    """Require that nothing is wrong after any fault, and that errors are told and none is overlooked."""
-    assert {KILL, FAIL, FULL, READ_ONLY, "moment"} == {one[0][0] for one in tried.found}
-    for fault, ended, said, call, problem in tried.found:
+def require_whole(results: Results) -> None:
+    """Require a whole store after each fault, and a message for each error."""
+    assert {KILL, FAIL, FULL, READ_ONLY, "moment"} == {result[0][0] for result in results.results}
+    for fault, ended, message, call, problem in results.results:
         assert problem is None, f"{fault} {call} {ended}: {problem}"
-        assert ended != "wrong", f"{fault} {call}: {said}"
-    assert {ended for _, ended, *_ in tried.of(KILL)} == {"killed"}
-    assert {ended for _, ended, *_ in tried.of("moment")} == {"killed"}
-    done = {call[0] for _, ended, _, call, _ in tried.of(FAIL) if ended == "done"}
-    assert done <= HARMLESS
-    said = [
+        assert ended != "wrong", f"{fault} {call}: {message}"
+    assert {ended for _, ended, *_ in results.of(KILL)} == {"killed"}
+    assert {ended for _, ended, *_ in results.of("moment")} == {"killed"}
+    survived = {call[0] for _, ended, _, call, _ in results.of(FAIL) if ended == "done"}
+    assert survived <= HARMLESS
+    messages = [
         (fault[2], text)
         for how in (FULL, READ_ONLY)
-        for fault, end, text, *_ in tried.of(how)
+        for fault, end, text, *_ in results.of(how)
         if end == "refused"
     ]
-    assert said
-    unclear = [text for number, text in said if REASONS[number] not in text.lower()]
+    assert messages
+    unclear = [text for number, text in messages if REASONS[number] not in text.lower()]
     assert not unclear, unclear[0]
-    kinds = {how: len(tried.of(how)) for how in ("moment", KILL, FAIL, FULL, READ_ONLY)}
-    print(tried.work, len(tried.calls), "calls;", kinds, "harmless:", sorted(done))
+    kinds = {how: len(results.of(how)) for how in ("moment", KILL, FAIL, FULL, READ_ONLY)}
+    print(results.work, len(results.calls), "calls;", kinds, "harmless:", sorted(survived))
 
 
-def placed(calls: list[list[str]], *wanted: str) -> int:
-    """Return the place of the last such call: its name and its paths, * for any ending."""
-    places = [
-        place
-        for place, call in enumerate(calls)
+def index_of(calls: list[list[str]], *patterns: str) -> int:
+    """Return the index of the last call with this name and these paths; * matches any ending."""
+    indices = [
+        index
+        for index, call in enumerate(calls)
         if all(
-            part == want or (want.endswith("*") and part.startswith(want[:-1]))
-            for part, want in zip(call, wanted, strict=False)
+            part == pattern or (pattern.endswith("*") and part.startswith(pattern[:-1]))
+            for part, pattern in zip(call, patterns, strict=False)
         )
     ]
-    assert places, (wanted, calls)
-    return places[-1]
+    assert indices, (patterns, calls)
+    return indices[-1]
 
 
-def test_files_and_folders_are_flushed_before_what_names_them_is_written(light: Tried) -> None:
-    """Files, their folder, the rename, the folder of that; and all of it before the pointer or the record."""
+def test_files_and_folders_are_flushed_before_their_record_is_written(light: Results) -> None:
+    """The order is files, folder, rename, its folder, and at last the pointer or the record."""
     if light.work == "publish":
         flushed_for_the_pointer(light.calls)
     else:
@@ -129,38 +129,41 @@ def test_files_and_folders_are_flushed_before_what_names_them_is_written(light: 
             flushed_for_the_record(light.calls, number)
 
 
-def flushed_for_the_pointer(done: list[list[str]]) -> None:
+def flushed_for_the_pointer(calls: list[list[str]]) -> None:
     staging, release, pointer = "runs/2026-01-03/r3/staging", "releases/2026-01-03-r3", ".current.json.*"
-    moved, flipped = placed(done, "rename", staging, release), placed(done, "write", pointer)
-    names = {call[1] for call in done[:moved] if call[0] == "write" and call[1].startswith(f"{staging}/")}
+    moved, flipped = index_of(calls, "rename", staging, release), index_of(calls, "write", pointer)
+    names = {call[1] for call in calls[:moved] if call[0] == "write" and call[1].startswith(f"{staging}/")}
     whole = [name for name in sorted(names) if not name.rpartition("/")[2].startswith(".")]
     assert f"{staging}/nightshelf.duckdb" in whole
-    flushed = placed(done[:moved], "fsync", staging)
+    flushed = index_of(calls[:moved], "fsync", staging)
     for name in whole:
-        assert placed(done, "write", name) < placed(done, "fsync", name) < flushed
+        assert index_of(calls, "write", name) < index_of(calls, "fsync", name) < flushed
     manifest = f"{staging}/manifest.json"
-    renamed = placed(done, "rename", f"{staging}/.manifest.json.*", manifest)
+    renamed = index_of(calls, "rename", f"{staging}/.manifest.json.*", manifest)
     for name in [manifest, *(f"{staging}/{table}.parquet" for table in TABLES)]:
-        assert placed(done, "fsync", name) < flushed
-    assert renamed < placed(done, "fsync", manifest)
-    steps = [flushed, moved, placed(done[:flipped], "fsync", "releases"), flipped]
-    steps += [placed(done, "fsync", pointer), placed(done, "rename", pointer, "current.json")]
+        assert index_of(calls, "fsync", name) < flushed
+    assert renamed < index_of(calls, "fsync", manifest)
+    steps = [flushed, moved, index_of(calls[:flipped], "fsync", "releases"), flipped]
+    steps += [index_of(calls, "fsync", pointer), index_of(calls, "rename", pointer, "current.json")]
     assert steps == sorted(steps)
-    assert next(call[1] for call in done[steps[-1] :] if call[0] == "fsync") == "."
+    assert next(call[1] for call in calls[steps[-1] :] if call[0] == "fsync") == "."
 
 
-def flushed_for_the_record(done: list[list[str]], number: str) -> None:
+def flushed_for_the_record(calls: list[list[str]], number: str) -> None:
     record = f"ingests/.{number}.json.*"
-    written, named = placed(done, "write", record), placed(done, "rename", record, f"ingests/{number}.json")
-    moves = [place for place, call in enumerate(done) if call[0] == "rename" and f"/{number}-" in call[2]]
+    written, named = (
+        index_of(calls, "write", record),
+        index_of(calls, "rename", record, f"ingests/{number}.json"),
+    )
+    moves = [index for index, call in enumerate(calls) if call[0] == "rename" and f"/{number}-" in call[2]]
     assert len(moves) == 4
     for move in moves:
-        part = Path(done[move][2])
+        part = Path(calls[move][2])
         steps = [
             move,
-            *(placed(done[:written], "fsync", str(one)) for one in (part, *list(part.parents)[:2])),
+            *(index_of(calls[:written], "fsync", str(path)) for path in (part, *list(part.parents)[:2])),
         ]
         assert steps == sorted(steps)
         assert steps[-1] < written
-    assert written < placed(done, "fsync", record) < named
-    assert next(call[1] for call in done[named:] if call[0] == "fsync") == "ingests"
+    assert written < index_of(calls, "fsync", record) < named
+    assert next(call[1] for call in calls[named:] if call[0] == "fsync") == "ingests"

@@ -1,4 +1,4 @@
-"""Hostile input files: each has its documented outcome, and no row of any is lost, on both engines."""
+"""Hostile input files: each has its documented outcome and loses no row, on both engines."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ PAGE = ROOT / "docs" / "input.md"
 
 
 @pytest.fixture(scope="module")
-def taken(engine_of: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Logs]:
-    """Take in all files of a kind of source together, once by each engine; return where they went."""
+def ingested(
+    engine_of: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Logs]:
+    """Return a function that ingests all files of a kind of source, once for each engine."""
 
     @cache
-    def take_in(engine: str, source: str, quick: bool = False) -> Logs:
+    def ingest_all(engine: str, source: str, quick: bool = False) -> Logs:
         folder = tmp_path_factory.mktemp(f"{engine}-{source}")
         logs = Logs(folder, engine_of(engine), **{"columns": COLUMNS, **SOURCES[source]})
         for case in TAKEN:
@@ -37,28 +39,28 @@ def taken(engine_of: Callable[[str], Any], tmp_path_factory: pytest.TempPathFact
         logs.ingest()
         return logs
 
-    return take_in
+    return ingest_all
 
 
 def on_both(cases: list[Case]) -> list[Any]:
-    """Return cases for both engines; on Spark those that are not quick are left to `make torture`."""
+    """Return cases for both engines; on Spark, slow cases run only in `make torture`."""
     parameters = []
     for case in cases:
         long = [] if case.file in QUICK else [pytest.mark.torture]
         parameters += [
-            pytest.param("duckdb", case, id=f"duckdb-{named(case)}"),
-            pytest.param("spark", case, id=f"spark-{named(case)}", marks=[pytest.mark.spark, *long]),
+            pytest.param("duckdb", case, id=f"duckdb-{case_name(case)}"),
+            pytest.param("spark", case, id=f"spark-{case_name(case)}", marks=[pytest.mark.spark, *long]),
         ]
     return parameters
 
 
-def named(case: Case) -> str:
+def case_name(case: Case) -> str:
     return case.name.replace(" ", "-")
 
 
 @pytest.mark.parametrize(("engine", "case"), on_both(TAKEN))
-def test_every_row_of_a_file_has_its_outcome(taken: Callable[..., Logs], engine: str, case: Case) -> None:
-    logs = taken(engine, case.source, engine == "spark" and case.file in QUICK)
+def test_every_row_of_a_file_has_its_outcome(ingested: Callable[..., Logs], engine: str, case: Case) -> None:
+    logs = ingested(engine, case.source, engine == "spark" and case.file in QUICK)
     (file,) = [file for file in Ledger.read(logs.store).files() if file.address.endswith(f"/{case.file}")]
     raw, counts = case.count(case.data), file.counts
     assert counts.read == raw
@@ -73,7 +75,7 @@ def test_every_row_of_a_file_has_its_outcome(taken: Callable[..., Logs], engine:
 
 
 @pytest.mark.parametrize(("engine", "case"), on_both(REFUSED))
-def test_a_file_that_is_refused_is_named_and_leaves_nothing(
+def test_a_rejected_file_is_named_and_leaves_nothing(
     engine_of: Callable[[str], Any], engine: str, case: Case, tmp_path: Path
 ) -> None:
     logs = Logs(tmp_path, engine_of(engine), **{"columns": COLUMNS, **SOURCES[case.source]})
@@ -91,15 +93,15 @@ def test_a_file_that_is_refused_is_named_and_leaves_nothing(
 @pytest.mark.parametrize(
     "engine", ["duckdb", pytest.param("spark", marks=[pytest.mark.spark, pytest.mark.torture])]
 )
-def test_an_hour_that_is_skipped_or_repeated_is_that_of_python(
-    taken: Callable[..., Logs], engine: str
+def test_a_skipped_or_repeated_hour_is_read_as_python_does(
+    ingested: Callable[..., Logs], engine: str
 ) -> None:
-    stored = dict(taken(engine, "London").rows("user_id, timestamp"))
+    stored = dict(ingested(engine, "London").rows("user_id, timestamp"))
     assert stored == {f"h{n}": in_london(hour) for n, hour in enumerate(HOURS)}
-    assert stored["h8"] == datetime(2026, 10, 25, 0, 15)  # noqa: DTZ001 - 01:15 for the first time, in UTC
+    assert stored["h8"] == datetime(2026, 10, 25, 0, 15)  # noqa: DTZ001 - the first 01:15, in UTC
 
 
-def test_the_page_about_input_tells_every_outcome() -> None:
+def test_the_page_about_input_lists_every_outcome() -> None:
     assert len(CASES) >= 60
     page = PAGE.read_text(encoding="utf-8")
     missing = [case.name for case in CASES if f"| {case.name} | {case.outcome} |" not in page]

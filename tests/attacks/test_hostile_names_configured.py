@@ -1,4 +1,4 @@
-"""Two hundred hostile names in a configuration: each is refused, or is a plain name or a predicate."""
+"""Two hundred hostile names in a configuration: each is rejected, plain or a predicate."""
 
 from __future__ import annotations
 
@@ -38,34 +38,32 @@ NAMING = {
     "predicate": 'source.exclude = [{{name = "x", where = {name}}}]',
     "positive": "dataset.positive = {name}",
 }
-"""Keys that name something in the SQL, in the code or among files, each with a place for the name."""
+"""Keys that name something in SQL, code or files, each with a placeholder for the name."""
 
 
 @pytest.mark.parametrize("key", NAMING)
-def test_a_name_in_the_configuration_is_a_plain_one_or_refused(
-    key: str, names: list[str], tmp_path: Path
-) -> None:
+def test_a_name_in_the_configuration_is_plain_or_rejected(key: str, names: list[str], tmp_path: Path) -> None:
     path = tmp_path / "nightshelf.toml"
-    taken = []
+    accepted = []
     for name in names:
         head = NAMING[key].format(name=toml(name))
         columns = '[source.columns]\nuser = "u"\nitem = "i"\ntimestamp = "t"\n'
         path.write_text(f'source.path = "logs"\n{head}\n{columns}', encoding="utf-8")
         with suppress(ConfigurationError):
             load(path)
-            taken.append(name)
+            accepted.append(name)
     if key in {"predicate", "positive"}:
-        return  # parsed when they are used: tests/sql/interactions/test_predicate.py, and the next test
+        return  # parsed when used: see tests/sql/interactions/test_predicate.py, and the next test
     known = {*registry.known(), "best", "GMT", "UTC"}
-    assert all(NAME.fullmatch(name) or name in known for name in taken), taken
-    assert len(taken) < 20
+    assert all(NAME.fullmatch(name) or name in known for name in accepted), accepted
+    assert len(accepted) < 20
 
 
-def test_a_name_as_a_predicate_is_refused_or_compares_columns(names: list[str]) -> None:
-    """What is taken runs as one statement over the columns, and reads and writes nothing else."""
+def test_a_name_as_a_predicate_is_rejected_or_compares_columns(names: list[str]) -> None:
+    """Accepted predicates run as a single statement on the columns and touch nothing else."""
     from sql.interactions.predicate import portable
 
-    opened, taken = duckdb.connect(config={"enable_external_access": "false"}), 0
+    opened, accepted = duckdb.connect(config={"enable_external_access": "false"}), 0
     opened.execute("CREATE TABLE t AS SELECT 1.5 AS value, 'a' AS kind")
     for name in names:
         for text in (
@@ -78,10 +76,12 @@ def test_a_name_as_a_predicate_is_refused_or_compares_columns(names: list[str]) 
         ):
             with suppress(EngineError):
                 query = f"SELECT count(*) FROM t WHERE {portable(text, {'value', 'kind'}, 'duckdb')}"
-                # text compared with a number, or one comparison with another: DuckDB's to refuse
+                # DuckDB rejects comparisons of text with numbers, or of two comparisons
                 with suppress(duckdb.ConversionException, duckdb.BinderException, duckdb.ParserException):
-                    assert [one.type.name for one in opened.extract_statements(query)] == ["SELECT"]
+                    assert [statement.type.name for statement in opened.extract_statements(query)] == [
+                        "SELECT"
+                    ]
                     assert opened.execute(query).fetchall() in ([(0,)], [(1,)])
-                taken += 1
-    assert taken > 100
+                accepted += 1
+    assert accepted > 100
     assert opened.execute("SELECT * FROM t").fetchall() == [(1.5, "a")]

@@ -1,4 +1,4 @@
-"""Hostile names given to commands and by the logs of a night: refused in words, or shown as text."""
+"""Hostile names in commands and logs: rejected with a message, or shown as text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FOLDER = 'it\'s [a] *store {b} %2e%2e "q" ; $(touch canary) <b>'
 
 @pytest.fixture(scope="module")
 def canary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give a file that is there only if a name was executed."""
+    """Yield the path of a file that exists only if a name was executed."""
     canary = tmp_path_factory.mktemp("canary") / "canary"
     yield canary
     assert not canary.exists()
@@ -43,7 +43,7 @@ def names(canary: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> Night:
-    """Return a shop in a folder of such a name, where all that is named has such names, after a night."""
+    """Return a shop after a night, with hostile names for its folder and everything named."""
     folder = tmp_path_factory.mktemp("hostile")
     logs = folder / FOLDER / "logs"
     logs.mkdir(parents=True)
@@ -84,7 +84,7 @@ exclude = [{{name = "evil", where = "land = '<script>alert(1)</script>'"}}]
 
 
 def toml(text: str) -> str:
-    """Return a text as TOML has it."""
+    """Return a text as a TOML string."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -105,38 +105,38 @@ class Tags(HTMLParser):
 
 
 def pages(night: Night) -> list[Path]:
-    """Return the pages that a night wrote: its report, and those about its gate."""
-    found = sorted(night.store.root.rglob("*.html"))
-    assert len(found) >= 6
-    return found
+    """Return the pages that a night wrote: its report and the pages of the gate."""
+    written = sorted(night.store.root.rglob("*.html"))
+    assert len(written) >= 6
+    return written
 
 
-def test_no_page_of_the_night_has_an_element_or_a_link_of_a_name(night: Night) -> None:
+def test_no_name_becomes_an_element_or_a_link_of_a_page(night: Night) -> None:
     for page in pages(night):
-        found = Tags(page.read_text(encoding="utf-8"))
-        assert not {"script", "img", "iframe", "object", "embed", "base", "form", "b"} & found.tags, page
-        assert not [name for name in found.attributes if name.startswith("on")], page
-        assert not [link for link in found.links if "javascript:" in link.lower()], page
+        parsed = Tags(page.read_text(encoding="utf-8"))
+        assert not {"script", "img", "iframe", "object", "embed", "base", "form", "b"} & parsed.tags, page
+        assert not [name for name in parsed.attributes if name.startswith("on")], page
+        assert not [link for link in parsed.links if "javascript:" in link.lower()], page
         assert "default-src 'none'" in page.read_text(encoding="utf-8")
 
 
-def test_a_browser_runs_nothing_and_asks_nobody(night: Night, browser: Any) -> None:
-    told: list[str] = []
-    asked: list[str] = []
-    context = browser.new_context(bypass_csp=True)  # the policy is a second wall; this looks at the first
+def test_a_browser_runs_nothing_and_sends_no_requests(night: Night, browser: Any) -> None:
+    dialogs: list[str] = []
+    requests: list[str] = []
+    context = browser.new_context(bypass_csp=True)  # this tests the pages without the policy
     page = context.new_page()
-    page.on("dialog", lambda dialog: (told.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: requests.append(request.url))
     seen = pages(night)
-    for one in seen:
-        page.goto(one.as_uri())
+    for path in seen:
+        page.goto(path.as_uri())
     context.close()
-    assert told == []
-    assert [url for url in asked if not url.startswith("file://")] == []
-    assert len(asked) == len(seen)
+    assert dialogs == []
+    assert [url for url in requests if not url.startswith("file://")] == []
+    assert len(requests) == len(seen)
 
 
-def test_the_night_names_everything_as_it_was(night: Night, names: list[str]) -> None:
+def test_the_night_keeps_every_name_unchanged(night: Night, names: list[str]) -> None:
     kept = {name for name in names if name.strip() and "\0" not in name}
     release = current(night.store)
     users = {*pq.read_table(release.table("recommendations"))["user_id"].to_pylist()}
@@ -165,14 +165,14 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {
 
 @pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.torture)])
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_name_given_to_a_command_is_refused_in_words(
+def test_a_name_given_to_a_command_is_rejected_with_a_message(
     command: str, step: int, names: list[str], night: Night
 ) -> None:
     before = sorted(str(path) for path in night.folder.parent.rglob("*"))
     answered = []
-    for name in names[list(COMMANDS).index(command) :: step]:  # other names for other commands
-        words = [*COMMANDS[command](name), "--config", str(night.config)]
-        result = CliRunner().invoke(app, words)
+    for name in names[list(COMMANDS).index(command) :: step]:  # each command gets different names
+        arguments = [*COMMANDS[command](name), "--config", str(night.config)]
+        result = CliRunner().invoke(app, arguments)
         assert result.exception is None or isinstance(result.exception, SystemExit), (name, result.exception)
         assert "Traceback" not in result.output
         assert "\x1b" not in result.output
@@ -185,7 +185,7 @@ def test_a_name_given_to_a_command_is_refused_in_words(
 @pytest.mark.prefect
 @pytest.mark.parametrize("step", [23, pytest.param(1, marks=pytest.mark.torture)])
 def test_a_name_given_to_a_flow_fails_it_with_a_message(step: int, names: list[str], night: Night) -> None:
-    """What a form sends, as a flow gets it once the server let it through; the flows' own functions."""
+    """The flows' functions get what a form sends, after the server has accepted it."""
     from flows.flip_release import publish, rollback
     from flows.orchestration.parameters import day_of
     from flows.run_nightly import nightly

@@ -19,12 +19,12 @@ from tasks.interactions.ledger import Ledger
 
 SPARK, TORTURE = pytest.mark.spark, pytest.mark.torture
 ENGINES = ["duckdb", pytest.param("spark", marks=[SPARK, TORTURE])]
-AT_ONCE = {"duckdb": 60, "spark": 6}  # columns of a log: the more, the longer an engine plans
+COLUMNS_PER_LOG = {"duckdb": 60, "spark": 6}  # with more, an engine plans longer
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 
 def columns_of(names: list[str], suffix: str) -> list[str]:
-    """Return the names that a column of such a file can have."""
+    """Return the names that a column of this file format can have."""
     kept = [name for name in names if name.strip()]
     if suffix == "csv":
         kept = list(dict.fromkeys(name.strip() for name in kept if not {"\n", "\r", "\0"} & {*name}))
@@ -32,7 +32,7 @@ def columns_of(names: list[str], suffix: str) -> list[str]:
 
 
 def hostile_log(names: list[str], suffix: str, path: Path) -> dict[str, str]:
-    """Write a log whose columns have these names, two rows of it; return column -> value of the first."""
+    """Write a log of two rows whose columns have these names; return column -> first value."""
     columns = {name: f"v{number}" for number, name in enumerate(names)}
     fixed = {"user col": ["u", "u"], "item col": ["i", "j"], "time col": ["2026-03-10 12:00:00", "never"]}
     table = {**fixed, **{name: [value, value] for name, value in columns.items()}}
@@ -59,19 +59,19 @@ def hostile_log(names: list[str], suffix: str, path: Path) -> dict[str, str]:
         pytest.param("spark", "jsonl", SQL, marks=[SPARK, TORTURE]),
     ],
 )
-def test_columns_of_these_names_are_read_as_what_they_hold(  # noqa: PLR0917
+def test_columns_of_these_names_keep_their_values(  # noqa: PLR0917
     engine: str, suffix: str, only: Any, names: list[str], engine_of: Any, tmp_path: Path
 ) -> None:
     opened, kept = engine_of(engine), columns_of([*(only or names)], suffix)
     short, long = ([name for name in kept if (len(name) > 300) == is_long] for is_long in (False, True))
-    width = AT_ONCE[engine]
+    width = COLUMNS_PER_LOG[engine]
     chunks = [short[start : start + width] for start in range(0, len(short), width)]
     for number, chunk in enumerate([*chunks, long] if long else chunks):
         require_read(Shop(tmp_path / f"shop{number}", opened), chunk, suffix)
 
 
 def require_read(shop: Shop, names: list[str], suffix: str) -> None:
-    """Take in a log whose columns have these names: its good row is kept and its bad one in quarantine."""
+    """Ingest a log whose columns have these names: one row is kept, one quarantined."""
     columns = hostile_log(names, suffix, shop.folder / "logs" / f"a.{suffix}")
     attributes = {f"a{number:03d}": name for number, name in enumerate(columns)}
     source = {
@@ -79,8 +79,8 @@ def require_read(shop: Shop, names: list[str], suffix: str) -> None:
         "attributes": attributes,
         "null_values": ["", *names[:10]],
     }
-    done = shop.ingest(source=source)
-    assert (done.counts.accepted, done.counts.rules) == (1, {"timestamp_unreadable": 1})
+    ingested = shop.ingest(source=source)
+    assert (ingested.counts.accepted, ingested.counts.rules) == (1, {"timestamp_unreadable": 1})
     (row,) = parquet_rows(Ledger.read(shop.store).parts(), *attributes)
     assert dict(zip(columns, row, strict=True)) == columns
     (raw,) = parquet_rows(sorted(shop.store.quarantine.rglob("*.parquet")), "raw")
@@ -90,7 +90,7 @@ def require_read(shop: Shop, names: list[str], suffix: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_values_of_these_texts_are_ids_types_titles_and_segments(
+def test_these_texts_can_be_ids_types_titles_and_segments(
     engine: str, names: list[str], engine_of: Callable[[str], Any], tmp_path: Path
 ) -> None:
     kept = [name for name in names if name.strip() and "\0" not in name]  # a NUL is quarantined
@@ -124,17 +124,19 @@ def test_values_of_these_texts_are_ids_types_titles_and_segments(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_folder_of_any_name_is_that_folder(
+def test_a_folder_of_any_name_is_used_as_named(
     engine: str, names: list[str], engine_of: Callable[[str], Any], tmp_path: Path
 ) -> None:
-    """What an engine writes below a folder, it reads back from there and from nowhere else."""
+    """An engine reads back what it wrote below a folder, and nothing else."""
     opened, parent = engine_of(engine), tmp_path / "folders"
     possible = [name for name in names if fits(name)]  # the path of a store
     assert len(possible) > 120
-    special = [name for name in possible if {*name} & {*"*?[]{}\\,%#"}]  # and not the colon: Hadoop's own
+    special = [name for name in possible if {*name} & {*"*?[]{}\\,%#"}]  # not ':', which Hadoop reserves
     chosen = possible if engine == "duckdb" else [name for name in special if ":" not in name][::8]
     for number, name in enumerate(chosen):
-        folder = parent / str(number) / name  # DuckDB's globs fail beside a name that begins with a backslash
+        folder = (
+            parent / str(number) / name
+        )  # DuckDB's globs fail next to a name that starts with a backslash
         opened.write(f"SELECT {number} AS n", folder)
         assert [path for path in folder.iterdir() if path.suffix == ".parquet"]
         opened.parquet("back", sorted(folder.glob("*.parquet")))
@@ -144,5 +146,5 @@ def test_a_folder_of_any_name_is_that_folder(
 
 
 def fits(name: str) -> bool:
-    """Tell whether a file system takes the name for one file."""
+    """Return whether a file system accepts the name for a single file."""
     return name not in {"", ".", ".."} and not {"/", "\0"} & {*name} and len(name.encode()) < 200

@@ -1,4 +1,4 @@
-"""Two hundred hostile names as paths and ids: none leads out of the store, or to another file."""
+"""Two hundred hostile names as paths and ids: none escapes the store or names another file."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def tree(folder: Path) -> list[str]:
     return sorted(str(path) for path in folder.rglob("*"))
 
 
-def test_no_name_is_an_id_that_leads_out_of_the_store(names: list[str], tmp_path: Path) -> None:
+def test_no_name_is_an_id_that_escapes_the_store(names: list[str], tmp_path: Path) -> None:
     store = Store(tmp_path / "store").create()
     before = tree(tmp_path)
-    taken = set()
+    accepted = set()
     for name in names:
         for path in (
             lambda name: RunFolder(store, "2026-03-10", name).root,
@@ -43,18 +43,18 @@ def test_no_name_is_an_id_that_leads_out_of_the_store(names: list[str], tmp_path
         ):
             with suppress(StoreError):
                 made = path(name)
-                taken.add(name)
+                accepted.add(name)
                 assert made.resolve().is_relative_to(store.root.resolve())
                 assert all(part.isascii() and not {*part} & {*" '\"%;\\"} for part in made.parts[-1:])
         assert not is_release_id(name)
-    assert all(checked_name("name", name) for name in taken)
+    assert all(checked_name("name", name) for name in accepted)
     assert tree(tmp_path) == before
 
 
 def test_a_store_of_any_path_stays_where_it_is(
     names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """[store] path is its author's choice; what it names is made, or refused, and nothing beside it."""
+    """[store] path is its author's choice: it is created or rejected, and nothing else."""
     config, made = tmp_path / "a" / "b" / "nightshelf.toml", 0
     config.parent.mkdir(parents=True)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -67,7 +67,7 @@ def test_a_store_of_any_path_stays_where_it_is(
             with suppress(PermissionError):  # /proc/1/root
                 real = os.path.realpath(root)
             if not real.startswith(str(tmp_path)) or name.startswith(".."):
-                continue  # devices, and folders that are not this test's
+                continue  # devices, and folders outside this test
             Store(root).create()
         except EXPECTED_ERRORS:
             continue
@@ -77,7 +77,7 @@ def test_a_store_of_any_path_stays_where_it_is(
 
 
 @pytest.mark.parametrize("section", ["source", "items", "users"])
-def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_refused_soon(
+def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_rejected(
     section: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tasks.interactions.source_files import find_file
@@ -85,8 +85,8 @@ def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_refused_soon(
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "logs").mkdir()
     for name in names:
-        if name.startswith(("http://", "s3://")) or is_folder_of_others(name, tmp_path):
-            continue  # the network, and all of this machine, which the author of a configuration may name
+        if name.startswith(("http://", "s3://")) or is_foreign_folder(name, tmp_path):
+            continue  # the network and the machine, which a configuration may name
         path = tmp_path / "nightshelf.toml"
         text = SOURCE.replace('"logs"', toml(name)) if section == "source" else SOURCE
         path.write_text(text, encoding="utf-8")
@@ -98,15 +98,15 @@ def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_refused_soon(
                 find_file(name, section)
 
 
-def is_folder_of_others(name: str, folder: Path) -> bool:
-    """Tell whether a path, from `folder`, is a folder that is not this test's own, or a pattern over them."""
+def is_foreign_folder(name: str, folder: Path) -> bool:
+    """Return whether a path, relative to `folder`, is a folder outside it, or a pattern there."""
     name = os.path.expanduser(name)  # noqa: PTH111
     path = os.path.normpath(os.path.join(folder, name.split("*")[0]))  # noqa: PTH118 - as text
     return "\0" not in name and not path.startswith(f"{folder}/") and os.path.isdir(path)  # noqa: PTH112
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "socket", "gone", "loop", "folder"])
-def test_what_is_among_the_logs_and_no_file_is_refused(kind: str, tmp_path: Path) -> None:
+def test_a_log_that_is_not_a_regular_file_is_rejected(kind: str, tmp_path: Path) -> None:
     import socket
 
     from tasks.runtime.errors import InputError
@@ -114,17 +114,17 @@ def test_what_is_among_the_logs_and_no_file_is_refused(kind: str, tmp_path: Path
     logs = tmp_path / "logs"
     logs.mkdir()
     (logs / "a.csv").write_text("u,i,t\n")
-    other, opened = logs / "b.csv", None
+    entry, opened = logs / "b.csv", None
     if kind == "pipe":
-        os.mkfifo(other)
+        os.mkfifo(entry)
     elif kind == "socket":
         opened = socket.socket(socket.AF_UNIX)
-        opened.bind(str(other))
+        opened.bind(str(entry))
     else:
         targets = {"device": "/dev/zero", "gone": "nowhere", "loop": "b.csv", "folder": "/etc"}
-        other.symlink_to(targets[kind])
+        entry.symlink_to(targets[kind])
     source = {"columns": {"user": "u", "item": "i", "timestamp": "t"}}
-    for path in (str(logs), str(logs / "*.csv"), *([] if kind == "folder" else [str(other)])):
+    for path in (str(logs), str(logs / "*.csv"), *([] if kind == "folder" else [str(entry)])):
         configuration = Configuration.model_validate({"source": {**source, "path": path}})
         with pytest.raises(InputError, match=r"b\.csv"):
             find_files(configuration.source, AS_OF)
@@ -132,8 +132,8 @@ def test_what_is_among_the_logs_and_no_file_is_refused(kind: str, tmp_path: Path
         opened.close()
 
 
-def test_no_name_of_a_log_leads_to_another_file(tmp_path: Path) -> None:
-    """To fsspec, `x::/path` is the file at /path: by such a folder a log could name any file."""
+def test_no_name_of_a_log_names_another_file(tmp_path: Path) -> None:
+    """To fsspec, `x::/path` is the file at /path, so a folder's name could name any file."""
     shop = Shop(tmp_path / "shop", None)
     (tmp_path / "elsewhere.csv").write_text("user,item,time\nsecret,i,2026-03-10 12:00:00\n")
     below = shop.folder / "logs" / "x::" / str(tmp_path).strip("/")

@@ -1,4 +1,4 @@
-"""What somebody may ask `query` for beside the tables of a release: refused, nothing read or written."""
+"""Attacks on `query`: whatever goes beyond a release's tables is rejected without effect."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ NETWORK = (
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Counts the requests that it gets."""
+    """Counts its requests."""
 
-    asked = 0
+    requests = 0
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.server.asked += 1  # type: ignore[attr-defined]
+        self.server.requests += 1  # type: ignore[attr-defined]
         self.send_response(404)
         self.end_headers()
 
@@ -116,7 +116,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-def test_whatever_is_beside_the_release_is_refused(world: World, server: Server, tmp_path: Path) -> None:
+def test_whatever_goes_beyond_the_release_is_rejected(world: World, server: Server, tmp_path: Path) -> None:
     (tmp_path / "beside").mkdir()
     secret, canary = tmp_path / "beside" / "secret", tmp_path / "canary"
     Path(f"{secret}.csv").write_text(f"x\n{KEPT}\n")
@@ -131,12 +131,12 @@ def test_whatever_is_beside_the_release_is_refused(world: World, server: Server,
     assert len(attacks) >= 100
     for attack in attacks:
         sql = attack.format(secret=secret, canary=canary, folder=secret.parent, url=url)
-        with pytest.raises(UserError) as refusal:  # a failure here shows which: `sql`
+        with pytest.raises(UserError) as refusal:  # on failure, `sql` shows which
             query(world.store, sql, resources=Resources.of(320 * 2**20, 2))
         assert "\n" not in str(refusal.value)
         assert 10 < len(str(refusal.value)) < 2000
         assert KEPT not in str(refusal.value)
-    assert server.asked == 0
+    assert server.requests == 0
     assert sorted(tmp_path.rglob("*")) == beside
     assert {path.name: sha256_of(path) for path in release.iterdir()} == before
 
@@ -149,15 +149,15 @@ def test_whatever_is_beside_the_release_is_refused(world: World, server: Server,
         "FROM duckdb_external_resources()", "FROM duckdb_temporary_files()", "FROM pragma_database_size()",
     ],
 )  # fmt: skip
-def test_what_looks_alarming_and_is_answered_changes_no_file(world: World, sql: str) -> None:
+def test_allowed_statements_that_look_alarming_change_no_file(world: World, sql: str) -> None:
     release = world.store.release("2026-01-02-r1")
     before = {path.name: sha256_of(path) for path in release.iterdir()}
     query(world.store, sql)
     assert {path.name: sha256_of(path) for path in release.iterdir()} == before
 
 
-def test_the_lock_holds_in_the_statement_after_a_refused_one(world: World) -> None:
-    """Each question has a connection of its own: none inherits what another tried to set."""
+def test_settings_stay_locked_after_a_rejected_statement(world: World) -> None:
+    """Each query has a new connection and inherits no settings from another."""
     for sql in ("SET enable_external_access = true", "SELECT 1; SET lock_configuration = false"):
         with pytest.raises(UserError):
             query(world.store, sql)

@@ -1,4 +1,4 @@
-"""Secrets of the environment, of addresses and of the configuration are in nothing that a night leaves."""
+"""A night leaves no secrets of the environment, of URLs or of the configuration anywhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tasks.runtime import redaction
 from tasks.runtime.errors import UserError
 from tasks.runtime.redaction import clean, note_secrets, redacted
 
-CANARY = "cnry"  # stands in every planted secret, and nowhere else
+CANARY = "cnry"  # part of every planted secret, and of nothing else
 ENVIRONMENT = {
     "PREFECT_API_KEY": "cnry-key-01",
     "PREFECT_SERVER_API_AUTH_STRING": "admin:cnry-auth-02",
@@ -40,7 +40,7 @@ SPARK = """
 
 
 def configured(folder: Path, logs: Path, host: str) -> Night:
-    """Write a configuration with secrets in settings and in the address of a catalogue."""
+    """Write a configuration with secrets in settings and in the URL of a catalogue."""
     address = f"shop://${{{{CATALOGUE_LOGIN}}}}@{host}{logs}/items.csv?token=cnry-token-13&page=1"
     text = TEXT.replace("{logs}/items.csv", address)
     text = text.replace("[source]", SPARK.replace("{", "{{").replace("}", "}}") + "[source]", 1)
@@ -50,11 +50,11 @@ def configured(folder: Path, logs: Path, host: str) -> Night:
 
 def leaks(root: Path) -> list[str]:
     """Return the files under a folder that hold a planted secret."""
-    found = []
+    leaked = []
     for path in [path for path in sorted(root.rglob("*")) if path.is_file()]:
         texts = [("bytes", path.read_bytes().decode("latin-1")), *unpacked(path)]
-        found += [f"{path}: {where}: {_around(text)}" for where, text in texts if CANARY in text.lower()]
-    return found
+        leaked += [f"{path}: {where}: {_around(text)}" for where, text in texts if CANARY in text.lower()]
+    return leaked
 
 
 def _around(text: str) -> str:
@@ -62,35 +62,37 @@ def _around(text: str) -> str:
     return repr(text[max(0, at - 100) : at + 60])
 
 
-def command(*words: str, code: int = 0) -> str:
-    """Run a command with the secrets in its environment and return all that it printed."""
+def command(*arguments: str, code: int = 0) -> str:
+    """Run a command with the secrets in its environment; return everything it printed."""
     environment = os.environ | ENVIRONMENT | {"PYTHONPATH": IMPORTABLE}
-    done = subprocess.run([*MAIN, *words], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
-    return done.stdout + done.stderr
+    finished = subprocess.run(
+        [*MAIN, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == code, finished.stderr
+    return finished.stdout + finished.stderr
 
 
 @pytest.mark.prefect
 @pytest.mark.parametrize("form", ["text", pytest.param("json", marks=pytest.mark.torture)])
-def test_nights_that_are_published_refused_and_broken_leave_no_secret(
+def test_published_refused_and_broken_nights_leave_no_secret(
     form: str, prefect_server: str, tmp_path: Path
 ) -> None:
     from prefect.settings import get_current_settings
 
     logs = write_logs(tmp_path / "logs", days=1)
-    night, gone = (configured(tmp_path / host, logs, host) for host in ("open", "closed"))
+    night, broken = (configured(tmp_path / host, logs, host) for host in ("open", "closed"))
     environment = os.environ | ENVIRONMENT | {"PYTHONPATH": IMPORTABLE, "PREFECT_API_URL": prefect_server}
-    words = [WORLDS / "leaky_nights.py", night.config, gone.config, FIRST, *ENVIRONMENT]
-    done = subprocess.run(
-        [sys.executable, "-P", *map(str, words)],
+    arguments = [WORLDS / "leaky_nights.py", night.config, broken.config, FIRST, *ENVIRONMENT]
+    finished = subprocess.run(
+        [sys.executable, "-P", *map(str, arguments)],
         env=environment | {"NIGHTSHELF_LOG": form}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "cannot go on with" in done.stdout
-    assert "items.csv" in done.stdout
-    assert "refused" in done.stdout
+    assert finished.returncode == 0, finished.stderr
+    assert "cannot go on with" in finished.stdout
+    assert "items.csv" in finished.stdout
+    assert "refused" in finished.stdout
     assert [record.state for record in night.records()] == ["published", "failed"]
-    printed = done.stdout + done.stderr
+    printed = finished.stdout + finished.stderr
     for words_ in (["status"], ["releases"], ["query", "FROM release_info"]):
         printed += command(*words_, "--store", str(night.store.root))
     printed += command("query", "SELECT getenv('PGPASSWORD')", "--store", str(night.store.root), code=1)
@@ -99,7 +101,7 @@ def test_nights_that_are_published_refused_and_broken_leave_no_secret(
     printed += command("run", "--no-prefect", "--config", str(tmp_path / "broken.toml"), code=1)
     assert CANARY not in printed.lower(), _around(printed)
     assert leaks(night.store.root) == []
-    assert leaks(gone.store.root) == []
+    assert leaks(broken.store.root) == []
     database = get_current_settings().server.database.connection_url.get_secret_value().partition("///")[2]
     stored = [path for path in Path(database).parent.glob(f"{Path(database).name}*") if path.is_file()]
     kept = b"".join(path.read_bytes() for path in stored)
@@ -107,7 +109,7 @@ def test_nights_that_are_published_refused_and_broken_leave_no_secret(
     assert CANARY.encode() not in kept.lower(), _around(kept.decode("latin-1"))
 
 
-def test_a_secret_is_known_by_its_place_and_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_is_recognised_by_position_and_by_value(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(redaction, "_CONFIGURED", set())
@@ -131,7 +133,7 @@ def test_a_secret_is_known_by_its_place_and_by_itself(monkeypatch: pytest.Monkey
     assert str(UserError("no cnry-pg-07")) == "no ***"
 
 
-def test_an_exception_keeps_its_kind_and_loses_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_keeps_its_type_and_loses_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "cnry-pg-07")
 
     def fail() -> None:

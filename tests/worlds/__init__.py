@@ -1,1 +1,1 @@
-"""What tests are run on: small shops, stores, stacks and hostile inputs, and the programs that they start."""
+"""What tests run on: small shops, stores, stacks, hostile inputs, and programs they start."""

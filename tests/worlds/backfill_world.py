@@ -1,4 +1,4 @@
-"""Dates of a backfill, and one that fails."""
+"""A backfill for tests, with a date that can fail."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from flows.night.retries import run_directly
 from tasks.configuration.configuration import Configuration
 from worlds.night_world import FIRST, SECOND, Night
 
-BEFORE = FIRST - timedelta(days=1)  # no logs yet: a run for it is refused
+BEFORE = FIRST - timedelta(days=1)  # it has no logs, so a run for it is refused
 FOURTH = FIRST + timedelta(days=3)
 
 
 def small(night: Night) -> Configuration:
-    """Return a configuration that keeps two releases and trains nothing but popularity.
+    """Return a configuration that keeps two releases and trains only popularity.
 
-    After a night of ALS its lists are poor: the quality gate would rightly refuse them.
+    Its lists are poor compared with a night of ALS: the quality gate would rightly refuse them.
     """
     popularity: dict[str, Any] = {"train__models": ["popularity"], "train__serve": "popularity"}
     popularity |= {"quality__enabled": False}
@@ -29,7 +29,7 @@ def small(night: Night) -> Configuration:
 
 
 def failing_for(as_of: date, failure: Exception) -> Callable[..., Any]:
-    """Return what runs a date, except that one date fails once its release is nearly there."""
+    """Return a function that runs a date; `as_of` fails shortly before its release."""
 
     def around(name: str, work: Callable[[], Any]) -> Any:
         if name != f"backfill {as_of}":

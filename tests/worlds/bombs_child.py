@@ -1,4 +1,4 @@
-"""Takes in the logs of one folder after the other; prints what came of each, its peak memory and its time."""
+"""Ingests the logs of folders in turn; prints the outcome, peak memory and time of each."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 
 def main() -> None:
     for folder in map(Path, sys.argv[1:]):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-        started, said, counts = time.monotonic(), "", {}
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        started, message, counts = time.monotonic(), "", {}
         try:
             counts = ingest_only(load(folder / "nightshelf.toml"), date(2026, 3, 2)).counts.model_dump()
         except EXPECTED_ERRORS as error:
-            said = str(error)
+            message = str(error)
         peak = PEAK.search(Path("/proc/self/status").read_text())
-        facts = {"said": said, "counts": counts, "seconds": time.monotonic() - started}
+        facts = {"message": message, "counts": counts, "seconds": time.monotonic() - started}
         print(json.dumps(facts | {"peak": int(peak[1]) * 1024 if peak else 0}), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""How tests run a command, in this process, and what the real command line is."""
+"""Running a command in this process, and the real command line."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ for module in (read_tables, manage_releases, find_damage, check_machine, forget_
 def call(
     *arguments: str, store: Path | None = None, code: int = 0, given: str | None = None, **env: str
 ) -> Any:
-    """Run a command and return what it printed, once its exit code is as expected."""
-    words = [*arguments, "--store", str(store)] if store is not None else list(arguments)
-    result = CliRunner().invoke(app, words, input=given, env={"NIGHTSHELF_CONFIG": "", **env})
+    """Run a command and return its output; assert its exit code."""
+    command = [*arguments, "--store", str(store)] if store is not None else list(arguments)
+    result = CliRunner().invoke(app, command, input=given, env={"NIGHTSHELF_CONFIG": "", **env})
     assert result.exit_code == code, (result.exit_code, result.output, result.exception)
     assert "\x1b" not in result.output
     return result
 
 
 def document(*arguments: str, store: Path, code: int = 0) -> Any:
-    """Return the one JSON document that a command prints."""
+    """Return the only JSON document that a command prints."""
     return json.loads(call(*arguments, "--json", store=store, code=code).stdout)

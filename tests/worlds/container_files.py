@@ -1,4 +1,4 @@
-"""The files of deployments, read: Dockerfile, compose file, templates of pools, manifests."""
+"""The files of deployments as data: Dockerfile, compose file, pool templates, manifests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def stages() -> dict[str, list[str]]:
 
 
 def rendered(name: str, **values: Any) -> dict[str, Any]:
-    """Return what a worker makes of a template: the defaults and these values in the places of the names."""
+    """Return a template as a worker renders it, with defaults and these values for the names."""
     from prefect.utilities.templating import apply_values
 
     template = TEMPLATES[name]

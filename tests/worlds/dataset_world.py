@@ -1,4 +1,4 @@
-"""A small shop: log files, catalogues and a configuration, built into a dataset and tables by an engine."""
+"""A small shop: logs, catalogues and a configuration that an engine builds into a dataset."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PARTS = ("users", "items", "entries", "sequences", "user_attributes", "item_attr
 
 
 class Shop:
-    """Logs in a folder with a store beside it; `sections` are those of the configuration."""
+    """Logs in a folder next to a store; `sections` are sections of the configuration."""
 
     def __init__(self, folder: Path, engine, /, **sections) -> None:
         self.folder, self.engine, self.sections = folder, engine, sections
@@ -46,12 +46,12 @@ class Shop:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
 
     def log(self, *rows, name: str = "a.csv") -> None:
-        """Write a log file: a row is user, item, time and then whatever it has of HEADER by name."""
+        """Write a log file: a row is user, item, time and a dictionary of further columns of HEADER."""
         lines = [",".join(HEADER)]
-        for session, row in enumerate(rows):  # each row has its own session: none is a duplicate
-            given = dict(zip(HEADER, row[:3], strict=False)) | {"session": f"{name} {session}"}
-            given |= row[3] if len(row) > 3 else {}
-            lines.append(",".join(str(given.get(column, "")) for column in HEADER))
+        for session, row in enumerate(rows):  # a different session per row, so that none is a duplicate
+            values = dict(zip(HEADER, row[:3], strict=False)) | {"session": f"{name} {session}"}
+            values |= row[3] if len(row) > 3 else {}
+            lines.append(",".join(str(values.get(column, "")) for column in HEADER))
         (self.folder / "logs" / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def file(self, name: str, *lines: str) -> str:
@@ -74,7 +74,7 @@ class Shop:
     def build(
         self, as_of: date = AS_OF, until: int | None = None, name: str = "dataset", **sections
     ) -> Built:
-        """Take the logs in, and build dataset and popularity."""
+        """Ingest the logs, and build dataset and popularity."""
         configuration = self.configuration(**sections)
         ingest(configuration, self.store, self.engine, as_of)
         make_events(configuration, Ledger.read(self.store), self.engine, as_of, until=until)
@@ -114,7 +114,7 @@ def train(configuration: Configuration, name: str, dataset: Path, folder: Path) 
 
 
 def plain(table: pa.Table, *columns: str) -> list:
-    """Return a table's rows as tuples, timestamps without a zone, or plain values of a single column."""
+    """Return rows as tuples, or the values of a single column; timestamps lose their zone."""
     names = columns or table.column_names
     values = []
     for name in names:

@@ -1,4 +1,4 @@
-"""A shop with one user to forget, planted wherever a log can name them; and the search for what is left."""
+"""A shop with a user to forget, named wherever a log can, and a search for traces."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DAYS = {
         "{day}T10:00:00.000Z,{user},i00001,view,s-canary,1.00,,",  # a duplicate
         "{day}T10:05:00.000Z,{user},i00002,purchase,s-canary,1.00,1,",
         "no timestamp,{user},i00003,view,s-canary,1.00,,",  # quarantined
-        "{day}T10:07:00.000Z,{user},i00003,view",  # ragged: no row
+        "{day}T10:07:00.000Z,{user},i00003,view",  # ragged: not a row
         "{day}T10:08:00.000Z,{user},i00003,teleport,s-canary,1.00,,",  # of unknown type
-        "no timestamp,u000002,i00003,view,s-other,1.00,,{user}",  # somebody else's, that names them
+        "no timestamp,u000002,i00003,view,s-other,1.00,,{user}",  # another user's row that names the user
     ),
     "2026-03-03": (
         "{day}T11:00:00.000Z,{user},i00004,cart,s-canary2,1.00,,",
@@ -52,7 +52,7 @@ def plant(logs: Path, user: str = USER) -> Path:
 
 
 def without(logs: Path, folder: Path, user: str = USER) -> Path:
-    """Write the same logs as if the user had never been there; lines that others wrote stay, for others."""
+    """Write the same logs without the user; lines of other users stay, without the name."""
     shutil.copytree(logs, folder)
     for path in [path for pattern in LOGS for path in folder.glob(pattern)]:
         lines = path.read_text().splitlines(keepends=True)
@@ -61,7 +61,7 @@ def without(logs: Path, folder: Path, user: str = USER) -> Path:
 
 
 def opened(folder: Path, logs: Path, **changes: str) -> Night:
-    """Return a shop whose configuration keeps reports and measures; `changes` replace texts of it."""
+    """Return a shop whose configuration has reports and evaluation; `changes` replace its texts."""
     text = TEXT.replace("enabled = false", "enabled = true\nsample_users = 50")
     for old, new in changes.items():
         text = text.replace(old, new)
@@ -69,21 +69,21 @@ def opened(folder: Path, logs: Path, **changes: str) -> Night:
 
 
 def traces(root: Path, user: str = USER) -> list[str]:
-    """Return where in a store an id is left: in names, in bytes, and in what Parquet and DuckDB unpack."""
+    """Return where a store still has an id: names, bytes, and Parquet and DuckDB values."""
     needle = user.encode()
-    found = []
+    traces_left = []
     for path in sorted(root.rglob("*")):
         if user in path.name:
-            found.append(f"{path}: name")
+            traces_left.append(f"{path}: name")
         if path.is_file():
             if needle in path.read_bytes():
-                found.append(f"{path}: bytes")
-            found += [f"{path}: {where}" for where, text in unpacked(path) if user in text]
-    return found
+                traces_left.append(f"{path}: bytes")
+            traces_left += [f"{path}: {where}" for where, text in unpacked(path) if user in text]
+    return traces_left
 
 
 def unpacked(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield where and what of all text in a Parquet or DuckDB file."""
+    """Yield the location and content of all text in a Parquet or DuckDB file."""
     if path.suffix == ".parquet":
         with pq.ParquetFile(path) as file:
             yield "metadata", f"{file.metadata} {file.schema_arrow}"

@@ -1,4 +1,4 @@
-"""One date of a backfill in a process that fails in a tenth of its stations, each once.
+"""A date of a backfill in a process that fails in a tenth of its stations, each once.
 
 It stands for `python -m flows.backfill.one_date`. The folder FAULTS holds a file for every
 fault that has happened.
@@ -22,8 +22,8 @@ SHARE = 0.1
 
 
 def step(as_of: str, name: str, station: Callable[[], Any]) -> Any:
-    """Run a station; in a tenth of all, chosen by date and name, the process dies of it or the run fails."""
-    chance = random.Random(f"24 {as_of} {name}").random()  # noqa: S311 - no secret; 24: four days have both
+    """Run a station; in a tenth of all, chosen by date and name, the process dies or the run fails."""
+    chance = random.Random(f"24 {as_of} {name}").random()  # noqa: S311 - not a secret; with 24, four days have both
     fault = Path(os.environ["FAULTS"]) / f"{as_of} {name}"
     if chance < SHARE and not fault.exists():
         fault.touch()

@@ -1,12 +1,13 @@
-"""A program that publishes, or takes logs in, again and again, each time with a fault: see test_faults.py.
+"""A program that publishes or ingests repeatedly, each time with a fault: see test_faults.py.
 
-Arguments: an empty folder, the work (publish or ingest), and the faults (JSON): `[how, share, errno]`, at
-that share of the calls of undisturbed work, how as in failing_calls.py; `[how, null, errno]`, once for each
-call; or `["moment", share]` for a SIGKILL after that share of the undisturbed seconds. It prints a JSON line
-for each: the fault, how the work ended, what it said, the call, and what is wrong with the store then, or
-once the work was done again (null if nothing is). The undisturbed calls are in the file `undisturbed.calls`.
+Arguments: an empty folder, the work (publish or ingest), and the faults as JSON. A fault is
+`[how, share, errno]`, at that share of the calls of undisturbed work, with how as in
+failing_calls.py; `[how, null, errno]`, once for each call; or `["moment", share]`, a SIGKILL after
+that share of the undisturbed seconds. For each it prints a line of JSON: the fault, how the work
+ended, its message, the call, and the problem of the store then or after the work was repeated
+(null if there is none). The undisturbed calls are in the file `undisturbed.calls`.
 
-Every try has a process and a copy of the store of its own. Forks have the imports and no threads yet.
+Every try has a fork and a copy of the store. Forks have the imports but no threads yet.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ from tasks.store.layout import Store
 from worlds import failing_calls
 from worlds.release_world import World
 
-SECONDS = 60  # after which a try that hangs is given up
-SYSTEM = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # what flows turn into a message
+SECONDS = 60  # after which a try that hangs is stopped
+SYSTEM = {errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # errors that flows turn into a message
 
 
 class Publishing:
-    """The third release is published, and the first removed."""
+    """Publication of the third release, and removal of the first."""
 
     scratch = ""
 
@@ -68,13 +69,13 @@ class Publishing:
             clean(world.store)
 
     def check(self, folder: Path) -> None:
-        """Require that readers have yesterday's release or today's, whole."""
+        """Require that readers have yesterday's or today's release, whole."""
         store = Store(folder / "store")
         assert current(store).release_id in {"2026-01-02-r2", "2026-01-03-r3"}
-        assert {one.problem for one in releases(store)} == {None}
+        assert {release.problem for release in releases(store)} == {None}
 
-    def again(self, folder: Path) -> None:
-        """Do what a run that goes on does."""
+    def resume(self, folder: Path) -> None:
+        """Do what a resumed run does."""
         world = World(folder)
         if world.store.release("2026-01-03-r3").is_dir():
             with world.store.lock("publishing"):
@@ -87,18 +88,18 @@ class Publishing:
         assert current(world.store).release_id == "2026-01-03-r3"
 
     def outcome(self, folder: Path) -> Any:
-        """Return what a store must be equal in, however it got there."""
+        """Return what must be equal in all stores, whatever happened before."""
         store, tables = Store(folder / "store"), {}
-        for one in releases(store):
-            files = one.manifest()["files"]
-            tables[one.release_id] = {n: f["sha256"] for n, f in files.items() if n.endswith(".parquet")}
+        for release in releases(store):
+            files = release.manifest()["files"]
+            tables[release.release_id] = {n: f["sha256"] for n, f in files.items() if n.endswith(".parquet")}
         return tables
 
 
-class Taking:
-    """Four logs are taken in by two ingests, after one that was before; they repeat each other's rows."""
+class Ingesting:
+    """Two ingests of four logs that repeat rows of each other and of an earlier ingest."""
 
-    scratch = "runs"  # the engine's files and what is judged; an ingest begins by removing them
+    scratch = "runs"  # files of the engine and the ingest, which the next ingest removes
 
     def prepare(self, folder: Path) -> None:
         logs = folder / "logs"
@@ -116,7 +117,7 @@ class Taking:
     def configuration(self, folder: Path) -> Configuration:
         columns = {"user": "user", "item": "item", "timestamp": "time"}
         source = {"path": str(folder / "logs" / "*.csv"), "columns": columns}
-        engine = {"memory": "256MiB", "threads": 1, "batch": "0.0006MiB"}  # two of the logs at a time
+        engine = {"memory": "256MiB", "threads": 1, "batch": "0.0006MiB"}  # two logs at a time
         return Configuration.model_validate(
             {"source": source, "engine": engine, "store": {"path": folder / "store"}}
         )
@@ -130,20 +131,20 @@ class Taking:
             clean(store)
 
     def check(self, folder: Path) -> None:
-        """Require that what was committed counts, once."""
+        """Require that committed rows count exactly once."""
         rows = self.rows(folder)
         assert len(set(rows)) == len(rows) >= 6
         assert len(rows) == Ledger.read(Store(folder / "store")).counts().accepted
 
-    def again(self, folder: Path) -> None:
+    def resume(self, folder: Path) -> None:
         self.work(folder)
         store = Store(folder / "store")
-        named = {path for one in Ledger.read(store).manifests for path in one.parquet_paths()}
+        named = {path for manifest in Ledger.read(store).manifests for path in manifest.parquet_paths()}
         there = {str(path.relative_to(store.root)) for path in store.root.rglob("*.parquet")}
         assert there == named, there ^ named
 
     def rows(self, folder: Path) -> list[Any]:
-        """Return the interactions that count, without what tells them from equal ones."""
+        """Return the live interactions, without columns that distinguish equal rows."""
         parts = [str(path) for path in Ledger.read(Store(folder / "store")).parts()]
         query = f"FROM read_parquet({parts}, hive_partitioning = false) ORDER BY ALL"
         return duckdb.sql(f"SELECT user_id, item_id, timestamp, file_id, line {query}").fetchall()
@@ -153,13 +154,13 @@ class Taking:
         return [*map(str, self.rows(folder)), counts]
 
 
-WORKS: dict[str, Publishing | Taking] = {"publish": Publishing(), "ingest": Taking()}
+WORKS: dict[str, Publishing | Ingesting] = {"publish": Publishing(), "ingest": Ingesting()}
 
 
 def forked(work: Callable[[], Any], killed_after: float | None = None) -> tuple[str, Any]:
-    """Do something in a process of its own; return how it ended and what it gave or said.
+    """Run work in a fork; return how it ended, and its result or message.
 
-    It ends done, refused (with a message), wrong (with anything else), or killed.
+    It ends done, refused (with a message), wrong (with any other error), or killed.
     """
     reads, writes = os.pipe()
     child = os.fork()
@@ -182,33 +183,33 @@ def forked(work: Callable[[], Any], killed_after: float | None = None) -> tuple[
         time.sleep(killed_after)
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
-    with os.fdopen(reads, "rb") as told:
-        answer = told.read()
+    with os.fdopen(reads, "rb") as pipe:
+        answer = pipe.read()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code == -signal.SIGKILL:
         return "killed", None
     return tuple(json.loads(answer)) if answer else ("wrong", f"ended with {code}")
 
 
-def wrong(work: Publishing | Taking, folder: Path, wanted: Any) -> str | None:
-    """Return what is wrong with a store after a fault, or once the work was done again; None if nothing."""
+def wrong(work: Publishing | Ingesting, folder: Path, expected: Any) -> str | None:
+    """Return the problem of a store after a fault, or after the work was repeated; else None."""
 
     def look() -> None:
         work.check(folder)
         assert verify_store(Store(folder / "store")).damaged == []
-        work.again(folder)
+        work.resume(folder)
         assert verify_store(Store(folder / "store")).damaged == []
-        assert json.loads(json.dumps(work.outcome(folder))) == wanted
+        assert json.loads(json.dumps(work.outcome(folder))) == expected
 
-        left = [path for path in (folder / "store").rglob(".*") if path.name != ".lock"]
-        assert not [path for path in left if path.name not in {".locks"}], left
+        leftovers = [path for path in (folder / "store").rglob(".*") if path.name != ".lock"]
+        assert not [path for path in leftovers if path.name not in {".locks"}], leftovers
 
     ended, text = forked(look)
     return None if ended == "done" else f"{ended}: {text}"
 
 
-def prepared(work: Publishing | Taking, base: Path) -> list[str]:
-    """Make the store before; do the work, too, in a copy, and return the modules that it imports late."""
+def prepared(work: Publishing | Ingesting, base: Path) -> list[str]:
+    """Prepare the store, run the work in a copy, and return the modules that it imports late."""
     before = {*sys.modules}
     work.prepare(base)
     shutil.copytree(base, base.with_name("first"))
@@ -216,8 +217,8 @@ def prepared(work: Publishing | Taking, base: Path) -> list[str]:
     return sorted({*sys.modules} - before)
 
 
-def disturbed(work: Publishing | Taking, folder: Path, fault: list[Any], log: Path) -> int:
-    """Do the work with a fault; return the number of calls."""
+def disturbed(work: Publishing | Ingesting, folder: Path, fault: list[Any], log: Path) -> int:
+    """Run the work with a fault; return the number of calls."""
     if fault[0] != "moment":
         store = folder / "store"
         failing_calls.arm(
@@ -233,7 +234,7 @@ def disturbed(work: Publishing | Taking, folder: Path, fault: list[Any], log: Pa
 
 
 def expanded(faults: list[list[Any]], calls: int) -> Iterator[list[Any]]:
-    """Yield faults with the number of a call in place of its share."""
+    """Yield faults with the number of a call instead of its share."""
     for how, *at in faults:
         if how == "moment":
             yield [how, *at]
@@ -247,7 +248,7 @@ def main(root: Path, name: str, faults: list[list[Any]]) -> None:
     ended, modules = forked(lambda: prepared(work, base))
     assert ended == "done", modules
     for module in modules:
-        with suppress(ImportError):  # such as those that only live in other modules
+        with suppress(ImportError):  # such as modules that exist only inside others
             importlib.import_module(module)
     whole, undisturbed = root / "undisturbed", root / "undisturbed.calls"
     shutil.copytree(base, whole)
@@ -255,7 +256,7 @@ def main(root: Path, name: str, faults: list[list[Any]]) -> None:
     ended, calls = forked(lambda: disturbed(work, whole, [failing_calls.COUNT, 0, 0], undisturbed))
     seconds = time.monotonic() - started
     assert ended == "done", calls
-    _, wanted = forked(lambda: work.outcome(whole))
+    _, expected = forked(lambda: work.outcome(whole))
     for fault in expanded(faults, calls):
         folder, log = root / "try", root / "calls"
         while True:
@@ -263,13 +264,13 @@ def main(root: Path, name: str, faults: list[list[Any]]) -> None:
             shutil.copytree(base, folder)
             log.unlink(missing_ok=True)
             after = fault[1] * seconds if fault[0] == "moment" else None
-            ended, said = forked(partial(disturbed, work, folder, fault, log), after)
+            ended, message = forked(partial(disturbed, work, folder, fault, log), after)
             if after is None or ended != "done":
                 break
-            fault[1] *= 0.8  # the work was over by then
+            fault[1] *= 0.8  # the work had ended by then
         seen = failing_calls.logged(log)
         call = seen[fault[1] - 1] if after is None and fault[1] <= len(seen) else None
-        print(json.dumps([fault, ended, said, call, wrong(work, folder, wanted)]), flush=True)
+        print(json.dumps([fault, ended, message, call, wrong(work, folder, expected)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Files of every format, drawn by Hypothesis, and what happens to their bytes on the way."""
+"""Files of every format, drawn by Hypothesis, and damage to their bytes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ CHANGES = st.just([]) | st.lists(CHANGE, max_size=4)
 
 
 def changed(data: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
-    """Return bytes after some accidents."""
+    """Return damaged bytes."""
     for kind, number, more in changes:
         at = number % (len(data) + 1)
         if kind == "flip" and at < len(data):
@@ -96,7 +96,7 @@ def changed(data: bytes, changes: list[tuple[str, int, bytes]]) -> bytes:
 
 @st.composite
 def csv_files(draw: Any) -> tuple[str, bytes, dict[str, Any]]:
-    """Draw a CSV file, and how it is to be read: mostly as it was written."""
+    """Draw a CSV file and its reading settings, which mostly match."""
     delimiter, encoding = draw(st.sampled_from([",", ";", "\t", "::", "¦"])), draw(ENCODINGS)
     rows = draw(st.lists(st.lists(CELL, min_size=3, max_size=5), max_size=12))
     rows = [*rows, *draw(st.lists(st.tuples(CELL, CELL, st.just(T), CELL).map(list), max_size=6))]
@@ -113,8 +113,8 @@ def csv_files(draw: Any) -> tuple[str, bytes, dict[str, Any]]:
 @st.composite
 def json_files(draw: Any) -> tuple[str, bytes, dict[str, Any]]:
     """Draw a file of JSON lines."""
-    found = draw(st.lists(ROW | OBJECT | JSON_VALUE, max_size=10))
-    lines = [*map(json.dumps, found), *draw(st.lists(LETTERS, max_size=2))]
+    values = draw(st.lists(ROW | OBJECT | JSON_VALUE, max_size=10))
+    lines = [*map(json.dumps, values), *draw(st.lists(LETTERS, max_size=2))]
     deep = draw(st.sampled_from([0, 0, 0, 300, 900, 985, 990, 994, 996, 998, 1000, 5000]))
     if deep:
         lines.append(

@@ -1,6 +1,6 @@
-"""Fuzzes the landing of one format and the ingest behind it for some seconds; a process of its own.
+"""A program that fuzzes the landing and the ingest of a format for some seconds.
 
-A crash of a library or a hang ends the process; the file that did it is left in the folder.
+A crash of a library or a hang ends the process and leaves the file that caused it in the folder.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from tasks.runtime.errors import InputError
 from tasks.store.layout import Store
 from worlds.fuzz_files import FILES, MAPPED
 
-PATIENCE = 60.0  # seconds for one example, on a machine that does other work too
+PATIENCE = 60.0  # seconds for an example, with room for other work on the machine
 SOURCE = {"columns": {"user": "user", "item": "item", "timestamp": "time"}, "attributes": {"more": "more"}}
-ROWS = 100  # examples between two looks at the clock
+ROWS = 100  # examples between two checks of the time
 
 
 class Fuzzer:
-    """Lands files, and takes some of them in; counts what became of them."""
+    """Lands files and ingests some of them; counts the outcomes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.count = folder, Counter[str]()
         self.engine = DuckDBEngine(folder / "engine", 2**28, 1)
         (folder / "landed").mkdir()
 
-    def try_one(self, name: str, data: bytes, reading: dict[str, Any], whole: bool) -> None:
-        """Land a file, or take it in as a source; anything but an error of ours goes up."""
+    def check(self, name: str, data: bytes, reading: dict[str, Any], whole: bool) -> None:
+        """Land a file, or ingest it if `whole`; errors other than our own are raised."""
         path = self.folder / name
         path.write_bytes(data)
         faulthandler.dump_traceback_later(PATIENCE, exit=True)
         self.count["examples"] += 1
         if whole:
-            self._take_in(path, reading)
+            self._ingest(path, reading)
         else:
             self._land(path, data, reading)
         faulthandler.cancel_dump_traceback_later()
@@ -70,26 +70,26 @@ class Fuzzer:
         self.count["landed"] += 1
         require_every_line(landed, path, data, reading)
 
-    def _take_in(self, path: Path, reading: dict[str, Any]) -> None:
+    def _ingest(self, path: Path, reading: dict[str, Any]) -> None:
         store = Store(self.folder / "store").create()
         source = {**SOURCE, **reading, "path": str(path)}
         configuration = Configuration.model_validate({"source": source, "store": {"path": store.root}})
         try:
-            done = ingest(configuration, store, self.engine, date(2026, 3, 2))
+            ingested = ingest(configuration, store, self.engine, date(2026, 3, 2))
         except InputError as error:
             require_one_line(path, str(error))
             self.count["refused"] += 1
         else:
-            self.count["taken in"] += 1
-            assert done.counts.residual() == 0
+            self.count["ingested"] += 1
+            assert ingested.counts.residual() == 0
             stored = sum(pq.read_metadata(part).num_rows for part in Ledger.read(store).parts())
             kept = sum(pq.read_metadata(part).num_rows for part in store.quarantine.rglob("*.parquet"))
-            assert (stored, kept) == (done.counts.accepted, done.counts.quarantined)
+            assert (stored, kept) == (ingested.counts.accepted, ingested.counts.quarantined)
         shutil.rmtree(store.root)
 
 
 def require_one_line(path: Path, message: str) -> None:
-    """Require that the message of a refusal names the file and is one line."""
+    """Require that an error message names the file and is a single line."""
     assert path.name in message
     assert len(message.splitlines()) == 1, message
 
@@ -109,24 +109,24 @@ def require_every_line(landed: LandedFile, path: Path, data: bytes, reading: dic
     encoding = reading.get("encoding", "utf-8")
     if not is_ascii_based(encoding):
         plain = plain.decode(encoding).encode()
-    taken = set(numbers)
+    accounted = set(numbers)
     if ".csv" in path.name:
         for row in rows:
             texts = [text for name, text in row.items() if name.startswith("c") and text]
-            taken.update(range(row["line"], row["line"] + 1 + sum(text.count("\n") for text in texts)))
-    left = [
+            accounted.update(range(row["line"], row["line"] + 1 + sum(text.count("\n") for text in texts)))
+    missing = [
         line
         for number, line in enumerate(plain.split(b"\n"), 1)
-        if number not in taken
+        if number not in accounted
         and line.removeprefix(b"\xef\xbb\xbf").strip(b"\r" if ".csv" in path.name else b" \t\r")
     ]
     if ".csv" in path.name:
-        left = left[1:]  # the header
-    assert left == [], "lines without an outcome"
+        missing = missing[1:]  # the header
+    assert missing == [], "lines without an outcome"
 
 
 def main(form: str, seconds: float, folder: Path, start: int) -> None:
-    """Fuzz one format until the time is up; print what became of the files."""
+    """Fuzz a format until the time is up; print the number of files by outcome."""
     fuzzer, until, turn = Fuzzer(folder), time.monotonic() + seconds, start
 
     @settings(
@@ -138,7 +138,7 @@ def main(form: str, seconds: float, folder: Path, start: int) -> None:
     )
     @given(FILES[form], st.integers(0, 9).map(lambda number: number == 7))
     def fuzz(file: tuple[str, bytes, dict[str, Any]], whole: bool) -> None:
-        fuzzer.try_one(*file, whole)
+        fuzzer.check(*file, whole)
 
     while time.monotonic() < until:
         seed(turn)(fuzz)()

@@ -14,7 +14,7 @@ from tasks.runtime.errors import ValidationFailedError
 from tasks.validation.checks import GateClosedError
 
 AS_OF = date(2026, 3, 9)  # a Monday
-SECRET = "secret-user-"  # noqa: S105 - what must not get out
+SECRET = "secret-user-"  # noqa: S105 - must not leak
 SCHEMA = pa.schema(
     [
         ("user_id", pa.string()),
@@ -74,7 +74,7 @@ def event(number: int, day: date, **changes: Any) -> dict[str, Any]:
 
 
 def history(today: int = 10) -> list[dict[str, Any]]:
-    """Ten events on each of the three working days before the weekend, `today` on Monday."""
+    """Return ten events on each of three working days before the weekend, `today` on Monday."""
     days = [date(2026, 3, 4), date(2026, 3, 5), date(2026, 3, 6)]
     rows = [event(number, day) for day in days for number in range(10)]
     return rows + [event(number, AS_OF) for number in range(today)]
@@ -89,7 +89,7 @@ def refused(gate, *args, **more) -> tuple[GateClosedError, list[str]]:
         gate(*args, **more)
     error = caught.value
     assert isinstance(error, GateClosedError)
-    assert error.index.is_file()  # the pages are there before the veto
+    assert error.index.is_file()  # the pages exist before the error
     lines = str(error).splitlines()
     failed = [check for check in error.checks if not check.passed and check.column != "quarantine"]
     assert lines[0].startswith(f"2026-03-09: {len(failed)} of the gate's expectations failed")

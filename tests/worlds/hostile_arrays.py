@@ -1,4 +1,4 @@
-"""Files of arrays by somebody who means harm."""
+"""Malicious files of arrays."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def npy(array: np.ndarray[Any, Any]) -> bytes:
 
 
 def headed(text: str, data: bytes = b"", version: tuple[int, int] = (1, 0)) -> bytes:
-    """Return an array's file with a header of our own."""
+    """Return an array's file with a given header."""
     length = struct.pack("<H" if version == (1, 0) else "<I", len(text) + 1)
     return b"\x93NUMPY" + bytes(version) + length + text.encode() + b"\n" + data
 
@@ -36,7 +36,7 @@ def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> 
 
 
 def bomb(size: int) -> bytes:
-    """Return a small file of one compressed array of `size` zeros."""
+    """Return a small file with a compressed array of `size` zeros."""
     stream = io.BytesIO()
     with (
         zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -49,7 +49,7 @@ def bomb(size: int) -> bytes:
 
 
 Hostile = dict[str, tuple[bytes, dict[str, Any]]]
-"""Files of arrays by what is wrong with them, each with a manifest's description that agrees."""
+"""Files of arrays by their fault, each with a matching description for a manifest."""
 
 
 def hostile_arrays(canary: Path) -> Hostile:
@@ -63,7 +63,7 @@ def hostile_arrays(canary: Path) -> Hostile:
 
 
 def _hostile_members(payload: Payload, code: str) -> dict[str, bytes]:
-    """Return members that are no arrays, or arrays that may not be there."""
+    """Return members that are not arrays, or are unexpected arrays."""
     claims = "{{'descr': '{}', 'fortran_order': False, 'shape': {}}}"
     return {
         "a header of 2^60 elements": headed(claims.format("<f4", f"({2**60},)"), bytes(64)),
@@ -93,7 +93,7 @@ def _hostile_members(payload: Payload, code: str) -> dict[str, bytes]:
 
 
 def _hostile_names() -> Hostile:
-    """Return archives whose one member has a name that leads elsewhere, or is none of ours."""
+    """Return archives whose only member has an escaping or unknown name."""
     plain, files = npy(np.zeros(3)), {}
     for name in (
         "../../escape", "/etc/escape", "..\\escape", "a/b", "", ".", "..", "x\n", "é", "a" * 1000,
@@ -104,7 +104,7 @@ def _hostile_names() -> Hostile:
 
 
 def _hostile_archives(payload: Payload) -> Hostile:
-    """Return archives that hold something else, or are damaged, or are none; all claim a plain array."""
+    """Return archives with wrong content, damaged archives, and other files that claim an array."""
     plain = npy(np.zeros(3))
     whole = zipped({"x.npy": plain})
     start = whole.index(plain[-24:])
@@ -124,12 +124,12 @@ def _hostile_archives(payload: Payload) -> Hostile:
 
 
 def _claimed(content: bytes) -> Any:
-    """Return what a manifest would have to say of a member for it to agree, as far as it says anything."""
+    """Return the description with which a manifest would match a member, if any."""
     try:
         magic = np.lib.format.read_magic(io.BytesIO(content))
         stream = io.BytesIO(content[8:] if magic else b"")
         length = struct.unpack("<H", stream.read(2))[0]
-        header = eval(stream.read(length), {"__builtins__": {}})  # noqa: S307 - our own header, without code
+        header = eval(stream.read(length), {"__builtins__": {}})  # noqa: S307 - a header that the test wrote
         return {"shape": list(header["shape"]), "dtype": header["descr"]}
     except Exception:
         return {"shape": [3], "dtype": "<f8"}

@@ -1,4 +1,4 @@
-"""Two hundred names by which somebody may try to run something, or to get out of the store."""
+"""Two hundred names with which an attacker could try to run code or escape the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOSTILE_IDS = st.one_of(
     ),
     st.from_regex(r"[a-z0-9_./\\-]*", fullmatch=True),
 )
-"""Text given as the id of a run, a release or an ingest."""
+"""Texts for the id of a run, a release or an ingest."""
 
 SQL = (
     "'", '"', "`", "''", "\\'", "';", '";', "`;", "--", "/*", "*/", "#", ";", "$$", "$1", "?", ":p",
@@ -66,12 +66,12 @@ CODE = (
 
 
 def hostile_names(canary: Path) -> list[str]:
-    """Return the names; what would write a file writes `canary`."""
+    """Return the names; code in them would write the file `canary`."""
     names = [name.format(canary=canary) for name in (*PATHS, *CODE)]
     names += [name.replace("{canary}", str(canary)) for name in SQL]
     return list(dict.fromkeys([*names, *DEVICES, *TEXT]))
 
 
 def toml(text: str) -> str:
-    """Return a text as TOML has it."""
+    """Return a text as a TOML string."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

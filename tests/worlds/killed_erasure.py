@@ -1,4 +1,4 @@
-"""Forget users of a store in a process that kills itself at a step on files; prints how many there were."""
+"""A program that forgets users and kills itself at a file operation; prints their number."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ def main() -> None:
     store, last, users = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     steps = 0
 
-    def step(event: str, given: tuple[object, ...]) -> None:
+    def step(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal steps
-        writes = event != "open" or (isinstance(given[2], int) and given[2] & (os.O_WRONLY | os.O_RDWR))
+        writes = event != "open" or (
+            isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        )
         if event in STEPS and writes:
             steps += 1
             if steps == last:

@@ -1,7 +1,8 @@
-"""A program that runs nights, each in a process of its own that kills itself where it is told to.
+"""A program that runs nights, each in a separate process that kills itself on request.
 
-Arguments: modules to import before (JSON), and for each night its configuration file, date, overrides,
-station, and how and at what it is killed there (JSON). It prints how the processes ended.
+Arguments: modules to import before (JSON), and for each night its configuration file, date,
+overrides, station, and how and at what it is killed there (JSON). It prints how the processes
+ended.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ def die() -> None:
 
 
 def night(config: str, day: str, overrides: dict[str, Any], *at: str) -> None:
-    """Run a night until `at`: a station, how, and what.
+    """Run a night until `at`: a station, a kind of event, and a detail.
 
-    How: before, after, report, or an audited call of Python (such as os.rename).
+    The kind is before, after, report, or an audited call of Python (such as os.rename).
     """
     station, how, what = at
     now = ""
@@ -56,7 +57,7 @@ def night(config: str, day: str, overrides: dict[str, Any], *at: str) -> None:
 
 
 def fork(arguments: Any) -> int:
-    """Run a night in a process of its own, which inherits imports but no threads; return its id."""
+    """Run a night in a fork, which inherits imports but no threads; return its id."""
     pid = os.fork()
     if pid:
         return pid
@@ -69,7 +70,7 @@ def fork(arguments: Any) -> int:
 
 
 def ended(nights: list[Any], at_once: int = 2) -> Iterator[int]:
-    """Yield how the processes ended, in the order of their nights."""
+    """Yield the exit status of each process, in the order of their nights."""
     for start in range(0, len(nights), at_once):
         for pid in [fork(arguments) for arguments in nights[start : start + at_once]]:
             yield os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

@@ -1,4 +1,4 @@
-"""Nights through Prefect that meet secrets: one is published, one may not read a file, one has a defect."""
+"""Nights by Prefect with secrets: one is published, one cannot read a file, one has a bug."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONFIG, UNREACHABLE, FIRST, NAMES = sys.argv[1], sys.argv[2], sys.argv[3], sys.a
 
 
 class Shop(LocalFileSystem):
-    """Files behind addresses with a login: shop://user:password@host/path?token=..."""
+    """Files behind URLs with a login: shop://user:password@host/path?token=..."""
 
     protocol = "shop"
 
@@ -34,7 +34,7 @@ class Shop(LocalFileSystem):
 
 
 def leaking(night: Any, *_: Any) -> Any:
-    """Fail as a library does that puts all it knows into its messages, and logs it first."""
+    """Fail like a library that logs all it knows and puts it into its messages."""
     known = [*night.configuration.engine.spark_settings.values(), str(night.configuration.items.path)]
     known += [os.environ[name] for name in NAMES]
     logging.getLogger("a.library").error("refused: %s", known)

@@ -1,4 +1,4 @@
-"""Small sources for tests of the ingest: files, a configuration, and what the store holds afterwards."""
+"""Small sources for tests of the ingest: files, a configuration, and the resulting store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AS_OF = date(2026, 12, 31)
 
 
 class Logs:
-    """A folder of logs with a store beside it, taken in by an engine."""
+    """A folder of logs next to a store, ingested by an engine."""
 
     def __init__(self, folder: Path, engine, **source) -> None:
         self.folder, self.engine = folder / "logs", engine
@@ -46,15 +46,15 @@ class Logs:
         )
 
     def rows(self, columns: str = "user_id, item_id, timestamp") -> list[tuple]:
-        """Return the interactions that count, in order of file and line."""
+        """Return the live interactions, sorted by file and line."""
         ledger = Ledger.read(self.store)
         paths = [str(path) for path in ledger.parts()]
         if not paths:
             return []
-        gone = ", ".join(map(str, [0, *ledger.replaced()]))
+        replaced = ", ".join(map(str, [0, *ledger.replaced()]))
         query = f"FROM read_parquet({paths}, hive_partitioning = false, union_by_name = true)"
         return duckdb.sql(
-            f"SELECT {columns} {query} WHERE file_id NOT IN ({gone}) ORDER BY file_id, line"
+            f"SELECT {columns} {query} WHERE file_id NOT IN ({replaced}) ORDER BY file_id, line"
         ).fetchall()
 
     def quarantine(self, columns: str = "line, rule") -> list[tuple]:

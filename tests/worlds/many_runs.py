@@ -1,8 +1,8 @@
-"""Runs one date in many processes at the same moment, in rounds; prints the exit codes of each round.
+"""Runs a date in many processes at the same time, in rounds; prints each round's exit codes.
 
-Arguments: the configuration file, the date, the rounds (JSON: whole or killed), the number of processes, and
-overrides (JSON). A run that publishes exits with 0, one that is refused with 7. Forks have the imports and no
-threads yet.
+Arguments: the configuration file, the date, the rounds (JSON: whole or killed), the number of
+processes, and overrides (JSON). A run that publishes exits with 0, one that is refused with 7.
+Forks have the imports and no threads yet.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def attempt(configuration: Configuration, as_of: date) -> int:
     try:
         run_night(configuration, as_of)
     except StoreLockedError as error:
-        os.write(2, f"{error}\n".encode())  # at once: others write, too
+        os.write(2, f"{error}\n".encode())  # a single write, as other processes write too
         return 7
     except BaseException:
         traceback.print_exc()
@@ -43,9 +43,9 @@ def attempt(configuration: Configuration, as_of: date) -> int:
 
 
 def together(configuration: Configuration, as_of: date, processes: int, *, killed: bool) -> list[int]:
-    """Run the date in all processes at once; return their exit codes, the lower first.
+    """Run the date in all processes at once; return their sorted exit codes.
 
-    With `killed`, the one that holds the date is killed once all others have ended.
+    With `killed`, the process that holds the date is killed after all others have ended.
     """
     waits, starts = os.pipe()
     children = set()
@@ -53,7 +53,7 @@ def together(configuration: Configuration, as_of: date, processes: int, *, kille
         child = os.fork()
         if not child:
             os.close(starts)
-            os.read(waits, 1)  # until the other end is closed, for all at once
+            os.read(waits, 1)  # blocks until the other end is closed, for all processes at once
             os._exit(attempt(configuration, as_of))
         children.add(child)
     os.close(starts)

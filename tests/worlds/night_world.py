@@ -1,4 +1,4 @@
-"""A small shop for tests of whole nights: generated logs, a configuration that runs quickly, its store."""
+"""A small shop for tests of whole nights: generated logs, a quick configuration, its store."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ QUICK: dict[str, Any] = {
     "evaluation__enabled": False,
     "quality__enabled": False,
 }
-"""For tests to which it is all one what is trained: each training is a process, of half a second or more."""
+"""For tests that work with any model: each training is a process of half a second or more."""
 MODELS = 'models = ["popularity", "recent_popularity"]\nserve = "popularity"'
 ALS = 'models = ["als", "popularity"]'
-"""A personal model, for the tests that need one: its process takes more than twice as long to begin."""
+"""A personal model for tests that need one: its process takes over twice as long to start."""
 TABLES = ("recommendations", "similar_items", "popular_items", "model_metrics", "validation_results")
 
 TEXT = """
@@ -116,13 +116,13 @@ class Night:
         return load(self.config, {key.replace("__", "."): value for key, value in overrides.items()})
 
     def copy(self, folder: Path) -> Night:
-        """Return another store with the same content, of the same logs."""
-        other = shop(folder, self.logs)
-        shutil.copytree(self.store.root, other.store.root)
-        return other
+        """Return another store with the same content, for the same logs."""
+        copied = shop(folder, self.logs)
+        shutil.copytree(self.store.root, copied.store.root)
+        return copied
 
     def pointed(self) -> str | None:
-        """Return the id of the release that readers are led to."""
+        """Return the id of the active release."""
         pointer = read_pointer(self.store)
         return pointer.release_id if pointer else None
 
@@ -136,17 +136,17 @@ class Night:
         return {name: sha256_of(folder / f"{name}.parquet") for name in TABLES}
 
     def records(self) -> list[RunRecord]:
-        """Return the records of the runs on disk, the oldest first."""
+        """Return the records of the runs on disk, oldest first."""
         return [read_record(path) for path in record_paths(self.store)]
 
     def scratch(self) -> list[Path]:
-        """Return what engines and ingests left behind."""
+        """Return the scratch files that engines and ingests left behind."""
         return sorted(self.store.runs.glob(".*")) + sorted(self.store.root.glob(".*.tmp"))
 
 
 @contextmanager
 def unchanged(night: Night) -> Iterator[None]:
-    """Expect that readers see what they saw before: pointer, releases, bytes of the tables."""
+    """Assert that readers see no change: pointer, releases, and bytes of the tables."""
     before = night.pointed(), night.published(), night.hashes(str(night.pointed()))
     yield
     assert (night.pointed(), night.published(), night.hashes(str(night.pointed()))) == before
@@ -167,7 +167,7 @@ def write_logs(folder: Path, start: date = FIRST, days: int = 4) -> Path:
 
 
 def failing_at(station: str, failure: BaseException) -> Callable[..., Any]:
-    """Return a step that fails inside one station, once its work is done."""
+    """Return a step that fails inside a station, after its work is done."""
 
     def step(name: str, work: Callable[[], Any]) -> Any:
         result = run_directly(name, work)

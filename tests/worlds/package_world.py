@@ -1,4 +1,4 @@
-"""A package of somebody else that registers models: what docs/library.md shows, laid out as installed."""
+"""A third-party package that registers models: the example of docs/library.md, installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worlds.paths import IMPORTABLE, ROOT
 
 
 def documented(word: str) -> str:
-    """Return the example of docs/library.md with a word in it."""
+    """Return the example of docs/library.md that contains a word."""
     text = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
     (block,) = [block for block in re.findall(r"```\w+\n(.*?)```", text, flags=re.DOTALL) if word in block]
     return block
@@ -21,7 +21,7 @@ def documented(word: str) -> str:
 def install(
     folder: Path, entries: str, modules: dict[str, str] | None = None, name: str = "co-counts"
 ) -> Path:
-    """Lay a package into a folder as pip would, with the lines of its entry points; return the folder."""
+    """Install a package into a folder, with its entry points, as pip would; return the folder."""
     for module, text in (modules or {"co_counts": documented("class CoCounts(")}).items():
         (folder / f"{module}.py").write_text(text, encoding="utf-8")
     metadata = folder / f"{name.replace('-', '_')}-1.2.dist-info"
@@ -34,7 +34,7 @@ def install(
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a new Python that finds what is installed in a folder, warnings being errors."""
+    """Run a new Python with the packages of a folder, and warnings as errors."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), IMPORTABLE])}
     command = [sys.executable, "-W", "error", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)

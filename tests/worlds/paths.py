@@ -1,4 +1,4 @@
-"""Where the repository and the worlds of its tests lie."""
+"""The paths of the repository and of its test worlds."""
 
 from __future__ import annotations
 

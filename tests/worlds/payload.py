@@ -1,4 +1,4 @@
-"""What a pickle is refused for."""
+"""A payload that shows why pickles are rejected."""
 
 from __future__ import annotations
 

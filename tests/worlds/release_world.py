@@ -122,7 +122,7 @@ class World:
         return pa.array([None if i is None else str(i) if self.text else i for i in ids], self.kind)
 
     def expectations(self, **changes: Any) -> Expectations:
-        """Return what the release is audited against."""
+        """Return the expectations of the audit."""
         paths = [self.dataset / f"{name}.parquet" for name in ("users", "items", "entries")]
         return Expectations(*paths, **({"n": N, "ids": self.ids, "resources": RESOURCES} | changes))
 
@@ -136,7 +136,7 @@ class World:
                     writer.write({c: values[start : start + block] for c, values in arrays.items()})
 
     def staging(self, as_of: str, run_id: str) -> Path:
-        """Return where a run builds its release."""
+        """Return the staging folder of a run."""
         return RunFolder(self.store, as_of, run_id).staging
 
     def stage(self, as_of: str = "2026-01-02", run_id: str = "r1", **options: Any) -> Staging:

@@ -1,4 +1,4 @@
-"""A night to report: its release or what there is of it, its dataset, its record, and the page read back."""
+"""A night to report: its release or staging, dataset and record, and the parsed page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNTS = {"read": 1010, "accepted": 1006, "excluded": 0, "quarantined": 3, "dupl
 
 
 class Page(HTMLParser):
-    """The elements of a page with their attributes, the cells of its rows, and its text without styles."""
+    """A page's elements with attributes, the cells of its rows, and its text without styles."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -51,9 +51,9 @@ class Page(HTMLParser):
                 self.rows[-1][-1] += data
 
     def row(self, *start: str) -> list[str]:
-        """Return the one row whose cells begin like this."""
-        (found,) = [row for row in self.rows if [cell.strip() for cell in row[: len(start)]] == [*start]]
-        return [" ".join(cell.split()) for cell in found]
+        """Return the only row whose cells start like this."""
+        (match,) = [row for row in self.rows if [cell.strip() for cell in row[: len(start)]] == [*start]]
+        return [" ".join(cell.split()) for cell in match]
 
 
 def metric(model: str, name: str, value: float, k: int = 10, **more: Any) -> dict[str, Any]:
@@ -73,7 +73,7 @@ MEASURED = {name: [row for row in METRICS if row["model"] == name] for name in (
 
 
 def the_run(**fields: Any) -> RunRecord:
-    """Return the record of a night that came to its end."""
+    """Return the record of a finished night."""
     counts = COUNTS | {"rules": {"item_missing": 3}}
     stations = {
         ("interactions", None): {"arrived": counts, "total": counts, "exclude_rules": []},
@@ -83,16 +83,16 @@ def the_run(**fields: Any) -> RunRecord:
         ("recommendations", None): {"by_source": {"als": 11, "popularity": 1}},
         ("release", None): {"active": True},
     }
-    done = [
+    stations = [
         Station(kind=kind, model=model, rows=12, seconds=1.5, peak_memory=2**20, facts=facts)
         for (kind, model), facts in stations.items()
     ]
     facts = {"run_id": "r2", "as_of": date.fromisoformat(SECOND), "started_at": "2026-01-04T02:30:00+00:00"}
-    return RunRecord(**(facts | {"stations": done, "state": "published"} | fields))
+    return RunRecord(**(facts | {"stations": stations, "state": "published"} | fields))
 
 
 def write_dataset(world: World, folder: Path, title: str, users: list[str]) -> None:
-    """Write what a report reads of a run's dataset: the world's four users and eight items."""
+    """Write the parts of a dataset that a report reads: the world's four users and eight items."""
     events = [2, 1, 2, 1]
     seen = [(USERS.index(u), ITEMS.index(item)) for u in USERS for item in SEEN[u]]
     moments = [datetime(2026, 1, 2, 3, n) for n in range(len(seen))]  # noqa: DTZ001 - UTC, as in the dataset
@@ -128,11 +128,11 @@ def configuration(world: World, **report: Any) -> Configuration:
 
 
 def make_world(tmp_path: Path) -> World:
-    """Return a world with a release of the first date, staged tables and a dataset of the second."""
+    """Return a world with a release of the first date, and staged tables of the second."""
     world = World(tmp_path, text=True)
     world.publish(FIRST, "r1")
     rows = world.tables["recommendations"]
-    rows["item_id"][1] = 105  # user 10 gets one other item
+    rows["item_id"][1] = 105  # user 10 gets another item
     rows["source"][11] = "popularity"  # the end of the list of user 40
     world.tables["model_metrics"]["value"][0] = 0.3
     world.stage(SECOND, "r2")

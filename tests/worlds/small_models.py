@@ -1,4 +1,4 @@
-"""Settings that train each model in an instant, and the world they are trained on."""
+"""Settings that train each model quickly, and the data to train on."""
 
 from __future__ import annotations
 

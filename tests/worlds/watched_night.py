@@ -1,6 +1,7 @@
-"""A night in a process of its own: `python watched_night.py CONFIG DATE OVERRIDES`, watched by `watched/`.
+"""A night in a separate process: `python watched_night.py CONFIG DATE OVERRIDES`.
 
-Notes, before and after each station, what libraries would start if they were asked then.
+It notes, before and after each station, what libraries would start at that time. `watched/` watches
+it.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ def ready(station: str) -> None:
         score_bytes=score_bytes(),
         arrow=pa.cpu_count(),
         torch=torch.get_num_threads() if torch else None,
-        pools=[found["num_threads"] for found in threadpool_info()],
+        pools=[pool["num_threads"] for pool in threadpool_info()],
     )
 
 
 def spark() -> None:
-    """Note the threads of Spark and of its Java, while it runs."""
+    """Note the threads of Spark and of its Java process while it runs."""
     pyspark = sys.modules.get("pyspark")
     context = pyspark and pyspark.SparkContext._active_spark_context
     if context:
@@ -48,7 +49,7 @@ def spark() -> None:
 
 
 def step(name: str, station: Callable[[], T]) -> T:
-    """Run a station and note what it might have used."""
+    """Run a station and note what it could have used."""
     ready(name)
     result = station()
     ready(name)

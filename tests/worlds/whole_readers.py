@@ -1,8 +1,8 @@
-"""A reader that joins the tables of the active release by one of four tools, again and again, until told.
+"""A reader that joins the active release's tables with one of four tools until it is stopped.
 
-Arguments: the tool, the store, a folder for its counter and the sign to stop, and for how many seconds a
-release that readers were led away from is kept. It prints how many reads were whole, torn, and late: those
-that found a release gone, after more than these seconds.
+Arguments: the tool, the store, a folder for its counter and the sign to stop, and for how many
+seconds a release that readers were led away from is kept. It prints how many reads were whole,
+torn, and late: those that found a release gone, after more than these seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ JOIN validation_results AS v ON v.observed = r.source
 GROUP BY r.source
 """
 Read = tuple[str, list[tuple[Any, ...]]]
-"""The release that the pointer led to, and what came of the join: name of the model, rows, users."""
+"""The active release, and the result of the join: model name, rows, users."""
 
 
 def pointed(store: Path) -> Path:
@@ -102,7 +102,7 @@ TOOLS: dict[str, Callable[[Path, float], Read]] = {
 
 
 def wanted(release_id: str) -> list[tuple[Any, ...]]:
-    """Return what a whole release gives: it is marked in every table with its number."""
+    """Return the result for a whole release, whose number is in every table."""
     number = int(release_id.rpartition("-r")[2])
     return [(f"m{number}", 6, f"{number} {number}")]
 
@@ -112,7 +112,7 @@ def main(tool: str, store: Path, signs: Path, grace: float) -> None:
     seen = set()
     with (signs / tool).open("ab", buffering=0) as counter:
         while not (signs / "stop").exists():
-            pause = 0.05 if found["whole"] % 10 == 9 else 0.0  # now and then slowly, across publications
+            pause = 0.05 if found["whole"] % 10 == 9 else 0.0  # some reads are slow and span publications
             started = time.monotonic()
             try:
                 release_id, rows = TOOLS[tool](store, pause)

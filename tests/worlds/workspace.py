@@ -71,24 +71,24 @@ class Workspace:
             text = text.replace(old, new)
         self.config.write_text(text, encoding="utf-8")
 
-    def words(self, *options: str) -> list[str]:
+    def arguments(self, *options: str) -> list[str]:
         return ["run", "--config", str(self.config), "--as-of", DAY, "--no-prefect", *options]
 
     def run(self, *options: str) -> Any:
         """Run a night in this process; a traceback would be an exception here."""
-        result = CliRunner().invoke(app, self.words(*options))
+        result = CliRunner().invoke(app, self.arguments(*options))
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result
 
     def refused(self, *options: str) -> str:
-        """Return the one message of a night that is refused."""
+        """Return the only message of a night that is refused."""
         result = self.run(*options)
         assert result.exit_code == 1
         assert result.stdout == ""
         return self.message(result.stderr)
 
     def message(self, stderr: str) -> str:
-        """Return the one message on stderr, once nothing is published or left over."""
+        """Return the only message on stderr; assert that nothing is published or left over."""
         assert "Traceback" not in stderr
         assert stderr.count("error: ") == 1
         assert not self.store.pointer.exists()
