@@ -10,7 +10,7 @@ from typing import Any
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.ledger import Ledger
 from tasks.quality.champion import Measured
-from tasks.recommendations.serving import EVERYBODY, Serving, served_models
+from tasks.recommendations.serving import EVERYBODY, Serving, resolve_serving
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import LOCK_WAIT, Store
 from tasks.store.names import release_id_of
@@ -52,10 +52,10 @@ class Night:
     def serving(self) -> Serving:
         """Which model serves which users; with `best`, known only once the model is chosen."""
         if not self.configuration.train.chooses:
-            return served_models(self.configuration)
+            return resolve_serving(self.configuration)
         facts = self.record.station("served_model").facts
         chosen = {value: choice["model"] for value, choice in facts["segments"].items()}
-        return served_models(self.configuration, {EVERYBODY: facts["model"], **chosen})
+        return resolve_serving(self.configuration, {EVERYBODY: facts["model"], **chosen})
 
     @property
     def measured(self) -> Measured | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flows.night.night import Night, Result
 from tasks.configuration.ids import blocked, id_types
 from tasks.dataset.parts import read
-from tasks.quality.champion import forget_champions, keep_champion
+from tasks.quality.champion import keep_champion, remove_champions
 from tasks.release.writer import TableWriter
 from tasks.store.runs import measured_metrics
 
@@ -36,7 +36,7 @@ def release_station(night: Night) -> Result:
         night.record.release_id = published.release_id
         grace = timedelta(minutes=settings.store.reader_minutes)
         removed = retain(night.store, settings.store.keep_releases, grace)
-        forget_champions(night.store)
+        remove_champions(night.store)
         clean(night.store, keep_runs=[night.record.run_id])
     checks = None if audited is None else audited.checks
     return Result(None, {"active": published.active, "checks": checks, "removed": removed})
@@ -70,7 +70,7 @@ def audited_release(night: Night) -> tuple[Staging, Audit]:
 
 def release_expectations(night: Night) -> Expectations:
     """Return the expectations of the release's audit."""
-    from tasks.recommendations.similar_items import rows_of_each
+    from tasks.recommendations.similar_items import rows_per_item
     from tasks.release.audit import Expectations
 
     settings, ids = night.configuration, id_types(night.configuration)
@@ -82,7 +82,7 @@ def release_expectations(night: Night) -> Expectations:
         n=settings.top_n.n,
         ids=ids,
         resources=settings.resources,
-        similar=rows_of_each(settings, available),
+        similar=rows_per_item(settings, available),
         repeats=settings.top_n.repeats,
         shortage_repeats=settings.top_n.shortage == "repeat",
         blocked=blocked(settings, ids.item).to_pylist(),

@@ -1,22 +1,25 @@
-"""The gate before readers: tonight's models and lists beside those of the release before.
+"""The gate before readers: tonight's models and lists compared with the previous release's.
 
-Champion against challenger. The challenger is the served model as it was measured tonight: trained without
-the last events. The champion is that of the release before, kept in the store as it was measured then. Both
-are asked on tonight's holdout about the same users, with the same histories, and only about events from the
-later of the two cuts on, which neither was trained on. Refused is a night whose loss is sure to be larger
-than `max_loss`: the whole 95 % interval of the mean difference, paired by user, lies below it.
+Champion against challenger. The challenger is the served model as measured tonight: trained without
+the last events. The champion is that of the previous release, kept in the store as it was measured
+then. Both recommend for the same users of tonight's holdout, from the same histories. Only events
+from the later of the two cuts on count, since neither model was trained on these. A night is
+refused if its loss surely exceeds `max_loss`: the whole 95 % interval of the mean difference,
+paired by user, lies below -`max_loss`.
 
-What this can tell: whether tonight's way of training, on tonight's data, is worse than last night's by more
-than `max_loss`, for users who came back. An honest night is refused in at most 1 of 40 even where its true
-loss is all of `max_loss`; its true loss is about 0, so in far fewer. What it cannot tell: a loss within
-`max_loss`, or within the width of the interval, which the table shows and which grows as the users get fewer
-(below `min_users` nothing is judged). The interval is over users, not over seeds: two trainings that differ
-by luck differ truly for it, and `max_loss` must leave room for that luck. The challenger has seen later
-events than the champion, so figures lean to its side by what a night of news is worth. A slow decline, each
-night within `max_loss`, passes every night: `model_metrics` over time show it. And neither model is the
-published one, which is trained once more, on everything: `refit` therefore asks that one too. It has seen the
-answers, so it may not be surely worse than the challenger that has not; labels that were shuffled on the way
-are found so.
+The comparison detects whether training on tonight's data is worse than last night's by more than
+`max_loss`, for returning users. A night whose true loss equals `max_loss` is refused at most 1 time
+in 40; the true loss of a healthy night is about 0, so it is refused far less often. The comparison
+does not detect a loss within `max_loss`, or within the width of the interval. The table shows the
+interval, which widens as the users get fewer; below `min_users` there is no comparison. The
+interval covers users, not seeds: a difference between two seeds counts as a true one, and
+`max_loss` must leave room for it. The challenger has seen later events than the champion, which
+favours it by the value of one night of events. A slow decline within `max_loss` per night passes
+every night; `model_metrics` show it over time.
+
+Neither model is the published one, which is trained again, on everything. The check `refit`
+therefore compares the published model with the challenger. It has seen the answers, so it must not
+be surely worse than the challenger, which has not. This detects, for example, shuffled labels.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from tasks.dataset.parts import read
 from tasks.evaluation.holdout import make_holdout
 from tasks.evaluation.model_metrics import compared_length
 from tasks.quality.champion import Champion, Measured, NoChampionError, read_champion
-from tasks.quality.checks import QualityCheck, not_judged
+from tasks.quality.checks import QualityCheck, skipped_check
 from tasks.quality.comparison import Question, Values, compare
 from tasks.recommendations.serving import Serving
 from tasks.store.layout import Store
@@ -43,10 +46,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tonight:
-    """What is judged: the folders of a night, and who is served by what.
+    """The folders of a night that the gate checks, and which model serves whom.
 
-    `models` holds the models trained on everything, `staging` the tables; `measured` is None where nothing
-    was measured.
+    `models` holds the models trained on everything, `staging` the tables. `measured` is None if
+    nothing was measured.
     """
 
     dataset: Path
@@ -59,7 +62,7 @@ class Tonight:
 def quality_checks(
     configuration: Configuration, store: Store, tonight: Tonight, before: Release | None
 ) -> list[QualityCheck]:
-    """Return every check of a night against its bounds and against the release `before`."""
+    """Return all checks of a night, against its bounds and the previous release `before`."""
     from tasks.quality.lists import list_checks
 
     return [
@@ -71,47 +74,49 @@ def quality_checks(
 def accuracy_checks(
     configuration: Configuration, store: Store, tonight: Tonight, before: Release | None
 ) -> Iterator[QualityCheck]:
-    """Yield the checks `accuracy` and `refit`; where one cannot be made it says why, and passes."""
+    """Yield the checks `accuracy` and `refit`; a check that cannot be made passes and says why."""
     settings, measured = configuration.quality, tonight.measured
     name = f"{settings.metric}@{compared_length(configuration)}"
     if measured is None:
-        yield not_judged(f"accuracy {name}", "evaluation.enabled = false: nothing was measured")
+        yield skipped_check(f"accuracy {name}", "evaluation.enabled = false: nothing was measured")
         return
-    asked = _Asked(configuration, tonight, measured)
+    gate = _Gate(configuration, tonight, measured)
     try:
         champion = read_champion(store, configuration, before)
-        yield asked.against(f"accuracy {name} against {champion.release_id}", champion)
+        yield gate.against(f"accuracy {name} against {champion.release_id}", champion)
     except NoChampionError as reason:
-        yield not_judged(f"accuracy {name}", f"nothing to compare with: {reason}")
-    yield asked.refit(f"refit {name}")
+        yield skipped_check(f"accuracy {name}", f"nothing to compare with: {reason}")
+    yield gate.refit(f"refit {name}")
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A night that is asked on its holdout."""
+class _Gate:
+    """The comparisons of a night on its holdout."""
 
     configuration: Configuration
     tonight: Tonight
     measured: Measured
 
     def against(self, name: str, champion: Champion) -> QualityCheck:
-        """Compare the challenger with the champion; NoChampionError where that cannot be read."""
+        """Compare the challenger with the champion; NoChampionError if that cannot be read."""
         from models.errors import ModelError
 
         question = self._question(max(self.measured.cut, champion.cut))
-        theirs = partial(question.asked, champion.models, champion.serving, champion.item_ids)
+        champion_values = partial(
+            question.of_foreign_models, champion.models, champion.serving, champion.item_ids
+        )
         try:
-            return self._judged(name, question, partial(self._challenger, question), theirs)
+            return self._check(name, question, partial(self._challenger, question), champion_values)
         except ModelError as error:
             raise NoChampionError(f"the models kept of {champion.release_id}: {error}") from error
 
     def refit(self, name: str) -> QualityCheck:
-        """Compare the published model, which has seen the answers, with the challenger, which has not."""
+        """Compare the published model, which has seen the answers, with the challenger."""
         question, serving = self._question(self.measured.cut), self.tonight.serving
         item_ids = read(self.tonight.dataset, "items", ["item_id"])["item_id"].combine_chunks()
         artefacts = {model: self.tonight.models / model for model in serving.names}
-        published = partial(question.asked, artefacts, serving, item_ids)
-        return self._judged(name, question, published, partial(self._challenger, question))
+        published = partial(question.of_foreign_models, artefacts, serving, item_ids)
+        return self._check(name, question, published, partial(self._challenger, question))
 
     def _question(self, cut: int) -> Question:
         holdout = make_holdout(self.configuration, self.tonight.dataset, self.measured.past, cut)
@@ -120,19 +125,26 @@ class _Asked:
     def _challenger(self, question: Question) -> Values:
         serving = self.tonight.serving
         artefacts = {model: self.measured.artefacts / model for model in serving.names}
-        return question.measured_together(artefacts, serving)
+        return question.of_measured_models(artefacts, serving)
 
-    def _judged(
-        self, name: str, question: Question, ask: Callable[[], Values], ask_other: Callable[[], Values]
+    def _check(
+        self,
+        name: str,
+        question: Question,
+        measure: Callable[[], Values],
+        measure_reference: Callable[[], Values],
     ) -> QualityCheck:
-        """Return whether the first is surely worse than the other by more than may be."""
+        """Check that a model is not surely worse than the reference by more than `max_loss`."""
         settings, users = self.configuration.quality, len(question.holdout)
         if users < settings.min_users:
-            return not_judged(name, f"{users} users, fewer than {settings.min_users}")
-        ours, theirs = ask(), ask_other()
-        compared, other = compare(self.configuration, ours, theirs), float(theirs.mean())
+            return skipped_check(name, f"{users} users, fewer than {settings.min_users}")
+        values, reference = measure(), measure_reference()
+        compared, reference_mean = compare(self.configuration, values, reference), float(reference.mean())
         parts = (compared.difference, compared.low or 0.0, compared.high or 0.0)
-        share, low, high = (part / other if other else 0.0 for part in parts)
-        said = f"{ours.mean():.4f} against {other:.4f}: {share:+.1%} [{low:+.1%}, {high:+.1%}], {users} users"
+        share, low, high = (part / reference_mean if reference_mean else 0.0 for part in parts)
+        observed = (
+            f"{values.mean():.4f} against {reference_mean:.4f}: {share:+.1%} [{low:+.1%}, {high:+.1%}], "
+            f"{users} users"
+        )
         bound = f"not surely below -{settings.max_loss:.1%}"
-        return QualityCheck(name, said, bound, high >= -settings.max_loss, share)
+        return QualityCheck(name, observed, bound, high >= -settings.max_loss, share)

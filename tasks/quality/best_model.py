@@ -1,4 +1,4 @@
-"""Which of the measured models serves, where the configuration says `best`."""
+"""The choice of the model that serves, if the configuration says `best`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tasks.evaluation.holdout import make_holdout
 from tasks.evaluation.model_metrics import compared_length
 from tasks.quality.champion import Measured, champion_serving
 from tasks.quality.comparison import Question, Values, compare
-from tasks.recommendations.serving import BEST, EVERYBODY, segment_places
+from tasks.recommendations.serving import BEST, EVERYBODY, segment_positions
 from tasks.runtime.errors import TrainingError
 from tasks.store.layout import Store
 
@@ -28,7 +28,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Choice:
-    """The model, why it is, and the mean of each model."""
+    """The chosen model, the reason, and each model's mean metric."""
 
     model: str
     why: str
@@ -43,14 +43,15 @@ def best_models(  # noqa: PLR0917
     measured: Measured,
     before: Release | None,
 ) -> dict[str, Choice]:
-    """Return the choice for everybody, under EVERYBODY, and for the values of the segment that ask for it.
+    """Return the choice for everybody (EVERYBODY) and for each segment value configured as `best`.
 
-    It is the model that served them in the release `before`, unless others are significantly better; then the
-    best of these. All are asked about the same users of tonight's holdout. With m others an interval of each
-    difference, paired by user, has the confidence 1 - 0.05 / m (Bonferroni), so that noise moves readers to
-    another model on at most 1 night of 20. Without a model that served, or where it is not among `names`, the
-    one with the best mean; the first named of equals. Where too few users can be asked, what served them, or
-    else what serves everybody.
+    The choice is the model that served in the previous release `before`, unless others are
+    significantly better on the users of tonight's holdout; then it is the best of these. With m
+    other models, each interval of a difference, paired by user, has the confidence 1 - 0.05 / m
+    (Bonferroni), so that noise changes the model on at most 1 night in 20. If no model served
+    before, or it is not among `names`, the choice is the model with the best mean, the first named
+    of equals. With too few users, it is the model that served them, or else the one that serves
+    everybody.
 
     Raises
     ------
@@ -58,21 +59,23 @@ def best_models(  # noqa: PLR0917
         If no model was measured.
     """
     if not names:
-        raise TrainingError("no model could be measured, so there is no best one, nothing is published")
+        raise TrainingError(
+            "no model could be measured, so none can be chosen as the best; nothing is published"
+        )
     train = configuration.train
     holdout = make_holdout(configuration, dataset, measured.past, measured.cut)
     question = Question(configuration, holdout)
     values = {name: question.measured(measured.artefacts / name) for name in names}
-    kept = champion_serving(store, before)
+    previous = champion_serving(store, before)
     fixed = Choice(train.serve, "as configured", {})
     everybody = np.ones(len(holdout), np.bool_)
     best = partial(_best, configuration, values)
-    served = kept.default if kept else None
+    served = previous.default if previous else None
     choices = {EVERYBODY: best(everybody, served) if train.serve == BEST else fixed}
     segments, by = train.serve_by_segment.models, train.serve_by_segment.by
     for value in (value for value, name in segments.items() if name == BEST):
-        places = segment_places(by, [value], holdout.past, holdout.lengths)[holdout.users]
-        served = kept.of(by, value) if kept else None
+        places = segment_positions(by, [value], holdout.past, holdout.lengths)[holdout.users]
+        served = previous.model_for(by, value) if previous else None
         choices[value] = best(places == 0, served, choices[EVERYBODY].model)
     return choices
 
@@ -82,27 +85,28 @@ def _best(
     values: Mapping[str, Values],
     users: npt.NDArray[np.bool_],
     served: str | None,
-    otherwise: str | None = None,
+    default: str | None = None,
 ) -> Choice:
-    """Return the choice for some of the users, bool (n_users,), whom `served` served before."""
+    """Return the choice for the users of a mask, bool (n_users,), whom `served` served before."""
     names, settings = list(values), configuration.quality
     incumbent = served if served in values else None
     if users.sum() < settings.min_users:
         few = f"{users.sum()} users are too few to compare models"
-        return Choice(incumbent or otherwise or names[0], few, {})
-    own = {name: values[name][users] for name in names}
-    figures = {name: round(float(one.mean()), 6) for name, one in own.items()}
+        return Choice(incumbent or default or names[0], few, {})
+    values_of_users = {name: values[name][users] for name in names}
+    figures = {name: round(float(column.mean()), 6) for name, column in values_of_users.items()}
     metric = f"{settings.metric}@{compared_length(configuration)}"
     if incumbent is None:
-        best = names[int(np.argmax([own[name].mean() for name in names]))]
-        return Choice(best, f"the best {metric}; no model served before it", figures)
+        best = names[int(np.argmax([values_of_users[name].mean() for name in names]))]
+        return Choice(best, f"the best {metric}; no model served before", figures)
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(names) - 1)
     better = [
         name
         for name in names
-        if (compare(configuration, own[name], own[incumbent], confidence).low or 0.0) > 0
+        if (compare(configuration, values_of_users[name], values_of_users[incumbent], confidence).low or 0.0)
+        > 0
     ]
     if not better:
         return Choice(incumbent, f"it served before; none is significantly better by {metric}", figures)
-    chosen = max(better, key=lambda name: float(own[name].mean()))
+    chosen = max(better, key=lambda name: float(values_of_users[name].mean()))
     return Choice(chosen, f"significantly better than {incumbent}, which served, by {metric}", figures)

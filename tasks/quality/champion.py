@@ -1,8 +1,8 @@
-"""What is kept of a published night, so that the next one can be measured against it on the same events.
+"""The champion: models kept of a published night, for the next night to be compared with.
 
-`<store>/champions/<release_id>/` has the served models as they were trained without the last events, the ids
-of their items, and champion.json: the cut, who is served by what, the rules by which events counted. It goes
-when its release goes.
+`<store>/champions/<release_id>/` has the served models as trained without the last events, the ids
+of their items, and champion.json: the cut, which model serves whom, and the rules by which events
+count. It is removed with its release.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True)
 class Champion:
-    """The models of a release as they were measured: folders by name, item ids by index, their cut.
+    """The measured models of a release: folders by name, item ids by index, and their cut.
 
-    `cut`: events from then on were not trained on, in microseconds since 1970 UTC.
+    `cut` is in microseconds since 1970 UTC; the models were trained on the events before it.
     """
 
     release_id: str
@@ -47,7 +47,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a night measured: the dataset up to `cut`, and the folder of the models trained on it, by name."""
+    """The dataset of a night up to `cut`, and the folder of the models trained on it."""
 
     past: Path
     artefacts: Path
@@ -55,24 +55,27 @@ class Measured:
 
 
 class NoChampionError(StoreError):
-    """There is nothing that a night could be compared with; the message says why."""
+    """No champion to compare a night with; the message says why."""
 
 
 def rules_of(configuration: Configuration) -> str:
-    """Return a hash of what decides which events there are and which of them count."""
+    """Return a hash of the settings that decide which events exist and which of them count."""
     facts = [configuration.source_fingerprint(), configuration.dataset.positive]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def champion_folder(store: Store, release_id: str) -> Path:
-    """Return where a release's champion is kept; StoreError for what is no id."""
+    """Return the folder of a release's champion; StoreError if the id is not valid."""
     return store.champions / store.release(release_id).name
 
 
 def keep_champion(
     store: Store, release_id: str, configuration: Configuration, measured: Measured, serving: Serving
 ) -> Path:
-    """Copy what the next night needs of this one; return the folder. The caller holds the store's lock."""
+    """Copy what the next night needs of this one; return the folder.
+
+    The caller holds the store's lock.
+    """
     folder = champion_folder(store, release_id)
     with writing(store.champions):
         store.champions.mkdir(exist_ok=True)
@@ -83,28 +86,28 @@ def keep_champion(
         pq.write_table(
             read(measured.past, "items", ["item_id"]), folder / "items.parquet", compression="zstd"
         )
-        kept = sorted(path for path in folder.rglob("*") if path.is_file())
-        sync_all([*kept, *(path for path in folder.rglob("*") if path.is_dir()), folder])
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        sync_all([*files, *(path for path in folder.rglob("*") if path.is_dir()), folder])
     facts = {
         "format": FORMAT,
         "cut": measured.cut,
         "rules": rules_of(configuration),
         "serving": serving.facts(),
-        "files": recorded(folder, kept),
+        "files": recorded_hashes(folder, files),
     }
-    write_json_atomically(folder / FACTS, facts)  # last: without it the folder does not count
+    write_json_atomically(folder / FACTS, facts)  # last: a folder without it does not count
     return folder
 
 
 def read_champion(store: Store, configuration: Configuration, before: Release | None) -> Champion:
-    """Return what was kept of the release `before`.
+    """Return the champion of the previous release `before`.
 
     Raises
     ------
     NoChampionError
-        If there is none, it kept nothing, or it was made by other rules, so that figures would not compare.
+        If there is no release or champion, or its events count by other rules.
     DamagedError
-        If a file of it is not as it was kept: to leave the comparison out is a person's decision.
+        If a file has changed since it was kept: only the operator may skip the comparison.
     """
     if before is None:
         raise NoChampionError("no release of an earlier date")
@@ -124,41 +127,46 @@ def read_champion(store: Store, configuration: Configuration, before: Release | 
 
 
 def champion_serving(store: Store, before: Release | None) -> Serving | None:
-    """Return who was served by what in the release `before`, None where that is not known."""
+    """Return which model served whom in the release `before`; None if unknown."""
     facts = champion_folder(store, before.release_id) / FACTS if before else None
     return Serving(**read_json(facts)["serving"]) if facts and facts.is_file() else None
 
 
-def forget_champions(store: Store) -> list[str]:
-    """Remove what was kept of releases that are gone; return their ids. The caller holds the store's lock."""
+def remove_champions(store: Store) -> list[str]:
+    """Remove the champions of removed releases; return their ids.
+
+    The caller holds the store's lock.
+    """
     folders = store.champions.glob("*") if store.champions.is_dir() else []
-    gone = [one for one in folders if not (is_release_id(one.name) and store.release(one.name).is_dir())]
+    orphaned = [
+        path for path in folders if not (is_release_id(path.name) and store.release(path.name).is_dir())
+    ]
     with writing(store.champions):
-        for folder in gone:
+        for folder in orphaned:
             shutil.rmtree(folder)
-    return [folder.name for folder in gone]
+    return [folder.name for folder in orphaned]
 
 
 FACTS: Final = "champion.json"
 
 
-def recorded(folder: Path, kept: Sequence[Path]) -> dict[str, Any]:
-    """Return what champion.json says of the files beside it: their hashes, by their paths in the folder."""
-    hashes = zip(kept, hashes_of(kept), strict=True)
-    return {str(path.relative_to(folder)): one.model_dump() for path, one in hashes}
+def recorded_hashes(folder: Path, files: Sequence[Path]) -> dict[str, Any]:
+    """Return the hashes of files, by their paths in the folder, for champion.json."""
+    hashes = zip(files, hashes_of(files), strict=True)
+    return {str(path.relative_to(folder)): file_hash.model_dump() for path, file_hash in hashes}
 
 
 def kept_files(folder: Path, facts: Mapping[str, Any]) -> dict[Path, FileHash]:
-    """Return the hashes that champion.json has of the files beside it; none, where it is of 0.1."""
-    return {folder / name: FileHash(**one) for name, one in facts.get("files", {}).items()}
+    """Return the hashes of the files beside champion.json; empty if version 0.1 wrote it."""
+    return {folder / name: FileHash(**fields) for name, fields in facts.get("files", {}).items()}
 
 
 def require_whole(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Raise DamagedError if a file is not as it was kept: a person may decide to go without."""
+    """Raise DamagedError if a file has changed since it was kept."""
     for path, problem in differences(kept_files(folder, facts)).items():
         raise DamagedError(f"{path}: {problem}; {recovery_advice(folder)}")
 
 
 def recovery_advice(folder: Path) -> str:
-    """Return what to do about files that are damaged."""
-    return f"remove the folder {folder}: the next night is then compared with no release before it"
+    """Return the remedy for damaged files."""
+    return f"remove the folder {folder}: the next night is then compared with no previous release"

@@ -11,7 +11,7 @@ from tasks.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class QualityCheck:
-    """One row of the gate's table; `value` is the figure that was judged, None where nothing was."""
+    """A row of the gate's table; `value` is the compared figure, None for a skipped check."""
 
     check: str
     observed: str
@@ -21,7 +21,7 @@ class QualityCheck:
 
 
 class QualityRefusedError(UserError):
-    """The gate's veto: readers keep the release they have; `checks` are all its rows."""
+    """The gate refused a night, so readers keep their release; `checks` has all checks."""
 
     def __init__(self, message: str, checks: list[QualityCheck]) -> None:
         super().__init__(message)
@@ -29,12 +29,12 @@ class QualityRefusedError(UserError):
 
 
 def require_quality(as_of: str, release_id: str, checks: list[QualityCheck]) -> None:
-    """Raise QualityRefusedError with the whole table if a check failed."""
-    failed = sum(not one.passed for one in checks)
+    """Raise QualityRefusedError, with the table of all checks, if a check failed."""
+    failed = sum(not check.passed for check in checks)
     if failed:
         head = (
-            f"{as_of}: {failed} of {len(checks)} quality checks failed, so readers keep what they have."
-            f' To publish it all the same: nightshelf publish {release_id} --force --reason "..."'
+            f"{as_of}: {failed} of {len(checks)} quality checks failed, so readers keep their release."
+            f' To publish it anyway: nightshelf publish {release_id} --force --reason "..."'
         )
         raise QualityRefusedError("\n".join([head, *table_lines(rows_of(checks))]), checks)
 
@@ -43,28 +43,28 @@ def rows_of(checks: Iterable[QualityCheck]) -> list[dict[str, Any]]:
     """Return the checks as plain rows, for a record and a manifest."""
     return [
         {
-            "check": one.check,
-            "observed": one.observed,
-            "bound": one.bound,
-            "passed": one.passed,
-            "value": one.value,
+            "check": check.check,
+            "observed": check.observed,
+            "bound": check.bound,
+            "passed": check.passed,
+            "value": check.value,
         }
-        for one in checks
+        for check in checks
     ]
 
 
 def table_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the one table as lines of text: check, observed, bound, passed; those that failed first."""
+    """Return the table as lines of text: check, observed, bound, passed; failed checks first."""
     cells = [("check", "observed", "bound", "passed")]
     cells += [
         (row["check"], row["observed"], row["bound"], "yes" if row["passed"] else "NO")
         for row in sorted(rows, key=lambda row: bool(row["passed"]))
     ]
-    widths = [max(len(row[at]) for row in cells) for at in range(4)]
+    widths = [max(len(row[column]) for row in cells) for column in range(4)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in cells]
     return [line.rstrip() for line in lines]
 
 
-def not_judged(check: str, why: str) -> QualityCheck:
-    """Return the row of a check that could not be made, and so passes."""
+def skipped_check(check: str, why: str) -> QualityCheck:
+    """Return the row of a check that could not be made, which therefore passes."""
     return QualityCheck(check, why, "not judged", True)

@@ -1,4 +1,4 @@
-"""Sets of models asked about the same users and events, whatever items each was trained on."""
+"""The gate's metric of models on the same users and events, whatever items they were trained on."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Longs = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked: for the users of a holdout, the items that they met after it.
+    """A holdout on which models are compared by the items that its users chose after the cut.
 
-    An answer is the metric of the gate for each user, float64 (n_users,).
+    Each method returns the gate's metric of every user, float64 (n_users,).
     """
 
     configuration: Configuration
@@ -40,41 +40,43 @@ class Question:
         return compared_length(self.configuration)
 
     def measured(self, artefact: Path) -> Values:
-        """Return the answer of one model that was measured on this holdout."""
-        return self._judged(self.holdout.lists_of(artefact, self.k, self.configuration.resources))
+        """Return the values of a model that was measured on this holdout."""
+        return self._values(self.holdout.lists_of(artefact, self.k, self.configuration.resources))
 
-    def measured_together(self, artefacts: Mapping[str, Path], serving: Serving) -> Values:
-        """Return the answer of models that were measured on this holdout, each for those it serves."""
+    def of_measured_models(self, artefacts: Mapping[str, Path], serving: Serving) -> Values:
+        """Return the values of measured models, each for the users it serves."""
 
-        def ask(artefact: Path, users: Longs) -> Ints:
+        def lists_of(artefact: Path, users: Longs) -> Ints:
             return self.holdout.lists_of(artefact, self.k, self.configuration.resources)[users]
 
-        return self._served(artefacts, serving, ask)
+        return self._served(artefacts, serving, lists_of)
 
-    def asked(self, artefacts: Mapping[str, Path], serving: Serving, item_ids: pa.Array) -> Values:
-        """Return the answer of models trained on other items, with these ids by index."""
+    def of_foreign_models(
+        self, artefacts: Mapping[str, Path], serving: Serving, item_ids: pa.Array
+    ) -> Values:
+        """Return the values of models trained on other items; `item_ids` are theirs, by index."""
         from models.artefact import load
 
-        def ask(artefact: Path, users: Longs) -> Ints:
+        def lists_of(artefact: Path, users: Longs) -> Ints:
             resources = self.configuration.resources
             return self.holdout.lists(load(artefact), self.k, resources, item_ids=item_ids, users=users)
 
-        return self._served(artefacts, serving, ask)
+        return self._served(artefacts, serving, lists_of)
 
     def _served(
-        self, artefacts: Mapping[str, Path], serving: Serving, ask: Callable[[Path, Longs], Ints]
+        self, artefacts: Mapping[str, Path], serving: Serving, lists_of: Callable[[Path, Longs], Ints]
     ) -> Values:
-        """Judge lists of served models; `ask` gives those of a model for some of the users."""
+        """Return the values of served models; `lists_of` returns a model's lists for some users."""
         holdout = self.holdout
-        which = serving.assigned(holdout.past, holdout.lengths)[holdout.users]
+        model_indices = serving.assigned(holdout.past, holdout.lengths)[holdout.users]
         lists = np.full((len(holdout), self.k), -1, np.int32)
-        for at, name in enumerate(serving.names):
-            users = np.flatnonzero(which == at)
+        for index, name in enumerate(serving.names):
+            users = np.flatnonzero(model_indices == index)
             if len(users):
-                lists[users] = ask(artefacts[name], users)
-        return self._judged(lists)
+                lists[users] = lists_of(artefacts[name], users)
+        return self._values(lists)
 
-    def _judged(self, lists: Ints) -> Values:
+    def _values(self, lists: Ints) -> Values:
         from models.evaluation.metrics import judge
 
         metric, threads = self.configuration.quality.metric, self.configuration.resources.threads
@@ -83,11 +85,11 @@ class Question:
 
 
 def compare(
-    configuration: Configuration, values: Values, others: Values, confidence: float = 0.95
+    configuration: Configuration, values: Values, reference: Values, confidence: float = 0.95
 ) -> Comparison:
-    """Return the values less the others, paired by user: 2,000 resamples, the seed of the night."""
+    """Return values minus reference, paired by user, with 2,000 resamples and the night's seed."""
     from models.evaluation.bootstrap import Bootstrap
 
     seed, threads = configuration.train.seed, configuration.resources.threads
-    boot = Bootstrap(seed=seed, confidence=confidence, threads=threads)
-    return boot.compare({"": values}, {"": others})[""]
+    bootstrap = Bootstrap(seed=seed, confidence=confidence, threads=threads)
+    return bootstrap.compare({"": values}, {"": reference})[""]

@@ -1,6 +1,6 @@
-"""What published lists are like beside those of the release before: breadth, popularity, change.
+"""Checks of tonight's lists against the previous release's: breadth, popularity, change.
 
-Both tables are looked at with tonight's catalogue and tonight's popularity, so that only the lists differ.
+Both are measured with tonight's catalogue and popularity, so that only the lists differ.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import pyarrow.parquet as pq
 
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read
-from tasks.quality.checks import QualityCheck, not_judged
-from tasks.recommendations.serving import ACTIVITY, segment_places
+from tasks.quality.checks import QualityCheck, skipped_check
+from tasks.recommendations.serving import ACTIVITY, segment_positions
 
 if TYPE_CHECKING:
     from tasks.configuration.model_sections import QualitySection
     from tasks.release.releases import Release
 
 Ints = npt.NDArray[np.int32]
-ROWS: Final = 1_000_000  # read at a time
+ROWS: Final = 1_000_000  # rows read at a time
 
 
 @dataclass(frozen=True)
 class Lists:
-    """The first places of a table of recommendations: users, and items int32 (n_users, k), -1 unknown."""
+    """The first ranks of a table of recommendations: items int32 (n_users, k), -1 if unknown."""
 
     users: pa.Array
     items: Ints
@@ -39,7 +39,7 @@ class Lists:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Tonight's items: ids, whether they may be listed, how many users had them; and the number of users."""
+    """Tonight's items: ids, availability, and the number of their users, of `n_users` in all."""
 
     ids: pa.Array
     available: npt.NDArray[np.bool_]
@@ -49,7 +49,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Breadth:
-    """Figures of all lists together; their docstrings are in models/evaluation/beyond_accuracy.py."""
+    """Metrics of all lists together, as defined in models/evaluation/beyond_accuracy.py."""
 
     coverage: float
     gini: float
@@ -58,32 +58,32 @@ class Breadth:
 
 
 def read_lists(path: Path, items: pa.Array, k: int) -> Lists:
-    """Return the first `k` places of a table sorted by user and rank; `items` are numbered in their order."""
+    """Return the first `k` ranks of a table sorted by user and rank, as indices into `items`."""
     users: list[pa.Array] = []
     columns: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]] = []
-    before, last = 0, None
+    n_read, last_user = 0, None
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS, columns=["user_id", "rank", "item_id"]):
             owners, ranks = batch["user_id"], batch["rank"].to_numpy()
             changed = np.ones(len(batch), np.bool_)
             changed[1:] = pc.not_equal(owners[1:], owners[:-1]).to_numpy(zero_copy_only=False)
-            changed[0] = last is None or owners[0].as_py() != last
-            number = before + np.cumsum(changed) - 1
+            changed[0] = last_user is None or owners[0].as_py() != last_user
+            number = n_read + np.cumsum(changed) - 1
             first = ranks <= k
-            places = pc.fill_null(pc.index_in(batch["item_id"], items), -1).to_numpy()
-            columns.append((number[first], ranks[first].astype(np.int64), places[first].astype(np.int64)))
+            indices = pc.fill_null(pc.index_in(batch["item_id"], items), -1).to_numpy()
+            columns.append((number[first], ranks[first].astype(np.int64), indices[first].astype(np.int64)))
             users.append(owners.filter(pa.array(changed)))
-            before, last = int(number[-1]) + 1, owners[-1].as_py()
+            n_read, last_user = int(number[-1]) + 1, owners[-1].as_py()
     if not columns:
         return Lists(pa.array([], pa.string()), np.zeros((0, k), np.int32))
-    number, ranks, places = (np.concatenate(part) for part in zip(*columns, strict=True))
-    found = np.full((before, int(ranks.max())), -1, np.int32)
-    found[number, ranks - 1] = places
-    return Lists(pa.concat_arrays(users), found)
+    number, ranks, indices = (np.concatenate(part) for part in zip(*columns, strict=True))
+    lists = np.full((n_read, int(ranks.max())), -1, np.int32)
+    lists[number, ranks - 1] = indices
+    return Lists(pa.concat_arrays(users), lists)
 
 
 def breadth(lists: Lists, catalogue: Catalogue) -> Breadth:
-    """Return what the lists show of the catalogue."""
+    """Return the breadth of lists over a catalogue."""
     from models.evaluation import beyond_accuracy as beyond
 
     k, items = lists.items.shape[1], lists.items
@@ -99,7 +99,7 @@ def breadth(lists: Lists, catalogue: Catalogue) -> Breadth:
 def list_checks(
     configuration: Configuration, dataset: Path, staging: Path, before: Release | None
 ) -> Iterator[QualityCheck]:
-    """Yield the checks of tonight's recommendations, alone and beside those of the release `before`."""
+    """Yield the checks of tonight's lists, against bounds and against the release `before`."""
     settings = configuration.quality
     items, users = read(dataset, "items", ["item_id", "available", "users"]), read(dataset, "users")
     catalogue = Catalogue(
@@ -109,81 +109,85 @@ def list_checks(
         len(users),
     )
     k = min(settings.k, configuration.top_n.n)
-    ours, theirs = read_lists(staging / "recommendations.parquet", catalogue.ids, k), None
+    lists, previous = read_lists(staging / "recommendations.parquet", catalogue.ids, k), None
     if before is not None:
-        theirs = _of_before(before, catalogue.ids, k)
-    if theirs is None:
-        yield from _alone(settings, breadth(ours, catalogue))
-        why = "no release of an earlier date" if before is None else "its ids are of another type"
-        yield not_judged("lists beside the last release's", f"nothing to compare with: {why}")
+        previous = _previous_lists(before, catalogue.ids, k)
+    if previous is None:
+        yield from _bound_checks(settings, breadth(lists, catalogue))
+        reason = "no release of an earlier date" if before is None else "its ids are of another type"
+        yield skipped_check("lists beside the last release's", f"nothing to compare with: {reason}")
         return
-    k = min(ours.items.shape[1], theirs.items.shape[1])
-    ours, theirs = Lists(ours.users, ours.items[:, :k]), Lists(theirs.users, theirs.items[:, :k])
-    tonight, last = breadth(ours, catalogue), breadth(theirs, catalogue)
-    yield from _alone(settings, tonight)
-    both = int(pc.sum(pc.is_in(ours.users, theirs.users)).as_py() or 0)
-    if both < settings.min_users:  # of so few, other lists say little
-        said = f"{both} users in both, fewer than {settings.min_users}"
-        yield not_judged("lists beside the last release's", said)
+    k = min(lists.items.shape[1], previous.items.shape[1])
+    lists, previous = Lists(lists.users, lists.items[:, :k]), Lists(previous.users, previous.items[:, :k])
+    tonight_breadth, previous_breadth = breadth(lists, catalogue), breadth(previous, catalogue)
+    yield from _bound_checks(settings, tonight_breadth)
+    both = int(pc.sum(pc.is_in(lists.users, previous.users)).as_py() or 0)
+    if both < settings.min_users:
+        reason = f"{both} users in both, fewer than {settings.min_users}"
+        yield skipped_check("lists beside the last release's", reason)
         return
-    yield from _beside(settings, tonight, last)
-    yield from _churn(settings, dataset, ours, theirs)
+    yield from _ratio_checks(settings, tonight_breadth, previous_breadth)
+    yield from _churn_checks(settings, dataset, lists, previous)
 
 
-def _of_before(before: Release, items: pa.Array, k: int) -> Lists | None:
-    """Return the lists of a release, None where its ids are of another type or it lists nothing known."""
+def _previous_lists(before: Release, items: pa.Array, k: int) -> Lists | None:
+    """Return the lists of a release; None if the type of ids differs or no item is known."""
     path = before.table("recommendations")
     if pq.read_schema(path).field("item_id").type != items.type:
         return None
-    found = read_lists(path, items, k)
-    return found if (found.items >= 0).any() else None
+    lists = read_lists(path, items, k)
+    return lists if (lists.items >= 0).any() else None
 
 
-def _alone(settings: QualitySection, found: Breadth) -> Iterator[QualityCheck]:
+def _bound_checks(settings: QualitySection, breadth: Breadth) -> Iterator[QualityCheck]:
     """Yield the checks against the configured bounds."""
     for name, value, low, high in (
-        ("coverage", found.coverage, settings.min_coverage, None),
-        ("gini", found.gini, None, settings.max_gini),
-        ("head share", found.head_share, None, settings.max_head_share),
-        ("novelty", found.novelty, settings.min_novelty, None),
+        ("coverage", breadth.coverage, settings.min_coverage, None),
+        ("gini", breadth.gini, None, settings.max_gini),
+        ("head share", breadth.head_share, None, settings.max_head_share),
+        ("novelty", breadth.novelty, settings.min_novelty, None),
     ):
-        yield _bounded(name, value, low, high)
+        yield _bound_check(name, value, low, high)
 
 
-def _beside(settings: QualitySection, tonight: Breadth, last: Breadth) -> Iterator[QualityCheck]:
-    """Yield the checks against the lists of the release before."""
-    for name, ours, theirs, least in (
-        ("coverage", tonight.coverage, last.coverage, settings.min_coverage_ratio),
-        ("evenness, 1 - gini,", 1 - tonight.gini, 1 - last.gini, settings.min_evenness_ratio),
-        ("novelty", tonight.novelty, last.novelty, settings.min_novelty_ratio),
+def _ratio_checks(settings: QualitySection, tonight: Breadth, previous: Breadth) -> Iterator[QualityCheck]:
+    """Yield the checks against the breadth of the previous release."""
+    for name, value, previous_value, minimum in (
+        ("coverage", tonight.coverage, previous.coverage, settings.min_coverage_ratio),
+        ("evenness, 1 - gini,", 1 - tonight.gini, 1 - previous.gini, settings.min_evenness_ratio),
+        ("novelty", tonight.novelty, previous.novelty, settings.min_novelty_ratio),
     ):
-        ratio = ours / theirs if theirs > 0 else 1.0
-        said = f"{ratio:.3f} ({ours:.4f} after {theirs:.4f})"
-        yield QualityCheck(f"{name} over the last", said, f"at least {least:g}", ratio >= least, ratio)
-    rise, most = tonight.head_share - last.head_share, settings.max_head_share_rise
-    said = f"{rise:+.4f} ({tonight.head_share:.4f} after {last.head_share:.4f})"
-    yield QualityCheck("head share, rise", said, f"at most {most:g}", rise <= most, rise)
+        ratio = value / previous_value if previous_value > 0 else 1.0
+        observed = f"{ratio:.3f} ({value:.4f} after {previous_value:.4f})"
+        yield QualityCheck(
+            f"{name} over the last", observed, f"at least {minimum:g}", ratio >= minimum, ratio
+        )
+    rise, maximum = tonight.head_share - previous.head_share, settings.max_head_share_rise
+    observed = f"{rise:+.4f} ({tonight.head_share:.4f} after {previous.head_share:.4f})"
+    yield QualityCheck("head share, rise", observed, f"at most {maximum:g}", rise <= maximum, rise)
 
 
-def _churn(settings: QualitySection, dataset: Path, ours: Lists, theirs: Lists) -> Iterator[QualityCheck]:
-    """Yield how the lists of users who are in both tables changed, all together and by segment."""
+def _churn_checks(
+    settings: QualitySection, dataset: Path, lists: Lists, previous: Lists
+) -> Iterator[QualityCheck]:
+    """Yield the checks of changed lists, for users in both tables: all of them and by segment."""
     from models.evaluation.overlap import agreements, rank_biased_overlap
 
-    at = np.asarray(pc.fill_null(pc.index_in(ours.users, theirs.users), -1).to_numpy())
-    both = np.flatnonzero(at >= 0)
-    shared = agreements(ours.items[both], theirs.items[at[both]])
+    positions = np.asarray(pc.fill_null(pc.index_in(lists.users, previous.users), -1).to_numpy())
+    both = np.flatnonzero(positions >= 0)
+    shared = agreements(lists.items[both], previous.items[positions[both]])
     overlaps, changed = rank_biased_overlap(shared, settings.rbo_p), 1 - shared[:, -1] / shared.shape[1]
-    k, users = shared.shape[1], ours.users.take(pa.array(both))
+    k, users = shared.shape[1], lists.users.take(pa.array(both))
     for name, chosen in (("all users", np.ones(len(both), np.bool_)), *_segments(settings, dataset, users)):
         mean, count = float(overlaps[chosen].mean()) if chosen.any() else 1.0, int(chosen.sum())
         check = f"overlap (RBO, p {settings.rbo_p:g}) @{k}, {name}"
         if count < settings.min_users:
-            said = f"{count} users, fewer than {settings.min_users}"
-            yield not_judged(check, said)
+            reason = f"{count} users, fewer than {settings.min_users}"
+            yield skipped_check(check, reason)
         else:
             low = settings.min_rbo
             yield QualityCheck(check, f"{mean:.4f}, {count} users", f"at least {low:g}", mean >= low, mean)
-    for name, share, most in (
+    for name, share, maximum in (
         (
             f"lists with more than {settings.mostly:.0%} new",
             changed > settings.mostly,
@@ -191,31 +195,31 @@ def _churn(settings: QualitySection, dataset: Path, ours: Lists, theirs: Lists) 
         ),
         ("lists all new", changed == 1, settings.max_entirely_changed),
     ):
-        yield _bounded(f"{name} @{k}, share of users", float(share.mean()), None, most)
+        yield _bound_check(f"{name} @{k}, share of users", float(share.mean()), None, maximum)
 
 
 def _segments(
     settings: QualitySection, dataset: Path, users: pa.Array
 ) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield the segments of users: by the items of their history, and by the configured attributes."""
+    """Yield the segments of users, by activity and by the configured attributes, as masks."""
     from models.activity import ACTIVITY as NAMES
 
     known = read(dataset, "users", ["user_id", "items"])
-    at = np.asarray(pc.fill_null(pc.index_in(users, known["user_id"].combine_chunks()), -1).to_numpy())
+    rows = np.asarray(pc.fill_null(pc.index_in(users, known["user_id"].combine_chunks()), -1).to_numpy())
     lengths = known["items"].to_numpy()
     attributes = read(dataset, "user_attributes", ["name", "value"])
     for by in (ACTIVITY, *settings.segments):
         values: list[str] = list(NAMES)
         if by != ACTIVITY:
             values = sorted(set(attributes.filter(pc.equal(attributes["name"], by))["value"].to_pylist()))
-        places = np.where(at >= 0, segment_places(by, values, dataset, lengths)[at], -1)
-        for place, value in enumerate(values):
-            chosen = places == place
+        positions = np.where(rows >= 0, segment_positions(by, values, dataset, lengths)[rows], -1)
+        for position, value in enumerate(values):
+            chosen = positions == position
             if chosen.any():
                 yield value if by == ACTIVITY else f"{by} {value}", chosen
 
 
-def _bounded(name: str, value: float, low: float | None, high: float | None) -> QualityCheck:
+def _bound_check(name: str, value: float, low: float | None, high: float | None) -> QualityCheck:
     bound = f"at least {low:g}" if low is not None else f"at most {high:g}"
     passed = (low is None or value >= low) and (high is None or value <= high)
     return QualityCheck(name, f"{value:.4f}", bound, passed, value)

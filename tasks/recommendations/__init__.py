@@ -1,1 +1,1 @@
-"""The tables of lists: recommendations, similar items, popular items and the ladder of fallbacks."""
+"""The tables of lists: recommendations, similar items, popular items; the fallback ladder."""

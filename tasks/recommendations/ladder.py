@@ -1,4 +1,4 @@
-"""The fallback ladder of a dataset: rankings of popular items, and the steps that each user climbs."""
+"""The fallback ladder of a dataset: rankings of popular items, and each user's order of them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ Key = tuple[str, str, int]  # segment, segment value, window
 
 @dataclass(frozen=True)
 class Ladder:
-    """Rankings; ``steps`` int32 (n_users, n_steps): a user's ranking at each step, -1 for none; their names.
+    """Rankings of items, and which of them each user falls back on, in which order.
 
-    The last two steps are the same for everybody: popularity of all time, and the whole catalogue.
+    ``steps`` int32 (n_users, n_steps): the index of a user's ranking at each step, -1 for none.
+    ``names``: the source of each step. The last two steps are the same for everybody: all-time
+    popularity and the whole catalogue.
     """
 
     rankings: Rankings
@@ -35,19 +37,19 @@ class Ladder:
 
 
 def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArray[np.bool_]) -> Ladder:
-    """Return the ladder: the user's segment, recent popularity, that of all time, and the catalogue.
+    """Return the ladder: the user's segment, recent popularity, all-time popularity, the catalogue.
 
     ``allowed`` bool (n_items,): the items that may be recommended.
     """
     from models.ranking.ladder import Rankings
 
     settings = configuration.popular
-    n_users, ranked = rows(dataset, "users"), _ranked(read(dataset, "ladder"))
+    n_users, ranked = rows(dataset, "users"), _ranked_items(read(dataset, "ladder"))
     lists, steps, names = [], [], []
     if settings.fallback_segment is not None:
         values = [value for segment, value, _ in ranked if segment == settings.fallback_segment]
         lists += [ranked[settings.fallback_segment, value, settings.fallback_window] for value in values]
-        steps.append(places(settings.fallback_segment, dataset, values))
+        steps.append(attribute_positions(settings.fallback_segment, dataset, values))
         names.append(f"popular_{settings.fallback_segment}")
     everybody = {
         popular_source(window): ranked.get(("all", "all", window), np.zeros(0, np.int32))
@@ -60,10 +62,10 @@ def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArra
     return Ladder(Rankings.of(lists), np.stack(steps, axis=1), tuple(names))
 
 
-def _ranked(table: pa.Table) -> dict[Key, Ints]:
-    """Return the items of each segment, value and window, best first and equals by index.
+def _ranked_items(table: pa.Table) -> dict[Key, Ints]:
+    """Return the items of each segment, value and window, best first, ties by index.
 
-    The rows come sorted by segment, value, window and item.
+    The rows of `table` are sorted by segment, value, window and item.
     """
     keys = [table[name].combine_chunks() for name in ("segment", "segment_value", "window_days")]
     items, scores = (table[name].to_numpy() for name in ("item_index", "score"))
@@ -80,11 +82,11 @@ def _ranked(table: pa.Table) -> dict[Key, Ints]:
     return lists
 
 
-def places(segment: str, dataset: Path, values: list[str]) -> Ints:
-    """Return the place of each user's segment value among `values`, -1 for none; the smallest of several."""
+def attribute_positions(segment: str, dataset: Path, values: list[str]) -> Ints:
+    """Return the position in `values` of each user's attribute (of several, the first), or -1."""
     table = read(dataset, "user_attributes")
     table = table.filter(pc.equal(table["name"], segment)).group_by("id").aggregate([("value", "min")])
-    owner = pc.index_in(read(dataset, "users", ["user_id"])["user_id"], table["id"].combine_chunks())
-    value = table["value_min"].take(owner)
-    places = pc.fill_null(pc.index_in(value, pa.array(values, pa.string())), -1)
-    return np.asarray(places.to_numpy(), dtype=np.int32)
+    table_rows = pc.index_in(read(dataset, "users", ["user_id"])["user_id"], table["id"].combine_chunks())
+    value = table["value_min"].take(table_rows)
+    positions = pc.fill_null(pc.index_in(value, pa.array(values, pa.string())), -1)
+    return np.asarray(positions.to_numpy(), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""The station `popular_items`: what is popular, by window and segment; and rankings to fall back on."""
+"""The station `popular_items`: popular items by window and segment, and the fallback rankings."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PARTS = ("users", "items", "sequences", "user_attributes", "item_attributes")
 
 
 def popular_items(configuration: Configuration, engine: Engine, as_of: date, dataset: Path) -> pa.Table:
-    """Return the table popular_items, in the order of its key; write the rankings of the fallback ladder.
+    """Return the table popular_items, sorted by its key; write the rankings of the fallback ladder.
 
-    All of it is made from the dataset on disk. The rankings, of every item that may be recommended, go
-    to dataset/ladder.
+    Both are computed from the dataset on disk. The rankings, of all items that may be recommended,
+    are written to dataset/ladder.
     """
     settings = configuration.popular
     for part in PARTS:
@@ -43,7 +43,7 @@ def popular_items(configuration: Configuration, engine: Engine, as_of: date, dat
 
 
 def _segments(configuration: Configuration) -> dict[str, list[str]]:
-    """Return the segments that are attributes of users, and those of items."""
+    """Return the segments by kind: attributes of users, and attributes of items."""
     return {
         kind: [name for name in configuration.popular.segments if name in attributes]
         for kind, attributes in (
@@ -54,7 +54,7 @@ def _segments(configuration: Configuration) -> dict[str, list[str]]:
 
 
 def _windows(configuration: Configuration, as_of: date) -> dict[str, object]:
-    """Return since when each window's events count, and since when any do, in microseconds; None for ever."""
+    """Return the start of each window and of the longest, in microseconds; None for all time."""
     zone, days = configuration.source.time_zone, configuration.popular.windows
     starts = {day: None if day == 0 else end_of(as_of - timedelta(days=day), zone) for day in days}
     windows = [{"days": day, "since": since} for day, since in starts.items()]

@@ -1,4 +1,4 @@
-"""The station `recommendations`: exactly N items for every known user, by the model and the ladder."""
+"""The station `recommendations`: exactly N items for every user, from the model and the ladder."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from models.ranking.topn import TopN
 
 Ints = npt.NDArray[np.int32]
-ROWS = 500_000  # written at a time: bounds what Arrow holds of long lists
+ROWS = 500_000  # written at a time, which bounds Arrow's memory
 
 
 @dataclass(frozen=True)
-class Filled:
-    """Rows of recommendations by source."""
+class ListCounts:
+    """The number of users and of rows of recommendations, in total and by source."""
 
     users: int
     rows: int
@@ -41,7 +41,11 @@ class Filled:
 
 @dataclass(frozen=True)
 class Block:
-    """Full lists of the users from `start` on, with the place in the sources and the reason of each row."""
+    """Full lists of the users from `start` on, with the source and the reason of each row.
+
+    `origin` (n_users, n): positions in the sources; `reasons` (n_users, n): item indices, -1 for
+    none.
+    """
 
     start: int
     top: TopN
@@ -56,15 +60,16 @@ def recommendations(  # noqa: PLR0917
     staging: Path,
     report: Report = silent,
     serving: Serving | None = None,
-) -> Filled:
-    """Write the table recommendations into `staging`, for the model in `artefact`.
+) -> ListCounts:
+    """Write the table recommendations into `staging`, from the model in `artefact`.
 
-    Or for several: then `artefact` has one for each name of `serving`, which says whom each serves.
+    With several models, `artefact` maps the names of `serving` to folders, and `serving` assigns
+    users.
 
     Raises
     ------
     InputError
-        If N is larger than the catalogue, or a list stays short where shortage = "fail".
+        If N is larger than the catalogue, or a list stays short and shortage = "fail".
     """
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
@@ -80,16 +85,16 @@ def recommendations(  # noqa: PLR0917
                 writer.write(columns)
             counts += np.bincount(block.origin.ravel(), minlength=len(sources))
             report("recommendations", block.start + len(block.origin), len(users))
-    named = zip(sources.to_pylist(), counts.tolist(), strict=True)
-    return Filled(len(users), writer.rows, {name: count for name, count in named if count})
+    by_source = zip(sources.to_pylist(), counts.tolist(), strict=True)
+    return ListCounts(len(users), writer.rows, {name: count for name, count in by_source if count})
 
 
 def require_enough(n: int, allowed: npt.NDArray[np.bool_]) -> None:
-    """Raise InputError if there are fewer items to recommend than places in a list."""
+    """Raise InputError if fewer items may be recommended than a list has ranks."""
     if n > allowed.sum():
         raise InputError(
             f"top_n.n: expected at most the {allowed.sum()} items that may be recommended, got {n}: "
-            "lower top_n.n or take in more items"
+            "lower top_n.n or ingest more items"
         )
 
 
@@ -100,44 +105,44 @@ def _blocks(
     ladder: Ladder,
     allowed: npt.NDArray[np.bool_],
 ) -> Iterator[Block]:
-    """Yield full lists, block after block, in the order of the users."""
+    """Yield blocks of full lists, in the order of the users."""
     from models.ranking.ladder import fill
 
     settings, resources = configuration.top_n, configuration.resources
     exclude = None if settings.repeats else load_seen(dataset)
     limits = {"block_bytes": resources.block_bytes, "threads": resources.threads}
     for start, top in served.blocks(settings.n, exclude=exclude, allowed=allowed, **limits):
-        own = slice(start, start + len(top.items))
-        seen, repeat = None if exclude is None else exclude[own], settings.shortage == "repeat"
-        full, origin = fill(top, ladder.rankings, ladder.steps[own], seen, repeat=repeat)
+        block = slice(start, start + len(top.items))
+        seen, repeat = None if exclude is None else exclude[block], settings.shortage == "repeat"
+        full, origin = fill(top, ladder.rankings, ladder.steps[block], seen, repeat=repeat)
         short = (origin < 0).any(axis=1)
         if short.any():
             raise InputError(
-                f"top_n.n = {settings.n} is more than {short.sum()} of the first {own.stop} users have left: "
-                "they have seen nearly everything that may be recommended. Lower top_n.n, or set "
+                f"top_n.n: expected {settings.n} unseen items for every user, but {short.sum()} of the first "
+                f"{block.stop} users have fewer. Lower top_n.n, or set "
                 'top_n.shortage = "repeat" or top_n.repeats = true'
             )
-        reasons = served.reasons(np.where(origin == 0, full.items, -1), own)
-        last = len(served.models) - 1  # the models' names come before the ladder's
-        source = np.where(origin == 0, served.which[own, None], origin + last).astype(np.int8)
+        reasons = served.reasons(np.where(origin == 0, full.items, -1), block)
+        last = len(served.models) - 1  # models come before the ladder's steps
+        source = np.where(origin == 0, served.which[block, None], origin + last).astype(np.int8)
         yield Block(start, full, source, reasons)
 
 
 def _columns(
     block: Block, users: pa.Array, item_ids: pa.ChunkedArray, sources: pa.Array
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a block as columns, some users at a time."""
+    """Yield the rows of a block as columns, about ROWS rows at a time."""
     n_users, n = block.origin.shape
     step = max(1, ROWS // n)
     for first in range(0, n_users, step):
-        own = slice(first, min(first + step, n_users))
-        why = block.reasons[own].ravel()
-        owners = np.repeat(np.arange(block.start + own.start, block.start + own.stop), n)
+        rows = slice(first, min(first + step, n_users))
+        reasons = block.reasons[rows].ravel()
+        user_indices = np.repeat(np.arange(block.start + rows.start, block.start + rows.stop), n)
         yield {
-            "user_id": users.take(pa.array(owners)),
-            "rank": pa.array(np.tile(np.arange(1, n + 1, dtype=np.int32), own.stop - own.start)),
-            "item_id": item_ids.take(pa.array(block.top.items[own].ravel())),
-            "score": pa.array(block.top.scores[own].ravel()),
-            "source": sources.take(pa.array(block.origin[own].ravel())),
-            "reason_item_id": item_ids.take(pa.array(why, mask=why < 0)),
+            "user_id": users.take(pa.array(user_indices)),
+            "rank": pa.array(np.tile(np.arange(1, n + 1, dtype=np.int32), rows.stop - rows.start)),
+            "item_id": item_ids.take(pa.array(block.top.items[rows].ravel())),
+            "score": pa.array(block.top.scores[rows].ravel()),
+            "source": sources.take(pa.array(block.origin[rows].ravel())),
+            "reason_item_id": item_ids.take(pa.array(reasons, mask=reasons < 0)),
         }

@@ -1,4 +1,4 @@
-"""The lists of all users, each by the model that serves them, with the reasons behind them."""
+"""The lists of all users, each from the model that serves them, with reasons."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from models.ranking.topn import TopN
 
 Ints = npt.NDArray[np.int32]
-USERS = 8192  # users whose lists are put together from several models at a time
+USERS = 8192  # users per block, with several models
 
 
 @dataclass(frozen=True)
 class ServedLists:
-    """Loaded models, and for each user of a dataset which of them; int32 (n_users,)."""
+    """Loaded models, and the index of each user's model: `which` int32 (n_users,)."""
 
     models: tuple[Any, ...]
     which: Ints
@@ -46,38 +46,45 @@ class ServedLists:
         return cls(tuple(load(artefacts[name]) for name in serving.names), which, histories)
 
     def blocks(
-        self, n: int, *, exclude: Any, allowed: npt.NDArray[np.bool_], **how: Any
+        self, n: int, *, exclude: Any, allowed: npt.NDArray[np.bool_], **limits: Any
     ) -> Iterator[tuple[int, TopN]]:
-        """Yield (first user, lists) block after block; `how` is for the models (memory, threads)."""
+        """Yield blocks of (first user, lists); `limits` are the models' memory and threads."""
         from models.ranking.topn import TopN
 
         if len(self.models) == 1:
             yield from self.models[0].iter_recommend(
-                self.histories, n, exclude=exclude, allowed=allowed, **how
+                self.histories, n, exclude=exclude, allowed=allowed, **limits
             )
             return
         for start in range(0, len(self.which), USERS):
             which = self.which[start : start + USERS]
             full = TopN.empty(len(which), n)
-            for at, model in enumerate(self.models):
-                own = np.flatnonzero(which == at)
-                if len(own):
-                    users = start + own
+            for index, model in enumerate(self.models):
+                positions = np.flatnonzero(which == index)
+                if len(positions):
+                    users = start + positions
                     seen = None if exclude is None else exclude[users]
-                    top = model.recommend(self.histories.rows(users), n, exclude=seen, allowed=allowed, **how)
-                    full.items[own], full.scores[own] = top.items, top.scores
+                    top = model.recommend(
+                        self.histories.rows(users), n, exclude=seen, allowed=allowed, **limits
+                    )
+                    full.items[positions], full.scores[positions] = top.items, top.scores
             yield start, full
 
     def reasons(self, items: Ints, users: slice) -> Ints:
-        """Return an item of the user's history behind each item, -1 where the model has no item vectors."""
+        """Return the item of the user's history that explains each item, -1 without item vectors.
+
+        `items` int32 (n, k) of the n `users`; the result has the same shape.
+        """
         from models.base import Factorised
         from models.ranking.reasons import reasons
 
-        found = np.full(items.shape, -1, dtype=np.int32)
+        behind = np.full(items.shape, -1, dtype=np.int32)
         which = self.which[users]
-        for at, model in enumerate(self.models):
-            own = np.flatnonzero(which == at)
-            if len(own) and isinstance(model, Factorised):
-                histories = self.histories.matrix[users.start + own]
-                found[own] = reasons(items[own].astype(np.int32), histories, model.item_vectors())
-        return found
+        for index, model in enumerate(self.models):
+            positions = np.flatnonzero(which == index)
+            if len(positions) and isinstance(model, Factorised):
+                histories = self.histories.matrix[users.start + positions]
+                behind[positions] = reasons(
+                    items[positions].astype(np.int32), histories, model.item_vectors()
+                )
+        return behind

@@ -1,4 +1,4 @@
-"""The station `similar_items`: for every item that anyone has met, the items most like it."""
+"""The station `similar_items`: for every item with events, the items most similar to it."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int32]
 Allowed = npt.NDArray[np.bool_]
 BLOCK = 4096  # items
-ROWS = 500_000  # written at a time: bounds what Arrow holds of long lists
+ROWS = 500_000  # written at a time, which bounds Arrow's memory
 
 
 def similar_items(
     configuration: Configuration, dataset: Path, artefact: Path, staging: Path, report: Report = silent
 ) -> int:
-    """Write the table similar_items into `staging`; return its rows.
+    """Write the table similar_items into `staging`; return its number of rows.
 
-    An item has the same number of rows as every other: the configured number, or as many as there are other
-    items. What the model cannot say, co-occurrence does, and then popularity; `source` tells which.
+    Every item has the same number of rows: the configured number, or that of all other items. Lists
+    that the model leaves empty are filled by co-occurrence, then by popularity; `source` says
+    which.
     """
     from models.artefact import load
     from models.ranking.ladder import fill
@@ -41,7 +42,7 @@ def similar_items(
 
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
-    n = rows_of_each(configuration, allowed)
+    n = rows_per_item(configuration, allowed)
     model, seen = load(artefact), load_seen(dataset)
     ladder = make_ladder(configuration, dataset, allowed)
     sources = pa.array([model.name, "co_occurrence", *ladder.names[-2:]])
@@ -49,24 +50,24 @@ def similar_items(
     with TableWriter(staging, "similar_items", id_types(configuration)) as writer:
         for start in range(0, len(items) if n else 0, step):
             block = np.arange(start, min(start + step, len(items)), dtype=np.int32)
-            top, met = _most_similar(model, seen, block, n, allowed, configuration.resources)
+            top, filled = _most_similar(model, seen, block, n, allowed, configuration.resources)
             steps = np.tile(ladder.steps[0, -2:], (len(block), 1))
             full, origin = fill(top, ladder.rankings, steps, themselves(block, len(items)), repeat=False)
-            source = sources.take(pa.array(np.where(origin == 0, met[:, None], origin + 1).ravel()))
+            source = sources.take(pa.array(np.where(origin == 0, filled[:, None], origin + 1).ravel()))
             writer.write(_columns(items["item_id"], block, full, source))
             report("similar_items", int(block[-1]) + 1, len(items))
     return writer.rows
 
 
-def rows_of_each(configuration: Configuration, allowed: Any) -> int:
-    """Return the rows of every item: as configured, or as many as there are others to recommend."""
+def rows_per_item(configuration: Configuration, allowed: Any) -> int:
+    """Return the number of rows per item: as configured, or all other items if these are fewer."""
     return max(0, min(configuration.top_n.similar, int(allowed.sum()) - 1))
 
 
 def _most_similar(  # noqa: PLR0917
     model: Any, seen: Any, block: Ints, n: int, allowed: Allowed, resources: Resources
 ) -> tuple[TopN, Allowed]:
-    """Return the model's lists, those that it leaves empty from co-occurrence, and which are the latter."""
+    """Return the model's lists, empty ones filled by co-occurrence, and the mask of the filled."""
     from models.base import HasSimilarItems
     from models.options import limited
     from models.ranking.similarity import co_occurring
@@ -76,14 +77,14 @@ def _most_similar(  # noqa: PLR0917
     with limited(resources.threads, resources.block_bytes):
         if isinstance(model, HasSimilarItems):
             top = model.similar_items(block, n, allowed=allowed)
-        met = top.items[:, 0] < 0
-        rows = max(1, resources.block_bytes // (16 * len(allowed)))  # scores and what makes them: 16 bytes
-        empty = np.flatnonzero(met)
+        filled = top.items[:, 0] < 0
+        rows = max(1, resources.block_bytes // (16 * len(allowed)))  # 16 bytes a score
+        empty = np.flatnonzero(filled)
         for start in range(0, len(empty), rows):
-            own = empty[start : start + rows]
-            other = co_occurring(seen, block[own], n, allowed=allowed)
-            top.items[own], top.scores[own] = other.items, other.scores
-    return top, met
+            positions = empty[start : start + rows]
+            co_occurrence = co_occurring(seen, block[positions], n, allowed=allowed)
+            top.items[positions], top.scores[positions] = co_occurrence.items, co_occurrence.scores
+    return top, filled
 
 
 def _columns(item_ids: pa.ChunkedArray, block: Ints, top: TopN, source: pa.Array) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is popular, by hand: windows, segments, the order of equals, and the rankings of the ladder."""
+"""Popular items worked by hand: windows, segments, ties, and the rankings of the ladder."""
 
 from __future__ import annotations
 
@@ -28,34 +28,37 @@ def test_popularity_by_window_and_segment(shop):
         popular={"segments": ["country"], "fallback_segment": "country", "n": 2},
         top_n={"blocked_items": ["l"]},
     )
-    one, two = math.log(2), math.log(3)  # who met an item once or twice
+    once, twice = math.log(2), math.log(3)  # the weight of one event and of two
     columns = ("rank", "item_id", "score", "users")
-    assert rounded(built.popular(*columns, segment="all", window_days=1)) == rounded([(1, "i", one + two, 2)])
+    assert rounded(built.popular(*columns, segment="all", window_days=1)) == rounded(
+        [(1, "i", once + twice, 2)]
+    )
     assert rounded(built.popular(*columns, segment="all", window_days=7)) == rounded(
-        [(1, "i", one + two, 2), (2, "j", one, 1)]  # k has the same score; n = 2
+        [(1, "i", once + twice, 2), (2, "j", once, 1)]  # k has the same score; n = 2
     )
     assert rounded(built.popular(*columns, segment="all", window_days=0)) == rounded(
-        [(1, "i", one + two, 2), (2, "k", 2 * one, 2)]
+        [(1, "i", once + twice, 2), (2, "k", 2 * once, 2)]
     )
     assert rounded(built.popular("segment_value", *columns, segment="country", window_days=7)) == rounded(
-        [("DE", 1, "i", one + two, 2), ("DE", 2, "j", one, 1)]
+        [("DE", 1, "i", once + twice, 2), ("DE", 2, "j", once, 1)]
     )
     assert rounded(built.popular("segment_value", *columns, segment="country", window_days=30)) == rounded(
-        [("DE", 1, "i", one + two, 2), ("DE", 2, "j", one, 1), ("FR", 1, "k", one, 1)]
+        [("DE", 1, "i", once + twice, 2), ("DE", 2, "j", once, 1), ("FR", 1, "k", once, 1)]
     )
     ladder = built.rows("ladder", "segment", "segment_value", "window_days", "item_index", "score")
-    one, two = round(1e6 * one), round(1e6 * two)
-    month = [(0, one + two), (1, one), (2, 2 * one)]
+    once, twice = round(1e6 * once), round(1e6 * twice)
+    month = [(0, once + twice), (1, once), (2, 2 * once)]
     assert ladder == [
         *(("all", "all", 0, item, score) for item, score in month),
         *(("all", "all", 30, item, score) for item, score in month),
-        ("country", "DE", 30, 0, one + two), ("country", "DE", 30, 1, one), ("country", "DE", 30, 2, one),
-        ("country", "FR", 30, 2, one),
+        ("country", "DE", 30, 0, once + twice), ("country", "DE", 30, 1, once),
+        ("country", "DE", 30, 2, once),
+        ("country", "FR", 30, 2, once),
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["all", "kind"])
-def test_a_segment_has_a_name_of_its_own(shop, name):
+def test_the_name_of_a_segment_is_unambiguous(shop, name):
     both = {
         "users": {"attributes": {"kind": "colour"}},
         "items": {"attributes": {"kind": "colour", "all": "colour"}},

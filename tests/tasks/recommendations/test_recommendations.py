@@ -1,4 +1,4 @@
-"""The lists: exactly N for everybody, never what may not be recommended, the same bytes on any machine."""
+"""The lists: exactly N allowed items for every user, with the same bytes on any machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECTIONS = {
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """Return a shop of two tastes, with a bot, a user of one item, and one who has seen all."""
+    """Return a shop of two tastes, with a bot, a user of one item, and a user who has seen all."""
     folder = tmp_path_factory.mktemp("shop")
     engine = DuckDBEngine(folder / "engine", 2**29, 1)
     rng = np.random.default_rng(1)
@@ -60,12 +60,12 @@ def models(built):
 
 
 def lists(path, key="user_id", item="item_id"):
-    """Return item, score and source by key, in order of rank, having checked the ranks."""
-    found = defaultdict(list)
+    """Return item, score and source by key, in order of rank; the ranks are checked."""
+    by_key = defaultdict(list)
     for owner, rank, *row in plain(pq.read_table(path), key, "rank", item, "score", "source"):
-        found[owner].append(tuple(row))
-        assert rank == len(found[owner])
-    return found
+        by_key[owner].append(tuple(row))
+        assert rank == len(by_key[owner])
+    return by_key
 
 
 def history(built):
@@ -77,12 +77,12 @@ def history(built):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_everybody_gets_n_items_that_they_have_not_seen(built, models, tmp_path, model):
+def test_every_user_gets_n_unseen_items(built, models, tmp_path, model):
     filled = recommendations(built.configuration, built.folder, models[model], tmp_path)
-    found, seen = lists(tmp_path / "recommendations.parquet"), history(built)
-    assert list(found) == sorted(seen) == built.rows("users", "user_id")
+    by_key, seen = lists(tmp_path / "recommendations.parquet"), history(built)
+    assert list(by_key) == sorted(seen) == built.rows("users", "user_id")
     sources = Counter()
-    for user, rows in found.items():
+    for user, rows in by_key.items():
         items = [item for item, _, _ in rows]
         assert len(items) == len(set(items)) == N
         assert not {BLOCKED, SOLD_OUT} & set(items)
@@ -95,12 +95,12 @@ def test_everybody_gets_n_items_that_they_have_not_seen(built, models, tmp_path,
     assert sources == filled.by_source
     assert (filled.users, filled.rows) == (USERS + 3, (USERS + 3) * N)
     assert sources[model] > 100
-    assert {source for _, _, source in found["all"]} == {"seen_before"}
-    # served though nothing was learnt from them: what the model knows of their histories
-    assert found["bot"][0][2] == found["once"][0][2] == model
+    assert {source for _, _, source in by_key["all"]} == {"seen_before"}
+    # not trained on, but served by the model from their histories
+    assert by_key["bot"][0][2] == by_key["once"][0][2] == model
 
 
-def test_reasons_are_of_the_history_and_only_for_the_model_s_rows(built, models, tmp_path):
+def test_reasons_are_items_of_the_history_and_only_in_rows_of_the_model(built, models, tmp_path):
     recommendations(built.configuration, built.folder, models["als"], tmp_path)
     seen, reasons = history(built), 0
     columns = ("user_id", "item_id", "source", "reason_item_id")
@@ -124,23 +124,23 @@ def test_memory_and_threads_change_no_byte(shop, built, models, tmp_path, model)
     assert len(contents) == 1
 
 
-def test_the_ladder_is_climbed_from_the_users_segment_down(shop, tmp_path):
-    # a has nothing that counts, so that everything comes from the ladder
+def test_the_ladder_starts_with_the_users_segment(shop, tmp_path):
+    # no event of a counts, so everything comes from the ladder
     day = "2026-03-10 12:00:00"
-    own = Shop(tmp_path, shop.engine, engine={"threads": 1})
-    own.log(
+    small_shop = Shop(tmp_path, shop.engine, engine={"threads": 1})
+    small_shop.log(
         ("a", "z", day, {"value": 0}),
         ("b", "p", day), ("c", "p", day), ("c", "q", day), ("b", "q", day), ("c", "r", day), ("d", "s", day),
         ("c", "t", "2026-03-01 12:00:00"), ("d", "t", "2026-03-01 12:00:00"),
     )  # fmt: skip
-    users = own.file("users.csv", "id,land", "a,DE|FR", "c,FR", "d,DE", "b,")
-    own.sections |= {
+    users = small_shop.file("users.csv", "id,land", "a,DE|FR", "c,FR", "d,DE", "b,")
+    small_shop.sections |= {
         "users": {"path": users, "id": "id", "separator": "|", "attributes": {"land": "land"}},
         "popular": SECTIONS["popular"],
         "dataset": {"positive": "value is null"},
         "top_n": {"n": 5},
     }
-    built = own.build()
+    built = small_shop.build()
     staging = tmp_path / "staging"
     recommendations(built.configuration, built.folder, built.train("popularity"), staging)
     assert lists(staging / "recommendations.parquet")["a"] == [
@@ -148,31 +148,33 @@ def test_the_ladder_is_climbed_from_the_users_segment_down(shop, tmp_path):
         ("p", -2, "popular_2_days"), ("q", -3, "popular_2_days"), ("r", -4, "popular_2_days"),
         ("t", -5, "popular_all_time"),
     ]  # fmt: skip
-    wider = own.configuration(top_n={"n": 6})
+    wider = small_shop.configuration(top_n={"n": 6})
     recommendations(wider, built.folder, tmp_path / "model", staging)
     assert lists(staging / "recommendations.parquet")["a"][5] == ("z", -6, "seen_before")
     assert {row[2] for row in lists(staging / "recommendations.parquet")["d"]} > {"catalogue"}
 
 
-def test_repeats_may_be_recommended_where_the_configuration_says_so(shop, built, models, tmp_path):
+def test_repeats_are_recommended_if_configured(shop, built, models, tmp_path):
     configuration = shop.configuration(top_n={"repeats": True})
     recommendations(configuration, built.folder, models["als"], tmp_path)
-    found, seen = lists(tmp_path / "recommendations.parquet"), history(built)
+    by_key, seen = lists(tmp_path / "recommendations.parquet"), history(built)
     assert any(
-        item in seen[user] for user, rows in found.items() for item, _, source in rows if source == "als"
+        item in seen[user] for user, rows in by_key.items() for item, _, source in rows if source == "als"
     )
-    assert not [row for rows in found.values() for row in rows if row[2] == "seen_before"]
-    assert all(len({item for item, _, _ in rows}) == N for rows in found.values())
+    assert not [row for rows in by_key.values() for row in rows if row[2] == "seen_before"]
+    assert all(len({item for item, _, _ in rows}) == N for rows in by_key.values())
 
 
-def test_a_shortage_can_be_an_error_and_leaves_nothing_behind(shop, built, models, tmp_path):
+def test_a_shortage_can_be_an_error_that_leaves_no_files(shop, built, models, tmp_path):
     configuration = shop.configuration(top_n={"shortage": "fail"})
-    with pytest.raises(InputError, match=r"top_n\.n = 6 is more than 1 of the first 63 users have left"):
+    with pytest.raises(
+        InputError, match=r"expected 6 unseen items for every user, but 1 of the first 63 users"
+    ):
         recommendations(configuration, built.folder, models["als"], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_more_items_than_there_are_is_an_error(shop, built, models, tmp_path):
+def test_more_ranks_than_items_are_an_error(shop, built, models, tmp_path):
     with pytest.raises(InputError, match=r"top_n\.n: expected at most the 23 items .*, got 24"):
         recommendations(shop.configuration(top_n={"n": 24}), built.folder, models["als"], tmp_path)
     recommendations(shop.configuration(top_n={"n": 23}), built.folder, models["als"], tmp_path)
@@ -180,43 +182,43 @@ def test_more_items_than_there_are_is_an_error(shop, built, models, tmp_path):
 
 
 @pytest.mark.parametrize(("model", "n"), [("als", 4), ("item_knn", 4), ("popularity", 4), ("als", 500)])
-def test_every_item_has_as_many_similar_items_as_the_others(  # noqa: PLR0917
+def test_every_item_has_the_same_number_of_similar_items(  # noqa: PLR0917
     shop, built, models, tmp_path, model, n
 ):
     configuration = shop.configuration(top_n={"similar": n})
     rows = similar_items(configuration, built.folder, models[model], tmp_path)
-    found = lists(tmp_path / "similar_items.parquet", "item_id", "similar_item_id")
-    assert list(found) == built.rows("items", "item_id")
-    assert {len(one) for one in found.values()} == {min(n, ITEMS - 2 - 1)}
-    assert rows == sum(len(one) for one in found.values())
-    for item, near in found.items():
-        others = [other for other, _, _ in near]
+    by_key = lists(tmp_path / "similar_items.parquet", "item_id", "similar_item_id")
+    assert list(by_key) == built.rows("items", "item_id")
+    assert {len(rows) for rows in by_key.values()} == {min(n, ITEMS - 2 - 1)}
+    assert rows == sum(len(similar) for similar in by_key.values())
+    for item, near in by_key.items():
+        similar = [similar_item for similar_item, _, _ in near]
         scores = [score for _, score, _ in near]
-        assert len(set(others)) == len(others)
-        assert not {item, BLOCKED, SOLD_OUT} & set(others)
+        assert len(set(similar)) == len(similar)
+        assert not {item, BLOCKED, SOLD_OUT} & set(similar)
         assert np.isfinite(scores).all()
         assert scores == sorted(scores, reverse=True)
-    sources = {source for near in found.values() for _, _, source in near}
+    sources = {source for near in by_key.values() for _, _, source in near}
     assert sources <= {model, "co_occurrence", "popular_all_time", "catalogue"}
     assert model == "popularity" or model in sources
 
 
-def test_an_item_that_the_model_does_not_know_is_answered_by_co_occurrence_then_popularity(shop, tmp_path):
+def test_an_unknown_item_gets_co_occurring_items_then_popular_ones(shop, tmp_path):
     day = "2026-03-10 12:00:00"
-    own = Shop(tmp_path, shop.engine, engine={"threads": 1}, models=SECTIONS["models"])
-    own.log(
+    small_shop = Shop(tmp_path, shop.engine, engine={"threads": 1}, models=SECTIONS["models"])
+    small_shop.log(
         ("a", "new", day), ("a", "p", day), ("b", "p", day), ("b", "q", day), ("c", "p", day),
         ("c", "q", day), ("d", "q", day), ("d", "r", day), ("e", "q", day), ("e", "r", day),
         ("f", "lone", day),
     )  # fmt: skip
-    own.sections |= {"dataset": {"min_item_users": 2}, "top_n": {"n": 2, "similar": 9}}
-    built = own.build()
+    small_shop.sections |= {"dataset": {"min_item_users": 2}, "top_n": {"n": 2, "similar": 9}}
+    built = small_shop.build()
     similar_items(built.configuration, built.folder, built.train("als"), tmp_path / "staging")
-    found = lists(tmp_path / "staging" / "similar_items.parquet", "item_id", "similar_item_id")
-    assert [(item, source) for item, _, source in found["new"]] == [
+    by_key = lists(tmp_path / "staging" / "similar_items.parquet", "item_id", "similar_item_id")
+    assert [(item, source) for item, _, source in by_key["new"]] == [
         ("p", "co_occurrence"),
         *((item, "popular_all_time") for item in ("q", "r", "lone")),
     ]
-    assert found["new"][0][1] == pytest.approx(3**-0.5)
-    assert [item for item, _, _ in found["lone"]] == ["q", "p", "r", "new"]
-    assert [score for _, score, _ in found["lone"]] == [-1, -2, -3, -4]
+    assert by_key["new"][0][1] == pytest.approx(3**-0.5)
+    assert [item for item, _, _ in by_key["lone"]] == ["q", "p", "r", "new"]
+    assert [score for _, score, _ in by_key["lone"]] == [-1, -2, -3, -4]
