@@ -19,7 +19,7 @@ from flows.orchestration.remote_training import deployment_trainer
 from flows.output.progress import log_progress
 from tasks.configuration.configuration import load
 from tasks.configuration.overrides import overrides_of
-from tasks.evaluation.evaluation import to_measure
+from tasks.evaluation.evaluation import evaluation_configuration
 from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.store.runs import measured_metrics
 
@@ -47,7 +47,7 @@ def evaluate(
         config: Path of the configuration file.
     """
     try:
-        configuration = to_measure(load(Path(config), overrides_of(overrides)), models)
+        configuration = evaluation_configuration(load(Path(config), overrides_of(overrides)), models)
         day = day_of(as_of, configuration)
         name_run(configuration, day, "evaluate")
         with show_run(configuration, day, log_progress(LOG)) as report:

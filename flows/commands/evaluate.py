@@ -79,8 +79,8 @@ def evaluate(
     with out.user_errors():
         from flows.output.evaluation import print_evaluation
         from flows.output.progress import show_progress
-        from tasks.evaluation.evaluation import to_measure
-        from tasks.evaluation.tables import document_of
+        from tasks.evaluation.evaluation import evaluation_configuration
+        from tasks.evaluation.tables import evaluation_document
 
         request = _Request(model or [], k or [], *split_changes(changes or []))
         with show_progress() as report:
@@ -88,10 +88,14 @@ def evaluate(
                 evaluation, resources = _evaluate_protocol(request, protocol, data, seeds, report)
             else:
                 configuration = configured(config, override_lines(request.lines, engine, store))
-                configuration = to_measure(configuration, request.models, request.ks, request.settings)
+                configuration = evaluation_configuration(
+                    configuration, request.models, request.ks, request.settings
+                )
                 day, resources = date_of(as_of, configuration), configuration.resources
                 evaluation = _evaluate_logs(configuration, day, split, windows, report)
-            document = document_of(evaluation, resources.threads, against=against, segments=segments or [])
+            document = evaluation_document(
+                evaluation, resources.threads, against=against, segments=segments or []
+            )
         if as_json:
             out.print_json(document)
         else:
@@ -135,7 +139,7 @@ def _evaluate_protocol(
     request: _Request, protocol: ProtocolName, data: Path, seeds: int, report: Report
 ) -> tuple[Evaluation, Resources]:
     """Measure on the files of a published protocol, without a configuration."""
-    from tasks.evaluation.protocols import of_protocol
+    from tasks.evaluation.protocols import measure_under_protocol
     from tasks.runtime.errors import UserError
     from tasks.runtime.resources import machine_resources
 
@@ -145,7 +149,9 @@ def _evaluate_protocol(
     resources, models, settings = machine_resources(), request.models, request.settings
     with resources.applied():
         options: dict[str, Any] = {"seeds": seeds, "ks": request.ks, "report": report}
-        return of_protocol(protocol, data, models, settings, resources=resources, **options), resources
+        return measure_under_protocol(
+            protocol, data, models, settings, resources=resources, **options
+        ), resources
 
 
 def _evaluate_logs(

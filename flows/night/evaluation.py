@@ -8,7 +8,7 @@ from datetime import date
 from flows.night.night import Night
 from flows.night.run import dataset_only, evaluate_only
 from tasks.configuration.configuration import Configuration
-from tasks.evaluation.evaluation import Evaluation, of_arrays, of_night
+from tasks.evaluation.evaluation import Evaluation, measure_models, measure_on_split
 from tasks.runtime.progress import Report, silent
 
 
@@ -27,7 +27,7 @@ def evaluate_night(configuration: Configuration, as_of: date, report: Report = s
             for name in configuration.train.models
             if (run.past_model(name) / "artefact.json").is_file()  # a model that failed has no artefact
         }
-        evaluation = of_night(configuration, artefacts, holdout)
+        evaluation = measure_models(configuration, artefacts, holdout)
         evaluation.warnings += night.record.warnings
         for name, (measured,) in evaluation.measured.items():
             seconds = night.record.station("measure", name).seconds
@@ -45,7 +45,7 @@ def evaluate_split(
     evaluation = configuration.evaluation.model_copy(update={"enabled": False})
 
     def work(night: Night) -> Evaluation:
-        return of_arrays(configuration, night.folder.dataset, split, windows=windows, report=report)
+        return measure_on_split(configuration, night.folder.dataset, split, windows=windows, report=report)
 
     without_holdout = configuration.model_copy(update={"evaluation": evaluation})
     return dataset_only(without_holdout, as_of, work, "evaluation", report=report)

@@ -1,8 +1,8 @@
-"""Models measured beside the reference models: what every evaluation returns, whatever its split or data.
+"""Evaluations: models measured beside the reference models, on any split or data.
 
-The temporal split measures what a night trained, in `of_night`; the other splits train in this process, on
-the arrays of the night's dataset, in `of_arrays`; so do published protocols, on files, in
-`tasks/evaluation/protocols.py`.
+`measure_models` measures the models that a night trained, on the temporal split. `measure_on_split`
+splits the night's dataset in another way and trains in this process.
+`tasks/evaluation/protocols.py` does so for published protocols, on files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.overrides import overridden
 from tasks.dataset.arrays import load_dataset
-from tasks.evaluation.item_attributes import item_attributes, with_attribute_diversity
+from tasks.evaluation.item_attributes import add_attribute_diversity, item_attributes
 from tasks.evaluation.names import REFERENCES, SPLITS
 from tasks.runtime.errors import InputError, UserError
 from tasks.runtime.progress import Report, silent
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from models.splitting.split import Split
     from tasks.evaluation.holdout import Holdout
 
-HELD_OUT_SHARE = 0.1  # of the users for the test, and as many more that stay untouched for validation
+HELD_OUT_SHARE = 0.1  # of users for the test, and again for validation
 
 
 @dataclass
 class Evaluation:
-    """What was measured: for each model one `Measured` a part, which is a window of time or a seed.
+    """The measurements of models: for each model a `Measured` per part, a window of time or a seed.
 
-    `parts` has the names of these, one empty name where there is a single one; `warnings` is for people.
-    `folder` is the dataset whose users and items the indices are, None for files of protocols.
+    `parts` names the parts; the name of a single part is empty. `folder` is the dataset that user
+    and item indices refer to, None for files of protocols.
     """
 
     split: str
@@ -49,49 +49,50 @@ class Evaluation:
     folder: Path | None = None
 
 
-def with_floors(models: Sequence[str]) -> tuple[str, ...]:
-    """Return models and the reference models that are not among them."""
+def with_references(models: Sequence[str]) -> tuple[str, ...]:
+    """Return the models, followed by the reference models that are not among them."""
     return tuple(dict.fromkeys([*models, *REFERENCES]))
 
 
-def settings_of(
+def settings_with_changes(
     models: Sequence[str],
     configured: Mapping[str, Mapping[str, Any]],
     changes: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, dict[str, Any]]:
-    """Return the settings of each model: the configured ones, replaced key by key by the changes.
+    """Return the settings of each model: the configured ones, with changes applied key by key.
 
     Raises
     ------
     UserError
-        If a change is for a model that is not among them.
+        If a change is for a model that is not measured.
     ModelError
-        If a model is not known, or does not take a setting.
+        If a model is unknown, or does not accept a setting.
     """
     from models import registry
 
     for name in changes:
         if name not in models:
             raise UserError(f"--set: expected one of the models {', '.join(models)}, got {name!r}")
-    both = {name: overridden(configured.get(name, {}), changes.get(name, {})) for name in models}
-    for name, settings in both.items():
+    all_settings = {name: overridden(configured.get(name, {}), changes.get(name, {})) for name in models}
+    for name, settings in all_settings.items():
         registry.config(name, settings)
-    return both
+    return all_settings
 
 
-def to_measure(
+def evaluation_configuration(
     configuration: Configuration,
     models: Sequence[str] = (),
     ks: Sequence[int] = (),
     changes: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Configuration:
-    """Return a configuration that measures these models (the configured ones if none) and the floors.
+    """Return a configuration that measures these models and the reference models.
 
-    Raises what `settings_of` raises.
+    Without `models`, the configured ones are measured. Raises the errors of
+    `settings_with_changes`.
     """
-    wanted = with_floors(models or configuration.train.models)
-    settings = {**configuration.models, **settings_of(wanted, configuration.models, changes or {})}
-    train = configuration.train.model_dump() | {"models": wanted, "serve": wanted[0], "serve_by_segment": {}}
+    names = with_references(models or configuration.train.models)
+    settings = {**configuration.models, **settings_with_changes(names, configuration.models, changes or {})}
+    train = configuration.train.model_dump() | {"models": names, "serve": names[0], "serve_by_segment": {}}
     evaluation = configuration.evaluation.model_dump() | {"enabled": True}
     evaluation |= {"ks": tuple(sorted(set(ks)))} if ks else {}
     return configuration.model_copy(
@@ -103,8 +104,10 @@ def to_measure(
     )
 
 
-def of_night(configuration: Configuration, artefacts: Mapping[str, Path], holdout: Holdout) -> Evaluation:
-    """Return what the models of a night are worth on its holdout, user by user."""
+def measure_models(
+    configuration: Configuration, artefacts: Mapping[str, Path], holdout: Holdout
+) -> Evaluation:
+    """Measure the models of a night on its holdout."""
     from models.evaluation.measured import Background, judged
     from models.options import limited
 
@@ -113,7 +116,10 @@ def of_night(configuration: Configuration, artefacts: Mapping[str, Path], holdou
             f"expected users with a past and something to find, got none: {holdout.cold_users} cold users, "
             f"{holdout.cold_items} cold items, {holdout.repeats} repeated pairs"
         )
-    done, training = Evaluation("temporal", ("",), folder=holdout.past), load_dataset(holdout.past).matrix
+    evaluation, training = (
+        Evaluation("temporal", ("",), folder=holdout.past),
+        load_dataset(holdout.past).matrix,
+    )
     ks, resources = holdout.cuts(configuration.evaluation.ks), configuration.resources
     attributes, catalogue = item_attributes(holdout.past), np.asarray(holdout.allowed, dtype=np.bool_)
     with limited(resources.threads, resources.block_bytes):
@@ -129,11 +135,11 @@ def of_night(configuration: Configuration, artefacts: Mapping[str, Path], holdou
             counts=holdout.counts,
             threads=resources.threads,
         )
-        done.measured[name] = [with_attribute_diversity(measured, attributes)]
-    return done
+        evaluation.measured[name] = [add_attribute_diversity(measured, attributes)]
+    return evaluation
 
 
-def of_arrays(
+def measure_on_split(
     configuration: Configuration,
     folder: Path,
     split: str,
@@ -141,28 +147,29 @@ def of_arrays(
     windows: int = 3,
     report: Report = silent,
 ) -> Evaluation:
-    """Train and measure the configured models on a dataset on disk, split in another way than by one moment.
+    """Train and measure the configured models on a dataset on disk, with any other split.
 
-    A pair weighs 1 + alpha ln(1 + its training events); kinds and ages of events, which a night's weights
-    know, are not in the sequences. Held-out users keep the weights of the dataset.
+    The weight of a pair is 1 + alpha ln(1 + its training events). A night's weights also depend on
+    types and ages of events, which the sequences do not have. Held-out users keep the weights of
+    the dataset.
     """
     data, attributes = load_dataset(folder), item_attributes(folder)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         parts = list(_parts(configuration, data, split, windows))
-    done = Evaluation(split, tuple(name for name, _ in parts), folder=folder)
-    done.warnings += [str(one.message) for one in caught]
+    evaluation = Evaluation(split, tuple(name for name, _ in parts), folder=folder)
+    evaluation.warnings += [str(warning.message) for warning in caught]
     for number, name in enumerate(configuration.train.models):
         report(f"measuring: {name}", number, len(configuration.train.models))
-        factory = factory_of(name, configuration.settings_of(name))
+        factory = model_factory(name, configuration.settings_of(name))
         measured = (measure(factory) for _, measure in parts)
-        done.measured[name] = [with_attribute_diversity(part, attributes) for part in measured]
+        evaluation.measured[name] = [add_attribute_diversity(part, attributes) for part in measured]
     report("measuring: done", len(configuration.train.models), len(configuration.train.models))
-    return done
+    return evaluation
 
 
-def factory_of(name: str, settings: Mapping[str, Any]) -> Factory:
-    """Return what makes a new model with these settings; ModelError at once if they are wrong."""
+def model_factory(name: str, settings: Mapping[str, Any]) -> Factory:
+    """Return a function that makes a model with these settings; ModelError if they are wrong."""
     from models import registry
 
     config = registry.config(name, settings)
@@ -172,7 +179,7 @@ def factory_of(name: str, settings: Mapping[str, Any]) -> Factory:
 def _parts(
     configuration: Configuration, data: Dataset, split: str, windows: int
 ) -> Iterator[tuple[str, Callable[[Factory], Measured]]]:
-    """Yield the name of each part and what measures a model on it."""
+    """Yield the name of each part, and the function that measures a model on it."""
     from models.evaluation.protocols import held_out_users, on_split
     from models.splitting import split as splits
 
@@ -198,16 +205,16 @@ def _parts(
         )
         return
 
-    def measured_on(one: Split) -> Callable[[Factory], Measured]:
+    def measured_on(window: Split) -> Callable[[Factory], Measured]:
         return lambda factory: on_split(
-            sequences, data.n_items, one, factory, ks=ks, weigh=_weigh(configuration), options=options
+            sequences, data.n_items, window, factory, ks=ks, weigh=_weigh(configuration), options=options
         )
 
     share = configuration.evaluation.holdout_share
     if split == "rolling":
         cuts = splits.cuts_of_last(sequences, share, windows)
-        for cut, one in zip(cuts, splits.rolling(sequences, data.n_items, cuts), strict=True):
-            yield f"from {np.datetime64(cut, 'us').astype('datetime64[s]')}", measured_on(one)
+        for cut, window in zip(cuts, splits.rolling(sequences, data.n_items, cuts), strict=True):
+            yield f"from {np.datetime64(cut, 'us').astype('datetime64[s]')}", measured_on(window)
     elif split == "leave-last-out":
         yield "", measured_on(splits.leave_last_out(sequences, data.n_items))
     elif split == "random":
@@ -217,7 +224,7 @@ def _parts(
 
 
 def _ks(configuration: Configuration, data: Dataset) -> list[int]:
-    """Return the lengths of list to measure, none longer than the catalogue."""
+    """Return the list lengths to measure, none longer than the catalogue."""
     return sorted({min(k, data.n_items) for k in configuration.evaluation.ks})
 
 

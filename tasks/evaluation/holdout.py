@@ -1,4 +1,4 @@
-"""The holdout of a night: who is asked, what they did before, and what they did after the cut."""
+"""The holdout of a night: the measured users, their histories, and their items after the cut."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
-LATEST = 2**63 - 1  # microseconds: later than every event
+LATEST = 2**63 - 1  # microseconds, later than every event
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """The measured users of a dataset, what models are told of them, and what they did after the cut.
+    """The measured users, their histories, and their items after the cut, in the indices of `past`.
 
-    All in the indices of the dataset `past`. `users` int64 (n_users,); `relevant` csr (n_users, n_items);
-    `histories` of the n_users; `lengths` int64: the items of every user's history; `seen` csr (n_users,
-    n_items): what may not be listed, None where that is nothing; `item_ids`, and `allowed` bool (n_items,):
-    what may be. What could not be measured is counted: users and items without a past, and known pairs.
+    `users` int64 (n_users,); `relevant` csr (n_users, n_items); `histories` of the n_users;
+    `lengths` int64: the number of items in the history of every user of `past`; `seen` csr
+    (n_users, n_items): items that may not be listed, None if all may be; `item_ids` and `allowed`
+    bool (n_items,): the items that may be recommended. Cold users, cold items and repeated pairs
+    are not measured, but counted.
     """
 
     past: Path
@@ -55,7 +56,7 @@ class Holdout:
         return len(self.users)
 
     def cuts(self, ks: Collection[int]) -> list[int]:
-        """Return lengths of list in order, none longer than the catalogue."""
+        """Return list lengths in ascending order, none longer than the catalogue."""
         return sorted({min(k, len(self.allowed)) for k in ks})
 
     def lists(
@@ -67,11 +68,11 @@ class Holdout:
         item_ids: pa.Array | None = None,
         users: Longs | None = None,
     ) -> Ints:
-        """Return the lists int32 (n_users, k) of a model, in the items of `past`, padded with -1.
+        """Return the lists of a model, int32 (n_users, k) in the items of `past`, padded with -1.
 
-        `item_ids` are those that the model was trained on, by index, if not on `past`: it is asked in its own
-        indices, told nothing of items that it does not know, and may not list those that `past` lacks.
-        `users` are places in `users`, if not all are asked about.
+        `item_ids` are the items of a model that was not trained on `past`, by index. It gets
+        histories in its own indices, without items it does not know, and may not list items that
+        `past` lacks. `users` selects rows of the holdout.
         """
         histories, seen = self.histories, self.seen
         if users is not None:
@@ -79,17 +80,17 @@ class Holdout:
         limits = {"block_bytes": resources.block_bytes, "threads": resources.threads}
         if item_ids is None:
             return model.recommend(histories, k, exclude=seen, allowed=self.allowed, **limits).items
-        theirs, ours = indices_in(self.item_ids, item_ids), indices_in(item_ids, self.item_ids)
-        histories = renumbered_histories(histories, theirs, len(ours))
-        seen = None if seen is None else renumbered(seen, theirs, len(ours))
-        allowed = (ours >= 0) & self.allowed[np.maximum(ours, 0)]
+        to_model, to_past = indices_in(self.item_ids, item_ids), indices_in(item_ids, self.item_ids)
+        histories = renumbered_histories(histories, to_model, len(to_past))
+        seen = None if seen is None else renumbered(seen, to_model, len(to_past))
+        allowed = (to_past >= 0) & self.allowed[np.maximum(to_past, 0)]
         items = model.recommend(histories, k, exclude=seen, allowed=allowed, **limits).items
-        return np.where(items >= 0, ours[np.maximum(items, 0)], -1).astype(np.int32)
+        return np.where(items >= 0, to_past[np.maximum(items, 0)], -1).astype(np.int32)
 
     def lists_of(self, artefact: Path, k: int, resources: Resources) -> Ints:
-        """Return the lists int32 (n_users, k) of a model on disk that was trained on `past`.
+        """Return the lists of a model on disk that was trained on `past`, int32 (n_users, k).
 
-        They are kept beside the artefact: who asks again for as many items or fewer needs no model.
+        They are kept beside the artefact; a later call with the same or a smaller k reads them.
         """
         from models.artefact import load
 
@@ -103,12 +104,12 @@ class Holdout:
         return lists
 
     def _rules(self) -> bytes:
-        """Return what lists depend on beside the model and the user."""
+        """Return what lists depend on, apart from the model and the user."""
         return self.allowed.tobytes() + (b"seen" if self.seen is None else b"unseen")
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of the events after the cut, by name."""
+        """The counts of users, pairs and items after the cut, by name."""
         return {
             "warm_users": len(self.users),
             "test_pairs": int(self.relevant.nnz),
@@ -119,15 +120,15 @@ class Holdout:
 
 
 def cut_of(dataset: Path, share: float) -> int:
-    """Return the moment, in microseconds, from which about the last `share` of the events happened.
+    """Return the timestamp, in microseconds, from which about the last `share` of events follow.
 
-    Those of bots do not count: they would push the moment to where they are.
+    Events of bots do not count, since many of them would move the cut.
     """
-    ordered = np.sort(micros(_of_people(dataset)["timestamp"]))
+    ordered = np.sort(micros(_events_without_bots(dataset)["timestamp"]))
     cut = int(ordered[-max(1, round(share * len(ordered)))]) if len(ordered) else 0
     if not len(ordered) or cut == ordered[0]:
         raise InputError(
-            f"evaluation: expected events at different moments to hold out the last {share:.0%}, got "
+            f"evaluation: expected events at different times to hold out the last {share:.0%}, got "
             f"{len(ordered)} events, none earlier; set evaluation.enabled = false to train without measuring"
         )
     return cut
@@ -136,20 +137,21 @@ def cut_of(dataset: Path, share: float) -> int:
 def make_holdout(
     configuration: Configuration, full: Path, past: Path, cut: int, stop: int | None = None
 ) -> Holdout:
-    """Return what happened from `cut` on, in the indices of the dataset `past` that was built up to it.
+    """Return the holdout of events from `cut` until before `stop`, in the indices of `past`.
 
-    Until before `stop`, in microseconds, if that is given. Bots are not measured.
+    `full` is the whole dataset and `past` the one built up to `cut`. Both times are in
+    microseconds. Bots are not measured.
     """
-    events, seen, histories = _of_people(full), load_seen(past), load_histories(past)
+    events, seen, histories = _events_without_bots(full), load_seen(past), load_histories(past)
     times = micros(events["timestamp"])
     after = events.filter(pa.array((times >= cut) & (times < (LATEST if stop is None else stop))))
-    users = translated(full, past, "user")[after["user_index"].to_numpy()]
-    items = translated(full, past, "item")[after["item_index"].to_numpy()]
+    users = indices_in_past(full, past, "user")[after["user_index"].to_numpy()]
+    items = indices_in_past(full, past, "item")[after["item_index"].to_numpy()]
     pairs = _pairs(users, items, seen.shape)
     repeats = pairs.multiply(seen).tocsr()
-    wanted = pairs if configuration.top_n.repeats else (pairs - repeats).tocsr()
-    wanted.eliminate_zeros()
-    measured = np.flatnonzero((np.diff(wanted.indptr) > 0) & ~histories.empty)
+    relevant = pairs if configuration.top_n.repeats else (pairs - repeats).tocsr()
+    relevant.eliminate_zeros()
+    measured = np.flatnonzero((np.diff(relevant.indptr) > 0) & ~histories.empty)
     limit = configuration.evaluation.max_users
     if len(measured) > limit:
         chosen = np.random.default_rng(configuration.train.seed).choice(measured, limit, replace=False)
@@ -158,7 +160,7 @@ def make_holdout(
     return Holdout(
         past=past,
         users=measured,
-        relevant=wanted[measured],
+        relevant=relevant[measured],
         histories=histories.rows(measured),
         lengths=np.diff(histories.matrix.indptr).astype(np.int64),
         seen=None if configuration.top_n.repeats else seen[measured],
@@ -170,15 +172,15 @@ def make_holdout(
     )
 
 
-def _of_people(dataset: Path) -> pa.Table:
-    """Return the events of a dataset without those of bots: user_index, item_index, timestamp."""
+def _events_without_bots(dataset: Path) -> pa.Table:
+    """Return a dataset's events of users who are no bots: user_index, item_index, timestamp."""
     events = read(dataset, "sequences", ["user_index", "item_index", "timestamp"])
     bot = read(dataset, "users", ["bot"])["bot"].combine_chunks()
     return events.filter(pc.invert(bot.take(events["user_index"])))
 
 
 def _pairs(users: Longs, items: Longs, shape: tuple[int, int]) -> Any:
-    """Return the pairs whose user and item are known (not -1), csr float32 of ones."""
+    """Return the pairs with known user and item (not -1): csr float32 of ones."""
     from scipy import sparse
 
     known = (users >= 0) & (items >= 0)
@@ -188,8 +190,8 @@ def _pairs(users: Longs, items: Longs, shape: tuple[int, int]) -> Any:
     return pairs
 
 
-def translated(full: Path, past: Path, kind: str) -> Longs:
-    """Return the index in `past` of each user (item) of `full`, -1 for those that it does not know."""
+def indices_in_past(full: Path, past: Path, kind: str) -> Longs:
+    """Return the index in `past` of each user (or item) of `full`, -1 if unknown there."""
     old, new = (
         read(folder, f"{kind}s", [f"{kind}_id"])[f"{kind}_id"].combine_chunks() for folder in (past, full)
     )

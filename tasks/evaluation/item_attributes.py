@@ -1,4 +1,4 @@
-"""How different the items of a list are by the attributes of the catalogue, where items have any."""
+"""The diversity of lists by the attributes of items in the catalogue."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ ATTRIBUTE_DIVERSITY = "attribute_diversity"
 
 
 def item_attributes(dataset: Path) -> Any:
-    """Return which values of attributes each item has, csr (n_items, n_values); None where none has any."""
+    """Return the attribute values of each item: csr (n_items, n_values), or None."""
     from scipy import sparse
 
     items = read(dataset, "items", ["item_id"])["item_id"].combine_chunks()
     table = read(dataset, "item_attributes", ["id", "name", "value"])
     pairs = pc.binary_join_element_wise(table["name"], table["value"].cast("string"), "\0")
-    owners = pc.index_in(table["id"].cast(items.type), items)
-    known = pc.and_(owners.is_valid(), pairs.is_valid())
+    item_rows = pc.index_in(table["id"].cast(items.type), items)
+    known = pc.and_(item_rows.is_valid(), pairs.is_valid())
     if not pc.any(known).as_py():
         return None
-    rows = array_of(owners.filter(known))
+    rows = array_of(item_rows.filter(known))
     codes = pairs.filter(known).combine_chunks().dictionary_encode()
     ones = np.ones(len(rows), np.float32)
     shape = (len(items), len(codes.dictionary))
@@ -38,8 +38,8 @@ def item_attributes(dataset: Path) -> Any:
     return attributes
 
 
-def with_attribute_diversity(measured: Measured, attributes: Any) -> Measured:
-    """Add the mean distance by attributes over the pairs of each user's list."""
+def add_attribute_diversity(measured: Measured, attributes: Any) -> Measured:
+    """Add the mean distance, by attributes, between the items of each user's list."""
     from models.evaluation.beyond_accuracy import attribute_diversity
 
     if measured.items is None or attributes is None:

@@ -1,4 +1,4 @@
-"""The station `model_metrics`: every model measured on the last events, which it has not seen."""
+"""The station `model_metrics`: each model measured on the last events, which it has not seen."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from tasks.configuration.configuration import Configuration
-from tasks.evaluation.evaluation import of_night
+from tasks.evaluation.evaluation import measure_models
 from tasks.evaluation.holdout import Holdout
 from tasks.evaluation.item_attributes import ATTRIBUTE_DIVERSITY
 
 SPLIT = "temporal"
-OF_LISTS = ("novelty", "serendipity", "diversity", ATTRIBUTE_DIVERSITY)
-"""What tells whether lists surprise, which is no row of model_metrics."""
+LIST_METRICS = ("novelty", "serendipity", "diversity", ATTRIBUTE_DIVERSITY)
+"""Metrics of novelty and diversity; they are shown on the page, not in model_metrics."""
 
 
 def measure(configuration: Configuration, artefact: Path, holdout: Holdout) -> list[dict[str, Any]]:
-    """Return rows of model_metrics for one model trained on the past of the holdout.
+    """Return rows of model_metrics for a model trained on the past of the holdout.
 
-    The interval is that of 2,000 resamples of the users, the same for every model of the night (its seed).
-    The model's lists are kept for the stations that compare models.
+    Intervals are from 2,000 resamples of the users, the same ones for every model of the night (its
+    seed). The model's lists are kept for the stations that compare models.
     """
     from models.artefact import read_manifest
     from models.evaluation.beyond_accuracy import coverage
@@ -31,11 +31,18 @@ def measure(configuration: Configuration, artefact: Path, holdout: Holdout) -> l
     ks, resources = holdout.cuts(configuration.evaluation.ks), configuration.resources
     lists = holdout.lists_of(artefact, max(ks[-1], compared_length(configuration)), resources)[:, : ks[-1]]
     judged = judge(lists, holdout.relevant, ks, threads=resources.threads)
-    boot = Bootstrap(seed=configuration.train.seed, threads=resources.threads)
+    bootstrap = Bootstrap(seed=configuration.train.seed, threads=resources.threads)
     common = {"model": read_manifest(artefact)["model"], "split": SPLIT, "users": len(holdout)}
     rows = [
-        {**common, "metric": name, "k": k, "value": found.value, "ci_low": found.low, "ci_high": found.high}
-        for (name, k), found in boot.intervals(judged.values()).items()
+        {
+            **common,
+            "metric": name,
+            "k": k,
+            "value": interval.value,
+            "ci_low": interval.low,
+            "ci_high": interval.high,
+        }
+        for (name, k), interval in bootstrap.intervals(judged.values()).items()
     ]
     for k in ks:
         figures = {"value": coverage(lists, k, holdout.allowed), "ci_low": None, "ci_high": None}
@@ -44,9 +51,9 @@ def measure(configuration: Configuration, artefact: Path, holdout: Holdout) -> l
 
 
 def list_metrics(configuration: Configuration, artefact: Path, holdout: Holdout) -> list[dict[str, Any]]:
-    """Return what the lists of a measured model are like, in rows as of model_metrics; for the run's page.
+    """Return LIST_METRICS of a measured model, as rows like those of model_metrics.
 
-    Without a page there are none.
+    They are for the run's page; empty if the page is disabled.
     """
     from models.artefact import read_manifest
     from models.evaluation.bootstrap import Bootstrap
@@ -54,16 +61,16 @@ def list_metrics(configuration: Configuration, artefact: Path, holdout: Holdout)
     if not (len(holdout) and configuration.report.enabled):
         return []
     name, threads = read_manifest(artefact)["model"], configuration.resources.threads
-    (measured,) = of_night(configuration, {name: artefact}, holdout).measured[name]
-    values = {key: column for key, column in measured.values.items() if key[0] in OF_LISTS}
+    (measured,) = measure_models(configuration, {name: artefact}, holdout).measured[name]
+    values = {key: column for key, column in measured.values.items() if key[0] in LIST_METRICS}
     intervals = Bootstrap(seed=configuration.train.seed, threads=threads).intervals(values)
     return [
-        {"model": name, "split": SPLIT, "users": found.users, "metric": metric, "k": k}
-        | {"value": found.value, "ci_low": found.low, "ci_high": found.high}
-        for (metric, k), found in intervals.items()
+        {"model": name, "split": SPLIT, "users": interval.users, "metric": metric, "k": k}
+        | {"value": interval.value, "ci_low": interval.low, "ci_high": interval.high}
+        for (metric, k), interval in intervals.items()
     ]
 
 
 def compared_length(configuration: Configuration) -> int:
-    """Return the length of list by which the quality gate compares models."""
+    """Return the list length at which the quality gate compares models."""
     return min(configuration.quality.k, configuration.top_n.n)

@@ -1,4 +1,4 @@
-"""The names that evaluations know: reference models, splits, protocols and metrics. Quick to import."""
+"""The names of reference models, splits, protocols and metrics, in a module quick to import."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models.evaluation.names import METRIC_NAMES, MetricName
 __all__ = ["METRIC_NAMES", "REFERENCES", "SPLITS", "MetricName", "ProtocolName", "SplitName"]
 
 REFERENCES: Final = ("random", "popularity", "recent_popularity", "item_knn")
-"""The models that every model is measured beside, the weakest first."""
+"""The models that every model is compared with, the weakest first."""
 SplitName = Literal["temporal", "leave-last-out", "held-out-users", "rolling", "random"]
 SPLITS: Final[tuple[SplitName, ...]] = get_args(SplitName)
 ProtocolName = Literal["ncf", "vae", "time"]

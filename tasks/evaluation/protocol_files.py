@@ -1,4 +1,4 @@
-"""Files of published protocols and of ratings, as arrays for models.protocols."""
+"""Readers of the files of published protocols, and of ratings."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ NAMES = {
 
 @dataclass(frozen=True)
 class NcfFiles:
-    """The split of He et al. 2017: who had what, one item a user to find, and the negatives to find it among.
+    """The split of He et al. 2017: training pairs, one test item per user, and its negatives.
 
-    `train` csr float32 (n_users, n_items) of ones; `sequences` where the file has timestamps, else None;
-    `positives` int64 (n_users,), `negatives` int64 (n_users, m). Users and items have the files' numbers.
+    `train` csr float32 (n_users, n_items) of ones; `sequences`, None if the file has no timestamps;
+    `positives` int64 (n_users,); `negatives` int64 (n_users, m). Users and items have the files'
+    numbers.
     """
 
     train: Any
@@ -45,13 +46,13 @@ class NcfFiles:
 
 
 def read_ncf(folder: Path) -> NcfFiles:
-    """Read `*.train.rating*`, `*.test.rating` and `*.test.negative` of a folder."""
-    train = _numbers(_one(folder, "*.train.rating*"))
-    test = _numbers(_one(folder, "*.test.rating"))
-    path = _one(folder, "*.test.negative")
-    table = _csv(path, "\t")
-    marks = pc.split_pattern(pc.utf8_trim(table[0].cast(pa.string()), "()"), ",").combine_chunks()
-    pairs = marks.flatten().cast(pa.int64()).to_numpy(zero_copy_only=False).reshape(len(table), -1)
+    """Read the files `*.train.rating*`, `*.test.rating` and `*.test.negative` of a folder."""
+    train = _read_numbers(_single_file(folder, "*.train.rating*"))
+    test = _read_numbers(_single_file(folder, "*.test.rating"))
+    path = _single_file(folder, "*.test.negative")
+    table = _read_csv(path, "\t")
+    fields = pc.split_pattern(pc.utf8_trim(table[0].cast(pa.string()), "()"), ",").combine_chunks()
+    pairs = fields.flatten().cast(pa.int64()).to_numpy(zero_copy_only=False).reshape(len(table), -1)
     negatives = np.column_stack([column.cast(pa.int64()).to_numpy() for column in table.columns[1:]])
     if not np.array_equal(pairs, test[:, :2]) or not np.array_equal(test[:, 0], np.arange(len(test))):
         raise InputError(
@@ -74,8 +75,8 @@ def read_ncf(folder: Path) -> NcfFiles:
 def read_ratings(path: Path) -> Interactions:
     """Read ratings: Parquet, CSV with a header, or MovieLens' `.dat` (user::item::rating::seconds).
 
-    Columns user_id, item_id, rating, timestamp (or MovieLens' names), and position where there is one; what
-    has none comes last of its moment.
+    Columns are user_id, item_id, rating and timestamp (or MovieLens' names), and optionally
+    position; a rating without a position comes last among those of its timestamp.
     """
     from models.interactions import Interactions
 
@@ -84,35 +85,35 @@ def read_ratings(path: Path) -> Interactions:
     if path.suffix == ".parquet":
         table = pq.read_table(path)
     elif path.suffix == ".dat":
-        table = _csv(path, ":").select([0, 2, 4, 6]).rename_columns(list(NAMES))
+        table = _read_csv(path, ":").select([0, 2, 4, 6]).rename_columns(list(NAMES))
     else:
         table = pacsv.read_csv(path)
-    named = {role: _column(table, role, path) for role in NAMES}
+    columns = {role: _column_name(table, role, path) for role in NAMES}
     if "position" in table.column_names:
-        named["position"] = "position"
+        columns["position"] = "position"
         filled = pc.fill_null(table["position"].cast(pa.int64()), LATEST)
         table = table.set_column(table.column_names.index("position"), "position", filled)
     try:
-        return Interactions.of(table, **named, unit="s")
+        return Interactions.of(table, **columns, unit="s")
     except ModelError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _column(table: pa.Table, role: str, path: Path) -> str:
+def _column_name(table: pa.Table, role: str, path: Path) -> str:
     for name in NAMES[role]:
         if name in table.column_names:
             return name
     raise InputError(f"{path}: expected a column {NAMES[role][0]}, got {', '.join(table.column_names)}")
 
 
-def _one(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise InputError(f"expected one file {pattern} in {folder}, got {len(found)}")
-    return found[0]
+def _single_file(folder: Path, pattern: str) -> Path:
+    files = sorted(folder.glob(pattern))
+    if len(files) != 1:
+        raise InputError(f"expected one file {pattern} in {folder}, got {len(files)}")
+    return files[0]
 
 
-def _csv(path: Path, delimiter: str) -> pa.Table:
+def _read_csv(path: Path, delimiter: str) -> pa.Table:
     try:
         return pacsv.read_csv(
             path,
@@ -123,9 +124,9 @@ def _csv(path: Path, delimiter: str) -> pa.Table:
         raise InputError(f"{path}: {error}") from error
 
 
-def _numbers(path: Path) -> Longs:
-    """Return a tab-separated file of whole numbers as int64 (n_rows, n_columns), at least three columns."""
-    table = _csv(path, "\t")
+def _read_numbers(path: Path) -> Longs:
+    """Read a tab-separated file of whole numbers: int64 (n_rows, at least 3 columns)."""
+    table = _read_csv(path, "\t")
     if table.num_columns < 3 or not all(pa.types.is_integer(kind) for kind in table.schema.types):
         raise InputError(
             f"{path}: expected whole numbers (user, item, rating, ...), got {table.schema.types}"

@@ -1,4 +1,4 @@
-"""Models under published protocols, on files: given negatives (ncf), held-out users (vae), time (time)."""
+"""Published protocols on files: given negatives (ncf), held-out users (vae), time (time)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tasks.evaluation.evaluation import Evaluation, factory_of, settings_of, with_floors
+from tasks.evaluation.evaluation import Evaluation, model_factory, settings_with_changes, with_references
 from tasks.evaluation.names import ProtocolName
 from tasks.evaluation.protocol_files import read_ncf, read_ratings
 from tasks.runtime.errors import InputError
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from models.options import TrainingOptions
 
     Protocol = Callable[[Factory, int, Part], Measured]
-    """What a model is worth: its factory, the seed, the part of the data that is asked for."""
+    """Measures a model, by its factory, a seed, and the part of the data."""
 
-READ: Final[dict[ProtocolName, tuple[tuple[str, int], ...]]] = {
+PUBLISHED_METRICS: Final[dict[ProtocolName, tuple[tuple[str, int], ...]]] = {
     "ncf": (("hit_rate", 10), ("ndcg", 10)),
     "vae": (("recall_min", 20), ("recall_min", 50), ("ndcg", 100)),
     "time": tuple((name, 10) for name in ("ndcg", "map", "mrr", "hit_rate", "coverage", "novelty")),
 }
-"""The figures that papers give under a protocol."""
-HELD_OUT, OF_USERS = 500, 12  # users of each group of vae: 500, or a twelfth of fewer than 6,000
-LEAST_RATING = 3.0  # of time
+"""The metrics that papers publish under a protocol."""
+HELD_OUT, OF_USERS = 500, 12  # users per group of vae: 500, or a twelfth of all if fewer
+LEAST_RATING = 3.0  # for the protocol `time`
 RATINGS = ("ratings.parquet", "ratings.csv", "ratings.dat")
 
 
-def of_protocol(
+def measure_under_protocol(
     name: ProtocolName,
     data: Path,
     models: Sequence[str] = (),
@@ -44,42 +44,43 @@ def of_protocol(
     ks: Sequence[int] = (),
     report: Report = silent,
 ) -> Evaluation:
-    """Measure models (none: the reference models alone) and the reference models under a protocol.
+    """Measure models and the reference models under a protocol.
 
-    `changes` of the models' defaults; seeds 1, 2, ... `seeds` start the models, and draw the users of vae.
-    A model that asks for what the files lack is left out, with a warning.
+    `changes` are settings that differ from the models' defaults. The seeds 1, 2, ... `seeds`
+    initialise the models and draw the users of vae. A model that needs data the files lack is left
+    out, with a warning.
     """
     from models.errors import ModelError
     from models.options import TrainingOptions
 
-    wanted = with_floors(models)
-    settings = settings_of(wanted, {}, changes or {})
-    numbers = range(1, seeds + 1)
-    done = Evaluation(name, tuple(f"seed {seed}" if seeds > 1 else "" for seed in numbers))
+    names = with_references(models)
+    settings = settings_with_changes(names, {}, changes or {})
+    seed_numbers = range(1, seeds + 1)
+    evaluation = Evaluation(name, tuple(f"seed {seed}" if seeds > 1 else "" for seed in seed_numbers))
     protocol = protocol_of(name, data, ks, TrainingOptions(threads=resources.threads))
-    for place, model in enumerate(wanted):
-        found: list[Measured] = []
-        for seed in numbers:
-            report(f"measuring: {model}, seed {seed}", place * seeds + seed - 1, len(wanted) * seeds)
+    for position, model in enumerate(names):
+        runs: list[Measured] = []
+        for seed in seed_numbers:
+            report(f"measuring: {model}, seed {seed}", position * seeds + seed - 1, len(names) * seeds)
             try:
-                found.append(protocol(factory_of(model, settings[model]), seed, "test"))
+                runs.append(protocol(model_factory(model, settings[model]), seed, "test"))
             except ModelError as error:
-                done.warnings.append(f"{model} was not measured: {error}")
+                evaluation.warnings.append(f"{model} was not measured: {error}")
                 break
-        if len(found) == seeds:
-            done.measured[model] = found
-    report("measuring: done", len(wanted) * seeds, len(wanted) * seeds)
-    return done
+        if len(runs) == seeds:
+            evaluation.measured[model] = runs
+    report("measuring: done", len(names) * seeds, len(names) * seeds)
+    return evaluation
 
 
 def protocol_of(name: ProtocolName, data: Path, ks: Sequence[int], options: TrainingOptions) -> Protocol:
-    """Read the files of a protocol and return what measures a model on them.
+    """Read the files of a protocol and return the function that measures a model on them.
 
-    `ks` replace those that papers read. InputError says which files are expected where some are missing.
+    `ks` replace the published list lengths. InputError names the expected files if any is missing.
     """
     if not data.is_dir():
-        raise InputError(f"--data: no such folder: {data}; {_expected(name)}")
-    cuts = sorted(set(ks)) or sorted({k for _, k in READ[name]})
+        raise InputError(f"--data: no such folder: {data}; {_expected_files(name)}")
+    cuts = sorted(set(ks)) or sorted({k for _, k in PUBLISHED_METRICS[name]})
     if name == "ncf":
         return _ncf(data, cuts, options)
     ratings = _ratings(data, name)
@@ -94,14 +95,14 @@ def _ncf(data: Path, ks: list[int], options: TrainingOptions) -> Protocol:
     try:
         files = read_ncf(folder)
     except InputError as error:
-        raise InputError(f"{error}; {_expected('ncf')}") from None
+        raise InputError(f"{error}; {_expected_files('ncf')}") from None
 
     def measured(factory: Factory, seed: int, part: Part) -> Measured:
         train, positives, negatives = files.train, files.positives, files.negatives
         sequences = files.sequences
-        if part == "validation":  # the files have none: one more item of every user is hidden
+        if part == "validation":  # not in the files: hide one more item per user
             train, positives, negatives = hide_one(train, negatives.shape[1], seed)
-            sequences = None  # they would tell which
+            sequences = None  # they would reveal it
         return ncf(
             train,
             positives,
@@ -154,7 +155,7 @@ def _ratings(data: Path, name: ProtocolName) -> Interactions:
     for file in RATINGS:
         if (data / file).is_file():
             return read_ratings(data / file)
-    raise InputError(f"expected one of {', '.join(RATINGS)} in {data}, got none; {_expected(name)}")
+    raise InputError(f"expected one of {', '.join(RATINGS)} in {data}, got none; {_expected_files(name)}")
 
 
 def _seeded(options: TrainingOptions, seed: int) -> TrainingOptions:
@@ -163,8 +164,8 @@ def _seeded(options: TrainingOptions, seed: int) -> TrainingOptions:
     return replace(options, seed=seed)
 
 
-def _expected(name: ProtocolName) -> str:
-    """Return what a protocol reads, for a message."""
+def _expected_files(name: ProtocolName) -> str:
+    """Return the files that a protocol reads, for a message."""
     if name == "ncf":
         return (
             "ncf reads X.train.rating (user, item, rating, seconds; tabs), X.test.rating and X.test.negative "

@@ -1,4 +1,4 @@
-"""Histories in the indices of other items: a model is asked in those that it was trained on."""
+"""Histories in other item indices, such as those that a model was trained on."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Longs = npt.NDArray[np.int64]
 
 
 def indices_in(ids: pa.Array, among: pa.Array) -> Longs:
-    """Return the index of each id among others, -1 for none; ids of another type are not among them."""
+    """Return the index of each id in `among`, -1 for none; ids of another type have none."""
     if ids.type != among.type:
         return np.full(len(ids), -1, np.int64)
     return np.asarray(pc.fill_null(pc.index_in(ids, among), -1).to_numpy(), dtype=np.int64)
 
 
 def renumbered_histories(histories: Histories, indices: Longs, n_items: int) -> Histories:
-    """Return histories with their items at other `indices` of `n_items`, those at -1 left out."""
+    """Return histories with item i moved to `indices[i]` of `n_items`; -1 drops it."""
     from models.dataset import Histories
 
     sequences = histories.sequences
@@ -33,7 +33,7 @@ def renumbered_histories(histories: Histories, indices: Longs, n_items: int) -> 
 
 
 def renumbered(matrix: Any, indices: Longs, n_items: int) -> Any:
-    """Return a csr matrix with its columns at other `indices` of `n_items`, those at -1 left out."""
+    """Return a csr matrix with column i moved to `indices[i]` of `n_items`; -1 drops it."""
     from scipy import sparse
 
     columns = indices[matrix.indices]

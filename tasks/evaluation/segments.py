@@ -1,4 +1,4 @@
-"""The figures of an evaluation by segment: new, light and heavy users, head and tail, any attribute."""
+"""The metrics of an evaluation by segment: activity of users, popularity of items, attributes."""
 
 from __future__ import annotations
 
@@ -21,63 +21,68 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Codes = npt.NDArray[np.int64]
-OWN: Final = ("activity", "popularity")
-"""Segments that need no attribute: users by their items (new, light, heavy), items by their users."""
-HEAD = ("head", "tail")  # the items with the most users that a fifth of the catalogue is, and the others
-MOST_VALUES = 20  # of an attribute: those of the most users or items
+BUILT_IN: Final = ("activity", "popularity")
+"""Segments without an attribute: users by their items (new, light, heavy), items by their users."""
+HEAD = ("head", "tail")  # the fifth of the catalogue with the most users, and the rest
+MOST_VALUES = 20  # of an attribute, the most frequent ones
 
 
 class Segments:
-    """The tables of some segments of an evaluation; UserError for a name that is not known."""
+    """The tables of some segments of an evaluation; UserError for an unknown segment."""
 
-    def __init__(self, done: Evaluation, names: Collection[str], threads: int) -> None:
-        self.done, self.names, self.threads = done, list(dict.fromkeys(names)), threads
-        known = [*OWN, *(name for kind in ("user", "item") for name in _attributes(done.folder, kind))]
+    def __init__(self, evaluation: Evaluation, names: Collection[str], threads: int) -> None:
+        self.evaluation, self.names, self.threads = evaluation, list(dict.fromkeys(names)), threads
+        known = [
+            *BUILT_IN,
+            *(name for kind in ("user", "item") for name in _attributes(evaluation.folder, kind)),
+        ]
         for name in self.names:
             if name not in known:
                 raise UserError(f"--segments {name}: expected one of {', '.join(known)}, got {name!r}")
 
     def rows(self) -> Iterator[Row]:
-        """Yield model, part, segment, value of it, metric, k, value and the number of measured users."""
-        for model, runs in self.done.measured.items():
-            for part, one in zip(self.done.parts, runs, strict=True):
+        """Yield rows of model, part, segment, its value, metric, k, value and measured users."""
+        for model, runs in self.evaluation.measured.items():
+            for part, measured in zip(self.evaluation.parts, runs, strict=True):
                 common = {"model": model, "part": part}
                 for segment in self.names:
-                    yield from ({**common, "segment": segment, **row} for row in self._table(segment, one))
+                    yield from (
+                        {**common, "segment": segment, **row} for row in self._table(segment, measured)
+                    )
 
-    def _table(self, segment: str, one: Measured) -> Iterator[Row]:
+    def _table(self, segment: str, measured: Measured) -> Iterator[Row]:
         from models.activity import ACTIVITY, activity
 
-        folder = self.done.folder
+        folder = self.evaluation.folder
         if segment == "activity":
-            yield from _by_user(one, activity(one.history), ACTIVITY)
+            yield from _by_user(measured, activity(measured.history), ACTIVITY)
         elif segment == "popularity":
-            yield from self._by_item(one, _head(one), HEAD)
+            yield from self._by_item(measured, _head_codes(measured), HEAD)
         elif folder is not None and segment in _attributes(folder, "user"):
             codes, values = _codes(folder, "user", segment)
-            yield from _by_user(one, codes[one.users], values)
+            yield from _by_user(measured, codes[measured.users], values)
         elif folder is not None:
-            for value, having in _having(folder, segment):
-                yield from self._by_item(one, having, (value,))
+            for value, codes in _codes_by_value(folder, segment):
+                yield from self._by_item(measured, codes, (value,))
 
-    def _by_item(self, one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
-        """Judge the lists against the relevant items of each segment; protocols without lists have none."""
+    def _by_item(self, measured: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
+        """Yield metrics on the relevant items of each segment; none for protocols without lists."""
         from models.evaluation.segments import by_item
 
-        if one.items is None or one.relevant is None:
+        if measured.items is None or measured.relevant is None:
             return
-        ks = sorted({k for _, k in one.values})
-        found = by_item(one.items, one.relevant, ks, codes, list(names), threads=self.threads)
-        for name, judged in found.items():
+        ks = sorted({k for _, k in measured.values})
+        by_segment = by_item(measured.items, measured.relevant, ks, codes, list(names), threads=self.threads)
+        for name, judged in by_segment.items():
             for (metric, k), values in judged.values().items():
                 users = int(np.count_nonzero(~np.isnan(values)))
                 yield _row(name, metric, k, float(np.nanmean(values)) if users else None, users)
 
 
-def _by_user(one: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
+def _by_user(measured: Measured, codes: Codes, names: Collection[str]) -> Iterator[Row]:
     from models.evaluation.segments import by_user
 
-    for figure in by_user(one.values, codes, list(names)):
+    for figure in by_user(measured.values, codes, list(names)):
         yield _row(figure.segment, figure.metric, figure.k, figure.value, figure.users)
 
 
@@ -85,17 +90,17 @@ def _row(name: str, metric: str, k: int, value: float | None, users: int) -> Row
     return {"value_of": name, "metric": metric, "k": k, "value": value, "users": users}
 
 
-def _head(one: Measured) -> Codes:
-    """Return 0 for items of the head, 1 for those of the tail, -1 for those without a training user."""
+def _head_codes(measured: Measured) -> Codes:
+    """Return the code of each item: 0 head, 1 tail, -1 without a training user."""
     from models.evaluation.beyond_accuracy import head_items
 
-    codes = np.where(head_items(one.popularity), 0, 1)
-    return np.where(one.popularity > 0, codes, -1).astype(np.int64)
+    codes = np.where(head_items(measured.popularity), 0, 1)
+    return np.where(measured.popularity > 0, codes, -1).astype(np.int64)
 
 
 @cache
 def _attributes(folder: Path | None, kind: str) -> tuple[str, ...]:
-    """Return the names of the attributes of users or items that a dataset has."""
+    """Return the names of a dataset's attributes of users or items."""
     if folder is None:
         return ()
     return tuple(sorted(pc.unique(read(folder, f"{kind}_attributes", ["name"])["name"]).to_pylist()))
@@ -103,31 +108,34 @@ def _attributes(folder: Path | None, kind: str) -> tuple[str, ...]:
 
 @cache
 def _values(folder: Path, kind: str, name: str) -> pa.Table:
-    """Return index and value of everybody who has the attribute, and only its most frequent values."""
+    """Return the pairs of index and value of an attribute, with its most frequent values only."""
     table = read(folder, f"{kind}_attributes").filter(pc.field("name") == name)
     ids = read(folder, f"{kind}s", [f"{kind}_id"])[f"{kind}_id"].combine_chunks()
-    place = pc.index_in(table["id"].cast(ids.type), ids)
-    found = pa.table({"index": place, "value": table["value"].cast(pa.string())}).drop_null()
-    counts = found.group_by("value").aggregate([("index", "count")])
+    indices = pc.index_in(table["id"].cast(ids.type), ids)
+    pairs = pa.table({"index": indices, "value": table["value"].cast(pa.string())}).drop_null()
+    counts = pairs.group_by("value").aggregate([("index", "count")])
     order = [("index_count", "descending"), ("value", "ascending")]
-    kept = counts.sort_by(order).slice(0, MOST_VALUES)["value"].combine_chunks()
-    return found.filter(pc.is_in(found["value"], kept))
+    frequent = counts.sort_by(order).slice(0, MOST_VALUES)["value"].combine_chunks()
+    return pairs.filter(pc.is_in(pairs["value"], frequent))
 
 
 def _codes(folder: Path, kind: str, name: str) -> tuple[Codes, list[str]]:
-    """Return the code of everybody's value, -1 for none, and the values; of several the last in order."""
-    found = _values(folder, kind, name)
-    values = sorted(pc.unique(found["value"]).to_pylist())
+    """Return the code of each user's or item's value, -1 for none, and the values by code.
+
+    Of several values, the last in order counts.
+    """
+    pairs = _values(folder, kind, name)
+    values = sorted(pc.unique(pairs["value"]).to_pylist())
     codes = np.full(read(folder, f"{kind}s", [f"{kind}_id"]).num_rows, -1, dtype=np.int64)
-    places = pc.index_in(found["value"], pa.array(values, pa.string())).to_numpy()
-    codes[found["index"].to_numpy()] = places
+    positions = pc.index_in(pairs["value"], pa.array(values, pa.string())).to_numpy()
+    codes[pairs["index"].to_numpy()] = positions
     return codes, values
 
 
-def _having(folder: Path, name: str) -> Iterator[tuple[str, Codes]]:
-    """Yield each value of an attribute of items with the code 0 for the items that have it, others -1."""
-    found = _values(folder, "item", name)
-    for value in sorted(pc.unique(found["value"]).to_pylist()):
+def _codes_by_value(folder: Path, name: str) -> Iterator[tuple[str, Codes]]:
+    """Yield each value of an item attribute, with code 0 for items that have it, -1 for others."""
+    pairs = _values(folder, "item", name)
+    for value in sorted(pc.unique(pairs["value"]).to_pylist()):
         codes = np.full(read(folder, "items", ["item_id"]).num_rows, -1, dtype=np.int64)
-        codes[found.filter(pc.equal(found["value"], value))["index"].to_numpy()] = 0
+        codes[pairs.filter(pc.equal(pairs["value"], value))["index"].to_numpy()] = 0
         yield value, codes

@@ -1,4 +1,4 @@
-"""An evaluation as tables: metrics with intervals, paired comparisons, segments, and what was left out."""
+"""An evaluation as tables: metrics with intervals, paired comparisons, segments and counts."""
 
 from __future__ import annotations
 
@@ -16,50 +16,58 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-def document_of(
-    done: Evaluation, threads: int, *, against: str | None = None, segments: Collection[str] = ()
+def evaluation_document(
+    evaluation: Evaluation, threads: int, *, against: str | None = None, segments: Collection[str] = ()
 ) -> Row:
     """Return all tables of an evaluation as plain values.
 
-    `metrics`: model, part, metric, k, value, ci_low, ci_high, users, and where there are several parts also
-    their mean with the deviation as `spread`; `comparisons`: every other model less `against`, paired by
-    user; `segments`: the same metrics of some users or items; `counts` of each part; `seconds` of each model.
+    `metrics`: model, part, metric, k, value, ci_low, ci_high, users; with several parts also their
+    mean, with the standard deviation as `spread`. `comparisons`: each model minus `against`, paired
+    by user. `segments`: the same metrics for some users or items. `counts` by part; `seconds` by
+    model.
 
     Raises
     ------
     UserError
-        If the model to compare with was not measured, or a segment is not known.
+        If the model to compare with was not measured, or a segment is unknown.
     """
     from models.evaluation.bootstrap import Bootstrap
 
-    if not done.measured:
-        raise UserError("; ".join(["no model was measured", *done.warnings]))
-    if against is not None and against not in done.measured:
-        raise UserError(f"--against {against}: expected one of {', '.join(done.measured)}, got {against!r}")
-    boot = Bootstrap(threads=threads)
-    first = next(iter(done.measured.values()))
+    if not evaluation.measured:
+        raise UserError("; ".join(["no model was measured", *evaluation.warnings]))
+    if against is not None and against not in evaluation.measured:
+        raise UserError(
+            f"--against {against}: expected one of {', '.join(evaluation.measured)}, got {against!r}"
+        )
+    bootstrap = Bootstrap(threads=threads)
+    first = next(iter(evaluation.measured.values()))
     return {
-        "split": done.split,
-        "models": list(done.measured),
-        "warnings": done.warnings,
-        "counts": [{"part": part, **one.counts} for part, one in zip(done.parts, first, strict=True)],
-        "seconds": {name: round(sum(one.seconds for one in runs), 2) for name, runs in done.measured.items()},
-        "metrics": list(_metrics(done, boot)),
+        "split": evaluation.split,
+        "models": list(evaluation.measured),
+        "warnings": evaluation.warnings,
+        "counts": [
+            {"part": part, **measured.counts} for part, measured in zip(evaluation.parts, first, strict=True)
+        ],
+        "seconds": {
+            name: round(sum(measured.seconds for measured in runs), 2)
+            for name, runs in evaluation.measured.items()
+        },
+        "metrics": list(_metrics(evaluation, bootstrap)),
         "against": against,
-        "comparisons": list(_comparisons(done, against, boot)) if against else [],
-        "segments": list(Segments(done, segments, threads).rows()) if segments else [],
+        "comparisons": list(_comparisons(evaluation, against, bootstrap)) if against else [],
+        "segments": list(Segments(evaluation, segments, threads).rows()) if segments else [],
     }
 
 
-def _metrics(done: Evaluation, boot: Bootstrap) -> Iterator[Row]:
-    for model, runs in done.measured.items():
+def _metrics(evaluation: Evaluation, bootstrap: Bootstrap) -> Iterator[Row]:
+    for model, runs in evaluation.measured.items():
         values: dict[tuple[str, int], list[float]] = {}
-        for part, one in zip(done.parts, runs, strict=True):
-            for row in one.table(boot):
+        for part, measured in zip(evaluation.parts, runs, strict=True):
+            for row in measured.table(bootstrap):
                 values.setdefault((row.metric, row.k), []).append(row.value)
                 yield {
                     "model": model,
-                    "split": done.split,
+                    "split": evaluation.split,
                     "part": part,
                     "metric": row.metric,
                     "k": row.k,
@@ -69,29 +77,31 @@ def _metrics(done: Evaluation, boot: Bootstrap) -> Iterator[Row]:
                     "users": row.users,
                 }
         if len(runs) > 1:
-            common = {"model": model, "split": done.split, "part": "mean"}
-            users = sum(len(one.users) for one in runs)
+            common = {"model": model, "split": evaluation.split, "part": "mean"}
+            users = sum(len(measured.users) for measured in runs)
             for (metric, k), column in values.items():
                 spread = statistics.stdev(column) if len(column) > 1 else None
                 figures = {"value": statistics.mean(column), "ci_low": None, "ci_high": None}
                 yield {**common, "metric": metric, "k": k, **figures, "users": users, "spread": spread}
 
 
-def _comparisons(done: Evaluation, against: str, boot: Bootstrap) -> Iterator[Row]:
-    for model, runs in done.measured.items():
+def _comparisons(evaluation: Evaluation, against: str, bootstrap: Bootstrap) -> Iterator[Row]:
+    for model, runs in evaluation.measured.items():
         if model == against:
             continue
-        for part, one, other in zip(done.parts, runs, done.measured[against], strict=True):
-            for (metric, k), found in boot.compare(one.values, other.values).items():
+        for part, measured, reference in zip(
+            evaluation.parts, runs, evaluation.measured[against], strict=True
+        ):
+            for (metric, k), compared in bootstrap.compare(measured.values, reference.values).items():
                 yield {
                     "model": model,
                     "against": against,
                     "part": part,
                     "metric": metric,
                     "k": k,
-                    "difference": found.difference,
-                    "ci_low": found.low,
-                    "ci_high": found.high,
-                    "p": found.p,
-                    "users": found.users,
+                    "difference": compared.difference,
+                    "ci_low": compared.low,
+                    "ci_high": compared.high,
+                    "p": compared.p,
+                    "users": compared.users,
                 }

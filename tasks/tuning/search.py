@@ -222,9 +222,9 @@ def _found(study: optuna.Study, folder: Path) -> Found:
 
 
 def _factory(wanted: Search, settings: Mapping[str, Any]) -> Factory:
-    from tasks.evaluation.evaluation import factory_of
+    from tasks.evaluation.evaluation import model_factory
 
-    return factory_of(wanted.model, {**wanted.configured, **settings})
+    return model_factory(wanted.model, {**wanted.configured, **settings})
 
 
 def _rounded(value: Any) -> Any:

@@ -22,7 +22,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.dataset.arrays import load_dataset
 from tasks.dataset.build import build_dataset
 from tasks.dataset.parts import rows
-from tasks.evaluation.holdout import cut_of, make_holdout, translated
+from tasks.evaluation.holdout import cut_of, make_holdout, indices_in_past
 from tasks.interactions.events import make_events
 from tasks.interactions.ledger import Ledger
 from tasks.runtime.errors import InputError
@@ -141,7 +141,7 @@ class _Window:
         self.holdout = make_holdout(configuration, past, folder, *between)
         self.data = load_dataset(folder)
         self.metric, (self.k,) = of[0], self.holdout.cuts([of[1]])
-        known = translated(past, folder, "user")  # of each user of the past the index in the window, or -1
+        known = indices_in_past(past, folder, "user")  # of each user of the past the index in the window, or -1
         of_past = np.full(rows(folder, "users"), -1, dtype=np.int64)
         of_past[known[known >= 0]] = np.flatnonzero(known >= 0)
         self.users, self.n_users = of_past[self.holdout.users], len(known)

@@ -1,4 +1,4 @@
-"""Evaluations over a dataset's arrays: every split, segments and comparisons, with values known by hand."""
+"""Evaluations of a dataset: every split, segments and comparisons, with values worked by hand."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ import pytest
 from worlds.dataset_world import Shop
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from tasks.evaluation.evaluation import Evaluation, of_arrays, to_measure, with_floors
+from tasks.evaluation.evaluation import (
+    Evaluation,
+    evaluation_configuration,
+    measure_on_split,
+    with_references,
+)
 from tasks.evaluation.names import REFERENCES, SPLITS
-from tasks.evaluation.tables import document_of
+from tasks.evaluation.tables import evaluation_document
 from tasks.runtime.errors import UserError
 
 
@@ -47,98 +52,105 @@ def shop(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluated(shop) -> Evaluation:
-    configuration = to_measure(shop.configuration, ["popularity"])
-    return of_arrays(configuration, shop.folder, "leave-last-out")
+    configuration = evaluation_configuration(shop.configuration, ["popularity"])
+    return measure_on_split(configuration, shop.folder, "leave-last-out")
 
 
 @pytest.mark.parametrize("split", [name for name in SPLITS if name != "temporal"])
 def test_every_split_measures_every_model_on_the_same_users(shop, split) -> None:
-    done = of_arrays(
-        to_measure(shop.configuration, ["als"], changes={"als": {"factors": 2}}), shop.folder, split
+    evaluation = measure_on_split(
+        evaluation_configuration(shop.configuration, ["als"], changes={"als": {"factors": 2}}),
+        shop.folder,
+        split,
     )
-    assert list(done.measured) == ["als", *REFERENCES]
-    assert bool(done.warnings) == (split == "random")
-    for runs in done.measured.values():
-        assert len(runs) == len(done.parts)
-        for one, first in zip(runs, done.measured["als"], strict=True):
-            assert one.users.tolist() == first.users.tolist()
-            assert one.counts == first.counts
+    assert list(evaluation.measured) == ["als", *REFERENCES]
+    assert bool(evaluation.warnings) == (split == "random")
+    for runs in evaluation.measured.values():
+        assert len(runs) == len(evaluation.parts)
+        for part, first in zip(runs, evaluation.measured["als"], strict=True):
+            assert part.users.tolist() == first.users.tolist()
+            assert part.counts == first.counts
 
 
-def test_leave_last_out_asks_for_the_last_item_of_everybody(evaluated) -> None:
-    (one,) = evaluated.measured["popularity"]
-    assert one.users.tolist() == list(range(24))
-    assert one.history.tolist() == [5] * 24
-    wanted = [(user % 2) * 3 + (user // 2 + 5) % 6 for user in range(24)]
-    assert one.relevant.indices.tolist() == wanted
-    assert one.popularity.sum() == 24 * 5
+def test_leave_last_out_tests_on_the_last_item_of_every_user(evaluated) -> None:
+    (measured,) = evaluated.measured["popularity"]
+    assert measured.users.tolist() == list(range(24))
+    assert measured.history.tolist() == [5] * 24
+    last_items = [(user % 2) * 3 + (user // 2 + 5) % 6 for user in range(24)]
+    assert measured.relevant.indices.tolist() == last_items
+    assert measured.popularity.sum() == 24 * 5
 
 
-def test_lists_are_compared_with_what_is_popular_and_with_each_other(evaluated) -> None:
-    (popular,), (near,) = evaluated.measured["popularity"], evaluated.measured["item_knn"]
-    assert not popular.values["serendipity", 3].any()  # it lists what is popular, and nothing else
-    assert near.values["serendipity", 3].max() > 0
-    for measured in (popular, near):
+def test_serendipity_and_diversity_match_values_by_hand(evaluated) -> None:
+    (popular,), (neighbours,) = evaluated.measured["popularity"], evaluated.measured["item_knn"]
+    assert not popular.values["serendipity", 3].any()  # it lists only popular items
+    assert neighbours.values["serendipity", 3].max() > 0
+    for measured in (popular, neighbours):
         red = [[item < 4 for item in items if item >= 0] for items in measured.items.tolist()]
-        pairs = [[one != other for one, other in combinations(items, 2)] for items in red]
+        pairs = [[first != second for first, second in combinations(items, 2)] for items in red]
         by_hand = [0.5 * sum(differ) / len(differ) if differ else math.nan for differ in pairs]
-        found = measured.values["attribute_diversity", 3]  # red and small, or small: half in common
-        assert found.tolist() == pytest.approx(by_hand, nan_ok=True)
+        diversity = measured.values["attribute_diversity", 3]  # half in common
+        assert diversity.tolist() == pytest.approx(by_hand, nan_ok=True)
         assert 0 < np.nanmean(measured.values["diversity", 3]) < 1
-        assert not {("diversity", 1), ("attribute_diversity", 1)} & measured.values.keys()  # no pair
-    shown = {row["metric"] for row in document_of(evaluated, 1)["metrics"]}
-    assert {"coverage", "novelty", "serendipity", "diversity", "attribute_diversity"} <= shown
+        assert not {("diversity", 1), ("attribute_diversity", 1)} & measured.values.keys()
+    metrics = {row["metric"] for row in evaluation_document(evaluated, 1)["metrics"]}
+    assert {"coverage", "novelty", "serendipity", "diversity", "attribute_diversity"} <= metrics
 
 
-def test_a_model_less_itself_is_nothing_and_segments_share_out_the_users(evaluated) -> None:
+def test_comparisons_are_differences_and_segments_partition_the_users(evaluated) -> None:
     segments = ["activity", "popularity", "group", "kind"]
-    document = document_of(evaluated, 1, against="random", segments=segments)
+    document = evaluation_document(evaluated, 1, against="random", segments=segments)
     rows = {(row["model"], row["metric"], row["k"]): row for row in document["metrics"]}
     for row in document["comparisons"]:
-        other = rows["random", row["metric"], row["k"]]["value"]
+        reference = rows["random", row["metric"], row["k"]]["value"]
         assert row["difference"] == pytest.approx(
-            rows[row["model"], row["metric"], row["k"]]["value"] - other
+            rows[row["model"], row["metric"], row["k"]]["value"] - reference
         )
-    found = {
+    by_segment = {
         (row["segment"], row["value_of"]): row
         for row in document["segments"]
         if (row["model"], row["metric"], row["k"]) == ("item_knn", "ndcg", 3)
     }
     whole = rows["item_knn", "ndcg", 3]["value"]
-    assert [found["activity", name]["users"] for name in ("new", "light", "heavy")] == [0, 24, 0]
-    assert found["activity", "light"]["value"] == pytest.approx(whole)
-    assert found["group", "even"]["users"] == 12  # the others have no group, and are in no segment
-    assert found["popularity", "head"]["users"] + found["popularity", "tail"]["users"] == 24
-    assert found["kind", "small"]["value"] == pytest.approx(whole)  # every item is: several values each
+    assert [by_segment["activity", name]["users"] for name in ("new", "light", "heavy")] == [0, 24, 0]
+    assert by_segment["activity", "light"]["value"] == pytest.approx(whole)
+    assert by_segment["group", "even"]["users"] == 12  # other users have no group
+    assert by_segment["popularity", "head"]["users"] + by_segment["popularity", "tail"]["users"] == 24
+    assert by_segment["kind", "small"]["value"] == pytest.approx(whole)  # every item is small
     red = sum((user % 2) * 3 + (user // 2 + 5) % 6 < 4 for user in range(24))
-    assert found["kind", "red"]["users"] == red
+    assert by_segment["kind", "red"]["users"] == red
 
 
-def test_rolling_windows_never_train_on_what_they_ask_for(shop) -> None:
-    done = of_arrays(to_measure(shop.configuration, ["popularity"]), shop.folder, "rolling", windows=3)
-    trained = [one.counts["train_events"] for one in done.measured["popularity"]]
+def test_rolling_windows_never_train_on_their_test_events(shop) -> None:
+    evaluation = measure_on_split(
+        evaluation_configuration(shop.configuration, ["popularity"]), shop.folder, "rolling", windows=3
+    )
+    trained = [window.counts["train_events"] for window in evaluation.measured["popularity"]]
     assert trained == sorted(trained)
-    assert all(one.counts["test_events"] > 0 for one in done.measured["popularity"])
-    ends = [one.counts["train_events"] + one.counts["test_events"] for one in done.measured["popularity"]]
+    assert all(window.counts["test_events"] > 0 for window in evaluation.measured["popularity"])
+    ends = [
+        window.counts["train_events"] + window.counts["test_events"]
+        for window in evaluation.measured["popularity"]
+    ]
     assert trained[1:] == ends[:-1]
     assert ends[-1] == 144
 
 
-def test_mistakes_are_named(shop, evaluated) -> None:
+def test_unknown_names_are_refused_with_the_known_ones(shop, evaluated) -> None:
     with pytest.raises(UserError, match="--against ease: expected one of popularity, random"):
-        document_of(evaluated, 1, against="ease")
+        evaluation_document(evaluated, 1, against="ease")
     with pytest.raises(
         UserError, match="--segments colour: expected one of activity, popularity, group, kind"
     ):
-        document_of(evaluated, 1, segments=["colour"])
+        evaluation_document(evaluated, 1, segments=["colour"])
     with pytest.raises(UserError, match="--split: expected one of temporal, leave-last-out"):
-        of_arrays(shop.configuration, shop.folder, "by name")
+        measure_on_split(shop.configuration, shop.folder, "by name")
     with pytest.raises(UserError, match="--set: expected one of the models popularity, random"):
-        to_measure(shop.configuration, ["popularity"], changes={"als": {"factors": 3}})
+        evaluation_configuration(shop.configuration, ["popularity"], changes={"als": {"factors": 3}})
 
 
-def test_floors_are_added_once_and_the_models_come_first() -> None:
-    assert with_floors(["als", "popularity"]) == (
+def test_reference_models_are_added_once_after_the_models() -> None:
+    assert with_references(["als", "popularity"]) == (
         "als",
         "popularity",
         "random",

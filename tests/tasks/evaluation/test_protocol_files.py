@@ -1,4 +1,4 @@
-"""Reading the files of published protocols and of ratings."""
+"""The readers of published protocols and of ratings."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def ncf_folder(folder: Path, train: str = TRAIN, test: str = TEST, negative: str
     return folder
 
 
-def test_the_ncf_files_are_read_as_they_are(tmp_path: Path) -> None:
-    found = read_ncf(ncf_folder(tmp_path))
-    assert found.train.toarray().tolist() == [[1, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
-    assert found.positives.tolist() == [1, 3]
-    assert found.negatives.tolist() == [[3, 4], [0, 5]]
-    assert found.sequences.items.tolist() == [2, 0, 1]  # in time order
-    assert found.sequences.timestamps.tolist() == [10 * 10**6, 30 * 10**6, 20 * 10**6]
+def test_ncf_files_are_read(tmp_path: Path) -> None:
+    files = read_ncf(ncf_folder(tmp_path))
+    assert files.train.toarray().tolist() == [[1, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
+    assert files.positives.tolist() == [1, 3]
+    assert files.negatives.tolist() == [[3, 4], [0, 5]]
+    assert files.sequences.items.tolist() == [2, 0, 1]  # in time order
+    assert files.sequences.timestamps.tolist() == [10 * 10**6, 30 * 10**6, 20 * 10**6]
     without = read_ncf(ncf_folder(tmp_path, train="0\t0\t5\n0\t2\t3\n1\t1\t4\n"))
     assert without.sequences is None
 
@@ -48,12 +48,12 @@ def test_the_ncf_files_are_read_as_they_are(tmp_path: Path) -> None:
         ({"train": "0\t1\t5\n0\t1\n"}, "Expected 3 columns"),
     ],
 )
-def test_ncf_files_that_do_not_belong_together_are_refused(tmp_path: Path, change, message) -> None:
+def test_inconsistent_ncf_files_are_refused(tmp_path: Path, change, message) -> None:
     with pytest.raises(InputError, match=message):
         read_ncf(ncf_folder(tmp_path, **change))
 
 
-def test_a_folder_without_them_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_ncf_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"one file \*\.train\.rating\* in .*, got 0"):
         read_ncf(tmp_path)
 
@@ -61,7 +61,7 @@ def test_a_folder_without_them_is_refused(tmp_path: Path) -> None:
 CSV = "userId,movieId,rating,timestamp\n7,30,2.5,1000\n3,10,4.0,1000\n3,20,3.0,999\n"
 
 
-def test_ratings_come_from_csv_dat_and_parquet_alike(tmp_path: Path) -> None:
+def test_csv_dat_and_parquet_give_the_same_ratings(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text(CSV)
     (tmp_path / "r.dat").write_text("7::30::2.5::1000\n3::10::4.0::1000\n3::20::3.0::999\n")
     times = [datetime.fromtimestamp(second, UTC) for second in (1000, 1000, 999)]
@@ -70,37 +70,37 @@ def test_ratings_come_from_csv_dat_and_parquet_alike(tmp_path: Path) -> None:
         pa.table(table | {"timestamp": pa.array(times, pa.timestamp("ms", "UTC"))}), tmp_path / "r.parquet"
     )
     for name in ("r.csv", "r.dat", "r.parquet"):
-        found = read_ratings(tmp_path / name)
-        assert found.user_ids.take(np.arange(2)).to_pylist() == [3, 7]
-        assert found.item_ids.take(np.arange(3)).to_pylist() == [10, 20, 30]
-        assert (found.users.tolist(), found.items.tolist()) == ([1, 0, 0], [2, 0, 1])
-        assert found.values.tolist() == [2.5, 4.0, 3.0]
-        assert found.timestamps.tolist() == [10**9, 10**9, 999 * 10**6]
-        assert found.positions is None
-        assert found.sequences.items.tolist() == [1, 0, 2]
-        assert found.seen.toarray().tolist() == [[1, 1, 0], [0, 0, 1]]
+        ratings = read_ratings(tmp_path / name)
+        assert ratings.user_ids.take(np.arange(2)).to_pylist() == [3, 7]
+        assert ratings.item_ids.take(np.arange(3)).to_pylist() == [10, 20, 30]
+        assert (ratings.users.tolist(), ratings.items.tolist()) == ([1, 0, 0], [2, 0, 1])
+        assert ratings.values.tolist() == [2.5, 4.0, 3.0]
+        assert ratings.timestamps.tolist() == [10**9, 10**9, 999 * 10**6]
+        assert ratings.positions is None
+        assert ratings.sequences.items.tolist() == [1, 0, 2]
+        assert ratings.seen.toarray().tolist() == [[1, 1, 0], [0, 0, 1]]
 
 
-def test_the_position_orders_what_happened_at_one_moment(tmp_path: Path) -> None:
+def test_the_position_orders_ratings_of_one_timestamp(tmp_path: Path) -> None:
     table = {"user_id": [1, 1, 1], "item_id": [5, 6, 7], "rating": [1, 5, 4], "timestamp": [9, 9, 9]}
     pq.write_table(pa.table(table | {"position": [2, 0, 1]}), tmp_path / "r.parquet")
-    found = read_ratings(tmp_path / "r.parquet")
-    assert found.item_ids.take(found.sequences.items).to_pylist() == [6, 7, 5]
-    liked = found.at_least(4)
+    ratings = read_ratings(tmp_path / "r.parquet")
+    assert ratings.item_ids.take(ratings.sequences.items).to_pylist() == [6, 7, 5]
+    liked = ratings.at_least(4)
     assert liked.shape == (1, 2)
     assert liked.item_ids.take(liked.sequences.items).to_pylist() == [6, 7]
     np.testing.assert_array_equal(liked.positions, [0, 1])
     with pytest.raises(ModelError, match="a value of 6 or more, got none"):
-        found.at_least(6)
+        ratings.at_least(6)
 
 
-def test_a_rating_without_a_position_comes_last_of_its_moment(tmp_path: Path) -> None:
+def test_a_rating_without_a_position_comes_last_of_its_timestamp(tmp_path: Path) -> None:
     """A null once made all positions float64, which rounds large ones."""
     table = {"user_id": [1, 1, 1], "item_id": [5, 6, 7], "rating": [1, 5, 4], "timestamp": [9, 9, 9]}
     positions = pa.array([2**53 + 1, None, 2**53], pa.int64())
     pq.write_table(pa.table(table | {"position": positions}), tmp_path / "r.parquet")
-    found = read_ratings(tmp_path / "r.parquet")
-    assert found.item_ids.take(found.sequences.items).to_pylist() == [7, 5, 6]
+    ratings = read_ratings(tmp_path / "r.parquet")
+    assert ratings.item_ids.take(ratings.sequences.items).to_pylist() == [7, 5, 6]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_other_timestamps_are_refused(tmp_path: Path, times: pa.Array, message: 
         read_ratings(tmp_path / "r.parquet")
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_missing_files_columns_and_ids_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_ratings(tmp_path / "r.csv")
     (tmp_path / "r.csv").write_text("userId,film,rating,timestamp\n7,30,2.5,1000\n")

@@ -1,6 +1,6 @@
-"""Published figures of popularity, reached again on the real files: the protocols mean what they are said to.
+"""Popularity reproduces published figures on the real files, so the protocols are as published.
 
-The files: NIGHTSHELF_DATA, or a folder shared/data beside the repository.
+The files are in NIGHTSHELF_DATA, or in a folder shared/data beside the repository.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ pytestmark = [
 ]
 
 
-def test_popularity_among_99_negatives_is_that_of_dacrema_et_al() -> None:
+def test_popularity_among_99_negatives_matches_dacrema_et_al() -> None:
     """Ferrari Dacrema et al. 2021, tables 54 and 55: HR@10 .4533, NDCG@10 .2542."""
     files = read_ncf(DATA / "ncf")
-    found = ncf(files.train, files.positives, files.negatives, lambda: create("popularity"))
-    assert found.values["hit_rate", 10].mean() == pytest.approx(0.4533, abs=0.002)
-    assert found.values["ndcg", 10].mean() == pytest.approx(0.2542, abs=0.002)
-    assert found.counts == {"users": 6040, "negatives": 99, "cold_positives": 2}
+    measured = ncf(files.train, files.positives, files.negatives, lambda: create("popularity"))
+    assert measured.values["hit_rate", 10].mean() == pytest.approx(0.4533, abs=0.002)
+    assert measured.values["ndcg", 10].mean() == pytest.approx(0.2542, abs=0.002)
+    assert measured.counts == {"users": 6040, "negatives": 99, "cold_positives": 2}
 
 
-def test_popularity_after_a_global_cut_is_that_of_the_replay_notebook() -> None:
+def test_popularity_after_a_global_cut_matches_the_replay_notebook() -> None:
     """Ratings >= 3, the last 20 % of the time, cold users and items dropped; lists of 10."""
     ratings = read_ratings(DATA / "ratings.parquet").at_least(3)
-    found = temporal(ratings.sequences, ratings.shape[1], lambda: create("popularity"))
-    figures = {row.metric: row.value for row in found.table()}
+    measured = temporal(ratings.sequences, ratings.shape[1], lambda: create("popularity"))
+    figures = {row.metric: row.value for row in measured.table()}
     expected = {"ndcg": 0.244, "map": 0.157, "mrr": 0.390, "hit_rate": 0.645, "coverage": 0.034}
     for metric, value in expected.items():
         assert figures[metric] == pytest.approx(value, abs=0.002), metric
-    assert abs(found.counts["warm_users"] - 1_139) <= 1  # half of the timestamps of this copy are rebuilt
+    assert abs(measured.counts["warm_users"] - 1_139) <= 1  # this copy rebuilds half of the times
