@@ -1,4 +1,4 @@
-"""Which Python `make` sets the program up with: the Pythons here are scripts that answer as one would."""
+"""The Python that `make` chooses for set-up; the Pythons here are scripts that imitate one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("make", "sh", "sed", "grep", "uname", "cut", "cp", "mkdir", "rm", "touch", "chmod", "cat")
-SHIM = "#!/bin/sh\nexit 127\n"  # as of a version manager that has not selected this version
+SHIM = "#!/bin/sh\nexit 127\n"  # as a version manager's shim for an unselected version
 PYTHON = """#!/bin/sh
 case "$*" in
 *"pip index versions torch") echo "Available versions: 2.99.0, {torch}, 2.0.0" ;;
@@ -29,7 +29,7 @@ TORCH = next(
 
 
 class Machine:
-    """A PATH with the few tools that the Makefile calls, and the Pythons that a test puts there."""
+    """A PATH with the few tools that the Makefile calls, and a test's Pythons."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
@@ -55,7 +55,7 @@ class Machine:
         )
 
     def chosen(self, *goals: str) -> tuple[str, str]:
-        """Return the Python that would be taken, and what is said about it."""
+        """Return the chosen Python, and the messages about it."""
         done = self.make('--eval=chosen: ; @sh -c "$$CHOOSE"', "chosen", *goals)
         return done.stdout.strip(), done.stderr.strip()
 
@@ -78,9 +78,9 @@ def test_a_cpu_build_of_torch_goes_before_a_newer_python(machine: Machine) -> No
     machine.python("3.11", f"{TORCH}+cpu")
     assert machine.chosen() == ("python3.11", "")
     machine.put("nvidia-smi", "#!/bin/sh\n")
-    assert machine.chosen() == ("python3.13", "")  # which has use for the CUDA build
-    machine.put("nvidia-smi", "#!/bin/sh\nexit 9\n")  # a driver, and no GPU
-    machine.put("uname", "#!/bin/sh\necho Darwin\n")  # where there is one build only
+    assert machine.chosen() == ("python3.13", "")  # which can use the CUDA build
+    machine.put("nvidia-smi", "#!/bin/sh\nexit 9\n")  # a driver without a GPU
+    machine.put("uname", "#!/bin/sh\necho Darwin\n")  # if there is only one build
     assert machine.chosen() == ("python3.13", "")
 
 
@@ -130,8 +130,8 @@ def test_an_environment_is_made_anew_for_another_python_only(machine: Machine) -
     assert made("PYTHON=python3.12")
     assert not made()
     machine.python("3.12", f"{TORCH}+cpu", name="python3")
-    assert not made("PYTHON=python3")  # the same by another name
-    (machine.venv / "bin" / "python").unlink()  # as when its Python is removed
+    assert not made("PYTHON=python3")  # the same under another name
+    (machine.venv / "bin" / "python").unlink()  # as after removing its Python
     assert made()
-    (machine.venv / ".python").unlink()  # as when its making was cut short
+    (machine.venv / ".python").unlink()  # as after an interrupted creation
     assert made()

@@ -1,4 +1,4 @@
-"""What is installed is what is locked, and the bill of materials says so."""
+"""Installed packages match the locks, and the bill of materials lists them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 PYTHONS = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if re.search(r"Python :: 3\.\d+$", one)]
 HERE = ".".join(map(str, sys.version_info[:3]))
 CUDA = re.compile(r"(nvidia|cuda)-.*|triton")
-"""What a CUDA build of torch brings: it is in no lock, as a CPU build must not bring it."""
+"""Packages of a CUDA build of torch; no lock holds them, for the sake of CPU builds."""
 
 
 def pins(name: str) -> list[Requirement]:
-    """Return the pins of a lock; every line that is no remark names one version, and nothing else."""
+    """Return the pins of a lock; every line except comments must name exactly one version."""
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     found = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
     assert len(found) > 100
@@ -45,7 +45,7 @@ def version(pin: Requirement) -> str:
 
 
 def locked(name: str, python: str = HERE) -> dict[str, str]:
-    """Return the versions of a lock by package, as one Python would install them."""
+    """Return the versions of a lock by package, as installed for one Python."""
     environment = {"python_full_version": python, "python_version": python.rpartition(".")[0]}
     chosen = [pin for pin in pins(name) if pin.marker is None or pin.marker.evaluate(environment)]
     versions = {canonicalize_name(pin.name): version(pin) for pin in chosen}
@@ -54,7 +54,7 @@ def locked(name: str, python: str = HERE) -> dict[str, str]:
 
 
 def needed(names: list[str], seen: set[str]) -> set[str]:
-    """Return the packages that these need, to the last, as they are installed."""
+    """Return all installed packages that these require, directly or not."""
     for name in map(canonicalize_name, names):
         if name in seen:
             continue
@@ -70,7 +70,7 @@ def needed(names: list[str], seen: set[str]) -> set[str]:
 
 
 def test_the_supported_pythons_are_the_same_everywhere() -> None:
-    """In the classifiers, in requires-python and in the Makefile, which looks for one of them."""
+    """In the classifiers, in requires-python and in the Makefile, which searches for them."""
     requirements = SpecifierSet(PROJECT["requires-python"])
     assert [f"3.{minor}" for minor in range(100) if requirements.contains(f"3.{minor}.0")] == PYTHONS
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -94,8 +94,8 @@ def test_the_locks_agree(python: str) -> None:
         assert {package: pinned.get(package) for package in runtime} == runtime
 
 
-def test_what_is_installed_is_what_is_locked() -> None:
-    """Each package that Nightshelf needs, and those that they need, in the version of the lock."""
+def test_installed_packages_match_the_locks() -> None:
+    """Every package that Nightshelf requires, directly or not, has its locked version."""
     names = needed([Requirement(text).name for text in PROJECT["dependencies"]], set())
     names = {name for name in names if not CUDA.fullmatch(name)}
     runtime = locked("requirements.lock")
@@ -106,7 +106,7 @@ def test_what_is_installed_is_what_is_locked() -> None:
 
 @pytest.mark.torture
 def test_the_bill_of_materials_names_every_locked_package(tmp_path: Path) -> None:
-    """By `make sbom`, which installs its tool from the package index."""
+    """`make sbom` installs its tool from the package index."""
     made = subprocess.run(
         ["make", "sbom", f"PYTHON={sys.executable}"], cwd=ROOT, capture_output=True, text=True, check=False
     )

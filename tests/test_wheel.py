@@ -1,4 +1,4 @@
-"""What is installed from a built wheel is all of the program: it runs where there is no repository."""
+"""A built wheel holds the whole program, which runs without the repository."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ SHIPPED = {
     ".json",
     ".md",
 }
-"""Kinds of file that a package holds for the program to read; .typed is the mark py.typed."""
+"""Suffixes of the files that a package ships; .typed is the marker py.typed."""
 
 
 def quietly(*command: str | Path, folder: Path, **environment: str) -> str:
-    """Run a command in a folder and return what it printed."""
+    """Run a command in a folder and return its output."""
     done = subprocess.run(
         command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False
     )
@@ -41,7 +41,7 @@ def quietly(*command: str | Path, folder: Path, **environment: str) -> str:
 
 
 def built(kind: str, source: Path, out: Path) -> Path:
-    """Let the build backend make a wheel or an sdist of a source tree, and return its path."""
+    """Build a wheel or an sdist of a source tree; return its path."""
     call = f"from setuptools import build_meta; build_meta.build_{kind}({str(out)!r})"
     out.mkdir()
     quietly(sys.executable, "-W", "ignore", "-c", call, folder=source)
@@ -50,7 +50,7 @@ def built(kind: str, source: Path, out: Path) -> Path:
 
 
 def members(path: Path) -> set[str]:
-    """Return the paths of the files in a wheel or an sdist, the latter below its one folder."""
+    """Return the file paths in a wheel or, below its top folder, an sdist."""
     if path.suffix == ".whl":
         with ZipFile(path) as wheel:
             return {name for name in wheel.namelist() if not name.endswith("/")}
@@ -60,11 +60,11 @@ def members(path: Path) -> set[str]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the source tree, as building writes into it: what git knows, or would if asked to."""
+    """Return a copy of the source tree without ignored files; builds write to it."""
     copy = tmp_path_factory.mktemp("source")
     listed = quietly("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT)
     for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():  # and not removed since
+        if (ROOT / name).is_file():  # and still exists
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, copy / name)
     return copy
@@ -77,7 +77,7 @@ def sdist(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the wheel, made of what the sdist holds and nothing else."""
+    """Return the wheel, built from the sdist alone."""
     folder = tmp_path_factory.mktemp("wheel")
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
@@ -87,7 +87,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the wheel installed into it, without what it needs: that is here already."""
+    """Return a folder with the wheel installed, without its dependencies, which are present."""
     folder = tmp_path_factory.mktemp("installed")
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index")
     quietly(*pip, "--no-deps", "--target", folder, wheel, folder=folder)
@@ -95,7 +95,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tops(wheel: Path) -> set[str]:
-    """Return the folders and modules that a wheel installs, without its own description."""
+    """Return the folders and modules that a wheel installs, without its metadata."""
     return {name.partition("/")[0] for name in members(wheel)} - {f"{wheel.name.rsplit('-', 3)[0]}.dist-info"}
 
 

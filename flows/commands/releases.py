@@ -29,7 +29,7 @@ COLUMNS = ("release_id", "as_of", "published_at", "rows", "size", "active", "pro
 def status(
     as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG, store: StoreOption = None
 ) -> None:
-    """Show the active release, its age, the last run and the disk; exit code 3 unless it is fresh."""
+    """Show the active release, its age, the last run and the disk; exit code 3 unless fresh."""
     with out.user_errors():
         from tasks.monitoring.status import FRESH, store_status
 

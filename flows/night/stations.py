@@ -91,7 +91,7 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     require_enough(night.configuration.top_n.n, available)  # before anything is trained
     for kind, catalogue in summary.catalogues.items():
         warning = f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
-        if catalogue.rejected and warning not in night.record.warnings:  # of an attempt that failed later
+        if catalogue.rejected and warning not in night.record.warnings:  # by a failed attempt
             night.record.warnings.append(warning)
     return Result(summary.pairs, dataclasses.asdict(summary))
 

@@ -21,7 +21,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "command",
     [
         ["--help"],
         ["status"],
@@ -32,8 +32,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         ["forget", "--help"],
     ],
 )
-def test_readers_load_nothing_heavy(root: Path, words: list[str]) -> None:
-    arguments = words if "--help" in words else [*words, "--store", str(root)]
+def test_readers_load_nothing_heavy(root: Path, command: list[str]) -> None:
+    arguments = command if "--help" in command else [*command, "--store", str(root)]
     code = (
         "import sys\nfrom flows.command_line import app\n"
         "try:\n    app(sys.argv[1:])\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
@@ -67,8 +67,8 @@ def test_a_closed_pipe_is_no_error(root: Path) -> None:
 
 def test_help_is_quick() -> None:
     before = os.times().children_user
-    for words in (["--help"], ["run", "--help"]):
+    for arguments in (["--help"], ["run", "--help"]):
         subprocess.run(
-            [*MAIN, *words], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": IMPORTABLE}
+            [*MAIN, *arguments], check=True, capture_output=True, env=os.environ | {"PYTHONPATH": IMPORTABLE}
         )
     assert os.times().children_user - before < 2  # CPU seconds of both together

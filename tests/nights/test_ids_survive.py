@@ -125,8 +125,8 @@ def write_log(folder: Path, ids: Sequence[Any], form: str) -> None:
     """Write a log in which every id is a user and an item, with Python's csv or json module."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
-        (user, ids[(place + step) % len(ids)], f"{DAY} 10:{step:02d}:00")
-        for place, user in enumerate(ids)
+        (user, ids[(index + step) % len(ids)], f"{DAY} 10:{step:02d}:00")
+        for index, user in enumerate(ids)
         for step in range(2)
     ]
     with (folder / f"events.{form}").open("w", encoding="utf-8", newline="") as file:
@@ -140,13 +140,13 @@ def write_log(folder: Path, ids: Sequence[Any], form: str) -> None:
 def tables_of(store: Store, *columns: tuple[str, str]) -> dict[str, list[set[Any]]]:
     """Return the ids of each table and column of the current release, in Parquet and in DuckDB."""
     release = current(store)
-    found = {}
+    ids_by_column = {}
     with duckdb.connect(str(release.database), read_only=True) as database:
         for table, column in columns:
             parquet = set(pq.read_table(release.table(table))[column].to_pylist())
             stored = {row[0] for row in database.execute(f"SELECT DISTINCT {column} FROM {table}").fetchall()}
-            found[f"{table}.{column}"] = [parquet, stored]
-    return found
+            ids_by_column[f"{table}.{column}"] = [parquet, stored]
+    return ids_by_column
 
 
 def require_all(store: Store, ids: Sequence[Any]) -> None:
@@ -202,13 +202,13 @@ def survive_spark(folder: Path, engine: Any, kind: str, drawn: Sequence[Any], fo
     write_log(folder / "logs", ids, form)
     built = shop.build(DAY)
     stored = pa.concat_tables(pq.read_table(path) for path in shop.store.interactions.rglob("*.parquet"))
-    for found in (
+    for column_ids in (
         built.rows("users", "user_id"),
         built.rows("items", "item_id"),
         set(built.popular("item_id")),
         set(stored["user_id"].to_pylist()),
     ):
-        assert sorted(found) == sorted(ids)
+        assert sorted(column_ids) == sorted(ids)
 
 
 @pytest.mark.spark
@@ -237,10 +237,10 @@ def test_ids_survive_spark(
 @pytest.mark.parametrize("kind", ["int64", "string"])
 def test_ids_survive_a_whole_night_on_spark(tmp_path: Path, kind: str) -> None:
     write_log(tmp_path / "logs", ALWAYS[kind], "csv")
-    words = ["run", "--config", str(configured(tmp_path, kind)), "--as-of", str(DAY), "--no-prefect"]
+    arguments = ["run", "--config", str(configured(tmp_path, kind)), "--as-of", str(DAY), "--no-prefect"]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
-    done = subprocess.run(
-        [*MAIN, *words, "--engine", "spark"], env=environment, capture_output=True, text=True, check=False
+    completed = subprocess.run(
+        [*MAIN, *arguments, "--engine", "spark"], env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     require_all(Store(tmp_path / "nightshelf-store"), ALWAYS[kind])

@@ -1,4 +1,4 @@
-"""A night keeps to its threads and its memory: what it asked of every library, in all its processes."""
+"""A night keeps to its threads and memory in every library and all its processes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ POOLED = {
     "tasks/interactions/arrivals.py",
     "tasks/store/hashes.py",
 }
-"""Who starts threads of ours in any night."""
+"""The modules that start our threads in every night."""
 
 
 def watched(folder: Path, **overrides: Any) -> tuple[Notes, dict[str, Any]]:
-    """Run a night of all kinds of models in a child process; return what was noted, and its manifest."""
+    """Run a night with all kinds of models in a child process; return notes and manifest."""
     logs, notes = write_logs(folder / "logs", days=2), folder / "notes.jsonl"
     night = shop(folder / "shop", logs)
     changes = {
@@ -68,7 +68,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[Notes, dict[str, A
 
 
 def ours(notes: Notes) -> dict[str, set[int]]:
-    """Return the sizes of the pools that each module of the rooms asked for."""
+    """Return the thread pool sizes that each module of the rooms requested."""
     pools: dict[str, set[int]] = {}
     for line in notes:
         path = Path(line["by"]) if "pool" in line else None
@@ -77,7 +77,7 @@ def ours(notes: Notes) -> dict[str, set[int]]:
     return pools
 
 
-def test_a_night_on_one_thread_asks_nobody_for_a_second(single: tuple[Notes, dict[str, Any]]) -> None:
+def test_a_night_on_one_thread_requests_no_second_thread(single: tuple[Notes, dict[str, Any]]) -> None:
     notes, manifest = single
     pools = ours(notes)
     assert pools.keys() >= POOLED
@@ -90,10 +90,10 @@ def test_a_night_on_one_thread_asks_nobody_for_a_second(single: tuple[Notes, dic
     assert manifest["threads"] == {"mult_vae": 1}
 
 
-def test_its_children_and_its_databases_are_told_the_same(single: tuple[Notes, dict[str, Any]]) -> None:
+def test_children_and_databases_get_the_same_limits(single: tuple[Notes, dict[str, Any]]) -> None:
     notes, _ = single
     trained = [line for line in notes if "tasks.training.child" in line.get("started", ())]
-    assert len(trained) == 6  # each model measured, one of them refitted
+    assert len(trained) == 6  # each model is measured, one is refitted
     assert {line["openmp"] for line in trained} == {"1"}
     databases = [(line["duckdb"], line["memory"]) for line in notes if "duckdb" in line]
     assert len(databases) >= 4  # the engine, the release, its audit, the report
@@ -103,7 +103,7 @@ def test_its_children_and_its_databases_are_told_the_same(single: tuple[Notes, d
 
 @pytest.mark.spark
 @pytest.mark.usefixtures("spark_engine")  # skips without Java
-def test_spark_is_told_the_same(tmp_path: Path) -> None:
+def test_spark_gets_the_same_limits(tmp_path: Path) -> None:
     overrides = {"engine.threads": 1, "engine.memory": "1GiB", "engine.name": "spark"}
     notes, _ = watched(tmp_path, **overrides, **{"train.models": ["popularity"], "train.serve": "popularity"})
     assert {(line["spark"], line["processors"]) for line in notes if "spark" in line} == {("local[1]", 1)}

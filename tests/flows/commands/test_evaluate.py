@@ -113,7 +113,7 @@ def test_set_changes_settings_of_models_and_keys_of_the_configuration(night: Nig
 
 
 def ratings(folder: Path) -> Path:
-    """Write ratings of two groups of users with different tastes; each user's first rating is low."""
+    """Write ratings of two groups of users with different tastes; each first rating is low."""
     rows = ["user_id,item_id,rating,timestamp"]
     for user in range(60):
         for step in range(8):

@@ -1,4 +1,4 @@
-"""The reports of real nights: written for every ending, opened by the command and a real browser."""
+"""Reports of real nights: written for every ending, opened by the command and a browser."""
 
 from __future__ import annotations
 
@@ -171,18 +171,18 @@ def test_the_command_prints_the_path_and_opens_it(night: Night, tmp_path: Path) 
     )
     opener.chmod(0o755)
 
-    def requests(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [*COMMAND, "--store", str(night.store.root), *words]
+    def run_report(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*COMMAND, "--store", str(night.store.root), *arguments]
         environment = {"BROWSER": str(opener), "PATH": "/usr/bin:/bin"}
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
-    assert requests().stdout.strip() == str(find_report(night.store))
+    assert run_report().stdout.strip() == str(find_report(night.store))
     assert find_report(night.store) == refused.folder(night.store).report
-    printed = requests("--release", str(second.release_id), "--json", "--open")
+    printed = run_report("--release", str(second.release_id), "--json", "--open")
     assert json.loads(printed.stdout) == {"report": str(night.store.report(str(second.release_id)))}
     assert opened.read_text(encoding="utf-8").strip() == night.store.report(str(second.release_id)).as_uri()
     assert find_report(night.store, run_id=second.run_id) == night.store.report(str(second.release_id))
-    missing = requests("--run", "r9")
+    missing = run_report("--run", "r9")
     assert missing.returncode == 1
     assert "unknown run 'r9'; known: " in missing.stderr
 

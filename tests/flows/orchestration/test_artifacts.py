@@ -30,7 +30,7 @@ Shown = tuple[Night, list[uuid.UUID], list[RunRecord]]
 
 @pytest.fixture(scope="module")
 def shown(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """Return a shop with hostile titles after two nights and a refused one, with flow runs and records."""
+    """Return a shop with hostile titles after two nights and a refused one, flow runs, records."""
     from flows.run_nightly import nightly
 
     folder = tmp_path_factory.mktemp("shown")
@@ -66,7 +66,7 @@ def artifacts_of(flow_run: uuid.UUID) -> list[Any]:
 
 
 def kinds(flow_run: uuid.UUID) -> dict[str, Any]:
-    """Return the artifacts of a flow run by the first word of their key; progress by its whole key."""
+    """Return a flow run's artifacts by the first word of their key; progress by the whole key."""
     artifacts = artifacts_of(flow_run)
     return {
         artifact.key if artifact.type == "progress" else artifact.key.partition("-")[0]: artifact
