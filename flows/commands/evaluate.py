@@ -149,9 +149,8 @@ def _evaluate_protocol(
     resources, models, settings = machine_resources(), request.models, request.settings
     with resources.applied():
         options: dict[str, Any] = {"seeds": seeds, "ks": request.ks, "report": report}
-        return measure_under_protocol(
-            protocol, data, models, settings, resources=resources, **options
-        ), resources
+        evaluation = measure_under_protocol(protocol, data, models, settings, resources=resources, **options)
+        return evaluation, resources
 
 
 def _evaluate_logs(

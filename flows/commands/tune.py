@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tasks.configuration.configuration import Configuration
     from tasks.runtime.progress import Report
     from tasks.runtime.resources import Resources
-    from tasks.tuning.search import Found, Search
+    from tasks.tuning.search import Search, SearchResult
 
 AsOf = Annotated[
     datetime | None,
@@ -103,7 +103,7 @@ def _measuring_configuration(
 
 def _search_logs(
     configuration: Configuration, as_of: date, request: Search, choices: dict[str, Any], report: Report
-) -> tuple[Found, Path]:
+) -> tuple[SearchResult, Path]:
     """Build the study's windows if missing, and run the remaining trials."""
     from tasks.store.layout import Store
     from tasks.tuning import windows as study_windows
@@ -111,15 +111,15 @@ def _search_logs(
 
     check_tunable(request.model)
     store = Store(configuration.store.path)
-    study = study_windows.study_of(configuration, store, as_of, request.model, **choices)
+    study = study_windows.study_folder(configuration, store, as_of, request.model, **choices)
     with _lock_study(study):
         if not study_windows.is_built(study):
             _build_study(configuration, as_of, study, int(choices["windows"]), report)
-        windows = study_windows.windows_of(configuration, study, str(choices["metric"]), int(choices["k"]))
+        windows = study_windows.load_windows(configuration, study, str(choices["metric"]), int(choices["k"]))
         return search(request, windows, study, report), study
 
 
-def _search_study(request: Search, windows: list[Any], study: Path, report: Report) -> Found:
+def _search_study(request: Search, windows: list[Any], study: Path, report: Report) -> SearchResult:
     """Run the remaining trials of a study outside a store."""
     from tasks.tuning.search import search
 
@@ -132,7 +132,7 @@ def _build_study(configuration: Configuration, as_of: date, study: Path, count: 
     from flows.night.night import Night
     from flows.night.run import dataset_only
     from tasks.configuration.engines import open_engine
-    from tasks.tuning.windows import build_windows, drop_old
+    from tasks.tuning.windows import build_windows, remove_old_studies
 
     def work(night: Night) -> None:
         until = night.record.station("holdout").facts["cut"]
@@ -149,7 +149,7 @@ def _build_study(configuration: Configuration, as_of: date, study: Path, count: 
             )
 
     dataset_only(configuration, as_of, work, "tuning", report=report)
-    drop_old(study.parent, configuration.store.keep_runs)
+    remove_old_studies(study.parent, configuration.store.keep_runs)
 
 
 @contextmanager
@@ -159,19 +159,19 @@ def _lock_study(study: Path) -> Iterator[None]:
 
     from tasks.runtime.errors import StoreLockedError
     from tasks.store.files import writing
-    from tasks.tuning.windows import lock_of
+    from tasks.tuning.windows import study_lock
 
     with writing(study):
         study.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(lock_of(study), timeout=0):
+        with FileLock(study_lock(study), timeout=0):
             yield
     except Timeout:
         raise StoreLockedError(f"another process is working on the study {study}") from None
 
 
 def _show_result(
-    result: Found,
+    result: SearchResult,
     study: Path,
     request: Search,
     metric: str,
@@ -181,7 +181,7 @@ def _show_result(
     as_json: bool,
 ) -> None:
     """Print the result and write its snippet."""
-    from tasks.tuning.result import settings_table, snippet_of, verdict_of, write_snippet
+    from tasks.tuning.result import compared_settings, snippet_of, verdict_of, write_snippet
 
     verdict = verdict_of(result, resources.threads)
     snippet = snippet_of(request.model, metric, result, verdict, " ".join(["nightshelf", *sys.argv[1:]]))
@@ -195,7 +195,7 @@ def _show_result(
         out.print_json({"model": request.model, **facts, "snippet": snippet})
         return
     rows: list[out.Row] = [(metric, f"{result.configured_score:.4f}", f"{result.best_score:.4f}")]
-    rows += settings_table(request.model, result)
+    rows += compared_settings(request.model, result)
     out.print_table(
         ("", "as configured", "best"), rows, f"{request.model}: {sum(result.trials.values())} trials"
     )

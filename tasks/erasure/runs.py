@@ -89,11 +89,11 @@ def hold_studies(store: Store) -> Iterator[None]:
 
     studies = _studies(store)
     if studies:
-        from tasks.tuning.windows import lock_of  # late: it imports the readers of datasets
+        from tasks.tuning.windows import study_lock  # late: it imports the readers of datasets
     with ExitStack() as stack:
         for study in studies:
             try:
-                stack.enter_context(FileLock(lock_of(study), timeout=0))
+                stack.enter_context(FileLock(study_lock(study), timeout=0))
             except Timeout:
                 raise StoreLockedError(f"the search {study.name} is active: wait for it, or end it") from None
         yield

@@ -1,4 +1,4 @@
-"""A published protocol's validation part, as one window of a search."""
+"""The validation part of a published protocol, as a window of a search."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from tasks.tuning.search import Values, Window
 
     Protocol = Callable[[Factory, int, Part], Measured]
-    """What a model is worth: its factory, the seed, the part of the data that is asked for."""
+    """Measures a model, by its factory, a seed, and the part of the data."""
 
 
 def validation_window(name: ProtocolName, data: Path, metric: str, k: int, resources: Resources) -> Window:
-    """Return what measures settings on the validation part of a protocol, by seed 1; never on its test."""
+    """Return the function that measures settings on a protocol's validation part, with seed 1."""
     from models.options import Progress, TrainingOptions
 
-    listening: list[Callable[[Progress], None]] = []
+    listeners: list[Callable[[Progress], None]] = []
 
-    def told(step: Progress) -> None:
-        listening[-1](step)
+    def forward(step: Progress) -> None:
+        listeners[-1](step)
 
-    protocol = protocol_of(name, data, [k], TrainingOptions(threads=resources.threads, progress=told))
+    protocol = protocol_of(name, data, [k], TrainingOptions(threads=resources.threads, progress=forward))
 
     def window(factory: Factory, progress: Callable[[Progress], None]) -> Values:
-        listening[:] = [progress]
+        listeners[:] = [progress]
         values = protocol(factory, 1, "validation").values
         if (metric, k) not in values:
             raise InputError(
-                f"--metric: expected one of {', '.join(one for one, _ in values)}, got {metric!r}"
+                f"--metric: expected one of {', '.join(known for known, _ in values)}, got {metric!r}"
             )
         return values[metric, k]
 

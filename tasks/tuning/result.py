@@ -1,4 +1,4 @@
-"""What a search found, as a section of the configuration beside the doubt that there is about it."""
+"""A search's result as a configuration section, with its uncertainty."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.store.files import writing
-from tasks.tuning.search import Found
+from tasks.tuning.search import SearchResult
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The best settings less those configured, paired by user: the mean, its 95 % interval, and the users."""
+    """The best settings minus the configured ones, paired by user: mean, 95 % interval, users."""
 
     difference: float
     low: float | None
@@ -22,45 +22,45 @@ class Verdict:
 
     @property
     def better(self) -> bool:
-        """Whether the interval leaves no room for a difference of 0 or less."""
+        """Whether the whole interval is above 0."""
         return self.low is not None and self.low > 0
 
 
-def settings_table(model: str, found: Found) -> list[tuple[str, Any, Any]]:
-    """Return each setting that was searched or configured: its name, its value as configured, its best."""
+def compared_settings(model: str, result: SearchResult) -> list[tuple[str, Any, Any]]:
+    """Return each searched or configured setting: name, configured value, best value."""
     from models import registry
 
-    before = registry.config(model, found.configured).model_dump()
-    names = dict.fromkeys([*found.configured, *found.best])
-    return [(name, before[name], {**before, **found.best}[name]) for name in names]
+    configured = registry.config(model, result.configured).model_dump()
+    names = dict.fromkeys([*result.configured, *result.best])
+    return [(name, configured[name], {**configured, **result.best}[name]) for name in names]
 
 
-def verdict_of(found: Found, threads: int) -> Verdict:
-    """Return how the best settings compare with the configured ones on the validation windows."""
+def verdict_of(result: SearchResult, threads: int) -> Verdict:
+    """Compare the best settings with the configured ones on the validation windows."""
     from models.evaluation.bootstrap import Bootstrap
 
     key = "metric"
-    compared = Bootstrap(threads=threads).compare({key: found.best_values}, {key: found.configured_values})[
+    compared = Bootstrap(threads=threads).compare({key: result.best_values}, {key: result.configured_values})[
         key
     ]
     return Verdict(compared.difference, compared.low, compared.high, compared.users)
 
 
-def snippet_of(model: str, metric: str, found: Found, verdict: Verdict, command: str) -> str:
-    """Return the section of a model with the best settings, in TOML, and in comments what they are worth."""
-    tried = ", ".join(f"{number} {how}" for how, number in found.trials.items())
+def snippet_of(model: str, metric: str, result: SearchResult, verdict: Verdict, command: str) -> str:
+    """Return a model's section in TOML with the best settings, and comments on their quality."""
+    trials = ", ".join(f"{number} {outcome}" for outcome, number in result.trials.items())
     low, high = ("none" if end is None else f"{end:+.4f}" for end in (verdict.low, verdict.high))
     lines = [
         f"# {command}",
-        f"# {metric} on validation: {found.best_score:.4f}, as configured {found.configured_score:.4f};",
+        f"# {metric} on validation: {result.best_score:.4f}, as configured {result.configured_score:.4f};",
         f"# difference {verdict.difference:+.4f} [{low}, {high}], paired over {verdict.users} users;",
-        f"# trials: {tried}. The best of several trials looks better than it is: confirm it with",
-        "# `nightshelf evaluate` on what comes later.",
+        f"# trials: {trials}. The best of several trials looks better than it is: confirm it with",
+        "# `nightshelf evaluate` on later events.",
     ]
     if not verdict.better:
-        lines.append("# NOT shown to be better: the interval reaches 0. It may be noise: keep what you have.")
+        lines.append("# NOT shown to be better: the interval reaches 0. It may be noise: keep your settings.")
     lines.append(f"[models.{model}]")
-    lines += [f"{key} = {_toml(value)}" for key, value in {**found.configured, **found.best}.items()]
+    lines += [f"{key} = {_toml(value)}" for key, value in {**result.configured, **result.best}.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -71,5 +71,5 @@ def write_snippet(path: Path, snippet: str) -> None:
 
 
 def _toml(value: Any) -> str:
-    """Return a value as TOML has it."""
+    """Return a value in TOML."""
     return json.dumps(value) if isinstance(value, str | bool | int | list) else repr(float(value))

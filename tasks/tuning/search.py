@@ -1,9 +1,9 @@
-"""The search for a model's settings: trials on windows of the past, kept on disk so that it can go on.
+"""The search for a model's settings: trials on windows of the past, kept on disk.
 
-Trials train in this process: data are read and kernels compiled once for all of them, where a child would pay
-seconds for each. A trial that takes the process down loses itself alone, as the study is on disk. The
-sampler is seeded anew for every trial from the seed and the number of finished ones, so that a search that
-was interrupted does the trials that it would have done.
+Trials train in this process: data are read and kernels compiled once, where a child process would
+take seconds for each trial. A trial that crashes the process loses only itself, since the study is
+on disk. The sampler is seeded for each trial from the seed and the number of finished trials, so
+that an interrupted search continues with the trials it would have run anyway.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ import numpy.typing as npt
 
 from tasks.runtime.errors import UserError
 from tasks.runtime.progress import Report, silent
-from tasks.tuning.study import complete, contains, distributions_of, finished, give_up_interrupted, open_study
+from tasks.tuning.study import (
+    close_interrupted,
+    complete_trials,
+    could_draw,
+    distributions_of,
+    finished_trials,
+    open_study,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -28,18 +35,19 @@ if TYPE_CHECKING:
     from models.options import Progress
 
     Window = Callable[[Factory, Callable[[Progress], None]], npt.NDArray[np.float64]]
-    """What settings are worth on one window: the metric of every user, NaN where not measured."""
+    """Measures settings on one window: the metric of every user, NaN if not measured."""
 
 Values = npt.NDArray[np.float64]
 Settings = dict[str, Any]
-STARTUP: Final = 8  # trials at random before the sampler learns from them
+STARTUP: Final = 8  # random trials before the sampler learns
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched for: a model's settings from the configured ones, until so many trials are finished.
+    """A requested search: a model, its configured settings, and the number of trials to finish.
 
-    `minutes` of this call, None for no limit: then a running trial is given up, to be done again.
+    `minutes` limits one call, None for no limit. A trial that exceeds it is abandoned and repeated
+    later.
     """
 
     model: str
@@ -50,11 +58,11 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best trial beside the settings as configured.
+class SearchResult:
+    """The best trial and the configured settings, with their scores.
 
-    `best_values`, `configured_values` float64 (n_users,): the metric of each user, the mean of their windows;
-    `trials`: how many ended how.
+    `best_values`, `configured_values` float64 (n_users,): each user's metric, averaged over
+    windows. `trials`: the number of trials by outcome.
     """
 
     best: Settings
@@ -67,75 +75,75 @@ class Found:
 
 
 class _TimeIsUpError(Exception):
-    """The time budget ended within a trial."""
+    """The time budget ended during a trial."""
 
 
-def search(wanted: Search, windows: Sequence[Window], folder: Path, report: Report = silent) -> Found:
-    """Do the trials that are left of a study in `folder` and return the best so far.
+def search(request: Search, windows: Sequence[Window], folder: Path, report: Report = silent) -> SearchResult:
+    """Run the remaining trials of the study in `folder` and return the best result so far.
 
     Raises
     ------
     UserError
-        If the model has nothing to search, or no trial was finished.
+        If the model has no search space, or no trial was completed.
     """
-    check_tunable(wanted.model)
-    ends = None if wanted.minutes is None else time.monotonic() + 60 * wanted.minutes
+    check_tunable(request.model)
+    deadline = None if request.minutes is None else time.monotonic() + 60 * request.minutes
     folder.mkdir(parents=True, exist_ok=True)
     study = open_study(folder)
-    _measure_configured(study, wanted, windows, folder, report)
-    give_up_interrupted(study)
-    while len(finished(study)) < wanted.trials and (ends is None or time.monotonic() < ends):
+    _measure_configured(study, request, windows, folder, report)
+    close_interrupted(study)
+    while len(finished_trials(study)) < request.trials and (deadline is None or time.monotonic() < deadline):
         try:
-            _try(study, wanted, windows, folder, ends)
+            _run_trial(study, request, windows, folder, deadline)
         except _TimeIsUpError:
             break
-        report(_said(study, wanted), len(finished(study)), wanted.trials)
-    return _found(study, folder)
+        report(_trial_summary(study, request), len(finished_trials(study)), request.trials)
+    return _result(study, folder)
 
 
 def check_tunable(model: str) -> None:
-    """Raise UserError if a model has nothing to search, ModelError if it is not known."""
+    """Raise UserError if a model has no search space, ModelError if it is unknown."""
     from models import registry
 
     if not registry.model_class(model).space:
-        able = [name for name in registry.known() if registry.model_class(name).space]
-        raise UserError(f"model {model} has nothing to tune; expected one of {', '.join(able)}")
+        tunable = [name for name in registry.known() if registry.model_class(name).space]
+        raise UserError(f"model {model} has nothing to tune; expected one of {', '.join(tunable)}")
 
 
-def combined(windows: Sequence[Values]) -> Values:
-    """Return the mean of each user's windows, NaN for users who are measured in none."""
-    together = np.vstack(windows)
-    counts = np.count_nonzero(~np.isnan(together), axis=0)
-    sums = np.nansum(together, axis=0)
+def mean_by_user(windows: Sequence[Values]) -> Values:
+    """Return each user's mean over windows, NaN for users who are measured in none."""
+    stacked = np.vstack(windows)
+    counts = np.count_nonzero(~np.isnan(stacked), axis=0)
+    sums = np.nansum(stacked, axis=0)
     means: Values = np.full(len(counts), np.nan)
     np.divide(sums, counts, out=means, where=counts > 0)
     return means
 
 
 def _score(windows: Sequence[Values]) -> float:
-    users = combined(windows)
+    users = mean_by_user(windows)
     if np.isnan(users).all():
         raise UserError("expected users to measure in the validation windows, got none")
     return float(np.nanmean(users))
 
 
 def _measure_configured(
-    study: optuna.Study, wanted: Search, windows: Sequence[Window], folder: Path, report: Report
+    study: optuna.Study, request: Search, windows: Sequence[Window], folder: Path, report: Report
 ) -> None:
-    """Measure the settings as configured, once a study; the sampler learns from them where it can."""
+    """Measure the configured settings, once per study; the sampler learns from them if it can."""
     from optuna.trial import TrialState, create_trial
 
     if "configured" in study.user_attrs:
         return
-    report(f"tuning {wanted.model}: as configured", 0, wanted.trials)
-    factory = _factory(wanted, {})
-    done = [window(factory, lambda _: None) for window in windows]
-    scores = [_score(done[: number + 1]) for number in range(len(done))]
-    np.save(folder / "configured.npy", combined(done))
-    ranges = distributions_of(wanted.model)
-    own = dict(factory().config)
-    params = {name: own[name] for name in ranges}
-    if all(contains(kind, params[name]) for name, kind in ranges.items()):
+    report(f"tuning {request.model}: as configured", 0, request.trials)
+    factory = _factory(request, {})
+    values = [window(factory, lambda _: None) for window in windows]
+    scores = [_score(values[: number + 1]) for number in range(len(values))]
+    np.save(folder / "configured.npy", mean_by_user(values))
+    ranges = distributions_of(request.model)
+    config = dict(factory().config)
+    params = {name: config[name] for name in ranges}
+    if all(could_draw(kind, params[name]) for name, kind in ranges.items()):
         study.add_trial(
             create_trial(
                 state=TrialState.COMPLETE,
@@ -146,29 +154,29 @@ def _measure_configured(
                 user_attrs={"settings": {}, "configured": True},
             )
         )
-    study.set_user_attr("configured", {"settings": wanted.configured, "score": scores[-1]})
+    study.set_user_attr("configured", {"settings": request.configured, "score": scores[-1]})
 
 
-def _try(
-    study: optuna.Study, wanted: Search, windows: Sequence[Window], folder: Path, ends: float | None
+def _run_trial(
+    study: optuna.Study, request: Search, windows: Sequence[Window], folder: Path, deadline: float | None
 ) -> None:
-    """Do one trial: window after window, until the last or until others were better at this point."""
+    """Run one trial, window by window, until it is complete or pruned."""
     from optuna.samplers import TPESampler
     from optuna.trial import TrialState
 
     from models.errors import ModelError
 
-    seed = np.random.SeedSequence([wanted.seed, len(finished(study))]).generate_state(1)[0]
+    seed = np.random.SeedSequence([request.seed, len(finished_trials(study))]).generate_state(1)[0]
     study.sampler = TPESampler(seed=int(seed), n_startup_trials=STARTUP)
-    trial = study.ask(distributions_of(wanted.model))
+    trial = study.ask(distributions_of(request.model))
     settings = {name: _rounded(value) for name, value in trial.params.items()}
     trial.set_user_attr("settings", settings)
-    done: list[Values] = []
+    values: list[Values] = []
     try:
         for number, window in enumerate(windows):
-            done.append(window(_factory(wanted, settings), lambda _: _in_time(ends)))
-            _in_time(ends)
-            trial.report(_score(done), number)
+            values.append(window(_factory(request, settings), lambda _: _require_time(deadline)))
+            _require_time(deadline)
+            trial.report(_score(values), number)
             if number + 1 < len(windows) and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
                 return
@@ -179,54 +187,56 @@ def _try(
     except _TimeIsUpError:
         study.tell(trial, state=TrialState.FAIL)
         raise
-    np.save(folder / f"trial-{trial.number}.npy", combined(done))
-    study.tell(trial, _score(done))
+    np.save(folder / f"trial-{trial.number}.npy", mean_by_user(values))
+    study.tell(trial, _score(values))
 
 
-def _in_time(ends: float | None) -> None:
-    if ends is not None and time.monotonic() >= ends:
+def _require_time(deadline: float | None) -> None:
+    if deadline is not None and time.monotonic() >= deadline:
         raise _TimeIsUpError
 
 
-def _said(study: optuna.Study, wanted: Search) -> str:
-    """Return what the last trial found, for people."""
-    last, ranked = finished(study)[-1], complete(study)
-    how = last.user_attrs.get("refused") or f"{last.state.name.lower()} at {last.value:.4f}"
+def _trial_summary(study: optuna.Study, request: Search) -> str:
+    """Return a message about the last trial."""
+    last, ranked = finished_trials(study)[-1], complete_trials(study)
+    outcome = last.user_attrs.get("refused") or f"{last.state.name.lower()} at {last.value:.4f}"
     best = f", best {ranked[0].value:.4f}" if ranked else ""
-    before = study.user_attrs["configured"]["score"]
-    return f"tuning {wanted.model}: trial {how}{best}, as configured {before:.4f}"
+    configured = study.user_attrs["configured"]["score"]
+    return f"tuning {request.model}: trial {outcome}{best}, as configured {configured:.4f}"
 
 
-def _found(study: optuna.Study, folder: Path) -> Found:
+def _result(study: optuna.Study, folder: Path) -> SearchResult:
     from optuna.trial import TrialState
 
-    ranked, ended = complete(study), finished(study)
+    ranked, finished = complete_trials(study), finished_trials(study)
     if not ranked:
-        refused = [trial.user_attrs["refused"] for trial in ended if "refused" in trial.user_attrs]
-        why = f": {refused[0]}" if refused else ""
-        raise UserError(f"no trial was completed{why}; the same command goes on with the study in {folder}")
-    best, before = ranked[0], study.user_attrs["configured"]
-    return Found(
+        refused = [trial.user_attrs["refused"] for trial in finished if "refused" in trial.user_attrs]
+        reason = f": {refused[0]}" if refused else ""
+        raise UserError(
+            f"no trial was completed{reason}; run the same command again to continue the study in {folder}"
+        )
+    best, configured = ranked[0], study.user_attrs["configured"]
+    return SearchResult(
         best=best.user_attrs["settings"],
         best_score=best.value,
         best_values=np.load(folder / f"trial-{best.number}.npy"),
-        configured=before["settings"],
-        configured_score=before["score"],
+        configured=configured["settings"],
+        configured_score=configured["score"],
         configured_values=np.load(folder / "configured.npy"),
         trials={
             "complete": len(ranked),
-            "pruned": sum(trial.state == TrialState.PRUNED for trial in ended),
-            "refused": sum("refused" in trial.user_attrs for trial in ended),
+            "pruned": sum(trial.state == TrialState.PRUNED for trial in finished),
+            "refused": sum("refused" in trial.user_attrs for trial in finished),
         },
     )
 
 
-def _factory(wanted: Search, settings: Mapping[str, Any]) -> Factory:
+def _factory(request: Search, settings: Mapping[str, Any]) -> Factory:
     from tasks.evaluation.evaluation import model_factory
 
-    return model_factory(wanted.model, {**wanted.configured, **settings})
+    return model_factory(request.model, {**request.configured, **settings})
 
 
 def _rounded(value: Any) -> Any:
-    """Return a number to three digits, as a person would write it; it is what is measured, too."""
+    """Return a number rounded to three digits; the trial measures the rounded number."""
     return float(f"{value:.3g}") if isinstance(value, float) else value

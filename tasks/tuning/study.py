@@ -1,4 +1,4 @@
-"""A search's trials on disk: a study of optuna, and a model's search space as its sampler has it."""
+"""A search's trials on disk, as an optuna study, and a model's search space for its sampler."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     import optuna
 
-UNPRUNED: Final = 4  # complete trials before the median of a window stops a worse one
+UNPRUNED: Final = 4  # complete trials before the median prunes worse ones
 
 
 def open_study(folder: Path) -> optuna.Study:
-    """Return the study of a folder, new or begun; its library logs where ours do, and only warnings."""
+    """Open or create the study of a folder; optuna logs only warnings, to our loggers."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -29,16 +29,16 @@ def open_study(folder: Path) -> optuna.Study:
     )
 
 
-def give_up_interrupted(study: optuna.Study) -> None:
-    """Close the trials that a process left running when it ended."""
+def close_interrupted(study: optuna.Study) -> None:
+    """Mark trials as failed that an earlier process left running."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
 
 
-def finished(study: optuna.Study) -> list[Any]:
-    """Return the trials that count: complete, pruned, or refused by the model; not those interrupted."""
+def finished_trials(study: optuna.Study) -> list[Any]:
+    """Return the finished trials: complete, pruned, or refused by the model."""
     from optuna.trial import TrialState
 
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -49,34 +49,34 @@ def finished(study: optuna.Study) -> list[Any]:
     ]
 
 
-def complete(study: optuna.Study) -> list[Any]:
-    """Return the complete trials, the best first, of equal ones the earlier."""
+def complete_trials(study: optuna.Study) -> list[Any]:
+    """Return the complete trials, best first, ties in order of trials."""
     from optuna.trial import TrialState
 
-    found = [trial for trial in finished(study) if trial.state == TrialState.COMPLETE]
-    return sorted(found, key=lambda trial: (-trial.value, trial.number))
+    trials = [trial for trial in finished_trials(study) if trial.state == TrialState.COMPLETE]
+    return sorted(trials, key=lambda trial: (-trial.value, trial.number))
 
 
 def distributions_of(model: str) -> dict[str, Any]:
-    """Return a model's search space as the sampler's."""
+    """Return a model's search space as optuna distributions."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     from models import registry
     from models.search_space import Choice
 
-    found: dict[str, Any] = {}
+    distributions: dict[str, Any] = {}
     for name, kind in registry.model_class(model).space.items():
         if isinstance(kind, Choice):
-            found[name] = CategoricalDistribution(kind.values)
+            distributions[name] = CategoricalDistribution(kind.values)
         elif kind.whole:
-            found[name] = IntDistribution(int(kind.low), int(kind.high), log=kind.log)
+            distributions[name] = IntDistribution(int(kind.low), int(kind.high), log=kind.log)
         else:
-            found[name] = FloatDistribution(kind.low, kind.high, log=kind.log)
-    return found
+            distributions[name] = FloatDistribution(kind.low, kind.high, log=kind.log)
+    return distributions
 
 
-def contains(kind: Any, value: Any) -> bool:
-    """Tell whether the sampler could have drawn a value."""
+def could_draw(kind: Any, value: Any) -> bool:
+    """Return whether the sampler could draw a value."""
     if hasattr(kind, "choices"):
         return value in kind.choices
     return value is not None and bool(kind.low <= value <= kind.high)

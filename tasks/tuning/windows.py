@@ -1,7 +1,7 @@
-"""Windows of the past on which settings are judged: all before the holdout, which is never read.
+"""Windows of the past on which settings are measured, all before the holdout, which is never read.
 
-A study has its own copies of the datasets, so that it neither holds a night's lock while it trains nor loses
-its data when runs are removed.
+A study copies the datasets, so that it needs no night's lock while it trains and keeps its data
+when runs are removed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.dataset.arrays import load_dataset
 from tasks.dataset.build import build_dataset
 from tasks.dataset.parts import rows
-from tasks.evaluation.holdout import cut_of, make_holdout, indices_in_past
+from tasks.evaluation.holdout import cut_of, indices_in_past, make_holdout
 from tasks.interactions.events import make_events
 from tasks.interactions.ledger import Ledger
 from tasks.runtime.errors import InputError
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 
 Values = npt.NDArray[np.float64]
 FACTS = "windows.json"
-"""Written last: a folder without it is of a process that died while it built the windows."""
+"""Written last: a folder without it was left by a process that died while building windows."""
 
 
-def study_of(configuration: Configuration, store: Store, as_of: date, model: str, **choices: Any) -> Path:
-    """Return the folder of a study; the same date, configuration, model and choices lead to the same one."""
+def study_folder(configuration: Configuration, store: Store, as_of: date, model: str, **choices: Any) -> Path:
+    """Return the folder of a study, which date, configuration, model and choices determine."""
     facts = json.dumps([configuration.fingerprint(), sorted(choices.items())])
     return store.tuning(f"{as_of}-{model}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}")
 
 
 def is_built(study: Path) -> bool:
-    """Tell whether the windows of a study are there."""
+    """Return whether the windows of a study are complete."""
     return (study / FACTS).is_file()
 
 
@@ -61,10 +61,11 @@ def build_windows(
     count: int,
     study: Path,
 ) -> None:
-    """Write the datasets of `count` windows, together the last part of the past, and the past itself.
+    """Write the datasets of `count` windows at the end of the past, and of the past itself.
 
-    `past` is the dataset up to the moment `until` where the holdout begins; the windows are as large a share
-    of it as the holdout is of everything, each of about equally many events and trained on all before it.
+    `past` is the dataset up to `until`, where the holdout begins. The windows together are as large
+    a share of it as the holdout is of everything. Each has about the same number of events, and is
+    measured with models trained on all events before it.
     """
     share = configuration.evaluation.holdout_share
     cuts = sorted({cut_of(past, share * (count - number) / count) for number in range(count)})
@@ -74,58 +75,57 @@ def build_windows(
         for number, cut in enumerate(cuts):
             make_events(configuration, ledger, engine, as_of, until=cut)
             build_dataset(configuration, engine, study / f"window-{number}", study / "scratch")
-        shutil.rmtree(
-            study / "scratch", ignore_errors=True
-        )  # it holds the catalogues, all their users among them
+        shutil.rmtree(study / "scratch", ignore_errors=True)  # has all users of the catalogues
         shutil.copytree(past, study / "past")
         write_json_atomically(study / FACTS, {"cuts": cuts, "until": until})
 
 
-def drop_old(studies: Path, keep: int) -> list[Path]:
-    """Remove the studies that were used longest ago, but for `keep` and those at work; return them."""
+def remove_old_studies(studies: Path, keep: int) -> list[Path]:
+    """Remove all but the `keep` most recently used studies and active ones; return the removed."""
     from filelock import FileLock, Timeout
 
     if not studies.is_dir():
         return []
-    found = sorted((one for one in studies.iterdir() if one.is_dir()), key=lambda one: one.stat().st_mtime)
-    dropped = []
-    for study in found[: -keep or None]:
+    folders = [path for path in studies.iterdir() if path.is_dir()]
+    oldest_first = sorted(folders, key=lambda folder: folder.stat().st_mtime)
+    removed = []
+    for study in oldest_first[: -keep or None]:
         try:
-            with FileLock(lock_of(study), timeout=0):
+            with FileLock(study_lock(study), timeout=0):
                 shutil.rmtree(study)
-                dropped.append(study)
+                removed.append(study)
         except Timeout:
             continue
-    return dropped
+    return removed
 
 
-def lock_of(study: Path) -> Path:
-    """Return the file whose lock a process holds while it works on a study."""
+def study_lock(study: Path) -> Path:
+    """Return the lock file that a process holds while it works on a study."""
     return study.with_name(f".{study.name}.lock")
 
 
-def windows_of(
+def load_windows(
     configuration: Configuration, study: Path, metric: str, k: int
 ) -> list[Callable[[Factory, Callable[[Progress], None]], Values]]:
-    """Return what measures settings on each window of a study, the earliest window first."""
+    """Return a function per window, earliest first, that measures settings on it."""
     facts = read_json(study / FACTS)
     os.utime(study)
     stops = [*facts["cuts"][1:], facts["until"]]
-    found = [
-        _Window(configuration, study, number, between=between, of=(metric, k))
+    windows = [
+        _Window(configuration, study, number, between=between, metric_at=(metric, k))
         for number, between in enumerate(zip(facts["cuts"], stops, strict=True))
     ]
-    kept = [window for window in found if len(window.holdout.users)]
-    if not kept:
+    measurable = [window for window in windows if len(window.holdout.users)]
+    if not measurable:
         raise InputError(
-            "expected users with a past and something to find before the holdout, got none: more events or a "
-            "larger evaluation.holdout_share may help"
+            "expected users with events before and in a validation window, got none: add events or raise "
+            "evaluation.holdout_share"
         )
-    return list(kept)
+    return list(measurable)
 
 
 class _Window:
-    """One window, read once: a call trains a model on what was before it and measures it as a night does."""
+    """A window in memory: a call trains a model on the events before it and measures it."""
 
     def __init__(
         self,
@@ -134,20 +134,20 @@ class _Window:
         number: int,
         *,
         between: tuple[int, int],
-        of: tuple[str, int],
+        metric_at: tuple[str, int],
     ) -> None:
         folder, past = study / f"window-{number}", study / "past"
         self.configuration = configuration
         self.holdout = make_holdout(configuration, past, folder, *between)
         self.data = load_dataset(folder)
-        self.metric, (self.k,) = of[0], self.holdout.cuts([of[1]])
-        known = indices_in_past(past, folder, "user")  # of each user of the past the index in the window, or -1
-        of_past = np.full(rows(folder, "users"), -1, dtype=np.int64)
-        of_past[known[known >= 0]] = np.flatnonzero(known >= 0)
-        self.users, self.n_users = of_past[self.holdout.users], len(known)
+        self.metric, (self.k,) = metric_at[0], self.holdout.cuts([metric_at[1]])
+        known = indices_in_past(past, folder, "user")  # by past user: window index or -1
+        past_index = np.full(rows(folder, "users"), -1, dtype=np.int64)
+        past_index[known[known >= 0]] = np.flatnonzero(known >= 0)
+        self.users, self.n_users = past_index[self.holdout.users], len(known)
 
     def __call__(self, factory: Factory, progress: Callable[[Progress], None]) -> Values:
-        """Return the metric of every user of the past, NaN for those who are not measured here."""
+        """Return the metric of every user of the past, NaN for users not measured here."""
         from models.evaluation.metrics import judge
         from models.options import TrainingOptions
 

@@ -1,4 +1,4 @@
-"""Windows of the past: what is before the holdout, shared out; and studies that are dropped in time."""
+"""Windows of the past: the events before the holdout, and the removal of old studies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from models.registry import create
 from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.evaluation.holdout import cut_of
 from tasks.interactions.ledger import Ledger
-from tasks.tuning.windows import build_windows, drop_old, is_built, lock_of, study_of, windows_of
+from tasks.tuning.windows import (
+    build_windows,
+    is_built,
+    load_windows,
+    remove_old_studies,
+    study_folder,
+    study_lock,
+)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Return a shop of 12 users with an event an hour each over ten hours, and a study of two windows."""
+    """Return a study of two windows: 12 users with an event an hour each, for ten hours."""
     folder = tmp_path_factory.mktemp("windows")
     engine = DuckDBEngine(folder / "engine", 2**29, 1)
     sections = {"engine": {"threads": 1}, "evaluation": {"holdout_share": 0.4}}
@@ -35,10 +42,10 @@ def built(tmp_path_factory):
     whole = shop.build(AS_OF)
     until = cut_of(whole.folder, 0.4)
     past = shop.build(AS_OF, until=until, name="past")
-    study = study_of(configuration, shop.store, AS_OF, "popularity", windows=2)
+    study = study_folder(configuration, shop.store, AS_OF, "popularity", windows=2)
     ledger = Ledger.read(shop.store)
-    place = {"past": past.folder, "until": until, "study": study}
-    build_windows(configuration, ledger, engine, AS_OF, **place, count=2)
+    arguments = {"past": past.folder, "until": until, "study": study}
+    build_windows(configuration, ledger, engine, AS_OF, **arguments, count=2)
     yield configuration, study, past, until
     engine.close()
 
@@ -46,46 +53,46 @@ def built(tmp_path_factory):
 def test_windows_follow_one_another_up_to_the_holdout(built) -> None:
     configuration, study, past, until = built
     assert is_built(study)
-    windows = windows_of(configuration, study, "recall", 3)
+    windows = load_windows(configuration, study, "recall", 3)
     trained = [int(window.data.sequences.indptr[-1]) for window in windows]
     assert len(past.rows("sequences", "timestamp")) == 72  # of 120 events, 40 % held out
-    assert trained == [72 - 29, 72 - 14]  # 40 % of the past are 29 events, the half of these 14
+    assert trained == [72 - 29, 72 - 14]  # 40 % of the past are 29 events, half of that 14
     for window in windows:
         assert window.data.sequences.timestamps.max() < until
-        asked = window.holdout.relevant.nnz + window.holdout.repeats
-        assert 0 < asked <= 15
+        pairs = window.holdout.relevant.nnz + window.holdout.repeats
+        assert 0 < pairs <= 15
 
 
-def test_a_window_gives_every_user_of_the_past_a_figure_or_none(built) -> None:
+def test_a_window_returns_a_metric_or_nan_for_every_user_of_the_past(built) -> None:
     configuration, study, past, _ = built
-    for window in windows_of(configuration, study, "recall", 3):
+    for window in load_windows(configuration, study, "recall", 3):
         values = window(lambda: create("popularity"), lambda _: None)
         assert values.shape == (len(past.rows("users", "user_id")),)
         assert np.count_nonzero(~np.isnan(values)) == len(window.holdout.users)
         assert ((values >= 0) | np.isnan(values)).all()
 
 
-def test_the_study_is_that_of_its_date_configuration_and_choices(built) -> None:
+def test_a_study_is_determined_by_date_configuration_and_choices(built) -> None:
     configuration, study, *_ = built
     from tasks.store.layout import Store
 
     store = Store(configuration.store.path)
-    assert study_of(configuration, store, AS_OF, "popularity", windows=2) == study
+    assert study_folder(configuration, store, AS_OF, "popularity", windows=2) == study
     others = [
-        study_of(configuration, store, AS_OF, "popularity", windows=3),
-        study_of(configuration, store, AS_OF, "als", windows=2),
-        study_of(
+        study_folder(configuration, store, AS_OF, "popularity", windows=3),
+        study_folder(configuration, store, AS_OF, "als", windows=2),
+        study_folder(
             configuration.model_copy(update={"models": {"als": {}}}), store, AS_OF, "popularity", windows=2
         ),
     ]
     assert len({study, *others}) == 4
 
 
-def test_old_studies_are_dropped_but_not_one_at_work(tmp_path: Path) -> None:
-    for age, name in enumerate(("new", "older", "oldest", "at-work")):
+def test_old_studies_are_removed_unless_active(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "older", "oldest", "active")):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
-    with FileLock(lock_of(tmp_path / "at-work")):
-        assert drop_old(tmp_path, keep=2) == [tmp_path / "oldest"]
-    assert sorted(one.name for one in tmp_path.iterdir() if one.is_dir()) == ["at-work", "new", "older"]
-    assert drop_old(tmp_path / "none", keep=2) == []
+    with FileLock(study_lock(tmp_path / "active")):
+        assert remove_old_studies(tmp_path, keep=2) == [tmp_path / "oldest"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["active", "new", "older"]
+    assert remove_old_studies(tmp_path / "none", keep=2) == []
