@@ -15,7 +15,7 @@ seen AS MATERIALIZED (
 SELECT
   (SELECT count(*) FROM listed) - (SELECT count(*) FROM (SELECT DISTINCT user_index, item_index FROM listed))
     AS duplicates,
-  (SELECT count(*) FROM listed SEMI JOIN seen USING (user_index, item_index) WHERE source <> {{ said }}) AS seen,
+  (SELECT count(*) FROM listed SEMI JOIN seen USING (user_index, item_index) WHERE source <> {{ repeat_source }}) AS seen,
   (
     SELECT count(*)
     FROM (SELECT user_index, reason_index AS item_index FROM listed WHERE reason_index IS NOT NULL)

@@ -115,7 +115,7 @@ def _funnel(world: World, random: np.random.Generator, seen: Rows, gap: Longs, e
     bought = random.random(len(cart)) < 0.4
     purchase = cart[bought]
     purchase["event"] = PURCHASE
-    line = np.flatnonzero(carted)[bought] % 40  # lines of one order differ by milliseconds
+    line = np.flatnonzero(carted)[bought] % 40  # lines of an order differ by milliseconds
     purchase["time"] = end[carted][bought] + 15_000 + line
     return np.concatenate([seen, cart, purchase])
 

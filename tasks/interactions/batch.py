@@ -79,7 +79,7 @@ class BatchIngest:
     def _judged(
         self, batch: Sequence[Arrival], last_days: Mapping[int, date | None], forgotten: KeyedList
     ) -> Judged:
-        """Land the files of a batch and judge their rows."""
+        """Land the files of a batch and classify their rows."""
         source = self.configuration.source
         mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
         landing = self.engine.land([arrival.raw for arrival in batch], source, mapped)

@@ -187,7 +187,7 @@ class _Auditor:
         paths = {"users": self.users, "items": self.items, "entries": self.entries}
         repeat_source = f"'{SEEN_BEFORE}'" if self.expectations.shortage_repeats else "''"
         for part in self.slices(name):
-            row = self.row("pairs", table=self.files[name], slice=part, said=repeat_source, **paths)
+            row = self.row("pairs", table=self.files[name], slice=part, repeat_source=repeat_source, **paths)
             counts = {key: count + row[key] for key, count in counts.items()}
         yield name, "rows that repeat an item of their list", counts["duplicates"], 0
         yield name, "rows whose reason is not in the user's history", counts["unfounded"], 0

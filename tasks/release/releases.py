@@ -43,7 +43,7 @@ class Release:
         return self.folder / DATABASE
 
     def table(self, name: str) -> Path:
-        """Return the Parquet file of one table; UserError for an unknown name."""
+        """Return the Parquet file of a table; UserError for an unknown name."""
         return self.folder / f"{table(name).name}.parquet"
 
     def manifest(self) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Store:
         return self.inside("current.json")
 
     def ingest(self, ingest_id: str) -> Path:
-        """Return the manifest of one ingest."""
+        """Return the path of an ingest's manifest."""
         return self.inside("ingests", f"{checked_name('ingest id', ingest_id)}.json")
 
     def tuning(self, study: str) -> Path:
@@ -84,7 +84,7 @@ class Store:
         return self.inside("reports", "{}-{}.html".format(*split_release_id(release_id)))
 
     def release(self, release_id: str) -> Path:
-        """Return the folder of one release."""
+        """Return the folder of a release."""
         return self.inside("releases", "{}-{}".format(*split_release_id(release_id)))
 
     def inside(self, *parts: str) -> Path:

@@ -23,19 +23,19 @@ REASONS = {errno.ENOSPC: "no space left", errno.EDQUOT: "quota", errno.EROFS: "r
 
 
 def faults(
-    moments: int, kills: list[float | None], errors: list[float | None], onwards: int
+    times: int, kills: list[float | None], errors: list[float | None], onwards: int
 ) -> list[list[Any]]:
     """Return faults: kills at times and calls, errors of calls, and a disk that rejects writes."""
-    chosen = random.Random(moments)  # noqa: S311
-    found: list[list[Any]] = [["moment", chosen.uniform(0, 1)] for _ in range(moments)]
-    found += [[KILL, share, 0] for share in kills] + [[FAIL, share, errno.EIO] for share in errors]
+    random_times = random.Random(times)  # noqa: S311
+    chosen: list[list[Any]] = [["moment", random_times.uniform(0, 1)] for _ in range(times)]
+    chosen += [[KILL, share, 0] for share in kills] + [[FAIL, share, errno.EIO] for share in errors]
     for how, number in ((FULL, errno.ENOSPC), (FULL, errno.EDQUOT), (READ_ONLY, errno.EROFS)):
-        found += [[how, (0.5 + place) / onwards, number] for place in range(onwards)]
-    return found
+        chosen += [[how, (0.5 + index) / onwards, number] for index in range(onwards)]
+    return chosen
 
 
 LIGHT = faults(4, [0.5, 0.95], [0.2, 0.55, 0.9], 1)
-HEAVY = faults(200, [place / 40 for place in range(40)], [None], 20)
+HEAVY = faults(200, [share / 40 for share in range(40)], [None], 20)
 
 
 @dataclass

@@ -239,8 +239,8 @@ def expanded(faults: list[list[Any]], calls: int) -> Iterator[list[Any]]:
         if how == "moment":
             yield [how, *at]
             continue
-        places = range(1, calls + 1) if at[0] is None else [max(1, round(at[0] * calls))]
-        yield from ([how, place, at[1]] for place in places)
+        numbers = range(1, calls + 1) if at[0] is None else [max(1, round(at[0] * calls))]
+        yield from ([how, number, at[1]] for number in numbers)
 
 
 def main(root: Path, name: str, faults: list[list[Any]]) -> None:

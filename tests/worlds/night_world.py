@@ -93,7 +93,7 @@ STATIONS = [
     "quality",
     "release",
 ]
-"""The stations of a night that measures two models and trains one."""
+"""The stations of a night that measures two models and trains the served model."""
 
 
 @dataclass(frozen=True)

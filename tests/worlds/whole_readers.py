@@ -1,8 +1,8 @@
 """A reader that joins the active release's tables with one of four tools until it is stopped.
 
-Arguments: the tool, the store, a folder for its counter and the sign to stop, and for how many
-seconds a release that readers were led away from is kept. It prints how many reads were whole,
-torn, and late: those that found a release gone, after more than these seconds.
+Arguments: the tool, the store, a folder for its counter and the sign to stop, and the seconds for
+which a formerly active release is kept. It prints the numbers of whole, torn and late reads; late
+reads took longer than these seconds and missed their release.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def pyarrow_reads(store: Path, pause: float) -> Read:
     joined = joined.join(checks, "source", "observed", join_type="inner")
     ends = pc.min_max(tables["popular_items"]["users"]).as_py()
     counts = joined.group_by("source").aggregate([([], "count_all")]).to_pylist()
-    return folder.name, [(one["source"], one["count_all"], f"{ends['min']} {ends['max']}") for one in counts]
+    return folder.name, [(row["source"], row["count_all"], f"{ends['min']} {ends['max']}") for row in counts]
 
 
 def pandas_reads(store: Path, pause: float) -> Read:

@@ -54,14 +54,14 @@ FULL = {
         "event_type": "kind",
         "value": "stars",
         "weight": "factor",
-        "position": "place",
+        "position": "position",
     },
     "event_weights": {"view": 1.0},
 }
 
 
 @pytest.mark.parametrize(
-    ("kind", "stars", "factor", "place", "rule"),
+    ("kind", "stars", "factor", "position", "rule"),
     [
         ("", "1", "1", "1", "event_type_missing"),
         ("hover", "1", "1", "1", "event_type_unknown"),
@@ -77,9 +77,11 @@ FULL = {
         ("view", "-3.5", "0", "-1", None),
     ],
 )
-def test_optional_columns_have_their_rules(logs, kind, stars, factor, place, rule):  # noqa: PLR0917
+def test_optional_columns_have_their_rules(logs, kind, stars, factor, position, rule):  # noqa: PLR0917
     logs.write(
-        "a.csv", f"u,i,{T},{kind},{stars},{factor},{place}", header="user,item,time,kind,stars,factor,place"
+        "a.csv",
+        f"u,i,{T},{kind},{stars},{factor},{position}",
+        header="user,item,time,kind,stars,factor,position",
     )
     ingested = logs.ingest(**FULL)
     assert ingested.counts.rules == ({rule: 1} if rule else {})

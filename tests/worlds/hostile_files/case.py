@@ -30,7 +30,7 @@ SOURCES: dict[str, dict[str, Any]] = {
     "latin-1": {"encoding": "latin-1"},
     "utf-16": {"encoding": "utf-16"},
 }
-"""What of [source] differs from a plain one, by the name that a case gives."""
+"""Changes to a plain [source], by the name that a case gives."""
 
 
 @dataclass(frozen=True)
