@@ -87,15 +87,13 @@ def evaluate(
             if protocol is not None and data is not None:
                 evaluation, resources = _evaluate_protocol(request, protocol, data, seeds, report)
             else:
-                configuration = configured(config, override_lines(request.lines, engine, store))
-                configuration = evaluation_configuration(
-                    configuration, request.models, request.ks, request.settings
-                )
+                base = configured(config, override_lines(request.lines, engine, store))
+                models, ks, settings = request.models, request.ks, request.settings
+                configuration = evaluation_configuration(base, models, ks, settings)
                 day, resources = date_of(as_of, configuration), configuration.resources
                 evaluation = _evaluate_logs(configuration, day, split, windows, report)
-            document = evaluation_document(
-                evaluation, resources.threads, against=against, segments=segments or []
-            )
+            threads = resources.threads
+            document = evaluation_document(evaluation, threads, against=against, segments=segments or [])
         if as_json:
             out.print_json(document)
         else:

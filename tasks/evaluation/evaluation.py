@@ -147,7 +147,7 @@ def measure_on_split(
     windows: int = 3,
     report: Report = silent,
 ) -> Evaluation:
-    """Train and measure the configured models on a dataset on disk, with any other split.
+    """Train and measure the configured models on a dataset on disk, with a split of its sequences.
 
     The weight of a pair is 1 + alpha ln(1 + its training events). A night's weights also depend on
     types and ages of events, which the sequences do not have. Held-out users keep the weights of

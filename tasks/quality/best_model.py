@@ -74,9 +74,9 @@ def best_models(  # noqa: PLR0917
     choices = {EVERYBODY: best(everybody, served) if train.serve == BEST else fixed}
     segments, by = train.serve_by_segment.models, train.serve_by_segment.by
     for value in (value for value, name in segments.items() if name == BEST):
-        places = segment_positions(by, [value], holdout.past, holdout.lengths)[holdout.users]
+        positions = segment_positions(by, [value], holdout.past, holdout.lengths)[holdout.users]
         served = previous.model_for(by, value) if previous else None
-        choices[value] = best(places == 0, served, choices[EVERYBODY].model)
+        choices[value] = best(positions == 0, served, choices[EVERYBODY].model)
     return choices
 
 

@@ -65,6 +65,6 @@ def table_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def skipped_check(check: str, why: str) -> QualityCheck:
+def skipped_check(check: str, reason: str) -> QualityCheck:
     """Return the row of a check that could not be made, which therefore passes."""
-    return QualityCheck(check, why, "not judged", True)
+    return QualityCheck(check, reason, "not judged", True)

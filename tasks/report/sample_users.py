@@ -71,8 +71,8 @@ def _partly_filled(
 ) -> Iterator[tuple[str, int]]:
     """Yield a user, none of the `chosen`, whose list the served model did not fill alone, if any.
 
-    Users whose whole list has other sources come before users of whose list only the end has; users
-    come before bots.
+    Users whose first item already has another source come first, then users whose list merely ends
+    with one. In each group, bots come last.
     """
     excluded = ", ".join(str(user) for user in (-1, *chosen))
     for condition in ("NOT bot AND rank = 1", "rank = 1", "NOT bot", "true"):

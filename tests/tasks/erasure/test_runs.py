@@ -25,9 +25,9 @@ def test_a_page_loses_their_samples_and_their_names_but_no_tags(tmp_path: Path) 
     """A quoted > once counted as the end of a tag, and the rest of the tag as text."""
     store, subjects = Store(tmp_path), Subjects(("ann", "17"), KeyedList(b"key", frozenset()))
     store.reports.mkdir()
-    page, other = store.reports / "one.html", store.reports / "two.html"
+    page, harmless = store.reports / "one.html", store.reports / "two.html"
     page.write_text(PAGE, encoding="utf-8")
-    other.write_text("<p>17 users, none of them named</p>", encoding="utf-8")
+    harmless.write_text("<p>17 users, none of them named</p>", encoding="utf-8")
     for dry_run in (True, False):
         (change,) = erase_pages(store, subjects, dry_run=dry_run)
         assert (change.rows, change.files) == (1, 1)

@@ -34,9 +34,9 @@ def built(tmp_path_factory):
     shop = Shop(folder, engine, **SECTIONS)
     rows = []
     for user in range(80):
-        for place, item in enumerate(rng.permutation(20)[: 3 + user % 12]):
-            at = f"2026-03-{1 + place:02} {user % 24:02}:{user % 60:02}:00"
-            rows.append((f"u{user:02}", f"i{item + 20 * (user % 2):02}", at, {"colour": f"land{user % 3}"}))
+        for step, item in enumerate(rng.permutation(20)[: 3 + user % 12]):
+            time = f"2026-03-{1 + step:02} {user % 24:02}:{user % 60:02}:00"
+            rows.append((f"u{user:02}", f"i{item + 20 * (user % 2):02}", time, {"colour": f"land{user % 3}"}))
     shop.log(*rows)
     built = shop.build(AS_OF)
     cut = cut_of(built.folder, 0.25)
