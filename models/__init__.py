@@ -1,1 +1,1 @@
-"""ARRAYS: models, splits, metrics and the top-N kernel; knows no table and no Prefect."""
+"""ARRAYS: models, splits, metrics and the top-N kernel; independent of tables and Prefect."""

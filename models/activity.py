@@ -1,4 +1,4 @@
-"""How active users are: the classes that segments, blends and reports share."""
+"""Classes of user activity, shared by segments, blends and reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACTIVITY: tuple[Activity, ...] = get_args(Activity)
 
 
 def activity(history: npt.NDArray[np.integer], bounds: tuple[int, int] = (5, 50)) -> npt.NDArray[np.int64]:
-    """Return codes into ``ACTIVITY``: by training items fewer than the first bound, the second, or more."""
+    """Return codes into ``ACTIVITY``: training items below the first bound, the second, or more."""
     if not bounds[0] < bounds[1]:
         raise ModelError(f"expected ascending bounds, got {bounds}")
     return np.searchsorted(np.array(bounds), history, side="right")

@@ -1,8 +1,9 @@
 """A trained model on disk: ``arrays.npz`` and ``artefact.json``, checked when read. Never pickle.
 
-``artefact.json`` is written last, so a folder without it is no artefact. It holds the model's name and
-configuration, shape and dtype of every array, the SHA-256 of ``arrays.npz``, versions, the training report,
-and a digest of itself. The same model gives the same bytes of ``arrays.npz``.
+``artefact.json`` is written last: a folder without it is not an artefact. It holds the model's name
+and configuration, the shape and dtype of every array, the SHA-256 of ``arrays.npz``, versions, the
+training report, and a digest of itself. The same model always gives the same bytes of
+``arrays.npz``.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ FORMAT = 1
 MANIFEST = "artefact.json"
 ARRAYS = "arrays.npz"
 TRAINED_ITEMS = "trained_items"
-LARGEST = 16 * 2**20  # bytes of a manifest; the largest report is of some kilobytes
+LARGEST = 16 * 2**20  # bytes of a manifest; the largest report takes some kilobytes
 FIELDS: dict[str, type] = {
     "model": str, "config": dict, "n_items": int, "arrays": dict, "sha256": str, "report": dict
 }  # fmt: skip
 
 
 def save(model: Model[Any], folder: Path) -> Path:
-    """Write the model into ``folder`` (made when missing; replaces an artefact in it) and return it."""
+    """Write the model to ``folder``, replacing an artefact in it, and return the folder."""
     if model.n_items == 0:
-        raise ModelError(f"model {model.name} is not fitted: there is nothing to save")
+        raise ModelError(f"model {model.name} is not fitted: nothing to save")
     arrays = {TRAINED_ITEMS: model.trained_items, **model._arrays()}
     _check_finite(arrays, model.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,8 +70,9 @@ def load(folder: Path) -> Model[Any]:
     Raises
     ------
     ModelError
-        When a file is missing or was changed: a digest, a shape, a dtype, a value that is not finite, a
-        pickle, a header that claims more than there is. Nothing is unpickled, executed or unpacked.
+        When a file is missing or was changed: a wrong digest, shape or dtype, a value that is not
+        finite, a pickle, a header that claims more than the file holds. Nothing is unpickled,
+        executed or decompressed.
     """
     manifest = read_manifest(folder)
     path = folder / ARRAYS
@@ -91,7 +93,7 @@ def load(folder: Path) -> Model[Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the checked content of ``artefact.json``, for reports: config, report, versions, sha256."""
+    """Return the checked content of ``artefact.json``: config, report, versions, sha256..."""
     path = folder / MANIFEST
     if not path.is_file():
         raise ModelError(f"expected a model artefact in {folder}, got no {MANIFEST}")
@@ -107,7 +109,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ModelError(f"expected an artefact of format {FORMAT} in {path}")
     digest = content.pop("digest", None)
     if digest != digest_of(content):
-        raise ModelError(f"expected digest {digest_of(content)} in {path}, got {digest}: it was changed")
+        raise ModelError(
+            f"expected digest {digest_of(content)} in {path}, got {digest}: the file was changed"
+        )
     for name, kind in FIELDS.items():
         if type(content.get(name)) is not kind:
             raise ModelError(
@@ -119,9 +123,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _checked_arrays(path: Path, manifest: dict[str, Any]) -> Arrays:
-    """Return the arrays of the file if they are, byte by byte, what the manifest describes."""
+    """Return the arrays of a file that is, byte for byte, the one in the manifest."""
     if not path.is_file():
-        raise ModelError(f"expected {path}, which {MANIFEST} describes, got no such file")
+        raise ModelError(f"expected {path}, as {MANIFEST} states, got no such file")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != manifest["sha256"]:
@@ -132,26 +136,26 @@ def _checked_arrays(path: Path, manifest: dict[str, Any]) -> Arrays:
     return arrays
 
 
-def _check_finite(arrays: Arrays, where: str) -> None:
+def _check_finite(arrays: Arrays, source: str) -> None:
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf":
-            raise ModelError(f"expected numbers in array {name} of {where}, got {array.dtype}")
+            raise ModelError(f"expected numbers in array {name} of {source}, got {array.dtype}")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ModelError(f"expected finite values in array {name} of {where}")
+            raise ModelError(f"expected finite values in array {name} of {source}")
 
 
 def digest_of(content: dict[str, Any]) -> str:
-    """Return the digest that a manifest of this content must have; one that is in it does not count."""
+    """Return the digest of a manifest with this content, ignoring a digest already in it."""
     content = {key: value for key, value in content.items() if key != "digest"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _versions(model: str) -> dict[str, str]:
-    """Return the versions of what made the model; of the package that registered it, where one did."""
+    """Return the versions of Python, of libraries and of the package that registered the model."""
     versions = {name: metadata.version(name) for name in ("numpy", "scipy")}
     try:
         versions["nightshelf"] = metadata.version("nightshelf")
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+    except metadata.PackageNotFoundError:  # runs from a checkout
         versions["nightshelf"] = "not installed"
     package = registry.distribution(model)
     return {"python": platform.python_version(), **versions, **dict([package] if package else [])}

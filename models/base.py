@@ -1,10 +1,10 @@
 """The interface of every model: fit, scores and recommend, the same for kNN and for a transformer.
 
-A model writes ``_fit``, ``_scores``, ``_arrays`` and ``_restore``; what is public here is final. Users are
-always given by their histories. Whatever is computed for a batch of users is computed in blocks of one shape
-that depends on the catalogue alone (the last block is padded with empty users): a matrix product of another
-shape may differ in the last bit, and a list must not depend on the memory budget, on the threads or on who
-else is in the batch.
+A model implements ``_fit``, ``_scores``, ``_arrays`` and ``_restore``; the public methods are
+final. Users are always given by their histories. Batches of users are computed in blocks of one
+shape, which depends only on the catalogue; the last block is padded with empty users. A matrix
+product of another shape can differ in the last bit, and a list must not depend on the memory
+budget, the threads or the other users of a batch.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ from models.ranking.topn import TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
 
 FloatArray = npt.NDArray[np.float32]
-FACTOR_USERS = 8192  # users whose vectors are computed at a time: 8 MB for 256 factors
+FACTOR_USERS = 8192  # user vectors to compute at a time: 8 MB for 256 factors
 
 
 class ModelConfig(BaseModel):
-    """Configuration of a model: the only home of its defaults; every field says what it is."""
+    """Configuration of a model: the only source of its defaults; every field is described."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names of the models that this one is made of; most are made of none."""
+        """The names of the models that this one combines; mostly none."""
         return ()
 
 
 @runtime_checkable
 class Composite(Protocol):
-    """A model made of others, each of which may have been trained before."""
+    """A model that combines others, which can be trained beforehand."""
 
     @property
     def parts(self) -> Mapping[str, ModelConfig]:
-        """The configuration of each model that it is made of, by name."""
+        """The configuration of each part, by name."""
         ...
 
     def adopt(self, model: Model[Any]) -> None:
-        """Take one of these models, trained on the same data, so that the next fit does not train it."""
+        """Use a part that was trained on the same data, so the next fit does not train it again."""
         ...
 
 
 @runtime_checkable
 class Factorised(Protocol):
-    """A model whose score is the product of a user's and an item's vector; the kernel multiplies."""
+    """A model whose score is the product of a user vector and an item vector."""
 
     def vectors(self, histories: Histories) -> FloatArray:
-        """Return user vectors float32 (n_users, d); an empty history may have any finite vector."""
+        """Return user vectors float32 (n_users, d); any finite vector for an empty history."""
         ...
 
     def item_vectors(self) -> FloatArray:
@@ -69,14 +69,14 @@ class Factorised(Protocol):
 
 @runtime_checkable
 class HasSimilarItems(Protocol):
-    """A model that knows which items resemble an item."""
+    """A model that can list similar items."""
 
     def similar_items(
         self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
     ) -> TopN:
-        """Return the ``n`` items nearest to each of ``items``, never the item itself.
+        """Return the ``n`` items most similar to each of ``items``, without the item itself.
 
-        ``allowed`` bool (n_items,): only those, None allows all. A row is padded where no more is known.
+        ``allowed`` bool (n_items,): the items to return, None for all. Short rows are padded.
         """
         ...
 
@@ -87,11 +87,11 @@ C = TypeVar("C", bound=ModelConfig)
 class Model(ABC, Generic[C]):
     """A recommender: ``Model(config).fit(dataset, options).recommend(histories, n)``.
 
-    ``evidence_only`` is for models where a score of 0 or less means "nothing speaks for this item": such
-    items are never recommended and the list is padded. Unless ``serves_cold_items``, an item without a single
-    training weight is never recommended either: its score would be an accident of the initial values.
-    ``space`` says which fields of the configuration are worth searching, and where.
-    ``report`` holds what the training had to say (seconds, losses, device).
+    ``evidence_only``: a score of 0 or less means that nothing speaks for the item. Such items are
+    not recommended, and the list is padded. Unless ``serves_cold_items``, items without a training
+    weight are not recommended either: their scores would only reflect initial values. ``space``:
+    the configuration fields worth tuning, with their values. ``report``: figures of the training
+    (seconds, losses, device).
     """
 
     name: ClassVar[str]
@@ -112,23 +112,23 @@ class Model(ABC, Generic[C]):
 
     @abstractmethod
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        """Learn from the data set; ``self.n_items`` is set."""
+        """Train on a data set; ``self.n_items`` is already set."""
 
     @abstractmethod
     def _scores(self, histories: Histories) -> FloatArray:
-        """Return the scores float32 (n_users, n_items) of a block of users, all finite, as a fresh array."""
+        """Return finite scores float32 (n_users, n_items) of a block of users, as a new array."""
 
     @abstractmethod
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what was learnt, as arrays by name (no object arrays)."""
+        """Return the learnt parameters as arrays by name, without object arrays."""
 
     @abstractmethod
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        """Take back what ``_arrays`` gave; ``self.n_items`` is set."""
+        """Restore the arrays of ``_arrays``; ``self.n_items`` is already set."""
 
     @final
     def fit(self, dataset: Dataset, options: TrainingOptions | None = None) -> Self:
-        """Train; the same data, configuration and seed give the same model on the same machine."""
+        """Train; on one machine, equal data, configuration and seed give the same model."""
         if dataset.n_items == 0 or dataset.matrix.nnz == 0:
             raise ModelError(
                 f"expected at least one weight to train {self.name}, got {dataset.matrix.shape} empty"
@@ -144,9 +144,9 @@ class Model(ABC, Generic[C]):
 
     @final
     def scores(self, histories: Histories) -> FloatArray:
-        """Return the scores float32 (n_users, n_items), of seen items too, all at once.
+        """Return the scores float32 (n_users, n_items) of all items, including seen ones.
 
-        On as many threads as `models.options.limited` says.
+        The number of threads is that of `models.options.limited`.
         """
         self._check(histories)
         result = np.empty((len(histories), self.n_items), dtype=np.float32)
@@ -173,12 +173,13 @@ class Model(ABC, Generic[C]):
     ) -> TopN:
         """Return the ``n`` best items of every user.
 
-        ``exclude`` csr (n_users, n_items): a stored entry, whatever its value, is never recommended to that
-        user (seen items; None excludes nothing). ``allowed`` bool (n_items,): False is never recommended to
-        anyone. Both are applied before selection, so a list is short (padded with -1, -inf) only when no more
-        items are eligible. A user with an empty history gets a padded row: the model knows nothing about
-        them, the caller falls back. ``block_bytes`` of scores are held at a time, on so many ``threads``; 0
-        means what `models.options.limited` says, for what the model computes, too.
+        ``exclude`` csr (n_users, n_items): stored entries are not recommended to that user, such as
+        seen items; None excludes nothing. ``allowed`` bool (n_items,): False is recommended to
+        nobody. Both apply before selection, so a list is short (padded with -1, -inf) only if no
+        more items are eligible. A user with an empty history gets a padded row, as the model knows
+        nothing about them; the caller has to fill it. ``block_bytes`` and ``threads`` limit the
+        scores in memory and the threads, also of the model itself; 0 means the limits of
+        `models.options.limited`.
         """
         blocks = self.iter_recommend(
             histories, n, exclude=exclude, allowed=allowed, block_bytes=block_bytes, threads=threads
@@ -196,7 +197,7 @@ class Model(ABC, Generic[C]):
         block_bytes: int = 0,
         threads: int = 0,
     ) -> Iterator[tuple[int, TopN]]:
-        """Yield ``(first user, TopN)`` block after block: as ``recommend``, in bounded memory."""
+        """Yield ``(first user, TopN)`` block by block: like ``recommend``, in bounded memory."""
         self._check(histories)
         if exclude is not None and exclude.shape != histories.matrix.shape:
             raise ModelError(f"expected exclude of shape {histories.matrix.shape}, got {exclude.shape}")
@@ -221,7 +222,7 @@ class Model(ABC, Generic[C]):
         seen: sparse.csr_array | None,
         allowed: npt.NDArray[np.bool_] | None,
     ) -> TopN:
-        """Return the lists of some users, within what `limited` says."""
+        """Return the lists of some users, within the limits of `limited`."""
         above = 0.0 if self.evidence_only else None
         if isinstance(self, Factorised) and item_vectors is not None:
             vectors = self.vectors(histories)
@@ -230,11 +231,11 @@ class Model(ABC, Generic[C]):
         return top_n(scores, n, exclude=seen, allowed=allowed, above=above, overwrite=True)
 
     def eligible(self, allowed: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:
-        """Return which items may be given out, bool (n_items,): trained on, and allowed."""
+        """Return the recommendable items, bool (n_items,): trained on and allowed."""
         return self.trained_items if allowed is None else allowed & self.trained_items
 
     def _block(self, histories: Histories) -> FloatArray:
-        """Score at most one block of users, padded to the block's shape for the model."""
+        """Score at most a block of users; the model gets a block padded to full shape."""
         block = self._scores(histories.padded(block_users(self.n_items)))
         shape = (block_users(self.n_items), self.n_items)
         if block.dtype != np.float32 or block.shape != shape:

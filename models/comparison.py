@@ -84,7 +84,7 @@ def _measured(
     """Train a model on the past and return its figures on the test of the split."""
     users = split.warm_users
     if not len(users):
-        raise ModelError(f"expected users with a past and something known to find, got none: {split.counts}")
+        raise ModelError(f"expected users with a history and known items to find, got none: {split.counts}")
     measured = measure(
         partial(registry.create, estimator.name, estimator.config),
         past,

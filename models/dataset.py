@@ -1,7 +1,7 @@
-"""What a model is trained on and asked for, as arrays that are checked when they are made.
+"""The input of models as arrays, validated on construction.
 
-Items and users are numbered 0.. in the order of their ids. All classes are frozen; the arrays are not copied,
-so whoever made them must not write into them.
+Items and users are numbered from 0 in the order of their ids. All classes are frozen. The arrays
+are not copied, so do not modify them afterwards.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Sequences:
     """Events in time order, user after user.
 
     ``indptr`` int64 (n_users + 1,); ``items`` int32 (n_events,); ``timestamps`` int64 (n_events,),
-    microseconds since 1970-01-01 UTC, not decreasing within a user. User u owns the events
-    ``indptr[u]:indptr[u + 1]``; an item may come again.
+    microseconds since 1970-01-01 UTC, not decreasing within a user. User u has the events
+    ``indptr[u]:indptr[u + 1]``; items can repeat.
 
     Raises
     ------
     ModelError
-        When a type, a length or the order is not as described.
+        When a type, a length or the order differs from this description.
     """
 
     indptr: npt.NDArray[np.int64]
@@ -42,7 +42,7 @@ class Sequences:
         _check_array("sequences.timestamps", self.timestamps, np.int64)
         events = len(self.items)
         if len(self.timestamps) != events:
-            raise ModelError(f"expected {events} timestamps, one an event, got {len(self.timestamps)}")
+            raise ModelError(f"expected {events} timestamps, one per event, got {len(self.timestamps)}")
         if not len(self.indptr) or self.indptr[0] != 0 or self.indptr[-1] != events:
             ends = self.indptr[[0, -1]].tolist() if len(self.indptr) else []
             raise ModelError(f"expected sequences.indptr from 0 to {events} events, got {ends}")
@@ -70,25 +70,26 @@ class Sequences:
         return np.diff(self.indptr)
 
     def rows(self, users: Rows) -> Sequences:
-        """Return the sequences of some users, in the order asked for: a slice or an integer array."""
-        wanted = np.arange(len(self))[users]
-        lengths = self.lengths[wanted]
+        """Return the sequences of some users (a slice or an integer array), in that order."""
+        selected = np.arange(len(self))[users]
+        lengths = self.lengths[selected]
         indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        events = np.repeat(self.indptr[wanted] - indptr[:-1], lengths) + np.arange(indptr[-1])
+        events = np.repeat(self.indptr[selected] - indptr[:-1], lengths) + np.arange(indptr[-1])
         return Sequences(indptr, self.items[events], self.timestamps[events])
 
 
 @dataclass(frozen=True, eq=False)
 class Histories:
-    """Users given by what they did, so that users who arrived after training are served too.
+    """Users given by their histories, which also covers users who arrived after training.
 
-    ``matrix`` csr float32 (n_users, n_items): weights > 0, column indices sorted and distinct; ``sequences``
-    of the same users, or None for models that need no order. A user is empty when the row of ``matrix`` is.
+    ``matrix`` csr float32 (n_users, n_items): weights > 0, column indices sorted and distinct;
+    ``sequences`` of the same users, or None for models that do not use order. A user is empty if
+    the row of ``matrix`` is.
 
     Raises
     ------
     ModelError
-        When a shape, a type or a value is not as described.
+        When a shape, a type or a value differs from this description.
     """
 
     matrix: sparse.csr_array
@@ -108,16 +109,16 @@ class Histories:
 
     @property
     def empty(self) -> npt.NDArray[np.bool_]:
-        """Whether a user has no weight at all, bool (n_users,)."""
+        """Which users have no weights, bool (n_users,)."""
         return np.asarray(np.diff(self.matrix.indptr) == 0)
 
     def rows(self, users: Rows) -> Histories:
-        """Return the histories of some users, in the order asked for: a slice or an integer array."""
+        """Return the histories of some users (a slice or an integer array), in that order."""
         sequences = None if self.sequences is None else self.sequences.rows(users)
         return Histories(self.matrix[users], sequences)
 
     def padded(self, n_users: int) -> Histories:
-        """Return these histories followed by empty ones, ``n_users`` in all (models.base says why)."""
+        """Return these histories padded with empty ones to ``n_users`` (see models.base)."""
         missing = n_users - len(self)
         if missing <= 0:
             return self
@@ -132,15 +133,16 @@ class Histories:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """What a model may be trained on.
+    """Training data of a model.
 
-    ``matrix`` csr float32 (n_users, n_items): training weights > 0, entries that are not trained on are
-    absent; ``sequences`` of the same users; ``item_features`` csr float32 (n_items, n_features) or None.
+    ``matrix`` csr float32 (n_users, n_items): training weights > 0, without entries that are not
+    trained on; ``sequences`` of the same users; ``item_features`` csr float32 (n_items, n_features)
+    or None.
 
     Raises
     ------
     ModelError
-        When a shape, a type or a value is not as described.
+        When a shape, a type or a value differs from this description.
     """
 
     matrix: sparse.csr_array

@@ -1,4 +1,4 @@
-"""Device, threads and random generators of a training, left as they were found."""
+"""Device, threads and random generators of a training; the process's settings are restored."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from models.options import TrainingOptions
 
 
 def choose_device(options: TrainingOptions) -> torch.device:
-    """Return the device to train on; "auto" is CUDA where there is one, else the CPU.
+    """Return the device to train on; "auto" is CUDA if available, else the CPU.
 
     Raises
     ------
     DeviceMissingError
-        When "cuda" is demanded and there is none.
+        When "cuda" is requested and not available.
     """
     available = torch.cuda.is_available()
     if options.device == "cuda" and not available:
@@ -28,7 +28,7 @@ def choose_device(options: TrainingOptions) -> torch.device:
 
 @contextlib.contextmanager
 def computing(threads: int, device: torch.device | None = None) -> Iterator[None]:
-    """Use ``threads`` threads, and leave them and torch's global generators as they were."""
+    """Use ``threads`` threads; restore their number and torch's global generators afterwards."""
     before = torch.get_num_threads()
     devices = [torch.cuda.current_device()] if device is not None and device.type == "cuda" else []
     torch.set_num_threads(threads)
@@ -40,7 +40,7 @@ def computing(threads: int, device: torch.device | None = None) -> Iterator[None
 
 
 def generator(seed: int, epoch: int, device: torch.device) -> torch.Generator:
-    """Return the generator of an epoch (0: the first weights), and seed torch's global ones like it."""
-    number = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-    torch.manual_seed(number)
-    return torch.Generator(device).manual_seed(number)
+    """Return the generator of an epoch (0: initial weights), and seed torch's global ones alike."""
+    epoch_seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    torch.manual_seed(epoch_seed)
+    return torch.Generator(device).manual_seed(epoch_seed)

@@ -1,11 +1,11 @@
-"""The error of the models room."""
+"""The errors of the models room."""
 
 from __future__ import annotations
 
 
 class ModelError(ValueError):
-    """A configuration, data set, artefact or argument that a model refuses; says what was expected."""
+    """A model refuses a configuration, data set, artefact or argument; the message says why."""
 
 
 class DeviceMissingError(ModelError):
-    """The device that was asked for is not there; the model can be trained on another."""
+    """The requested device is missing; the model can be trained on another one."""

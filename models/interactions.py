@@ -72,7 +72,7 @@ class Interactions:
     def __post_init__(self) -> None:
         for name, array in self._arrays().items():
             if array.shape != self.users.shape:
-                raise ModelError(f"expected {len(self.users)} {name}, one an event, got {array.shape}")
+                raise ModelError(f"expected {len(self.users)} {name}, one per event, got {array.shape}")
         for name, codes, ids in (("users", self.users, self.user_ids), ("items", self.items, self.item_ids)):
             if len(codes) and not 0 <= codes.min() <= codes.max() < len(ids):
                 raise ModelError(f"expected {name} below {len(ids)}, got {codes.min()}..{codes.max()}")

@@ -1,4 +1,4 @@
-"""Where and how a model is trained, how much of the machine it may use, and what it tells while it is."""
+"""Where and how to train a model, its share of the machine, and its progress reports."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Final, Literal
 
 Device = Literal["auto", "cpu", "cuda"]
 BLOCK_BYTES: Final = 512 * 2**20
-"""Bytes of scores that are held at a time where nobody says otherwise."""
+"""Bytes of scores in memory at a time, by default."""
 _LIMITS: Final[ContextVar[tuple[int, int]]] = ContextVar("threads and bytes of scores", default=(0, 0))
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a training: the epoch just finished (from 1) of ``epochs``, and figures (loss)."""
+    """Progress of a training: the last finished epoch (from 1) of ``epochs``, and its figures."""
 
     model: str
     epoch: int
@@ -28,10 +28,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Where and how to train, never what: the same for every model of a run.
+    """Where and how to train, but not what: the same for every model of a run.
 
-    ``threads`` 0 means as many as the function `workers` says; ``checkpoints`` is a folder in which a model
-    keeps the state of a long training to resume from; ``progress`` is called after every epoch.
+    ``threads`` 0 means the number that the function `workers` returns. ``checkpoints`` is a folder
+    for the state of a long training, to resume from. ``progress`` is called after every epoch.
 
     Examples
     --------
@@ -52,16 +52,16 @@ class TrainingOptions:
         return workers(self.threads)
 
     def report(self, model: str, epoch: int, epochs: int, **metrics: float) -> None:
-        """Call ``progress`` when there is one."""
+        """Call ``progress`` if set."""
         if self.progress is not None:
             self.progress(Progress(model, epoch, epochs, metrics))
 
 
 @contextmanager
 def limited(threads: int = 0, block_bytes: int = 0) -> Iterator[None]:
-    """Limit what is called in this context and asks for no number itself; 0 leaves the limit that holds.
+    """Limit all calls in this context that do not set their own limits; 0 keeps the current limit.
 
-    ``threads`` is for `workers`, ``block_bytes`` for `score_bytes`.
+    ``threads`` limits `workers`, ``block_bytes`` limits `score_bytes`.
     """
     before = _LIMITS.get()
     token = _LIMITS.set((threads or before[0], block_bytes or before[1]))
@@ -72,13 +72,13 @@ def limited(threads: int = 0, block_bytes: int = 0) -> Iterator[None]:
 
 
 def workers(threads: int = 0) -> int:
-    """Return the number of threads to start: ``threads``, or for 0 as many as `limited` says, or every core.
+    """Return the number of threads to start: ``threads``; if 0, the limit set, or all cores.
 
-    The cores are those that this process may use.
+    Only cores available to this process count.
     """
     return threads if threads > 0 else _LIMITS.get()[0] or len(os.sched_getaffinity(0))
 
 
 def score_bytes(block_bytes: int = 0) -> int:
-    """Return the bytes of scores to hold at a time: ``block_bytes``, or for 0 what `limited` says."""
+    """Return the bytes of scores to hold at a time: ``block_bytes``; if 0, the limit set."""
     return block_bytes or _LIMITS.get()[1] or BLOCK_BYTES

@@ -1,8 +1,8 @@
-"""The models by name, imported when asked for: a line each here, and those that installed packages register.
+"""The models by name, imported on first use: the built-in ones, and those of installed packages.
 
-A package registers a model of its own by an entry point of the group ``nightshelf.models``, in its
-pyproject.toml: ``[project.entry-points."nightshelf.models"]`` and ``mine = "package.module:Mine"``. A name
-that is built in always means the built-in model, and packages are looked through only for other names.
+A package registers a model by an entry point in the group ``nightshelf.models`` of its
+pyproject.toml: ``[project.entry-points."nightshelf.models"]`` and ``mine = "package.module:Mine"``.
+A built-in name always means the built-in model; packages are only searched for other names.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _MODELS = {
     "recent_popularity": "models.baselines.recent_popularity:RecentPopularity",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_RESERVED = ("best",)  # [train] serve = "best" is no model
+_RESERVED = ("best",)  # [train] serve = "best" does not name a model
 
 
 def built_in() -> tuple[str, ...]:
-    """Return the names of the models of this project, sorted."""
+    """Return the names of the built-in models, sorted."""
     return tuple(sorted(_MODELS))
 
 
@@ -46,7 +46,7 @@ def known() -> tuple[str, ...]:
     Raises
     ------
     ModelError
-        When a package registers a name that is taken, reserved or badly formed.
+        When a package registers a name that is taken, reserved or malformed.
 
     Examples
     --------
@@ -58,12 +58,12 @@ def known() -> tuple[str, ...]:
 
 
 def is_known(name: str) -> bool:
-    """Tell whether there is a model of that name; packages are looked through only if it is not built in."""
+    """Tell whether a model has that name; packages are searched only if it is not built in."""
     return name in _MODELS or name in _registered()
 
 
 def model_class(name: str) -> type[Model[Any]]:
-    """Return the class of a model; ModelError for a name that is not known, or a package's broken model."""
+    """Return the class of a model; ModelError for an unknown name or a package's broken model."""
     if name in _MODELS:
         module, _, attribute = _MODELS[name].partition(":")
         return cast("type[Model[Any]]", getattr(import_module(module), attribute))
@@ -73,13 +73,13 @@ def model_class(name: str) -> type[Model[Any]]:
 
 
 def distribution(name: str) -> tuple[str, str] | None:
-    """Return name and version of the package that registered a model, None for a built-in one."""
+    """Return name and version of the package that registered a model; None if built in."""
     entry = None if name in _MODELS else _registered().get(name)
     return None if entry is None or entry.dist is None else (entry.dist.name, entry.dist.version)
 
 
 def config(name: str, values: Mapping[str, Any]) -> ModelConfig:
-    """Return the checked configuration of a model; ModelError names an unknown key or a bad value."""
+    """Return the checked configuration of a model; ModelError names unknown keys and bad values."""
     kind = model_class(name).Config
     fields = ", ".join(sorted(kind.model_fields))
     try:
@@ -98,14 +98,14 @@ def config(name: str, values: Mapping[str, Any]) -> ModelConfig:
 
 
 def parts(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the models that a model with these settings is made of; most are made of none."""
+    """Return the names of the models that a model with these settings combines, mostly none."""
     if model_class(name).Config.parts is ModelConfig.parts:
         return ()
     return config(name, values).parts
 
 
 def create(name: str, settings: ModelConfig | Mapping[str, Any] | None = None) -> Model[Any]:
-    """Return a new model of that name, from its configuration, a mapping, or its defaults."""
+    """Return a new model of that name, given a configuration, a mapping or nothing (defaults)."""
     if not isinstance(settings, ModelConfig):
         settings = config(name, settings or {})
     return model_class(name)(settings)
@@ -113,8 +113,8 @@ def create(name: str, settings: ModelConfig | Mapping[str, Any] | None = None) -
 
 @cache
 def _registered() -> Mapping[str, EntryPoint]:
-    """Return the entry points of installed packages by the name of their model."""
-    from importlib.metadata import entry_points  # takes 50 ms, which nights of built-in models spare
+    """Return the entry points of installed packages by model name."""
+    from importlib.metadata import entry_points  # takes 50 ms, which built-in models save
 
     entries: dict[str, EntryPoint] = {}
     for entry in sorted(entry_points(group=GROUP), key=_package):
@@ -132,20 +132,20 @@ def _registered() -> Mapping[str, EntryPoint]:
 
 
 def _loaded(entry: EntryPoint) -> type[Model[Any]]:
-    """Return the class that an entry point names; ModelError names the package where it is no model."""
-    asked = f"expected a Model named {entry.name!r} at {entry.value}, as {_package(entry)} registers it"
+    """Return the class of an entry point; ModelError names the package if it is not a model."""
+    expected = f"expected a Model named {entry.name!r} at {entry.value}, as {_package(entry)} registers it"
     try:
         kind = entry.load()
-    except Exception as error:  # whatever the code of others raises
+    except Exception as error:  # other people's code can raise anything
         line = str(error).partition("\n")[0]
-        raise ModelError(f"{asked}, got {type(error).__name__}: {line}") from error
+        raise ModelError(f"{expected}, got {type(error).__name__}: {line}") from error
     if not (isinstance(kind, type) and issubclass(kind, Model)):
-        raise ModelError(f"{asked}, got {kind!r:.100}")
+        raise ModelError(f"{expected}, got {kind!r:.100}")
     name, settings = getattr(kind, "name", None), getattr(kind, "Config", None)
     if name != entry.name:
-        raise ModelError(f"{asked}, got one named {name!r:.100}")
+        raise ModelError(f"{expected}, got one named {name!r:.100}")
     if not (isinstance(settings, type) and issubclass(settings, ModelConfig)):
-        raise ModelError(f"{asked}, got one whose Config is no ModelConfig: {settings!r:.100}")
+        raise ModelError(f"{expected}, got one whose Config is not a ModelConfig: {settings!r:.100}")
     return kind
 
 

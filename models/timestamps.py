@@ -1,4 +1,4 @@
-"""Timestamps of any unit as whole microseconds, the one unit of the models room; nothing is rounded."""
+"""Timestamps of any unit as integer microseconds, the unit of all models; nothing is rounded."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ HINT: Final = "; array.astype('datetime64[us]') rounds them down"
 def microseconds(times: Any) -> Longs:
     """Return timestamps as int64 (n,), microseconds since 1970-01-01 UTC.
 
-    ``times`` (n,): datetime64 of any unit, in UTC, or integers, which are microseconds already.
+    ``times`` (n,): datetime64 of any unit in UTC, or integers in microseconds.
 
     Raises
     ------
     ModelError
-        When they are of another type or shape, or one is NaT, no whole microsecond, or does not fit int64.
+        When the type or shape is another, or a value is NaT, not a whole microsecond, or exceeds
+        int64.
 
     Examples
     --------
@@ -35,7 +36,7 @@ def microseconds(times: Any) -> Longs:
     array = np.asarray(times)
     if array.ndim != 1 or array.dtype.kind not in "Miu":
         raise ModelError(
-            "expected timestamps as a one-dimensional array of datetime64 in UTC, or of integers that are "
+            "expected timestamps as a one-dimensional array of datetime64 in UTC or of integer "
             f"microseconds, got {array.dtype} {array.shape}"
         )
     if array.dtype.kind == "M":
@@ -46,16 +47,16 @@ def microseconds(times: Any) -> Longs:
 
 
 def moment(value: Any) -> int:
-    """Return one moment in microseconds since 1970-01-01 UTC.
+    """Return a timestamp in microseconds since 1970-01-01 UTC.
 
-    ``value``: an integer, which is microseconds already, datetime64 of any unit, or a datetime; one without a
-    zone is in UTC. ModelError for anything else.
+    ``value``: an integer in microseconds, a datetime64 of any unit, or a datetime (UTC if it has no
+    zone). ModelError for anything else.
     """
     if isinstance(value, np.datetime64):
         return int(_converted(np.array([value]))[0])
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        value = (aware - EPOCH) // MICROSECOND  # of pandas' NaT it is NaN
+        value = (aware - EPOCH) // MICROSECOND  # NaN for pandas' NaT
     if (
         isinstance(value, int | np.integer)
         and not isinstance(value, bool)
@@ -63,7 +64,7 @@ def moment(value: Any) -> int:
     ):
         return int(value)
     raise ModelError(
-        f"expected a moment as a datetime, a datetime64 or whole microseconds, got {value!r:.100}"
+        f"expected a timestamp as a datetime, a datetime64 or whole microseconds, got {value!r:.100}"
     )
 
 
@@ -71,7 +72,7 @@ def _converted(array: npt.NDArray[np.datetime64]) -> Longs:
     missing = np.flatnonzero(np.isnat(array))
     if len(missing):
         raise ModelError(f"expected timestamps without NaT, got one in row {missing[0]} (from 0)")
-    whole = array.astype("datetime64[us]")  # wraps around what it cannot hold, so it is converted back
+    whole = array.astype("datetime64[us]")  # wraps out of range: convert back to check
     lost = np.flatnonzero(whole.astype(array.dtype) != array)
     if len(lost):
         unit, first = np.datetime_data(array.dtype)[0], array[lost[0]].astype(np.int64)

@@ -19,7 +19,7 @@ class PopularityConfig(ModelConfig):
 
     count: Literal["users", "weight"] = Field(
         default="users",
-        description="what is counted: users of the item, or the sum of their training weights",
+        description="score of an item: its number of users, or the sum of their training weights",
     )
 
 
@@ -27,7 +27,7 @@ C = TypeVar("C", bound=ModelConfig)
 
 
 class SameForAll(Model[C]):
-    """A model with one ranking for every user; ``_fit`` sets ``_popularity``, float32 (n_items,)."""
+    """A model with one ranking for all users; ``_fit`` sets ``_popularity`` float32 (n_items,)."""
 
     evidence_only = True
     _popularity: npt.NDArray[np.float32]
@@ -48,7 +48,7 @@ class SameForAll(Model[C]):
 
 
 class Popularity(SameForAll[PopularityConfig]):
-    """An item's score is the number of its users, or the sum of their weights (summed in float64)."""
+    """An item's score is its number of users, or the sum of their weights (in float64)."""
 
     name = "popularity"
     Config = PopularityConfig

@@ -1,4 +1,4 @@
-"""Random: every user gets items in an order of chance, the floor under every other model."""
+"""Random: items in a random order for each user, the lower bound for every other model."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.options import TrainingOptions
 
-Words = npt.NDArray[np.uint64]
+UInt64Array = npt.NDArray[np.uint64]
 
 
 class RandomOrderConfig(ModelConfig):
-    """Configuration of random: it has none."""
+    """Configuration of random, which has no settings."""
 
 
 class RandomOrder(Model[RandomOrderConfig]):
-    """An item's score is a hash of the seed, the user's history and the item, even in [0, 1).
+    """An item's score is a hash of the seed, the user's history and the item, uniform in [0, 1).
 
-    The hash is the finaliser of SplitMix64 (Steele, Lea and Flood 2014) over the sum of the keys of the
-    history's items, so that a list depends neither on the batch nor on the threads. Two users with the same
-    history get the same list.
+    The hash is the finaliser of SplitMix64 (Steele, Lea and Flood 2014) over the sum of the keys of
+    the items in the history. A list depends on neither the batch nor the threads, and users with
+    equal histories get equal lists.
     """
 
     name = "random"
@@ -32,13 +32,13 @@ class RandomOrder(Model[RandomOrderConfig]):
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         numbers = np.arange(dataset.n_items, dtype=np.uint64) + (np.uint64(options.seed) << np.uint64(32))
-        self._keys = _mixed(numbers)
+        self._keys = _mix(numbers)
 
     def _scores(self, histories: Histories) -> npt.NDArray[np.float32]:
         sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(self._keys[histories.matrix.indices])))
-        users = _mixed(np.diff(sums[histories.matrix.indptr]))  # of each user's items, modulo 2^64
-        words = _mixed(users[:, None] + self._keys)  # (n_users, n_items)
-        return (words >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+        users = _mix(np.diff(sums[histories.matrix.indptr]))  # per user, modulo 2^64
+        hashes = _mix(users[:, None] + self._keys)  # (n_users, n_items)
+        return (hashes >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         return {"keys": self._keys}
@@ -51,8 +51,8 @@ class RandomOrder(Model[RandomOrderConfig]):
             )
 
 
-def _mixed(words: Words) -> Words:
-    words = words + np.uint64(0x9E3779B97F4A7C15)
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+def _mix(states: UInt64Array) -> UInt64Array:
+    states = states + np.uint64(0x9E3779B97F4A7C15)
+    states = (states ^ (states >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    states = (states ^ (states >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return states ^ (states >> np.uint64(31))

@@ -1,4 +1,4 @@
-"""Recent popularity: the same ranking for every user, of what people take now."""
+"""Recent popularity: the same ranking for every user, by recent events."""
 
 from __future__ import annotations
 
@@ -21,27 +21,26 @@ class RecentPopularityConfig(ModelConfig):
     """Configuration of recent popularity."""
 
     half_life_days: float | None = Field(
-        default=30.0, gt=0, description="age at which a user of an item counts half; none counts all alike"
+        default=30.0, gt=0, description="age at which an item's user counts half; none: all count alike"
     )
     window_days: float | None = Field(
-        default=None, gt=0, description="only events of the last so many days count; none counts all"
+        default=None, gt=0, description="only events of the last N days count; none: all count"
     )
 
     @model_validator(mode="after")
-    def _recent(self) -> RecentPopularityConfig:
+    def _has_recency(self) -> RecentPopularityConfig:
         if self.half_life_days is None and self.window_days is None:
-            raise ValueError(
-                "expected half_life_days or window_days: with neither it is the model popularity"
-            )
+            raise ValueError("expected half_life_days or window_days: without both, use the model popularity")
         return self
 
 
 class RecentPopularity(SameForAll[RecentPopularityConfig]):
-    """An item's score is the sum over its users of 2^(-age / half-life), the age of their last event with it.
+    """An item's score is the sum over its users of 2^(-age / half-life), by their last events.
 
-    Ages are counted from the latest event of the training data, and only pairs with a training weight count.
-    Why it is a floor beside popularity: Ji et al. 2020, "A Re-visit of the Popularity Baseline in Recommender
-    Systems". Items without an event in the window are never recommended.
+    The age of a user's last event with the item is relative to the latest training event. Only
+    pairs with a training weight count. Ji et al. 2020, "A Re-visit of the Popularity Baseline in
+    Recommender Systems", explain why this baseline belongs beside popularity. Items without an
+    event in the window are never recommended.
     """
 
     name = "recent_popularity"
@@ -61,7 +60,7 @@ class RecentPopularity(SameForAll[RecentPopularityConfig]):
         ages = (sequences.timestamps.max() - sequences.timestamps) / DAY
         pairs, last = np.unique(
             events[kept][::-1], return_index=True
-        )  # reversed: the first found is the last
+        )  # reversed: the first index is the last event
         age = ages[kept][::-1][last]
         half_life, window = self.config.half_life_days, self.config.window_days
         gains = np.ones(len(pairs)) if half_life is None else np.exp2(-age / half_life)

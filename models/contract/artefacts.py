@@ -81,7 +81,7 @@ class ArtefactContract(Held):
         folder = artefact.save(trained, tmp_path)
         path = folder / "artefact.json"
         path.write_text(path.read_text().replace('"n_items": 60', '"n_items": 61'))
-        with pytest.raises(ModelError, match="it was changed"):
+        with pytest.raises(ModelError, match="the file was changed"):
             artefact.load(folder)
         path.write_text("{")
         with pytest.raises(ModelError, match="expected JSON"):

@@ -1,1 +1,1 @@
-"""Metrics of lists, their intervals and comparisons, and the protocols that produce them."""
+"""Metrics of lists, their intervals and comparisons, and evaluation protocols."""

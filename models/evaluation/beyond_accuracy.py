@@ -1,9 +1,9 @@
-"""What lists are like, whether or not they were right: breadth, novelty, variety, popularity, surprise.
+"""Properties of lists beyond accuracy: breadth, novelty, diversity, popularity, serendipity.
 
-Lists are int32 (n_users, N), padded with -1; k <= N. ``coverage`` and ``gini`` are one number for all lists
-together; the others are float64 (n_users,), over the items that are in the first k, NaN where there are none
-(too few), so that they can be averaged and bootstrapped like accuracy. Popularity is the number of users of
-an item in the TRAINING data, float64 or int64 (n_items,).
+Lists are int32 (n_users, N), padded with -1; k <= N. ``coverage`` and ``gini`` are one number for
+all lists together. The others are float64 (n_users,) over the items in the first k, and NaN if a
+list has too few, so they can be averaged and bootstrapped like accuracy. Popularity is an item's
+number of users in the TRAINING data, float64 or int64 (n_items,).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ Counts = npt.NDArray[np.integer] | npt.NDArray[np.floating]
 
 
 def coverage(items: Lists, k: int, catalogue: npt.NDArray[np.bool_]) -> float:
-    """Return the share of the catalogue, bool (n_items,), that is in the first k of at least one list.
+    """Return the share of the catalogue, bool (n_items,), in the first k of at least one list.
 
     Catalogue coverage of Herlocker et al. 2004 and Ge et al. 2010.
     """
-    shown = exposure(items, k, catalogue) > 0
-    return float(shown.sum() / len(shown))
+    covered = exposure(items, k, catalogue) > 0
+    return float(covered.sum() / len(covered))
 
 
 def gini(items: Lists, k: int, catalogue: npt.NDArray[np.bool_]) -> float:
-    """Return how unevenly the first k show the catalogue: 0 all items alike, 1 one item only.
+    """Return how unevenly the first k expose the catalogue: 0 all items equally, 1 a single item.
 
-    sum_j (2j - m - 1) p_(j) / (m - 1), p_(1) <= ... <= p_(m) the items' shares of all places: the
-    Gini index of Shani and Gunawardana 2011. Of a catalogue of one item it is 0.
+    The Gini index of Shani and Gunawardana 2011: sum_j (2j - m - 1) p_(j) / (m - 1), where p_(1) <=
+    ... <= p_(m) are the items' shares of all list entries. It is 0 for a catalogue of one item.
     """
     counts = np.sort(exposure(items, k, catalogue))
     m, total = len(counts), counts.sum()
@@ -42,7 +42,7 @@ def gini(items: Lists, k: int, catalogue: npt.NDArray[np.bool_]) -> float:
 
 
 def exposure(items: Lists, k: int, catalogue: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Return in how many lists' first k each item of the catalogue is, int64 (items of the catalogue,)."""
+    """Return how many lists have each catalogue item in their first k, int64 (catalogue items,)."""
     if not catalogue.any():
         raise ModelError("expected a catalogue of at least one item, got none")
     first = _first(items, k)
@@ -55,22 +55,23 @@ def exposure(items: Lists, k: int, catalogue: npt.NDArray[np.bool_]) -> npt.NDAr
 def novelty(items: Lists, k: int, popularity: Counts, n_users: int) -> Values:
     """Mean self-information of the first k, in bits: -log2(users of the item / n_users).
 
-    Zhou et al. 2010. An item that nobody had counts as one that one user had.
+    Zhou et al. 2010. Items without users count as having one user.
     """
     share = np.clip(popularity, 1, None) / n_users
     return _mean_of(items, k, -np.log2(share))
 
 
 def mean_popularity(items: Lists, k: int, popularity: Counts) -> Values:
-    """Mean number of users of the first k: average recommendation popularity (Yin et al. 2012).
+    """Mean number of users per item in the first k (Yin et al. 2012).
 
-    Its mean over the users is the ARP of Abdollahpouri et al. 2019.
+    Its mean over the users is the average recommendation popularity (ARP) of Abdollahpouri et al.
+    2019.
     """
     return _mean_of(items, k, np.asarray(popularity, dtype=np.float64))
 
 
 def head_share(items: Lists, k: int, head: npt.NDArray[np.bool_]) -> Values:
-    """Share of the first k that is in the head, bool (n_items,).
+    """Share of the first k in the head, bool (n_items,).
 
     1 minus the average percentage of long tail items (APLT) of Abdollahpouri et al. 2019.
     """
@@ -78,9 +79,9 @@ def head_share(items: Lists, k: int, head: npt.NDArray[np.bool_]) -> Values:
 
 
 def head_items(popularity: Counts, share: float = 0.2) -> npt.NDArray[np.bool_]:
-    """Return the head, bool (n_items,): the most popular ``share`` of the items that anyone had.
+    """Return the head, bool (n_items,): the most popular ``share`` of the items with users.
 
-    At least one item, rounded to the nearest number; ties by item index.
+    It has at least one item; sizes are rounded to the nearest integer, ties go by item index.
     """
     if not 0 < share <= 1:
         raise ModelError(f"expected a share above 0 and up to 1, got {share}")
@@ -93,9 +94,9 @@ def head_items(popularity: Counts, share: float = 0.2) -> npt.NDArray[np.bool_]:
 def diversity(items: Lists, k: int, vectors: sparse.csr_array) -> Values:
     """Mean of 1 - cosine over all pairs of the first k: intra-list diversity by item vectors.
 
-    Smyth and McClave 2001; 1 minus the mean of the similarities that Ziegler et al. 2005 sum. ``vectors``
-    csr (n_items, d), such as the users of each item. A vector of zeros is at distance 1 from all. NaN for
-    fewer than two items.
+    Smyth and McClave 2001; 1 minus the mean of the similarities that Ziegler et al. 2005 sum.
+    ``vectors`` csr (n_items, d), such as the users of each item. A zero vector has distance 1 from
+    all others. NaN for fewer than two items.
     """
     from models.evaluation.diversity_kernel import cosine_rows
 
@@ -111,8 +112,9 @@ def diversity(items: Lists, k: int, vectors: sparse.csr_array) -> Values:
 def attribute_diversity(items: Lists, k: int, attributes: sparse.csr_array) -> Values:
     """Mean Jaccard distance, 1 - |A and B| / |A or B|, over all pairs of the first k.
 
-    Intra-list diversity by attributes: csr (n_items, n_attributes), whose stored entries an item has. Two
-    items without any attribute are at distance 1: nothing is known in common. NaN for fewer than two items.
+    Intra-list diversity by ``attributes`` csr (n_items, n_attributes), the stored entries of which
+    an item has. Two items without attributes have distance 1, as nothing is known in common. NaN
+    for fewer than two items.
     """
     from models.evaluation.diversity_kernel import jaccard_rows
 
@@ -125,11 +127,11 @@ def attribute_diversity(items: Lists, k: int, attributes: sparse.csr_array) -> V
 
 
 def serendipity(items: Lists, k: int, expected: Lists, relevant: sparse.csr_array) -> Values:
-    """Items of the first k that are relevant and that a primitive model did not list, / k.
+    """Share of the first k that is relevant and not in the list of a primitive model.
 
     After Ge, Delgado-Battenfeld and Jannach 2010: useful and unexpected. ``expected`` holds the
-    primitive model's (here popularity's) lists for the same users, all of whose ranks count as expected. NaN
-    for a user without a relevant item, as with accuracy.
+    lists of the primitive model (popularity) for the same users; all their ranks count as expected.
+    NaN for users without a relevant item, as with accuracy.
     """
     first = _first(items, k)
     if len(expected) != len(first) or relevant.shape[0] != len(first):
@@ -138,10 +140,10 @@ def serendipity(items: Lists, k: int, expected: Lists, relevant: sparse.csr_arra
             f"got {len(expected)} and {relevant.shape[0]}"
         )
     rows = np.arange(len(first))[:, None] * relevant.shape[1]
-    wanted = np.repeat(np.arange(len(first)), np.diff(relevant.indptr)) * relevant.shape[1] + relevant.indices
-    surprising = np.isin(rows + first, wanted) & ~np.isin(rows + first, (rows + expected)[expected >= 0])
-    found = (surprising & (first >= 0)).sum(axis=1) / k
-    return np.where(np.diff(relevant.indptr) > 0, found, np.nan)
+    pairs = np.repeat(np.arange(len(first)), np.diff(relevant.indptr)) * relevant.shape[1] + relevant.indices
+    surprising = np.isin(rows + first, pairs) & ~np.isin(rows + first, (rows + expected)[expected >= 0])
+    share = (surprising & (first >= 0)).sum(axis=1) / k
+    return np.where(np.diff(relevant.indptr) > 0, share, np.nan)
 
 
 def _first(items: Lists, k: int) -> Lists:
@@ -159,7 +161,7 @@ def _first_of(items: Lists, k: int, n_items: int, what: str) -> Lists:
 
 
 def _mean_of(items: Lists, k: int, figures: Values) -> Values:
-    """Return the mean of an item's figure over the items in the first k."""
+    """Return the mean of the items' figures over the first k."""
     first = _first(items, k)
     if first.size and first.max() >= len(figures):
         raise ModelError(f"expected figures of {first.max() + 1} items, got {len(figures)}")

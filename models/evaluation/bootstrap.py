@@ -1,11 +1,11 @@
 """Confidence intervals and comparisons by resampling users (Efron and Tibshirani 1993).
 
-A metric is a mean over users, so a resample is a set of multinomial weights: how often each user was drawn.
-The weights of a resample are drawn once for all metrics, users are read in order, and nothing but the
-resampled means is kept: memory is resamples x metrics, and the cost of a resample is a draw and at most one
-pass over the values per user (``benchmarks/metrics.py`` measures it). Every resample has its own random
-stream, from the seed and its number, so that a figure depends neither on the threads nor on which other
-metrics are computed beside it.
+A metric is a mean over users, so a resample is a set of multinomial weights: how often each user
+was drawn. The weights of a resample are drawn once for all metrics, users are read in order, and
+only the resampled means are kept. Memory is resamples x metrics; a resample costs a draw and at
+most one pass over the values per user (``benchmarks/metrics.py`` measures it). Every resample has
+its own random stream, seeded by the seed and its number, so a figure depends on neither the threads
+nor the other metrics.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from models.options import workers
 Values = npt.NDArray[np.float64]
 Key = TypeVar("Key", bound=Hashable)
 Method = Literal["percentile", "bca"]
-CHUNK = 64  # resamples a thread does at a time
+CHUNK = 64  # resamples per task
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over ``users`` and its interval; the ends are None for fewer than two users."""
+    """A mean over ``users`` and its interval, whose ends are None for fewer than two users."""
 
     value: float
     low: float | None
@@ -40,9 +40,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The mean of one minus the other over the ``users`` measured in both, its interval and p.
+    """The mean difference over ``users`` measured on both sides, with its interval and p-value.
 
-    ``p``: two-sided, of the hypothesis that the mean difference is 0; 1 for fewer than two users.
+    ``p``: two-sided, for the hypothesis that the mean difference is 0; 1 for fewer than two users.
     """
 
     difference: float
@@ -54,11 +54,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How to resample: how often, from which seed, how sure, by which method, on how many threads.
+    """How to resample: number of resamples, seed, confidence, method and threads.
 
-    ``percentile``: the quantiles of the resampled means. ``bca``: bias-corrected and accelerated (Efron
-    1987), closer to its promise for skewed values of few users; the acceleration is the closed form of the
-    jackknife of a mean. ``threads`` 0 means as many as `models.options.workers` says.
+    ``percentile``: the quantiles of the resampled means. ``bca``: bias-corrected and accelerated
+    (Efron 1987), with better coverage for skewed values of few users; the acceleration is the
+    closed form of the jackknife of a mean. ``threads`` 0 means the number of
+    `models.options.workers`.
     """
 
     resamples: int = 2_000
@@ -75,39 +76,41 @@ class Bootstrap:
             )
 
     def intervals(self, values: Mapping[Key, Values]) -> dict[Key, Interval]:
-        """Return the mean of each metric over the users and its interval.
+        """Return each metric's mean over the users, with its interval.
 
-        ``values`` float64 (n_users,) each, NaN for users who are not measured. A metric that measures nobody
-        is left out.
+        ``values`` float64 (n_users,) each, NaN for users who are not measured. Metrics without
+        measured users are left out.
         """
-        found: dict[Key, Interval] = {}
+        intervals: dict[Key, Interval] = {}
         for keys, matrix in _groups(values):
             means, low, high, _ = self._figures(matrix)
-            for at, key in enumerate(keys):
-                found[key] = Interval(means[at], low[at], high[at], len(matrix))
-        return {key: found[key] for key in values if key in found}
+            for column, key in enumerate(keys):
+                intervals[key] = Interval(means[column], low[column], high[column], len(matrix))
+        return {key: intervals[key] for key in values if key in intervals}
 
-    def compare(self, one: Mapping[Key, Values], other: Mapping[Key, Values]) -> dict[Key, Comparison]:
-        """Return, for each metric that both have, one minus the other, paired by user.
+    def compare(self, first: Mapping[Key, Values], second: Mapping[Key, Values]) -> dict[Key, Comparison]:
+        """Return the differences ``first`` - ``second`` of their common metrics, paired by user.
 
-        The same users in the same order on both sides. p is the share of resamples in which the mean, moved
-        to where the hypothesis has it, is at least as far from 0 as the one observed, the observed counted
-        among them (Efron and Tibshirani 1993, ch. 16; Smucker et al. 2007 compare such tests).
+        Both sides have the same users in the same order. p is the share of resamples whose mean,
+        shifted to the hypothesis, is at least as far from 0 as the observed mean, which counts as a
+        resample too (Efron and Tibshirani 1993, ch. 16; Smucker et al. 2007 compare such tests).
         """
         differences = {}
-        for key in one:
-            if key in other:
-                if one[key].shape != other[key].shape:
+        for key in first:
+            if key in second:
+                if first[key].shape != second[key].shape:
                     raise ModelError(
-                        f"expected values of the same users, got {one[key].shape}, {other[key].shape}"
+                        f"expected values of the same users, got {first[key].shape}, {second[key].shape}"
                     )
-                differences[key] = one[key] - other[key]
-        found: dict[Key, Comparison] = {}
+                differences[key] = first[key] - second[key]
+        comparisons: dict[Key, Comparison] = {}
         for keys, matrix in _groups(differences):
             means, low, high, p = self._figures(matrix)
-            for at, key in enumerate(keys):
-                found[key] = Comparison(means[at], low[at], high[at], p[at], len(matrix))
-        return {key: found[key] for key in differences if key in found}
+            for column, key in enumerate(keys):
+                comparisons[key] = Comparison(
+                    means[column], low[column], high[column], p[column], len(matrix)
+                )
+        return {key: comparisons[key] for key in differences if key in comparisons}
 
     def _figures(
         self, matrix: Values
@@ -123,7 +126,7 @@ class Bootstrap:
         return means.tolist(), low.tolist(), high.tolist(), p.tolist()
 
     def _resampled(self, matrix: Values) -> tuple[Values, Values]:
-        """Return the means (n_metrics,) and those of every resample (resamples, n_metrics)."""
+        """Return the means (n_metrics,) and the resampled means (resamples, n_metrics)."""
         from models.evaluation.bootstrap_kernel import resample_sums
 
         columns = np.require(matrix, np.float64, ["C", "W"])
@@ -132,38 +135,41 @@ class Bootstrap:
         with ThreadPoolExecutor(min(workers(self.threads), len(starts))) as pool:
             list(
                 pool.map(
-                    lambda at: resample_sums(columns, np.uint64(self.seed), at, sums[at : at + CHUNK]), starts
+                    lambda start: resample_sums(
+                        columns, np.uint64(self.seed), start, sums[start : start + CHUNK]
+                    ),
+                    starts,
                 )
             )
         return columns.sum(axis=0) / len(matrix), sums / len(matrix)
 
     def _ends(self, matrix: Values, means: Values, resampled: Values) -> tuple[Values, Values]:
-        """Return the lower and the upper ends, (n_metrics,) each."""
+        """Return the lower and upper ends, (n_metrics,) each."""
         tail = (1 - self.confidence) / 2
         if self.method == "percentile":
             low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
             return low, high
         below = (resampled < means).mean(axis=0) + (resampled == means).mean(axis=0) / 2
         bias = ndtri(np.clip(below, 1 / (2 * self.resamples), 1 - 1 / (2 * self.resamples)))
-        influence = matrix - means  # the mean without a user less the mean, negated, times n - 1
+        influence = matrix - means  # (n - 1) * (mean - mean without the user)
         spread = np.square(influence).sum(axis=0) ** 1.5
         skew = np.divide((influence**3).sum(axis=0), 6 * spread, out=np.zeros(len(means)), where=spread > 0)
         ends = []
         for z in (ndtri(tail), ndtri(1 - tail)):
-            place = ndtr(bias + (bias + z) / (1 - skew * (bias + z)))
-            ends.append(np.array([np.quantile(resampled[:, at], place[at]) for at in range(len(means))]))
+            levels = ndtr(bias + (bias + z) / (1 - skew * (bias + z)))
+            ends.append(np.array([np.quantile(resampled[:, k], levels[k]) for k in range(len(means))]))
         return ends[0], ends[1]
 
 
 def _groups(values: Mapping[Key, Values]) -> list[tuple[list[Key], Values]]:
-    """Return the metrics that measure the same users, with their values (users, metrics)."""
-    together: dict[bytes, list[Key]] = {}
+    """Group metrics that measure the same users, with their values (users, metrics)."""
+    by_users: dict[bytes, list[Key]] = {}
     for key, column in values.items():
         if column.ndim != 1:
-            raise ModelError(f"expected one value a user, got {column.shape}")
-        together.setdefault(np.isnan(column).tobytes(), []).append(key)
+            raise ModelError(f"expected one value per user, got {column.shape}")
+        by_users.setdefault(np.isnan(column).tobytes(), []).append(key)
     groups: list[tuple[list[Key], Values]] = []
-    for keys in together.values():
+    for keys in by_users.values():
         measured = ~np.isnan(values[keys[0]])
         if measured.any():
             groups.append((keys, np.column_stack([values[key][measured] for key in keys])))

@@ -1,4 +1,4 @@
-"""The compiled distances between the items of a list, by attributes and by vectors (import it late)."""
+"""Compiled distances between the items of a list (import it late: numba)."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ Doubles = npt.NDArray[np.float64]
 
 
 @compiled("float64(int32[::1], int32[::1])")
-def _jaccard(one: Ints, other: Ints) -> float:
-    """Return 1 - |one and other| / |one or other| of two ascending rows; 1 when both are empty."""
+def _jaccard(first: Ints, second: Ints) -> float:
+    """Return 1 - |intersection| / |union| of two ascending rows; 1 if both are empty."""
     i, j, both = 0, 0, 0
-    while i < len(one) and j < len(other):
-        if one[i] == other[j]:
+    while i < len(first) and j < len(second):
+        if first[i] == second[j]:
             both += 1
             i += 1
             j += 1
-        elif one[i] < other[j]:
+        elif first[i] < second[j]:
             i += 1
         else:
             j += 1
-    either = len(one) + len(other) - both
+    either = len(first) + len(second) - both
     return 1.0 - both / either if either > 0 else 1.0
 
 
 @compiled("void(int32[:, ::1], int64[::1], int32[::1], float64[::1])")
 def jaccard_rows(items: Ints, indptr: Longs, attributes: Ints, result: Doubles) -> None:
-    """Fill in the mean distance over the pairs of each row's items; rows without a pair stay."""
+    """Write the mean distance over all pairs of a row's items; rows without pairs are unchanged."""
     n_users, k = items.shape
     for user in range(n_users):
         total, pairs = 0.0, 0
         for a in range(k):
-            one = items[user, a]
-            if one < 0:
+            item = items[user, a]
+            if item < 0:
                 continue
-            left = attributes[indptr[one] : indptr[one + 1]]
+            item_attributes = attributes[indptr[item] : indptr[item + 1]]
             for b in range(a + 1, k):
-                other = items[user, b]
-                if other >= 0:
-                    total += _jaccard(left, attributes[indptr[other] : indptr[other + 1]])
+                second = items[user, b]
+                if second >= 0:
+                    total += _jaccard(item_attributes, attributes[indptr[second] : indptr[second + 1]])
                     pairs += 1
         if pairs > 0:
             result[user] = total / pairs
@@ -53,26 +53,26 @@ def jaccard_rows(items: Ints, indptr: Longs, attributes: Ints, result: Doubles) 
 def cosine_rows(  # noqa: PLR0917
     items: Ints, indptr: Longs, indices: Ints, units: Doubles, total: Doubles, result: Doubles
 ) -> None:
-    """Fill in the mean of 1 - cosine over the pairs of each row's items; rows without a pair stay.
+    """Write the mean of 1 - cosine over all pairs of a row's items; other rows are unchanged.
 
-    An item's vector, of length 1 or all zero, is ``units[indptr[item]:indptr[item + 1]]`` at ``indices``. The
-    product of a vector with the sum of those before it, which ``total`` (d,) of zeros holds, is that of all
-    pairs it makes with them.
+    An item's vector, of length 1 or zero, is ``units[indptr[item]:indptr[item + 1]]`` at
+    ``indices``. ``total`` (d,), initially 0, is scratch for the sum of the vectors so far; its
+    product with the next vector is the sum of the cosines of all pairs between them.
     """
     n_users, k = items.shape
     for user in range(n_users):
-        alike, size = 0.0, 0
+        cosines, size = 0.0, 0
         for rank in range(k):
             item = items[user, rank]
             if item < 0:
                 continue
             for entry in range(indptr[item], indptr[item + 1]):
-                alike += total[indices[entry]] * units[entry]
+                cosines += total[indices[entry]] * units[entry]
                 total[indices[entry]] += units[entry]
             size += 1
         if size > 1:
             pairs = size * (size - 1) / 2
-            result[user] = (pairs - alike) / pairs
+            result[user] = (pairs - cosines) / pairs
         for rank in range(k):
             item = items[user, rank]
             if item >= 0:

@@ -1,4 +1,4 @@
-"""What was measured of one model: metrics of every user and of all lists together."""
+"""Measurements of a model: metrics per user and over all lists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.ranking.topn import top_n_factors
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric over all measured users, with the interval of its mean; None where it has none."""
+    """A metric over all measured users, with the interval of its mean (None without one)."""
 
     metric: str
     k: int
@@ -30,15 +30,15 @@ class Figure:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What a protocol found out about one model.
+    """The measurements of a model by a protocol.
 
-    ``users`` int64: the tested users' indices; ``values`` by (metric, k) float64 (n_users,), NaN where
-    nothing can be said of a user: what comparisons and segments need; ``overall`` by (metric, k): figures of
-    all lists together; ``counts``: what the split did with users, items and pairs; ``items`` int32 (n_users,
-    N): the lists, and ``relevant`` csr (n_users, n_items): what was to be found, both None for a sampled
-    protocol; ``history`` int64 (n_users,): how many items a user was known by; ``popularity`` int64
-    (n_items,): training users of each item; ``seconds``: training and ranking; ``report``: what the training
-    had to say.
+    ``users`` int64: indices of the tested users; ``values`` by (metric, k) float64 (n_users,), NaN
+    for users who cannot be measured, for comparisons and segments; ``overall`` by (metric, k):
+    figures of all lists together; ``counts``: users, items and pairs of the split. ``items`` int32
+    (n_users, N): the lists; ``relevant`` csr (n_users, n_items): the items to find; both are None
+    for sampled protocols. ``history`` int64 (n_users,): items in each user's history;
+    ``popularity`` int64 (n_items,): training users of each item; ``seconds``: time to train and
+    rank; ``report``: the training report.
     """
 
     users: npt.NDArray[np.int64]
@@ -53,22 +53,25 @@ class Measured:
     report: dict[str, Any] = field(default_factory=dict)
 
     def table(self, bootstrap: Bootstrap | None = None) -> list[Figure]:
-        """Return the figures, per-user metrics first, each with its interval by resampling users."""
-        found = (bootstrap or Bootstrap()).intervals(self.values)
-        rows = [Figure(name, k, one.value, one.low, one.high, one.users) for (name, k), one in found.items()]
-        whole = [
+        """Return all figures: metrics per user with bootstrap intervals, then overall figures."""
+        intervals = (bootstrap or Bootstrap()).intervals(self.values)
+        per_user = [
+            Figure(name, k, mean.value, mean.low, mean.high, mean.users)
+            for (name, k), mean in intervals.items()
+        ]
+        overall = [
             Figure(name, k, value, None, None, len(self.users)) for (name, k), value in self.overall.items()
         ]
-        return rows + whole
+        return per_user + overall
 
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """What the lists of some users are seen against, whichever model made them.
+    """The reference data for lists, independent of the model that made them.
 
-    ``by_item`` csr (n_items, n_users): the training users of each item; ``catalogue`` bool (n_items,): what
-    might have been recommended; ``popular`` int32 (users with lists, N): what the most popular items would
-    have been to them, padded with -1; ``trained_users``: how many users have weights.
+    ``by_item`` csr (n_items, n_users): the training users of each item; ``catalogue`` bool
+    (n_items,): the recommendable items; ``popular`` int32 (users with lists, N): the most popular
+    items for each user, padded with -1; ``trained_users``: the number of users with weights.
     """
 
     by_item: sparse.csr_array
@@ -85,9 +88,10 @@ class Background:
         k: int,
         exclude: sparse.csr_array | None,
     ) -> Background:
-        """Return the background of lists of k for ``n_users``; ``training`` csr (n_users, n_items).
+        """Return the background for lists of k items; ``training`` csr (n_users, n_items).
 
-        ``exclude`` csr (users with lists, n_items): what was not to be listed.
+        ``n_users`` is the number of users with lists; ``exclude`` csr (users with lists, n_items)
+        holds the items not to list.
         """
         by_item = training.T.tocsr()
         popularity = np.diff(by_item.indptr).astype(np.float32)
@@ -97,7 +101,7 @@ class Background:
 
     @property
     def popularity(self) -> npt.NDArray[np.int64]:
-        """Training users of each item, int64 (n_items,)."""
+        """Number of training users of each item, int64 (n_items,)."""
         return np.asarray(np.diff(self.by_item.indptr), dtype=np.int64)
 
 
@@ -114,9 +118,9 @@ def judged(
     report: dict[str, Any] | None = None,
     threads: int = 0,
 ) -> Measured:
-    """Judge lists int32 (n_users, N), whoever made them, by all metrics at ``ks``.
+    """Measure lists int32 (n_users, N) of any origin with all metrics at ``ks``.
 
-    The others are described in Measured and Background.
+    The other parameters are described in Measured and Background.
     """
     values = judge(items, relevant, ks, threads=threads).values()
     overall, popularity = {}, background.popularity
@@ -126,7 +130,7 @@ def judged(
         values["mean_popularity", k] = beyond.mean_popularity(items, k, popularity)
         values["head_share", k] = beyond.head_share(items, k, head)
         values["serendipity", k] = beyond.serendipity(items, k, background.popular[:, :k], relevant)
-        if k > 1:  # a single item is no pair
+        if k > 1:  # one item has no pairs
             values["diversity", k] = beyond.diversity(items, k, background.by_item)
         overall["coverage", k] = beyond.coverage(items, k, background.catalogue)
         overall["gini", k] = beyond.gini(items, k, background.catalogue)

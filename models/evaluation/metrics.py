@@ -1,10 +1,11 @@
-"""Metrics of ranked lists against the items that turned out relevant; binary relevance, one value a user.
+"""Metrics of ranked lists with binary relevance: one value per user.
 
-``judge`` goes over the lists once and keeps, for each cut-off k, what all metrics are made of; a metric is a
-function of that and of k, and returns float64 (n_users,): NaN for a user without a relevant item, of whom
-nothing can be measured (``mean`` leaves them out). With rel_r = 1 when rank r (from 1) is relevant, and n the
-number of relevant items of the user. A padded rank is not relevant and still counts as a rank. The ranking is
-full: nothing is sampled (``models.evaluation.sampled`` is for protocols that give their negatives).
+``match_lists`` reads the lists once and keeps, for each cut-off k, the parts of all metrics. A
+metric is a function of these parts and of k. It returns float64 (n_users,), with NaN for users
+without a relevant item, who cannot be measured. In the formulas, rel_r = 1 if the item at rank r
+(from 1) is relevant, and n is the user's number of relevant items. A padded rank is not relevant
+but still counts as a rank. All items are ranked and nothing is sampled; see
+``models.evaluation.sampled`` for protocols with given negatives.
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ from models.errors import ModelError
 from models.options import workers
 
 Values = npt.NDArray[np.float64]
-BLOCK_USERS = 32_768  # users a thread judges at a time
+BLOCK_USERS = 32_768  # users per task
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Judged lists, in memory n_users x (20 bytes x cut-offs + 12): the parts of every metric at every k.
+    """Lists matched with relevant items: the parts of every metric at every cut-off.
 
-    ``ks`` ascending, distinct; ``relevant`` int64 (n_users,): n; ``hits`` int32 (n_ks, n_users): sum of
-    rel_r; ``gains`` float64 (n_ks, n_users): sum of rel_r / log2(r + 1); ``precisions`` float64 (n_ks,
-    n_users): sum of rel_r x precision@r, all over r <= k; ``first`` int32 (n_users,): the rank of the first
-    relevant item, 0 for none.
+    ``ks`` ascending, distinct; ``relevant`` int64 (n_users,): n; ``hits`` int32 (n_ks, n_users):
+    sum of rel_r; ``gains`` float64 (n_ks, n_users): sum of rel_r / log2(r + 1); ``precisions``
+    float64 (n_ks, n_users): sum of rel_r x precision@r, all over r <= k; ``first`` int32
+    (n_users,): the rank of the first relevant item, 0 for none. Memory: n_users x (20 bytes x
+    cut-offs + 12).
     """
 
     ks: tuple[int, ...]
@@ -44,26 +46,26 @@ class Judged:
     def __len__(self) -> int:
         return len(self.relevant)
 
-    def at(self, k: int) -> int:
-        """Return the row of cut-off ``k``; ModelError for one that was not judged."""
+    def row(self, k: int) -> int:
+        """Return the row of cut-off ``k``; ModelError if it was not matched."""
         if k not in self.ks:
-            raise ModelError(f"expected one of the cut-offs {self.ks} that were judged, got {k}")
+            raise ModelError(f"expected one of the matched cut-offs {self.ks}, got {k}")
         return self.ks.index(k)
 
     def values(self, names: Collection[str] | None = None) -> dict[tuple[str, int], Values]:
-        """Return every metric (or those named) at every k, one float64 (n_users,) each."""
-        wanted = METRICS if names is None else {name: METRICS[name] for name in names}
-        return {(name, k): metric(self, k) for k in self.ks for name, metric in wanted.items()}
+        """Return all metrics (or those named) at every k, each float64 (n_users,)."""
+        metrics = METRICS if names is None else {name: METRICS[name] for name in names}
+        return {(name, k): metric(self, k) for k in self.ks for name, metric in metrics.items()}
 
 
 def judge(
     items: npt.NDArray[np.int32], relevant: sparse.csr_array, ks: Collection[int], *, threads: int = 0
 ) -> Judged:
-    """Look every recommended item up among the relevant ones, once for all metrics and cut-offs.
+    """Match all recommended items with the relevant ones, once for all metrics and cut-offs.
 
-    ``items`` int32 (n_users, N), distinct in a row, padded with -1; ``relevant`` csr (n_users, n_items),
-    whose stored entries are relevant whatever their value; ``ks`` from 1 to N. Exact, and the same for every
-    number of threads (0: as many as `models.options.workers` says).
+    ``items`` int32 (n_users, N), distinct in a row, padded with -1; ``relevant`` csr (n_users,
+    n_items): all stored entries are relevant; ``ks`` from 1 to N. The result is exact and the same
+    for any number of threads (0: the number of `models.options.workers`).
     """
     cuts = _checked_cuts(ks, _checked_lists(items, relevant))
     counts = np.diff(relevant.indptr).astype(np.int64)
@@ -103,52 +105,53 @@ def _judge_block(
     )
     if row >= 0:
         raise ModelError(
-            f"expected distinct items in a list, got one twice for the user in row {start + row}"
+            f"expected distinct items in a list, got a repeated item for the user in row {start + row}"
         )
 
 
 def ndcg(judged: Judged, k: int) -> Values:
-    """DCG@k / ideal DCG@k, DCG@k = sum of rel_r / log2(r + 1) over r <= k; the ideal has min(n, k) hits.
+    """DCG@k / ideal DCG@k, where DCG@k = sum of rel_r / log2(r + 1) over r <= k.
 
-    Järvelin and Kekäläinen 2002 with binary gains; the ideal cut at min(n, k) as in Liang et al. 2018, sec.
-    4.2.
+    Järvelin and Kekäläinen 2002 with binary gains; the ideal list has min(n, k) hits, as in Liang
+    et al. 2018, sec. 4.2.
     """
     ideal = np.concatenate(([0.0], np.cumsum(_discounts(k))))[np.minimum(judged.relevant, k)]
-    return _ratio(judged.gains[judged.at(k)], ideal)
+    return _ratio(judged.gains[judged.row(k)], ideal)
 
 
 def recall(judged: Judged, k: int) -> Values:
-    """Hits in the first k / n: the textbook recall, which cannot reach 1 when n > k."""
-    return _ratio(judged.hits[judged.at(k)], judged.relevant)
+    """Hits in the first k / n: the textbook recall, which stays below 1 for n > k."""
+    return _ratio(judged.hits[judged.row(k)], judged.relevant)
 
 
 def recall_min(judged: Judged, k: int) -> Values:
     """Hits in the first k / min(k, n): the Recall@k of Liang et al. 2018 (Mult-VAE), sec. 4.2."""
-    return _ratio(judged.hits[judged.at(k)], np.minimum(judged.relevant, k))
+    return _ratio(judged.hits[judged.row(k)], np.minimum(judged.relevant, k))
 
 
 def precision(judged: Judged, k: int) -> Values:
-    """Hits in the first k / k; a short list is divided by k too."""
-    return _measured(judged, judged.hits[judged.at(k)] / k)
+    """Hits in the first k / k, also for shorter lists."""
+    return _measured(judged, judged.hits[judged.row(k)] / k)
 
 
 def hit_rate(judged: Judged, k: int) -> Values:
-    """1 when any of the first k is relevant, else 0."""
-    return _measured(judged, (judged.hits[judged.at(k)] > 0).astype(np.float64))
+    """1 if any of the first k is relevant, else 0."""
+    return _measured(judged, (judged.hits[judged.row(k)] > 0).astype(np.float64))
 
 
 def mrr(judged: Judged, k: int) -> Values:
-    """1 / the rank of the first relevant item, 0 when there is none in the first k (Voorhees 1999)."""
-    found = judged.hits[judged.at(k)] > 0
-    return _measured(judged, np.divide(1.0, judged.first, out=np.zeros(len(judged)), where=found))
+    """1 / rank of the first relevant item, 0 without any in the first k (Voorhees 1999)."""
+    has_hit = judged.hits[judged.row(k)] > 0
+    return _measured(judged, np.divide(1.0, judged.first, out=np.zeros(len(judged)), where=has_hit))
 
 
 def average_precision(judged: Judged, k: int) -> Values:
-    """Sum of rel_r * precision@r over r <= k, / min(n, k), so that a perfect list has 1; its mean is MAP@k.
+    """Sum of rel_r * precision@r over r <= k, / min(n, k); its mean over the users is MAP@k.
 
-    Average precision of Buckley and Voorhees 2000 cut at k. Others divide by n, or by k.
+    Average precision of Buckley and Voorhees 2000, cut at k. With min(n, k), a perfect list has 1;
+    other definitions divide by n or by k.
     """
-    return _ratio(judged.precisions[judged.at(k)], np.minimum(judged.relevant, k))
+    return _ratio(judged.precisions[judged.row(k)], np.minimum(judged.relevant, k))
 
 
 METRICS: Mapping[str, Callable[[Judged, int], Values]] = {

@@ -1,4 +1,4 @@
-"""The compiled pass over ranked lists (import it late): what the metrics are made of, at each cut-off."""
+"""The compiled pass over ranked lists (import it late: numba): the parts of all metrics."""
 
 from __future__ import annotations
 
@@ -28,31 +28,32 @@ def judge_rows(  # noqa: PLR0917
     precisions: Floats,
     first: Ints,
 ) -> int:
-    """Fill in what each list has gathered at each cut-off; return the first row with an item twice, or -1.
+    """Write the parts of the metrics per cut-off; return the first row with an item twice, or -1.
 
-    ``mark`` (n_items,) of zeros is scratch: u + 1 where user u wants the item, -(u + 1) where it is listed.
+    ``mark`` (n_items,) is scratch, initially 0: u + 1 for items relevant to user u, -(u + 1) for
+    listed items.
     """
     n_users, n = items.shape
     for user in range(n_users):
-        own = np.int32(user + 1)
+        tag = np.int32(user + 1)
         for item in relevant[indptr[user] : indptr[user + 1]]:
-            mark[item] = own
-        found, gain, precision, at = 0, 0.0, 0.0, 0
+            mark[item] = tag
+        hit_count, gain, precision, cut = 0, 0.0, 0.0, 0
         for rank in range(n):
             item = items[user, rank]
             if item >= 0:
-                if mark[item] == -own:
+                if mark[item] == -tag:
                     return user
-                if mark[item] == own:
-                    found += 1
+                if mark[item] == tag:
+                    hit_count += 1
                     gain += discounts[rank]
-                    precision += found / (rank + 1)
-                    if found == 1:
+                    precision += hit_count / (rank + 1)
+                    if hit_count == 1:
                         first[user] = rank + 1
-                mark[item] = -own
-            if at < len(ks) and rank + 1 == ks[at]:
-                hits[at, user] = found
-                gains[at, user] = gain
-                precisions[at, user] = precision
-                at += 1
+                mark[item] = -tag
+            if cut < len(ks) and rank + 1 == ks[cut]:
+                hits[cut, user] = hit_count
+                gains[cut, user] = gain
+                precisions[cut, user] = precision
+                cut += 1
     return -1

@@ -1,8 +1,9 @@
-"""Published protocols as pure functions: arrays and a model in, metrics a user out.
+"""Published protocols as pure functions: from arrays and a model to metrics per user.
 
-A protocol is what a figure means: who is tested, on what, against which items. Every function trains a fresh
-model (``factory``) on its training part alone and returns what was measured, with everything that was left
-out in its counts. Settings are chosen on ``part="validation"``, never on the test.
+A protocol defines what a figure means: which users are tested, on what, and against which items.
+Every function trains a new model (``factory``) on the training part only. It returns the
+measurements, and counts everything left out. Choose settings with ``part="validation"``, never on
+the test.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Factory = Callable[[], Model[Any]]
 Part = Literal["test", "validation"]
 Weigh = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 Ints = npt.NDArray[np.integer]
-BLOCK_USERS = 512  # users whose scores of all items are held at a time
+BLOCK_USERS = 512  # users whose scores of all items are in memory at a time
 
 
 def ncf(
@@ -48,10 +49,10 @@ def ncf(
     sequences: Sequences | None = None,
     options: TrainingOptions | None = None,
 ) -> Measured:
-    """Rank one held-out item of every user among given negatives (He et al. 2017, sec. 4.1).
+    """Rank a held-out item of every user among given negatives (He et al. 2017, sec. 4.1).
 
-    ``train`` csr float32 (n_users, n_items); ``positives`` (n_users,): the item of each; ``negatives``
-    (n_users, m). hit_rate and ndcg at ``ks``; ties count against the model.
+    ``train`` csr float32 (n_users, n_items); ``positives`` (n_users,): the held-out items;
+    ``negatives`` (n_users, m). Measures hit_rate and ndcg at ``ks``; ties count against the model.
     """
     candidates = np.column_stack((positives, negatives))
     if len(candidates) != train.shape[0] or candidates.min() < 0 or candidates.max() >= train.shape[1]:
@@ -95,10 +96,10 @@ def held_out_users(
     sequences: Sequences | None = None,
     options: TrainingOptions | None = None,
 ) -> Measured:
-    """Show held-out users' items to a model that has not met them, and ask for the rest (Liang et al. 2018).
+    """Show part of each held-out user's items and ask for the rest (Liang et al. 2018).
 
-    ``matrix`` csr float32 (n_users, n_items); the split of ``seed`` is that of models.held_out_users. The
-    paper reads recall_min at 20 and 50 and ndcg at 100.
+    ``matrix`` csr float32 (n_users, n_items); ``seed`` determines the split of
+    models.splitting.held_out_users. The paper reports recall_min at 20 and 50, and ndcg at 100.
     """
     split = hold_out_users(matrix, held_out, seed, hidden_share)
     chosen = split.test if part == "test" else split.validation
@@ -128,10 +129,11 @@ def temporal(
     part: Part = "test",
     options: TrainingOptions | None = None,
 ) -> Measured:
-    """Train on what was before one moment and ask for what came after, of users and items known before it.
+    """Train on events before a cut and ask for the ones after it, of known users and items.
 
-    The test is the last ``share`` of all events; the validation is the last ``validation_share`` of what is
-    before. Cold users and items are not measured, and counted; items of the past are never recommended.
+    The test is the last ``share`` of all events; the validation is the last ``validation_share`` of
+    the events before. Cold users and items are counted but not measured. Items of the past are
+    never recommended.
     """
     if part == "validation":
         split, _ = split_with_validation(sequences, n_items, share, validation_share)
@@ -152,7 +154,7 @@ def on_split(
 ) -> Measured:
     """Train on a split's training events and measure its warm users on its warm pairs.
 
-    The weight of a pair is its number of events, or what ``weigh`` makes of these numbers.
+    The weight of a pair is its number of events, transformed by ``weigh`` if given.
     """
     past = train_sequences(sequences, split)
     matrix = event_matrix(past, n_items)
@@ -161,7 +163,7 @@ def on_split(
     dataset = Dataset(matrix, past)
     users = split.warm_users
     if not len(users):
-        raise ModelError(f"expected users with a past and something known to find, got none: {split.counts}")
+        raise ModelError(f"expected users with a history and known items to find, got none: {split.counts}")
     relevant, histories = split.warm[users], dataset.histories.rows(users)
     return measure(
         factory, dataset, histories, relevant, users=users, counts=split.counts, ks=ks, options=options
@@ -179,10 +181,11 @@ def measure(
     ks: Collection[int],
     options: TrainingOptions | None,
 ) -> Measured:
-    """Train on a dataset, recommend to some users what is not in their histories, and judge the lists.
+    """Train on a dataset, recommend items outside the histories, and measure the lists.
 
-    ``relevant`` csr (n_users, n_items): what is to be found by each of the ``histories``; ``users`` int64
-    (n_users,): who they are, ``counts`` what a split left out. The catalogue is what was trained on.
+    ``relevant`` csr (n_users, n_items): the items to find for each of the ``histories``; ``users``
+    int64 (n_users,): their indices; ``counts``: the counts of the split. The catalogue is the
+    trained items.
     """
     options = options or TrainingOptions()
     started = time.perf_counter()
@@ -207,7 +210,7 @@ def measure(
 
 
 def _events_of(sequences: Sequences, matrix: sparse.csr_array) -> Sequences:
-    """Return the events whose pair is stored in ``matrix``."""
+    """Return the events whose pairs are stored in ``matrix``."""
     users = np.repeat(np.arange(len(sequences)), sequences.lengths)
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     pairs = rows * matrix.shape[1] + matrix.indices

@@ -1,4 +1,4 @@
-"""Metrics per segment: for which users, and for which items, a model is good."""
+"""Metrics per segment of users or items."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Codes = npt.NDArray[np.integer]
 
 @dataclass(frozen=True)
 class SegmentFigure:
-    """The mean of a metric over the measured users of a segment; None where there are none of them."""
+    """The mean of a metric over the measured users of a segment; None without any."""
 
     segment: str
     metric: str
@@ -31,8 +31,8 @@ def by_user(
 ) -> list[SegmentFigure]:
     """Return the means of per-user values over each segment of users.
 
-    ``values`` by metric and k, float64 (n_users,), NaN where not measured; ``codes`` (n_users,): which of
-    ``names``, -1 for none (such users are in no segment). Every segment has its row, without users too.
+    ``values`` by metric and k, float64 (n_users,), NaN if not measured; ``codes`` (n_users,): index
+    into ``names``, -1 for users in no segment. Segments without users have a row, too.
     """
     figures = []
     for (metric, k), column in values.items():
@@ -56,8 +56,9 @@ def by_item(
 ) -> dict[str, Judged]:
     """Judge the lists against the relevant items of one segment of items after the other.
 
-    ``codes`` (n_items,) as in ``by_user``: with head and tail, the recall of the tail is the share of the
-    relevant tail items that the lists found. Users who want nothing of a segment are not measured in it.
+    ``codes`` (n_items,) as in ``by_user``: with head and tail, the recall of the tail is the share
+    of the relevant tail items that the lists found. Users who want nothing of a segment are not
+    measured in it.
     """
     _check_codes(codes, relevant.shape[1], names)
     found = {}

@@ -16,10 +16,10 @@ from models.factors.als_checkpoint import ALSCheckpoint
 from models.factors.least_squares import (
     Rows,
     Solve,
-    on_threads,
-    rotated,
-    rows_of,
-    solve_turned,
+    cpu_solver,
+    rotate,
+    row_problems,
+    solve_rotated,
     solving,
 )
 from models.options import TrainingOptions, workers
@@ -33,43 +33,46 @@ FloatArray = npt.NDArray[np.float32]
 class ALSConfig(ModelConfig):
     """Configuration of alternating least squares.
 
-    The default regularization stands between what was chosen where the hidden events are a random share of
-    the past (MovieLens-1M: 0.009) and where they are its future (0.03 with unobserved_weight 1, 64 factors).
+    The default regularization lies between two tuned values for MovieLens-1M: 0.009 if the hidden
+    events are a random share of the past, and 0.03 (with unobserved_weight 1 and 64 factors) if
+    they are the future.
     """
 
     factors: int = Field(default=128, ge=1, le=4096, description="length of the user and item vectors")
-    iterations: int = Field(default=12, ge=1, description="rounds of users given items, items given users")
+    iterations: int = Field(
+        default=12, ge=1, description="rounds: solve users given items, then items given users"
+    )
     alpha: float = Field(
-        default=1.0, gt=0, description="confidence of an observed weight w is unobserved_weight + alpha * w"
+        default=1.0, gt=0, description="a pair of weight w has the confidence unobserved_weight + alpha * w"
     )
-    unobserved_weight: float = Field(
-        default=0.3, gt=0, description="confidence of every pair that was not observed"
-    )
+    unobserved_weight: float = Field(default=0.3, gt=0, description="confidence of pairs without an event")
     regularization: float = Field(
-        default=0.02, gt=0, description="penalty on the vectors, times the total confidence of their row"
+        default=0.02, gt=0, description="penalty on the vectors, per total confidence of their row"
     )
     regularization_exponent: float = Field(
-        default=1.0, ge=0, le=2, description="power of that total confidence; 0: the same penalty for all"
+        default=1.0, ge=0, le=2, description="power of that total confidence; 0: equal penalties"
     )
-    init_scale: float = Field(
-        default=0.1, gt=0, description="expected length of the item vectors before the first round"
-    )
+    init_scale: float = Field(default=0.1, gt=0, description="expected length of the initial item vectors")
 
 
 class ALS(Model[ALSConfig]):
-    """Weighted matrix factorisation of "observed or not", each pair with a confidence.
+    """Weighted matrix factorisation of observed pairs (1) and unobserved pairs (0).
 
-    Minimises the sum over all pairs of c_ui (p_ui - x_u'y_i)^2 + the sum over users of lambda_u |x_u|^2 + the
-    sum over items of lambda_i |y_i|^2 (Hu, Koren, Volinsky 2008, eq. 3), p_ui = 1 where observed, else 0;
-    c_ui = unobserved_weight + alpha * w_ui, w_ui the weight of the data set, 0 where not observed. Only the
-    ratio of alpha to unobserved_weight matters, but for the scale of lambda.
-    lambda_u = regularization * (sum over items of c_ui)^regularization_exponent, lambda_i likewise: with
-    weights of 1 and alpha 1 the sum is |I_u| + alpha0 |I| of Rendle, Krichene, Zhang, Koren 2021 ("Revisiting
-    the performance of iALS on item recommendation benchmarks", arXiv 2110.14037), whose loss differs by the
-    target 1 / (1 + alpha0): their lambda is ours / (1 + alpha0). Exponent 0, unobserved_weight 1 is Hu's.
+    Minimises the sum over all pairs of c_ui (p_ui - x_u'y_i)^2 + the sum over users of lambda_u
+    |x_u|^2 + the sum over items of lambda_i |y_i|^2 (Hu, Koren, Volinsky 2008, eq. 3). Here p_ui =
+    1 for observed pairs, else 0; c_ui = unobserved_weight + alpha * w_ui, where w_ui is the weight
+    of the pair, 0 if unobserved. Only the ratio of alpha to unobserved_weight matters, apart from
+    the scale of lambda.
 
-    Users and items without a weight count for nothing, not even in the sums; a new user is solved from the
-    history alone, by eq. 4, like a known one. The item vectors are kept in the basis of their principal axes.
+    lambda_u = regularization * (sum over items of c_ui)^regularization_exponent, and lambda_i
+    likewise. For weights of 1 and alpha 1, the sum is |I_u| + alpha0 |I| of Rendle, Krichene,
+    Zhang, Koren 2021 ("Revisiting the performance of iALS on item recommendation benchmarks", arXiv
+    2110.14037). Their loss has the target 1 / (1 + alpha0), so their lambda is this one / (1 +
+    alpha0). Exponent 0 and unobserved_weight 1 give Hu's loss.
+
+    Users and items without a weight are left out, also of the sums. A new user is solved from the
+    history by eq. 4, exactly like a known one. The item vectors are kept in the basis of their
+    principal axes.
     """
 
     name = "als"
@@ -89,15 +92,15 @@ class ALS(Model[ALSConfig]):
         items = self._rows(by_item, known=np.diff(matrix.indptr) > 0)
         checkpoint = ALSCheckpoint.of(self.config, options, matrix)
         shape = (self.n_items, self.config.factors)
-        done, vectors = checkpoint.load(shape, self.config.iterations) or (0, self._initial(options.seed))
+        rounds, vectors = checkpoint.load(shape, self.config.iterations) or (0, self._initial(options.seed))
         solve = _solver(options)
         with solving():
-            for epoch in range(done, self.config.iterations):
+            for epoch in range(rounds, self.config.iterations):
                 vectors, loss = _round(solve, users, items, vectors)
                 checkpoint.save(epoch + 1, vectors)
                 self.report["loss"] = loss
                 options.report(self.name, epoch + 1, self.config.iterations, loss=loss)
-            self._restore({"item_vectors": rotated(vectors)[0]})
+            self._restore({"item_vectors": rotate(vectors)[0]})
 
     def _rows(self, matrix: Any, *, known: npt.NDArray[np.bool_]) -> Rows:
         config = self.config
@@ -105,14 +108,14 @@ class ALS(Model[ALSConfig]):
         def penalty(total: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             return config.regularization * total**config.regularization_exponent
 
-        return rows_of(
+        return row_problems(
             matrix, alpha=config.alpha, unobserved=config.unobserved_weight, penalty=penalty, known=known
         )
 
     def _initial(self, seed: int) -> FloatArray:
-        """Draw the trained items' vectors, their elements normal with deviation init_scale / sqrt(factors).
+        """Draw the trained items' vectors: normal with deviation init_scale / sqrt(factors).
 
-        Items without a weight get 0 and take no draw, so that they change nothing.
+        Items without a weight get 0 and no draw, so they do not affect the others.
         """
         vectors = np.zeros((self.n_items, self.config.factors), dtype=np.float32)
         drawn = np.random.default_rng(seed).standard_normal(
@@ -122,22 +125,22 @@ class ALS(Model[ALSConfig]):
         return vectors
 
     def vectors(self, histories: Histories) -> FloatArray:
-        """Solve eq. 4 for each history: float32 (n_users, factors), all zero for an empty one.
+        """Solve eq. 4 for each history: float32 (n_users, factors), zero for an empty history.
 
-        x = (Y'CY + lambda_u I)^-1 Y'Cp, with lambda_u by the rule of the training.
+        x = (Y'CY + lambda_u I)^-1 Y'Cp, with lambda_u as in training.
         """
         rows = self._rows(histories.matrix, known=self.trained_items)
         with solving():
-            return solve_turned(rows, self._items, self._squares, workers(0)).solved
+            return solve_rotated(rows, self._items, self._squares, workers(0)).solved
 
     def item_vectors(self) -> FloatArray:
-        """Return the item vectors, float32 (n_items, factors); zero for an item without training weight."""
+        """Return the item vectors float32 (n_items, factors); zero for items without a weight."""
         return self._items
 
     def similar_items(
         self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
     ) -> TopN:
-        """Return the items whose vectors have the largest cosine > 0 with those of ``items``."""
+        """Return the items whose vectors have the largest cosines above 0 with ``items``."""
         return similar_vectors(self._items, items, n, self.eligible(allowed))
 
     def _scores(self, histories: Histories) -> FloatArray:
@@ -154,14 +157,14 @@ class ALS(Model[ALSConfig]):
             raise ModelError(
                 f"expected item_vectors float32 {shape}, got {self._items.dtype} {self._items.shape}"
             )
-        self._squares = np.square(self._items, dtype=np.float64).sum(axis=0)  # of orthogonal columns
+        self._squares = np.square(self._items, dtype=np.float64).sum(axis=0)  # (factors,)
 
 
 def _round(solve: Solve, users: Rows, items: Rows, vectors: FloatArray) -> tuple[FloatArray, float]:
-    """Solve the users given the items' ``vectors``, then the items; return the new ones and the loss.
+    """Solve the users given the item ``vectors``, then the items; return these and the loss.
 
-    That is the loss of the class, over all pairs and with the penalties: items at their minimum leave the sum
-    of c p^2 less the sum of b'y.
+    The loss is the one of the class, over all pairs and with penalties. With the items at their
+    minimum, it is the sum of c p^2 minus the sum of b'y, plus the penalties of the users.
     """
     half = solve(users, vectors)
     penalties = users.penalties @ np.square(half.solved, dtype=np.float64).sum(axis=1)
@@ -171,15 +174,16 @@ def _round(solve: Solve, users: Rows, items: Rows, vectors: FloatArray) -> tuple
 
 
 def _solver(options: TrainingOptions) -> Solve:
-    """Return the way to solve on the device of ``options``; asked for CUDA in vain is an error.
+    """Return the solver for the device of ``options``; DeviceMissingError without a requested GPU.
 
-    With "auto", torch is only loaded, which takes seconds, where the system has a GPU's device file.
+    With "auto", torch is loaded only if the system has a GPU's device file, since that takes
+    seconds.
     """
-    found = any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg"))
-    if options.device == "cpu" or (options.device == "auto" and not found):
-        return on_threads(options.workers)
+    has_gpu = any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg"))
+    if options.device == "cpu" or (options.device == "auto" and not has_gpu):
+        return cpu_solver(options.workers)
     from models.device import choose_device
-    from models.factors.als_torch import on_device
+    from models.factors.als_torch import device_solver
 
     device = choose_device(options)
-    return on_threads(options.workers) if device.type == "cpu" else on_device(device)
+    return cpu_solver(options.workers) if device.type == "cpu" else device_solver(device)

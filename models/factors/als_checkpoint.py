@@ -1,4 +1,4 @@
-"""The state of an unfinished ALS training: the item vectors after a round, from which the rest follows."""
+"""The state of an unfinished ALS training: the item vectors after a round."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from models.errors import ModelError
 from models.options import TrainingOptions
 
 LOGGER = logging.getLogger(__name__)
-SECONDS = 60.0  # between two checkpoints
+SECONDS = 60.0  # between checkpoints
 
 
 @dataclass
 class ALSCheckpoint:
-    """The newest checkpoint of one training: a file that is replaced whole.
+    """The latest checkpoint of a training: one file, replaced atomically.
 
-    ``fingerprint`` tells one training (data, configuration, seed, device) from another. A file of another
-    training, or one that is not what this class writes, costs the time to train again and is logged, not
-    raised. ``file`` None keeps nothing.
+    ``fingerprint`` identifies the training (data, configuration, seed, device). A file of another
+    training, or an invalid one, is ignored with a warning: it only costs the time to train again.
+    ``file`` None disables checkpoints.
     """
 
     file: Path | None
@@ -38,7 +38,7 @@ class ALSCheckpoint:
 
     @classmethod
     def of(cls, config: ModelConfig, options: TrainingOptions, matrix: sparse.csr_array) -> Self:
-        """Return the checkpoint of a training in the folder that ``options`` names."""
+        """Return the checkpoint of a training in the folder ``options.checkpoints``."""
         if options.checkpoints is None:
             return cls(None, "")
         digest = hashlib.sha256(f"{config.model_dump_json()} {options.seed} {options.device}".encode())
@@ -47,7 +47,7 @@ class ALSCheckpoint:
         return cls(options.checkpoints / "als" / "checkpoint.npz", digest.hexdigest())
 
     def save(self, epoch: int, vectors: npt.NDArray[np.float32]) -> None:
-        """Keep the item vectors after ``epoch`` rounds, if the last checkpoint is a minute old."""
+        """Save the item vectors after ``epoch`` rounds if the last checkpoint is a minute old."""
         if self.file is None or time.monotonic() - self.saved < SECONDS:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -66,23 +66,25 @@ class ALSCheckpoint:
         self.saved = time.monotonic()
 
     def load(self, shape: tuple[int, int], rounds: int) -> tuple[int, npt.NDArray[np.float32]] | None:
-        """Return the rounds done, of ``rounds``, and vectors (``shape``) after them; None without any."""
+        """Return the finished rounds (at most ``rounds``) and the vectors; None without a file."""
         if self.file is None or not self.file.exists():
             return None
-        like: dict[str, npt.NDArray[Any]] = {
+        template: dict[str, npt.NDArray[Any]] = {
             "vectors": np.broadcast_to(np.float32(0), shape),
             "epoch": np.array(0, dtype=np.int64),
             "fingerprint": np.array(self.fingerprint),
         }
         try:
             with self.file.open("rb") as stream:
-                stored = read_arrays(stream, kinds_of(like), self.file)
+                stored = read_arrays(stream, kinds_of(template), self.file)
             epoch, vectors = int(stored["epoch"]), stored["vectors"]
             if not (1 <= epoch <= rounds and np.isfinite(vectors).all()):
                 raise ModelError(f"expected finite vectors after 1 to {rounds} rounds, got round {epoch}")
             if str(stored["fingerprint"]) == self.fingerprint:
                 return epoch, vectors
-            LOGGER.warning("the checkpoint in %s is of another training: starting afresh", self.file)
+            LOGGER.warning(
+                "the checkpoint in %s belongs to another training: starting from scratch", self.file
+            )
         except (OSError, ModelError) as error:
-            LOGGER.warning("cannot read the checkpoint %s (%s): starting afresh", self.file, error)
+            LOGGER.warning("cannot read the checkpoint %s (%s): starting from scratch", self.file, error)
         return None

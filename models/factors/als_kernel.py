@@ -1,12 +1,12 @@
-"""The compiled half of models.factors.als: a small least squares problem a row (import it late: numba).
+"""The compiled part of ALS: one small least squares problem per row (import it late: numba).
 
-With the fixed vectors Y in the basis where Y'Y is diagonal, the normal equations of a row are
-(D + Z'Z) x = b = Z's: D = unobserved * diag(Y'Y) + penalty, Z has a row sqrt(a) y for every observed entry
-of extra confidence a, and s = (unobserved + a) / sqrt(a). With W = Z D^-1/2 they are solved where there are
-fewer unknowns: x = D^-1/2 (I + W'W)^-1 W's has one a factor, x = D^-1/2 W' (I + WW')^-1 s (the same, by the
-push-through identity) one an entry. No eigenvalue of either matrix is below 1, so float32 is accurate enough
-for its Cholesky decomposition. The products come from the BLAS that numba takes from scipy: hold it to one
-thread.
+With the fixed vectors Y in the basis where Y'Y is diagonal, the normal equations of a row are (D +
+Z'Z) x = b = Z's. Here D = unobserved * diag(Y'Y) + penalty, Z has a row sqrt(a) y for every
+observed entry of extra confidence a, and s = (unobserved + a) / sqrt(a). With W = Z D^-1/2, two
+forms have the same solution, by the push-through identity: x = D^-1/2 (I + W'W)^-1 W's has one
+unknown per factor, x = D^-1/2 W' (I + WW')^-1 s one per entry. The smaller system is solved. No
+eigenvalue of either matrix is below 1, so float32 is accurate enough for the Cholesky
+decomposition. The products use the BLAS that numba takes from scipy: limit it to one thread.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from models.ranking.compiled import compiled
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int32]
-PANEL = 64  # rows of a symmetric product at a time: what lies above the diagonal's panel is not computed
-CHUNK = 512  # entries of a long row gathered at a time
-LANES = 16  # entries transposed together: a cache line of float32
-LEAST = np.float32(1e-30)  # an extra confidence below it would leave the range of float32 when divided by
+PANEL = 64  # rows of a symmetric product at a time; blocks above the diagonal are skipped
+CHUNK = 512  # entries of a long row to gather at a time
+LANES = 16  # entries to transpose together: a cache line of float32
+LEAST = np.float32(1e-30)  # dividing by a smaller extra confidence would overflow float32
 
 
 @compiled("void(float32[:, ::1], float32[:, ::1], float32[::1], boolean)")
 def _add_products(rows: Floats, total: Floats, scratch: Floats, fresh: bool) -> None:
-    """Add rows @ rows.T to the lower triangle of ``total``, or set it if ``fresh``; never the upper."""
+    """Add rows @ rows.T to the lower triangle of ``total``, or set it if ``fresh``."""
     for low in range(0, len(rows), PANEL):
         high = min(low + PANEL, len(rows))
         part = scratch[: (high - low) * high].reshape(high - low, high)
@@ -42,7 +42,7 @@ def _add_products(rows: Floats, total: Floats, scratch: Floats, fresh: bool) -> 
 
 @compiled("void(float32[:, ::1], float32[::1])")
 def _solve(matrix: Floats, vector: Floats) -> None:
-    """Replace ``vector`` by the x of (I + matrix) x = vector; of ``matrix`` the lower triangle is read."""
+    """Solve (I + matrix) x = vector in place, given the lower triangle of ``matrix``."""
     n = len(vector)
     for r in range(n):
         matrix[r, r] += np.float32(1)
@@ -59,7 +59,7 @@ def _solve(matrix: Floats, vector: Floats) -> None:
 
 @compiled("float64(float32[::1], float32[::1], float32[::1])")
 def _unscaled(solved: Floats, right: Floats, scale: Floats) -> float:
-    """Turn D^1/2 x in ``solved`` into x and return b'x, ``right`` being D^-1/2 b."""
+    """Turn D^1/2 x in ``solved`` into x and return b'x; ``right`` is D^-1/2 b."""
     explained = 0.0
     for f in range(len(scale)):
         explained += np.float64(right[f]) * np.float64(solved[f])
@@ -73,7 +73,7 @@ def _unscaled(solved: Floats, right: Floats, scale: Floats) -> float:
 def _by_entries(  # noqa: PLR0917
     items: Ints, extra: Floats, unobserved: float, fixed: Floats, scale: Floats, solved: Floats, work: Floats
 ) -> float:
-    """Solve a row with fewer entries than factors into ``solved``, which is 0; return b'x."""
+    """Solve a row with fewer entries than factors into ``solved`` (initially 0); return b'x."""
     n, d = len(items), fixed.shape[1]
     rows = work[0][: n * d].reshape(n, d)
     targets = np.empty(n, np.float32)
@@ -85,13 +85,13 @@ def _by_entries(  # noqa: PLR0917
         targets[j] = (unobserved + extra[j]) / root
     matrix = work[1][: n * n].reshape(n, n)
     _add_products(rows, matrix, work[2], True)
-    found = targets.copy()
-    _solve(matrix, found)
+    solution = targets.copy()
+    _solve(matrix, solution)
     right = np.zeros(d, np.float32)
     for j in range(n):
         row = rows[j]
         for f in range(d):
-            solved[f] += found[j] * row[f]
+            solved[f] += solution[j] * row[f]
             right[f] += targets[j] * row[f]
     return _unscaled(solved, right, scale)
 
@@ -140,11 +140,11 @@ def solve_rows(  # noqa: PLR0917
     penalties: Doubles,
     solved: Floats,
 ) -> float:
-    """Write the vectors of the rows ``start`` to ``stop`` of a csr matrix to ``solved`` (n_rows, d), or 0.
+    """Write the vectors of rows ``start`` to ``stop`` of a csr matrix to ``solved`` (n_rows, d).
 
-    ``fixed`` (n_columns, d) has orthogonal columns of squared lengths ``squares`` (d,); ``extra`` are the
-    observed confidences beyond ``unobserved``; ``penalties`` (n_rows,) > 0. Returns the sum of b'x over the
-    rows, with which the loss at the solution is known.
+    ``fixed`` (n_columns, d) has orthogonal columns of squared lengths ``squares`` (d,). ``extra``
+    holds the observed confidences beyond ``unobserved``; ``penalties`` (n_rows,) > 0. Empty rows
+    get 0. Returns the sum of b'x over the rows, from which the loss at the solution follows.
     """
     d = fixed.shape[1]
     work = np.empty((3, d * max(d, CHUNK)), np.float32)

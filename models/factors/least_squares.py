@@ -1,4 +1,4 @@
-"""One half of an epoch of alternating least squares: all rows given the other side's vectors."""
+"""Half a round of alternating least squares: all rows, given the vectors of the other side."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from models.errors import ModelError
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-ROWS = 32  # rows a thread takes at a time: few enough to end together, many enough to share their scratch
-GRAM_ROWS = 4096  # rows whose products are summed in float32, before float64
+ROWS = 32  # rows per task: few, so threads end together, but enough to share scratch memory
+GRAM_ROWS = 4096  # rows whose products are summed in float32 before adding in float64
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """One least squares problem a row: the observed entries, and what each row is penalised with.
+    """One least squares problem per row: its observed entries and its penalty.
 
-    ``indptr`` int64 (n_rows + 1,), ``indices`` int32 and ``extra`` float32 (entries,) as in csr: confidences
-    beyond ``unobserved``, the one of every pair; ``penalties`` float64 (n_rows,).
+    ``indptr`` int64 (n_rows + 1,), ``indices`` int32 and ``extra`` float32 (entries,) as in csr.
+    ``extra`` is the confidence beyond ``unobserved``, which every pair has; ``penalties`` float64
+    (n_rows,).
     """
 
     indptr: npt.NDArray[np.int64]
@@ -40,7 +41,7 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """``fixed`` (n_columns, d) and ``solved`` (n_rows, d) float32 in one basis, and the sum of b'x."""
+    """``fixed`` (n_columns, d) and ``solved`` (n_rows, d) float32 in one basis; the sum of b'x."""
 
     fixed: Floats
     solved: Floats
@@ -50,7 +51,7 @@ class Solution:
 Solve = Callable[[Rows, Floats], Solution]
 
 
-def rows_of(
+def row_problems(
     matrix: sparse.csr_array,
     *,
     alpha: float,
@@ -58,12 +59,12 @@ def rows_of(
     penalty: Callable[[Doubles], Doubles],
     known: npt.NDArray[np.bool_],
 ) -> Rows:
-    """Return the problems of the rows of ``matrix``; ``penalty`` of a row is of its total confidence.
+    """Return the problems of all rows; ``penalty`` maps their total confidences to penalties.
 
-    That is alpha * (sum of its weights) + unobserved * (number of ``known`` columns, bool (n_columns,)):
-    the confidences of all pairs of the row. Columns that are not known count for nothing.
+    The total confidence of a row is alpha * (sum of its weights) + unobserved * (number of
+    ``known`` columns, bool (n_columns,)). Unknown columns do not count.
     """
-    with np.errstate(over="ignore"):  # the solver will say so
+    with np.errstate(over="ignore"):  # the solver reports it
         extra = np.float32(alpha) * matrix.data
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     counted = np.where(known[matrix.indices], extra, np.float32(0))
@@ -79,23 +80,24 @@ def rows_of(
 
 @contextmanager
 def solving() -> Iterator[None]:
-    """Hold BLAS to one thread, and say which weights could not be solved with.
+    """Limit BLAS to one thread, and turn a failed decomposition into a ModelError.
 
-    The rows are shared among threads of ours; a sum in another order ends in another last bit.
+    Rows are split over this module's own threads. BLAS threads would change the order of sums, and
+    so the last bits.
     """
-    import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS: only what is loaded is held
+    import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS: only loaded ones are limited
 
     try:
         with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
             yield
     except np.linalg.LinAlgError as error:
         raise ModelError(
-            f"expected weights and penalties that float32 can solve least squares with, got others: {error}"
+            f"expected weights and penalties for which float32 can solve least squares, got others: {error}"
         ) from error
 
 
 def gram(vectors: Floats) -> Doubles:
-    """Return vectors.T @ vectors, float64 (d, d), in one order of summation."""
+    """Return vectors.T @ vectors float64 (d, d), summed in a fixed order."""
     total = np.zeros((vectors.shape[1], vectors.shape[1]))
     for start in range(0, len(vectors), GRAM_ROWS):
         part = vectors[start : start + GRAM_ROWS]
@@ -103,15 +105,15 @@ def gram(vectors: Floats) -> Doubles:
     return total
 
 
-def rotated(vectors: Floats) -> tuple[Floats, Doubles]:
-    """Return the vectors turned into the basis of orthogonal columns, and the columns' squared lengths."""
+def rotate(vectors: Floats) -> tuple[Floats, Doubles]:
+    """Rotate vectors so their columns are orthogonal; return them and the squared lengths."""
     squares, basis = np.linalg.eigh(gram(vectors))
-    turned = np.ascontiguousarray(vectors @ basis.astype(np.float32))
-    return turned, np.maximum(squares, 0.0)
+    rotated = np.ascontiguousarray(vectors @ basis.astype(np.float32))
+    return rotated, np.maximum(squares, 0.0)
 
 
-def solve_turned(rows: Rows, fixed: Floats, squares: Doubles, threads: int) -> Solution:
-    """Solve every row against vectors that ``rotated`` has turned: the same bytes on any threads."""
+def solve_rotated(rows: Rows, fixed: Floats, squares: Doubles, threads: int) -> Solution:
+    """Solve every row against vectors from ``rotate``; the same bytes for any number of threads."""
     from models.factors.als_kernel import solve_rows
 
     solved = np.empty((len(rows), fixed.shape[1]), dtype=np.float32)
@@ -137,10 +139,10 @@ def solve_turned(rows: Rows, fixed: Floats, squares: Doubles, threads: int) -> S
     return Solution(fixed, solved, explained)
 
 
-def on_threads(threads: int) -> Solve:
-    """Return the way to solve on the CPU, to be used within ``solving``."""
+def cpu_solver(threads: int) -> Solve:
+    """Return the solver on the CPU; use it within ``solving``."""
 
     def solve(rows: Rows, fixed: Floats) -> Solution:
-        return solve_turned(rows, *rotated(fixed), threads)
+        return solve_rotated(rows, *rotate(fixed), threads)
 
     return solve

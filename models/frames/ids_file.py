@@ -38,7 +38,7 @@ def read_ids(path: Path, sha256: object, count: int) -> Ids:
     content = path.read_bytes()
     digest = sha256_of(content)
     if digest != sha256:
-        raise ModelError(f"expected {path} with SHA-256 {sha256!r:.100}, got {digest}: it was changed")
+        raise ModelError(f"expected {path} with SHA-256 {sha256!r:.100}, got {digest}: the file was changed")
     try:
         table = pa.ipc.open_file(content).read_all()
         table.validate(full=True)

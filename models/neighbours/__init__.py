@@ -1,1 +1,1 @@
-"""Models that rank by neighbouring items or users."""
+"""Models based on neighbouring items or users."""

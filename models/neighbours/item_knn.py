@@ -24,29 +24,29 @@ FloatArray = npt.NDArray[np.float32]
 class ItemKNNConfig(ModelConfig):
     """Configuration of item-based nearest neighbours."""
 
-    neighbours: int = Field(default=100, ge=1, description="neighbours kept for each item")
-    weighting: Weighting = Field(default="bm25", description="weights of the item columns before the cosine")
+    neighbours: int = Field(default=100, ge=1, description="neighbours to keep per item")
+    weighting: Weighting = Field(default="bm25", description="weights of the item columns for the cosine")
     shrink: float = Field(
-        default=100.0, ge=0, description="added to the cosine's denominator: doubts rare items"
+        default=100.0, ge=0, description="added to the cosine's denominator; penalises rare items"
     )
     normalisation: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="power of the sum of an item's similarities that divides its scores",
+        description="an item's scores are divided by this power of the sum of its similarities",
     )
 
 
 class ItemKNN(Model[ItemKNNConfig]):
-    """An item is recommended to users of the items it resembles.
+    """Recommends items that are similar to those in the history.
 
-    score(u, i) = sum of weight(u, j) * s(i, j) over the items j of u's history among i's nearest neighbours,
-    divided by (the sum of s(i, j) over all of these neighbours)^normalisation: at 0 what resembles much wins
-    (Cremonesi, Koren, Turrin 2010, NNCosNgbr), at 1 the score is a weighted mean (Sarwar et al. 2001);
-    s(i, j) = <w_i, w_j> / (|w_i| |w_j| + shrink), w_i the weighted column of item i over users, with
-    the shrink term and the weights of Ferrari Dacrema et al. 2021 (see
-    models.neighbours.weighting). Ties between neighbours go to the smaller item index. A score of 0 means no
-    neighbour in the history: never recommended.
+    score(u, i) = sum of weight(u, j) * s(i, j) over the items j in u's history among i's nearest
+    neighbours, divided by (the sum of s(i, j) over all neighbours of i)^normalisation. At 0,
+    similarities add up (Cremonesi, Koren, Turrin 2010, NNCosNgbr); at 1, the score is a weighted
+    mean (Sarwar et al. 2001). s(i, j) = <w_i, w_j> / (|w_i| |w_j| + shrink), where w_i is the
+    weighted column of item i over users; shrink and weights follow Ferrari Dacrema et al. 2021 (see
+    models.neighbours.weighting). Ties between neighbours go to the smaller item index. A score of 0
+    means that no neighbour is in the history; such items are not recommended.
     """
 
     name = "item_knn"
@@ -68,16 +68,17 @@ class ItemKNN(Model[ItemKNNConfig]):
         def nearest(start: int) -> TopN:
             return self._nearest(by_item[start : start + step] @ columns, norms, start)
 
-        blocks = score_bytes() // (2 * 4 * step * self.n_items)  # a block of products is twice its scores
+        # a block of products takes twice the memory of its scores
+        blocks = score_bytes() // (2 * 4 * step * self.n_items)
         with ThreadPoolExecutor(max(1, min(options.workers, 4, blocks))) as pool:
             top = TopN.stack(pool.map(nearest, range(0, self.n_items, step)), self.config.neighbours)
         self._keep(top.items, np.where(top.items < 0, np.float32(0), top.scores))
 
     def _nearest(self, products: sparse.csr_array, norms: FloatArray, start: int) -> TopN:
-        """Return the neighbours of the items from ``start`` on, given their products with all items."""
+        """Return the neighbours of items from ``start`` on, given their products with all items."""
         rows = np.arange(products.shape[0])
-        own = np.repeat(norms[start + rows], np.diff(products.indptr))
-        products.data /= own * norms[products.indices] + np.float32(self.config.shrink)
+        row_norms = np.repeat(norms[start + rows], np.diff(products.indptr))
+        products.data /= row_norms * norms[products.indices] + np.float32(self.config.shrink)
         itself = sparse.csr_array(
             (np.ones(len(rows), np.float32), (start + rows).astype(np.int32), np.arange(len(rows) + 1)),
             shape=products.shape,
@@ -86,7 +87,7 @@ class ItemKNN(Model[ItemKNNConfig]):
         return top_n(dense, self.config.neighbours, exclude=itself, above=0.0, threads=1, overwrite=True)
 
     def _keep(self, items: npt.NDArray[np.int32], similarities: FloatArray) -> None:
-        """Keep the neighbours (n_items, neighbours), padded with -1 and 0, and their transposed matrix."""
+        """Store neighbours (n_items, neighbours), padded with -1 and 0, and the scoring matrix."""
         self._neighbours, self._similarities = items, similarities
         filled = items >= 0
         target = np.repeat(np.arange(len(items), dtype=np.int32), filled.sum(axis=1))
@@ -100,10 +101,10 @@ class ItemKNN(Model[ItemKNNConfig]):
     def similar_items(
         self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
     ) -> TopN:
-        """Return the ``n`` nearest neighbours of each of ``items``; at most ``neighbours`` are known."""
+        """Return the ``n`` nearest neighbours of each of ``items``, at most ``neighbours``."""
         near, scores = self._neighbours[items], self._similarities[items]
         kept = (near >= 0) & self.eligible(allowed)[near]
-        first = np.argsort(~kept, axis=1, kind="stable")[:, :n]  # those kept, in their order
+        first = np.argsort(~kept, axis=1, kind="stable")[:, :n]  # kept neighbours first, in order
         kept, width = np.take_along_axis(kept, first, axis=1), first.shape[1]
         top = TopN.empty(len(items), n)
         top.items[:, :width] = np.where(kept, np.take_along_axis(near, first, axis=1), -1)

@@ -1,4 +1,4 @@
-"""Weights of a user-item matrix before a similarity: items are the documents, users the terms."""
+"""Weights of a user-item matrix for similarities: items are documents, users are terms."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ K1, B = 1.2, 0.75  # Okapi's usual constants
 
 
 def weighted(matrix: sparse.csr_array, weighting: Weighting) -> sparse.csr_array:
-    """Return the matrix (n_users, n_items) float32 with new weights at the same places.
+    """Return the matrix float32 (n_users, n_items) with new weights for the same entries.
 
-    With idf(u) = ln(1 + m / items of u), a user who takes everything says little about each item; m is the
-    number of items with a weight, so that items which are not trained on (yet) change nothing:
+    With idf(u) = ln(1 + m / items of u), users with many items say little about each of them. m is
+    the number of items with a weight, so items that are not trained on change nothing.
 
     - tfidf: sqrt(w) * idf(u);
-    - bm25: w (K1 + 1) / (K1 (1 - B + B |i| / mean |i|) + w) * idf(u), |i| the sum of the weights of item i
-      (Robertson and Walker 1994; the "1 +" inside the logarithm keeps every weight positive).
+    - bm25: w (K1 + 1) / (K1 (1 - B + B |i| / mean |i|) + w) * idf(u), where |i| is the sum of the
+      weights of item i (Robertson and Walker 1994; the "1 +" in the logarithm keeps weights
+      positive).
     """
     if weighting == "none":
         return matrix

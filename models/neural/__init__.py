@@ -1,1 +1,1 @@
-"""Torch models and the one trainer they share."""
+"""Torch models and their shared trainer."""

@@ -1,4 +1,4 @@
-"""The state of an unfinished training on disk: arrays as safetensors, the rest as JSON, never pickle."""
+"""The state of an unfinished training on disk: safetensors and JSON, never pickle."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from safetensors.torch import load_file, save_file
 
 LOGGER = logging.getLogger(__name__)
 POINTER = "checkpoint.json"
-LARGEST = 16 * 2**20  # bytes of checkpoint.json, which holds a few figures an epoch
+LARGEST = 16 * 2**20  # bytes of checkpoint.json, which holds a few figures per epoch
 Tensors = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """The newest checkpoint of one training, in a folder of its own.
+    """The latest checkpoint of one training, in its own folder.
 
-    ``checkpoint.json`` names the file of arrays with its sha256 and is replaced last, so a process killed at
-    any moment leaves the checkpoint before or the new one, never half of one. ``fingerprint`` tells one
-    training (data, configuration, seed) from another: a checkpoint of another training is not resumed, nor is
-    one that cannot be read, or whose arrays do not have the recorded hash. All cost the time to train again
-    and nothing else, so they are logged and not raised.
+    ``checkpoint.json`` names the file of arrays with its SHA-256 and is replaced last, so a killed
+    process leaves either the previous checkpoint or the new one. ``fingerprint`` identifies the
+    training (data, configuration, seed). A checkpoint is not resumed if it belongs to another
+    training, cannot be read, or its arrays do not match the hash. These cases only cost the time to
+    train again, so they are logged, not raised.
     """
 
     path: Path
     fingerprint: str
 
     def save(self, epoch: int, arrays: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
-        """Write ``arrays`` and ``state`` (JSON values) as the newest checkpoint and remove the older ones."""
+        """Write ``arrays`` and ``state`` (JSON values) as a checkpoint and remove older ones."""
         self.path.mkdir(parents=True, exist_ok=True)
         file = self.path / f"epoch-{epoch:06d}.safetensors"
         partial = file.with_suffix(".partial")
@@ -52,57 +52,59 @@ class CheckpointFolder:
                 old.unlink()
 
     def load(self) -> tuple[Tensors, dict[str, Any]] | None:
-        """Return the arrays, on the CPU, and the state of the newest checkpoint; None when there is none."""
+        """Return arrays (on the CPU) and state of the latest checkpoint; None without one."""
         if not (self.path / POINTER).exists():
             return None
         try:
             return self._read()
         except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
-            LOGGER.warning("cannot read the checkpoint in %s (%s): starting afresh", self.path, error)
+            LOGGER.warning("cannot read the checkpoint in %s (%s): starting from scratch", self.path, error)
             return None
 
     def _read(self) -> tuple[Tensors, dict[str, Any]] | None:
-        """Return what `load` does; any of several errors where it is not what `save` wrote."""
+        """Return what `load` returns; invalid content raises one of several errors."""
         with (self.path / POINTER).open("rb") as stream:
             pointer = json.loads(stream.read(LARGEST))
         if pointer["fingerprint"] != self.fingerprint:
-            LOGGER.warning("the checkpoint in %s is of another training: starting afresh", self.path)
+            LOGGER.warning(
+                "the checkpoint in %s belongs to another training: starting from scratch", self.path
+            )
             return None
         name = pointer["arrays"]
         if not isinstance(name, str) or Path(name).name != name:
-            raise ValueError(f"expected the name of a file beside it, got {str(name)[:100]!r}")
+            raise ValueError(f"expected the name of a file in the same folder, got {str(name)[:100]!r}")
         file = self.path / name
         if not file.exists() or _sha256(file) != pointer["sha256"]:
-            LOGGER.warning("expected sha256 %s of %s: starting afresh", pointer["sha256"], file)
+            LOGGER.warning("expected sha256 %s of %s: starting from scratch", pointer["sha256"], file)
             return None
         return load_file(file), pointer["state"]
 
 
-def require_like(found: Mapping[str, Tensors], module: torch.nn.Module) -> None:
-    """Raise ValueError unless the arrays, by ``module``, ``best`` and ``optimizer``, are of this module.
+def require_matching(groups: Mapping[str, Tensors], module: torch.nn.Module) -> None:
+    """Raise ValueError unless the arrays of ``module``, ``best`` and ``optimizer`` fit a module.
 
-    So nothing is loaded in part, and a weight that is no number is not trained on.
+    A checkpoint is thus loaded whole or not at all, and weights that are not finite are refused.
     """
     weights = dict(module.state_dict())
     for kind in ("module", "best"):
-        if found[kind].keys() != weights.keys() and (kind == "module" or found[kind]):
+        if groups[kind].keys() != weights.keys() and (kind == "module" or groups[kind]):
             raise ValueError(
-                f"expected the arrays {sorted(weights)} of {kind}, got {sorted(found[kind])[:20]}"
+                f"expected the arrays {sorted(weights)} of {kind}, got {sorted(groups[kind])[:20]}"
             )
     moments = {
         f"{number}.{name}": parameter if name != "step" else torch.zeros(())
         for number, parameter in enumerate(module.parameters())
         for name in ("exp_avg", "exp_avg_sq", "step")
     }
-    for kind, wanted in (("module", weights), ("best", weights), ("optimizer", moments)):
-        for name, array in found[kind].items():
-            like = wanted.get(name)
-            if like is None or (array.shape, array.dtype) != (like.shape, like.dtype):
+    for kind, expected in (("module", weights), ("best", weights), ("optimizer", moments)):
+        for name, array in groups[kind].items():
+            template = expected.get(name)
+            if template is None or (array.shape, array.dtype) != (template.shape, template.dtype):
                 raise ValueError(
                     f"{kind}.{name[:100]}: {array.dtype} {tuple(array.shape)} does not fit the model"
                 )
             if not torch.isfinite(array).all():
-                raise ValueError(f"{kind}.{name}: a value that is not finite")
+                raise ValueError(f"{kind}.{name}: a value is not finite")
 
 
 def _sha256(file: Path) -> str:
@@ -111,7 +113,7 @@ def _sha256(file: Path) -> str:
 
 
 def _publish(partial: Path, file: Path) -> None:
-    """Rename a finished file into place, its bytes on the disk before its name is."""
+    """Flush a finished file to disk, then rename it into place."""
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())
     partial.replace(file)

@@ -1,4 +1,4 @@
-"""Layers that know how sparse a batch of histories is."""
+"""Layers for sparse batches of histories."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import torch
 from scipy import sparse
 from torch.nn import functional
 
-# Forward and backward of (batch, I) @ (I, 600), ms on 2 cores, best of 3 or 4: bag | sparse CSR | dense
-#   I  3,706, 512 rows: 1 %  2.7 | 4.2 | 26;  4.5 %  6.9 | 36 | 26;  10 %  24 | - | 34;  20 %  41 | - | 38
-#   I  3,706,  64 rows: 1 %  0.8 | 6.2 | 4.3; 4.5 %  1.6 | 2.4 | 4.0; 10 % 4.1 | - | 7.8; 20 % 8.0 | - | 6.3
-#   I 50,000, 512 rows: .1 %  39 | 91 | 385;  1 %    132 | 119 | 376
-# Sparse CSR, a beta feature, is never clearly ahead. The bag's time grows with the stored entries, that of
-# the dense product does not: they meet between 10 and 20 % (on one thread between 20 and 30 %).
+# Forward and backward pass of (batch, I) @ (I, 600), ms on 2 cores, best of 3 or 4, as bag | sparse
+# CSR | dense: I  3,706, 512 rows: 1 %  2.7 | 4.2 | 26;  4.5 %  6.9 | 36 | 26;  10 %  24 | - | 34;
+# 20 %  41 | - | 38 I  3,706,  64 rows: 1 %  0.8 | 6.2 | 4.3; 4.5 %  1.6 | 2.4 | 4.0; 10 % 4.1 | - |
+# 7.8; 20 % 8.0 | - | 6.3 I 50,000, 512 rows: .1 %  39 | 91 | 385;  1 %    132 | 119 | 376 Sparse
+# CSR, a beta feature, is never clearly faster. The bag's time grows with the stored entries and the
+# dense product's does not: they are equal between 10 and 20 % (on one thread between 20 and 30 %).
 DENSE_FROM = 0.15
 
 
 @dataclass(frozen=True)
 class Bags:
-    """A batch of sparse rows: row r holds ``values[offsets[r]:offsets[r + 1]]`` at ``items`` of the same.
+    """A batch of sparse rows: row r has the entries ``offsets[r]:offsets[r + 1]``.
 
-    ``items`` int64 and ``values`` float32 (n_entries,), ``offsets`` int64 (n_rows + 1,), all on one device.
+    ``items`` int64 and ``values`` float32 (n_entries,), ``offsets`` int64 (n_rows + 1,), all on one
+    device.
     """
 
     items: torch.Tensor
@@ -45,23 +46,24 @@ class Bags:
         numbers = torch.arange(len(self), device=self.offsets.device)
         return numbers.repeat_interleave(self.offsets.diff(), output_size=len(self.items))
 
-    def scaled(self) -> Bags:
-        """Return the rows divided by their Euclidean length; an empty row stays empty."""
+    def normalised(self) -> Bags:
+        """Return the rows divided by their Euclidean length; empty rows stay empty."""
         squares = torch.zeros(len(self), device=self.values.device)
         lengths = squares.index_add(0, self.rows, self.values.square()).sqrt()
         return Bags(self.items, self.values / lengths[self.rows], self.offsets)
 
-    def dropped(self, share: float, draw: torch.Generator) -> Bags:
-        """Return the rows with entries zeroed with probability ``share``, the others scaled to make up.
+    def with_dropout(self, share: float, draw: torch.Generator) -> Bags:
+        """Return the rows after dropout: each entry is zeroed with probability ``share``.
 
-        Zeros of a dense row stay zeros under dropout, so drawing for the stored entries alone is the same.
+        The other entries are scaled up to compensate. Zeros stay zeros under dropout, so it is
+        enough to draw for the stored entries.
         """
         kept = torch.rand(len(self.values), generator=draw, device=self.values.device) >= share
         return Bags(self.items, self.values * kept / (1.0 - share), self.offsets)
 
 
 def bag_product(bags: Bags, weight: torch.Tensor) -> torch.Tensor:
-    """Return the product (n_rows, d) of the rows with ``weight`` (n_columns, d), by the faster way."""
+    """Return the product (n_rows, d) of the rows and ``weight`` (n_columns, d), the faster way."""
     if len(bags.items) >= DENSE_FROM * len(bags) * len(weight):
         dense = torch.zeros(len(bags), len(weight), device=weight.device, dtype=bags.values.dtype)
         dense[bags.rows, bags.items] = bags.values

@@ -1,6 +1,7 @@
-"""Terms of the losses: pure functions of a batch.
+"""Terms of the loss, as pure functions of a batch.
 
-Equations are those of Liang et al., "Variational Autoencoders for Collaborative Filtering" (WWW 2018).
+Equation numbers refer to Liang et al., "Variational Autoencoders for Collaborative Filtering" (WWW
+2018).
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from models.neural.layers import Bags
 def negative_log_likelihood(logits: torch.Tensor, bags: Bags) -> torch.Tensor:
     """Return -sum_i x_i log softmax(logits)_i, averaged over the rows (eq. 2, up to a constant).
 
-    Plain autograd holds three (batch, I) arrays at its peak and runs within 5 % of its three products.
+    Autograd holds at most three (batch, I) arrays and takes at most 5 % longer than its three
+    products.
     """
     chosen = functional.log_softmax(logits, dim=1)[bags.rows, bags.items]
     return -(chosen * bags.values).sum() / len(bags)
 
 
 def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """Return KL(N(mean, variance) || N(0, 1)) summed over the code, averaged over the rows."""
+    """Return KL(N(mean, variance) || N(0, 1)), summed over the code and averaged over the rows."""
     return 0.5 * (log_variance.exp() + mean.square() - 1.0 - log_variance).sum(dim=1).mean()
 
 
-def annealed(beta: float, update: int, over: float) -> float:
-    """Return the weight of the KL term at an update counted from 0: linear from 0 to ``beta``, then flat."""
-    return beta if update >= over else beta * update / over
+def annealed(beta: float, update: int, updates: float) -> float:
+    """Return the KL weight at ``update`` (from 0): it rises linearly to ``beta`` in ``updates``."""
+    return beta if update >= updates else beta * update / updates

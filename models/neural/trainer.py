@@ -1,10 +1,11 @@
-"""The one trainer of all torch models: it owns the loop, the model brings batches, a loss and a score.
+"""The trainer of all torch models: it runs the loop; a model provides batches, a loss and a score.
 
-Seeds: every epoch draws from generators of its own, made from (seed, epoch), so an epoch needs nothing from
-the one before but weights and optimizer, and a resumed training repeats the uninterrupted one. The process's
-global generator (which layers like torch's Dropout draw from) is seeded alike and, as the number of threads,
-given back as it was found. On a CPU the same data, configuration, seed and number of threads give the same
-weights, bit for bit, resumed or not; another number of threads or CUDA may change the last bits of a sum.
+Every epoch draws from its own generators, seeded by (seed, epoch). It needs only the weights and
+the optimizer of the epoch before, so a resumed training repeats the uninterrupted one. The
+process's global generator (used by layers such as torch's Dropout) is seeded alike; it and the
+number of threads are restored afterwards. On a CPU, the same data, configuration, seed and number
+of threads give the same weights, bit for bit, resumed or not. Another number of threads, or CUDA,
+can change the last bits of a sum.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pydantic import Field, TypeAdapter
 from models.base import ModelConfig
 from models.device import generator
 from models.errors import ModelError
-from models.neural.checkpoint import CheckpointFolder, require_like
+from models.neural.checkpoint import CheckpointFolder, require_matching
 from models.options import TrainingOptions
 
 LOGGER = logging.getLogger(__name__)
@@ -34,33 +35,33 @@ Batch = TypeVar("Batch")
 
 
 class TrainerConfig(ModelConfig):
-    """The fields every torch model's configuration has; a model may redefine one for its own default."""
+    """The fields of every torch model's configuration; models can redefine their defaults."""
 
-    epochs: int = Field(default=100, ge=1, description="passes over the training users, at most")
-    batch_size: int = Field(default=500, ge=1, description="users in one update")
+    epochs: int = Field(default=100, ge=1, description="most passes over the training users")
+    batch_size: int = Field(default=500, ge=1, description="users per update")
     learning_rate: float = Field(default=1e-3, gt=0, description="step size of Adam")
     schedule: Literal["constant", "cosine"] = Field(
         default="cosine",
-        description="learning rate over the epochs: as it is, or falling to 0 along a cosine",
+        description="learning rate over the epochs: constant, or a cosine that falls to 0",
     )
     weight_decay: float = Field(
         default=0.0, ge=0, description="L2 penalty on all weights, added to the gradient"
     )
     patience: int = Field(
-        default=10, ge=1, description="epochs without a better validation score before a stop"
+        default=10, ge=1, description="epochs without a better validation score before stopping"
     )
     mixed_precision: bool = Field(default=False, description="compute in bfloat16 where safe; CUDA only")
     checkpoint_seconds: float = Field(
-        default=60.0, ge=0, description="time between checkpoints; 0 writes one after every epoch"
+        default=60.0, ge=0, description="time between checkpoints; 0: one after every epoch"
     )
 
 
 class Objective(Protocol[Batch]):
-    """What a model brings to its training."""
+    """What a model provides for its training."""
 
     @property
     def module(self) -> torch.nn.Module:
-        """All that is learnt, weights and buffers; on the device to train on."""
+        """Everything learnt, weights and buffers, on the training device."""
         ...
 
     def batches(self, order: np.random.Generator) -> Iterable[Batch]:
@@ -68,21 +69,21 @@ class Objective(Protocol[Batch]):
         ...
 
     def loss(self, batch: Batch, update: int, draw: torch.Generator) -> torch.Tensor:
-        """Return a scalar to make small, drawing from ``draw``; ``update`` counts those already made."""
+        """Return a scalar to minimise, drawing from ``draw``; ``update`` counts earlier updates."""
         ...
 
     def score(self) -> float | None:
-        """Return the validation score, larger is better; None without validation: all epochs are trained."""
+        """Return the validation score (larger is better), or None to train all epochs."""
         ...
 
     def digest(self) -> str:
-        """Return what tells this training data from any other."""
+        """Return a digest of the training data."""
         ...
 
 
 @dataclass
 class State:
-    """How far a training is: epochs and updates done; the mean loss of an epoch's batches, and its score."""
+    """The progress of a training: finished epochs and updates, and each epoch's loss and score."""
 
     epoch: int = 0
     update: int = 0
@@ -93,7 +94,7 @@ class State:
 
 
 def learning_rate(config: TrainerConfig, epoch: int) -> float:
-    """Return the step size in an epoch, counted from 1: the first is trained with the whole one."""
+    """Return the step size in an epoch, from 1; the first epoch has the full step size."""
     if config.schedule == "constant":
         return config.learning_rate
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / config.epochs))
@@ -102,13 +103,13 @@ def learning_rate(config: TrainerConfig, epoch: int) -> float:
 class Trainer(Generic[Batch]):
     """One training of one objective: ``Trainer(name, objective, config, options).run()``.
 
-    The module must already be on its device and made inside ``computing``. After ``run`` it holds the weights
-    of the best epoch (the last one without validation), in evaluation mode.
+    The module must be on its device already, and made within ``computing``. After ``run``, it is in
+    evaluation mode with the weights of the best epoch (of the last one without validation).
 
     Raises
     ------
     ModelError
-        When a loss or score is not finite: it names epoch and step.
+        When a loss or score is not finite; the message names the epoch and step.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class Trainer(Generic[Batch]):
         self.folder = self._folder()
 
     def run(self) -> dict[str, Any]:
-        """Train to the end, from the checkpoint when there is one; return the report."""
+        """Train to the end, from the checkpoint if there is one; return the report."""
         resumed = self._resume()
         saved, saved_epoch = time.monotonic(), resumed
         while not self._finished():
@@ -134,7 +135,7 @@ class Trainer(Generic[Batch]):
             if due and self.state.epoch > saved_epoch:
                 self._save()
                 saved, saved_epoch = time.monotonic(), self.state.epoch
-            self._tell()
+            self._report()
         if self.best:
             self.objective.module.load_state_dict(self.best)
         self.objective.module.eval()
@@ -147,7 +148,7 @@ class Trainer(Generic[Batch]):
         return stale or state.epoch >= self.config.epochs
 
     def _epoch(self) -> None:
-        """Make the updates of one epoch, then score it."""
+        """Run the updates of one epoch, then validate."""
         state, epoch = self.state, self.state.epoch + 1
         draw = generator(self.options.seed, epoch, self.device)
         self.objective.module.train()
@@ -161,14 +162,14 @@ class Trainer(Generic[Batch]):
         state.losses.append(math.fsum(losses) / max(1, len(losses)))
         self._validate()
 
-    def _update(self, batch: Batch, draw: torch.Generator, place: str) -> float:
+    def _update(self, batch: Batch, draw: torch.Generator, step: str) -> float:
         mixed = self.config.mixed_precision and self.device.type == "cuda"
         with torch.autocast("cuda", torch.bfloat16) if mixed else contextlib.nullcontext():
             loss = self.objective.loss(batch, self.state.update, draw)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise ModelError(
-                f"expected a finite loss of {self.name}, got {value} at {place}; "
+                f"expected a finite loss of {self.name}, got {value} at {step}; "
                 f"a smaller learning_rate than {self.config.learning_rate} may help"
             )
         self.optimizer.zero_grad(set_to_none=True)
@@ -193,7 +194,7 @@ class Trainer(Generic[Batch]):
             weights = self.objective.module.state_dict()
             self.best = {name: weight.detach().clone() for name, weight in weights.items()}
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         state = self.state
         metrics = {"loss": state.losses[-1]}
         if state.scores:
@@ -218,21 +219,23 @@ class Trainer(Generic[Batch]):
         self.folder.save(self.state.epoch, arrays, asdict(self.state))
 
     def _resume(self) -> int:
-        """Take back the newest checkpoint; return the epochs it had done, 0 without one."""
+        """Load the latest checkpoint; return its number of finished epochs, 0 without one."""
         loaded = None if self.folder is None else self.folder.load()
         if loaded is None:
             return 0
-        arrays, told = loaded
+        arrays, stored = loaded
         groups: dict[str, dict[str, torch.Tensor]] = {"module": {}, "best": {}, "optimizer": {}}
         try:
             for name, array in arrays.items():
                 kind, _, rest = name.partition(".")
                 groups[kind][rest] = array
-            require_like(groups, self.objective.module)
-            state = self._state(told)
+            require_matching(groups, self.objective.module)
+            state = self._checked_state(stored)
         except (ValueError, KeyError) as error:
-            why = " ".join(str(error).split())[:300]
-            LOGGER.warning("the checkpoint of %s cannot be used (%s): starting afresh", self.name, why)
+            reason = " ".join(str(error).split())[:300]
+            LOGGER.warning(
+                "the checkpoint of %s cannot be used (%s): starting from scratch", self.name, reason
+            )
             return 0
         self.objective.module.load_state_dict(groups["module"])
         self.best = {name: weight.to(self.device) for name, weight in groups["best"].items()}
@@ -244,12 +247,12 @@ class Trainer(Generic[Batch]):
         self.state = state
         return self.state.epoch
 
-    def _state(self, told: Any) -> State:
-        """Return a state from a checkpoint; ValueError where no training of this kind can have it."""
-        if not isinstance(told, dict) or {*told} != {field.name for field in fields(State)}:
-            raise ValueError("its state is of another kind")
-        state = TypeAdapter(State).validate_json(json.dumps(told), strict=True)
-        epochs = len(state.losses), self.config.epochs, state.best_epoch
-        if not 1 <= state.epoch == epochs[0] <= epochs[1] or not 0 <= epochs[2] <= state.epoch:
-            raise ValueError(f"epoch {state.epoch} with {epochs[0]} losses, of {epochs[1]}")
+    def _checked_state(self, stored: Any) -> State:
+        """Return a state from a checkpoint; ValueError if this training cannot reach it."""
+        if not isinstance(stored, dict) or {*stored} != {field.name for field in fields(State)}:
+            raise ValueError("its state has other fields")
+        state = TypeAdapter(State).validate_json(json.dumps(stored), strict=True)
+        losses, epochs = len(state.losses), self.config.epochs
+        if not 1 <= state.epoch == losses <= epochs or not 0 <= state.best_epoch <= state.epoch:
+            raise ValueError(f"epoch {state.epoch} of {epochs} with {losses} losses")
         return state

@@ -1,4 +1,4 @@
-"""Users kept from training, a part of whose items is hidden: what early stopping listens to."""
+"""Validation users for early stopping: held out from training, with part of their items hidden."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import numpy as np
 import torch
 from scipy import sparse
 
-CUT = 100  # ranks that count
+CUT = 100  # ranks to score
 HIDDEN_SHARE = 0.2  # of each validation user's items
-FEWEST_USERS = 50  # with fewer the score is noise: train on everybody
-MOST_USERS = 2000  # with more the score is known to better than .005 and only costs time
+FEWEST_USERS = 50  # with fewer, the score is noise: train on all users
+MOST_USERS = 2000  # these give the score to .005; more only cost time
 
 
 def validation_users(matrix: sparse.csr_array, share: float, draw: np.random.Generator) -> np.ndarray:
-    """Return the users to keep from training: distinct rows of ``matrix``, sorted; maybe none.
+    """Return the users to hold out: distinct rows of ``matrix``, sorted; perhaps none.
 
-    ``share`` of the users with items, at most ``MOST_USERS``, drawn among those with 5 items or more.
+    They are ``share`` of the users with items, at most ``MOST_USERS``, drawn from those with 5
+    items or more.
     """
     lengths = np.diff(matrix.indptr)
     count = min(int(share * np.count_nonzero(lengths)), MOST_USERS)
@@ -28,15 +29,15 @@ def validation_users(matrix: sparse.csr_array, share: float, draw: np.random.Gen
 
 
 @dataclass(frozen=True)
-class Hidden:
-    """Users split in two: ``seen`` csr is what the model is told, ``hidden`` csr what it has to find."""
+class ValidationSet:
+    """Validation users: ``seen`` csr is the model's input, ``hidden`` csr is what it must find."""
 
     seen: sparse.csr_array
     hidden: sparse.csr_array
 
     @classmethod
-    def split(cls, matrix: sparse.csr_array, draw: np.random.Generator) -> Hidden:
-        """Hide ``HIDDEN_SHARE`` (rounded down) of the entries of every row."""
+    def split(cls, matrix: sparse.csr_array, draw: np.random.Generator) -> ValidationSet:
+        """Hide a share of ``HIDDEN_SHARE`` (rounded down) of the entries of every row."""
         lengths = np.diff(matrix.indptr)
         rows = np.repeat(np.arange(len(lengths)), lengths)
         order = np.lexsort((draw.random(matrix.nnz), rows))  # a permutation within each row
@@ -49,20 +50,20 @@ class Hidden:
         return int(self.seen.shape[0])
 
     def gain(self, logits: torch.Tensor, users: slice) -> float:
-        """Return the sum over ``users`` of NDCG@100, given their ``logits`` (n_users, n_items).
+        """Return the sum of NDCG@100 over ``users``, given their ``logits`` (n_users, n_items).
 
-        Seen items are left out of the ranking; the ideal is cut at min(hidden items, 100). ``logits`` is
+        Seen items are not ranked; the ideal list has min(hidden items, 100) hits. ``logits`` is
         overwritten.
         """
         seen, hidden = self.seen[users], self.hidden[users]
-        logits[_places(seen, logits.device)] = -torch.inf
+        logits[_indices(seen, logits.device)] = -torch.inf
         top = torch.topk(logits, min(CUT, logits.shape[1]), dim=1).indices
         relevant = torch.zeros(logits.shape, dtype=torch.bool, device=logits.device)
-        relevant[_places(hidden, logits.device)] = True
+        relevant[_indices(hidden, logits.device)] = True
         discounts = 1.0 / torch.log2(torch.arange(2.0, CUT + 2, device=logits.device))
-        found = (relevant.gather(1, top) * discounts[: top.shape[1]]).sum(1)
+        gain = (relevant.gather(1, top) * discounts[: top.shape[1]]).sum(1)
         ideal = discounts.cumsum(0)[relevant.sum(1).clamp(1, CUT) - 1]
-        return float((found / ideal).sum())
+        return float((gain / ideal).sum())
 
 
 def _entries(matrix: sparse.csr_array, rows: np.ndarray, kept: np.ndarray) -> sparse.csr_array:
@@ -70,6 +71,6 @@ def _entries(matrix: sparse.csr_array, rows: np.ndarray, kept: np.ndarray) -> sp
     return sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
 
 
-def _places(matrix: sparse.csr_array, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _indices(matrix: sparse.csr_array, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     rows, columns = matrix.nonzero()
     return torch.from_numpy(rows).to(device).long(), torch.from_numpy(columns).to(device).long()

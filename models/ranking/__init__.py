@@ -1,1 +1,1 @@
-"""From scores to lists: the top-N kernel, the ladder of fallbacks, similar items and reasons."""
+"""From scores to lists: the top-N kernel, the fallback ladder, similar items and reasons."""

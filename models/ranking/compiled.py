@@ -1,4 +1,4 @@
-"""How numba compiles here (import it late: numba takes half a second)."""
+"""Compilation with numba (import it late: numba takes half a second)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ F = TypeVar("F", bound=Callable[..., object])
 def compiled(signature: str | list[str]) -> Callable[[F], F]:
     """Compile for a signature when the module is imported, without the GIL.
 
-    What is compiled is kept beside the module or in the user's cache folder, else (a read-only installation
-    without a home folder) compiled again in every process. Functions that call each other belong in one file:
-    a change in another file does not renew the caller.
+    The result is cached beside the module or in the user's cache folder. Without either (a
+    read-only installation and no home folder), every process compiles again. Functions that call
+    each other belong in one file, because a change in another file does not invalidate the caller's
+    cache.
     """
 
     def compile_(function: F) -> F:

@@ -1,4 +1,4 @@
-"""The fallback ladder: what a model leaves empty is filled from ranked lists, step by step, never short."""
+"""The fallback ladder: fills what a model leaves empty from ranked lists, step by step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Bytes = npt.NDArray[np.int8]
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """Ranked lists of items under each other: list k is ``items[indptr[k]:indptr[k + 1]]``, best first.
+    """Concatenated ranked lists of items: list k is ``items[indptr[k]:indptr[k + 1]]``, best first.
 
     ``indptr`` int64 (n_lists + 1,), ``items`` int32.
     """
@@ -31,7 +31,7 @@ class Rankings:
     @classmethod
     def of(cls, lists: Sequence[Ints]) -> Rankings:
         """Return the rankings of these lists."""
-        lengths = [len(one) for one in lists]
+        lengths = [len(items) for items in lists]
         indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         return cls(indptr, np.concatenate([np.zeros(0, np.int32), *lists]).astype(np.int32))
 
@@ -39,27 +39,27 @@ class Rankings:
 def fill(
     top: TopN, rankings: Rankings, ladder: Ints, seen: sparse.csr_array | None, *, repeat: bool
 ) -> tuple[TopN, Bytes]:
-    """Return full lists and where each place came from.
+    """Return full lists and the origin of each entry.
 
     Parameters
     ----------
     top
         Lists (n_users, n) as a model made them, padded with -1.
     rankings
-        The lists to fill from; they hold only items that may be recommended.
+        The lists to fill from, with recommendable items only.
     ladder
-        int32 (n_users, n_steps): which ranking each step of a user's ladder is; -1 is no step.
+        int32 (n_users, n_steps): the ranking of each step of a user's ladder; -1 skips the step.
     seen
-        Items that a user must not get, csr (n_users, n_items); None for none.
+        Items a user must not get, csr (n_users, n_items); None for none.
     repeat
-        Whether the ladder is climbed a second time without regard to ``seen`` where it was not enough.
+        Whether to climb the ladder a second time, ignoring ``seen``, if lists are still short.
 
     Returns
     -------
     TopN, int8 (n_users, n)
-        The place of an item: 0 the model, s + 1 step s of the ladder, n_steps + 1 a seen item; -1 where
-        nothing was left. The score of a filled place is min(0, the model's last score) minus its number
-        among the filled ones: it ranks, it does not measure.
+        The origin of each entry: 0 the model, s + 1 step s of the ladder, n_steps + 1 a seen item,
+        -1 an empty entry. A filled entry has the score min(0, the model's last score) minus its
+        position among the filled entries, so it ranks but does not measure.
     """
     full = TopN(top.items.copy(), top.scores.copy())
     origin = np.where(full.items >= 0, 0, -1).astype(np.int8)
@@ -69,9 +69,9 @@ def fill(
         indptr, indices = seen.indptr.astype(np.int64), seen.indices.astype(np.int32)
         n_items = max(n_items, seen.shape[1])
     climb = np.ascontiguousarray(ladder, dtype=np.int32)
-    taken = np.full(n_items, -1, np.int64)
+    marks = np.full(n_items, -1, np.int64)
     ranked = (rankings.indptr, rankings.items)
-    _fill(full.items, full.scores, origin, *ranked, climb, indptr, indices, taken, repeat)
+    _fill(full.items, full.scores, origin, *ranked, climb, indptr, indices, marks, repeat)
     return full, origin
 
 
@@ -79,23 +79,23 @@ def fill(
 def _append(  # noqa: PLR0917
     items: Ints,
     origin: Bytes,
-    place: int,
+    position: int,
     ranking: Ints,
-    taken: Longs,
+    marks: Longs,
     first_free: int,
     mark: int,
     source: int,
 ) -> int:
-    """Append items of a ranking to a list from `place` on; items with a mark >= `first_free` are not free."""
+    """Append items of a ranking from `position` on, except those with a mark >= `first_free`."""
     for item in ranking:
-        if place == len(items):
+        if position == len(items):
             break
-        if taken[item] < first_free:
-            taken[item] = mark
-            items[place] = item
-            origin[place] = source
-            place += 1
-    return place
+        if marks[item] < first_free:
+            marks[item] = mark
+            items[position] = item
+            origin[position] = source
+            position += 1
+    return position
 
 
 @compiled(
@@ -104,23 +104,23 @@ def _append(  # noqa: PLR0917
 def _climb(  # noqa: PLR0917
     items: Ints,
     origin: Bytes,
-    place: int,
+    position: int,
     steps: Ints,
     starts: Longs,
     ranked: Ints,
-    taken: Longs,
+    marks: Longs,
     seen: int,
     repeat: bool,
 ) -> int:
-    """Fill one list from `place` on; `taken` holds `seen` for seen items and `seen` + 1 for listed ones."""
+    """Fill one list from `position`; `marks` is `seen` for seen, `seen` + 1 for listed items."""
     for turn in range(2 if repeat else 1):
         for step in range(len(steps)):
             k = steps[step]
             if k >= 0:
                 ranking = ranked[starts[k] : starts[k + 1]]
                 source = step + 1 if turn == 0 else len(steps) + 1
-                place = _append(items, origin, place, ranking, taken, seen + turn, seen + 1, source)
-    return place
+                position = _append(items, origin, position, ranking, marks, seen + turn, seen + 1, source)
+    return position
 
 
 @compiled(
@@ -136,7 +136,7 @@ def _fill(  # noqa: PLR0917
     ladder: Ints,
     indptr: Longs,
     seen: Ints,
-    taken: Longs,
+    marks: Longs,
     repeat: bool,
 ) -> None:
     n_users, n = items.shape
@@ -146,10 +146,10 @@ def _fill(  # noqa: PLR0917
             first += 1
         if first == n:
             continue
-        mark = 2 * user  # larger than every mark of the users before
-        taken[seen[indptr[user] : indptr[user + 1]]] = mark
-        taken[items[user, :first]] = mark + 1
-        full = _climb(items[user], origin[user], first, ladder[user], starts, ranked, taken, mark, repeat)
+        mark = 2 * user  # larger than all marks of earlier users
+        marks[seen[indptr[user] : indptr[user + 1]]] = mark
+        marks[items[user, :first]] = mark + 1
+        full = _climb(items[user], origin[user], first, ladder[user], starts, ranked, marks, mark, repeat)
         last = min(scores[user, first - 1], np.float32(0)) if first > 0 else np.float32(0)
-        for at in range(first, full):
-            scores[user, at] = last - np.float32(at - first + 1)
+        for position in range(first, full):
+            scores[user, position] = last - np.float32(position - first + 1)

@@ -1,4 +1,4 @@
-"""Why an item was recommended: the item of the user's history that is most like it."""
+"""The reason for a recommendation: the most similar item in the user's history."""
 
 from __future__ import annotations
 
@@ -7,48 +7,49 @@ import numpy.typing as npt
 from scipy import sparse
 
 from models.ranking.compiled import compiled
-from models.ranking.similarity import units_of
+from models.ranking.similarity import unit_vectors
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
-LONGEST = 200  # items of a history that are compared, the heaviest first
+LONGEST = 200  # items of a history to compare, those of the largest weights
 
 
 def reasons(items: Ints, histories: sparse.csr_array, vectors: Floats) -> Ints:
-    """Return for each recommended item the item of its user's history with the largest cosine.
+    """Return for each recommended item the most similar item in the user's history, by cosine.
 
     Parameters
     ----------
     items
         int32 (n_users, n), padded with -1.
     histories
-        csr float32 (n_users, n_items): the weights; of long histories the heaviest items are compared.
+        csr float32 (n_users, n_items): weights; in long histories, only the heaviest items are
+        compared.
     vectors
         float32 (n_items, d): the model's item vectors.
 
     Returns
     -------
     int32 (n_users, n)
-        -1 where there is no history or no item alike (cosine above 0); the smaller index of equals.
+        -1 without a history or a similar item (cosine above 0); ties go to the smaller index.
     """
     result = np.full(items.shape, -1, dtype=np.int32)
     indptr, indices = histories.indptr.astype(np.int64), histories.indices.astype(np.int32)
     weights = histories.data.astype(np.float32)
-    _reasons(np.ascontiguousarray(items), indptr, indices, weights, units_of(vectors), result)
+    _reasons(np.ascontiguousarray(items), indptr, indices, weights, unit_vectors(vectors), result)
     return result
 
 
 @compiled("int64(int32[::1], float32[::1], float32[:, ::1], float32[:, ::1], int32[::1])")
 def _gather(history: Ints, weights: Floats, units: Floats, columns: Floats, compared: Ints) -> int:
-    """Write the vectors of a history's heaviest items as columns, and the items in ascending order."""
+    """Write a history's heaviest items in ascending order, and their vectors as columns."""
     count = min(len(history), LONGEST)
     if count == len(history):
         compared[:count] = history
     else:
         compared[:count] = np.sort(history[np.argsort(-weights, kind="mergesort")[:count]])
-    for place in range(count):
-        columns[:, place] = units[compared[place]]
+    for index in range(count):
+        columns[:, index] = units[compared[index]]
     return count
 
 
@@ -56,24 +57,24 @@ def _gather(history: Ints, weights: Floats, units: Floats, columns: Floats, comp
 def _reasons(  # noqa: PLR0917
     items: Ints, indptr: Longs, indices: Ints, weights: Floats, units: Floats, result: Ints
 ) -> None:
-    """Sum over the factors outside and the history inside: each cosine in one order, many at a time."""
+    """Loop over factors, then over the history: each cosine is summed in one order."""
     columns = np.empty((units.shape[1], LONGEST), np.float32)
     compared = np.empty(LONGEST, np.int32)
     cosines = np.empty(LONGEST, np.float32)
     for user in range(items.shape[0]):
-        own = slice(indptr[user], indptr[user + 1])
-        count = _gather(indices[own], weights[own], units, columns, compared)
-        for place in range(items.shape[1]):
-            item = items[user, place]
+        entries = slice(indptr[user], indptr[user + 1])
+        count = _gather(indices[entries], weights[entries], units, columns, compared)
+        for rank in range(items.shape[1]):
+            item = items[user, rank]
             if item < 0:
                 continue
             cosines[:count] = 0
             for k in range(units.shape[1]):
                 factor = units[item, k]
-                for other in range(count):
-                    cosines[other] += factor * columns[k, other]
+                for index in range(count):
+                    cosines[index] += factor * columns[k, index]
             best = np.float32(0)
-            for other in range(count):
-                if cosines[other] > best and compared[other] != item:
-                    best = cosines[other]
-                    result[user, place] = compared[other]
+            for index in range(count):
+                if cosines[index] > best and compared[index] != item:
+                    best = cosines[index]
+                    result[user, rank] = compared[index]

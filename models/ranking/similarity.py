@@ -1,4 +1,4 @@
-"""Items alike: by their vectors, or by the users who met both."""
+"""Similar items: by their vectors, or by common users."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Allowed = npt.NDArray[np.bool_] | None
 Floats = npt.NDArray[np.float32]
 
 
-def units_of(vectors: Floats) -> Floats:
-    """Return the vectors, float32 (n, d), at length 1; a zero vector stays one."""
+def unit_vectors(vectors: Floats) -> Floats:
+    """Return vectors float32 (n, d) scaled to length 1; zero vectors stay zero."""
     units = np.zeros(vectors.shape, dtype=np.float32)
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     np.divide(vectors, norms, out=units, where=norms > 0)
@@ -21,11 +21,12 @@ def units_of(vectors: Floats) -> Floats:
 
 
 def similar_vectors(vectors: Floats, items: npt.NDArray[np.integer], n: int, allowed: Allowed = None) -> TopN:
-    """Return for each of ``items`` the ``n`` others with the largest cosine, where it is above 0.
+    """Return for each of ``items`` the ``n`` other items with the largest cosines above 0.
 
-    ``vectors`` float32 (n_items, d); ``allowed`` bool (n_items,): only those are returned, None allows all.
+    ``vectors`` float32 (n_items, d); ``allowed`` bool (n_items,): the items to return, None for
+    all.
     """
-    units = units_of(vectors)
+    units = unit_vectors(vectors)
     itself = themselves(items, len(vectors))
     return top_n_factors(units[items], units, n, exclude=itself, allowed=allowed, above=0.0)
 
@@ -33,10 +34,10 @@ def similar_vectors(vectors: Floats, items: npt.NDArray[np.integer], n: int, all
 def co_occurring(
     seen: sparse.csr_array, items: npt.NDArray[np.integer], n: int, *, allowed: Allowed = None
 ) -> TopN:
-    """Return for each of ``items`` the ``n`` others with the largest cosine of their sets of users, above 0.
+    """Return for each of ``items`` the ``n`` others with the largest cosines of their user sets.
 
-    ``seen`` csr (n_users, n_items), whose stored entries count 1 whatever their value. The block of
-    scores is dense, float32 (len(items), n_items): the caller bounds ``items``.
+    ``seen`` csr (n_users, n_items): every stored entry counts as 1. Cosines of 0 are left out. The
+    scores are dense, float32 (len(items), n_items), so the caller must bound ``items``.
     """
     ones = sparse.csr_array((np.ones(seen.nnz, np.float32), seen.indices, seen.indptr), shape=seen.shape)
     users = np.sqrt(np.maximum(np.bincount(seen.indices, minlength=seen.shape[1]), 1)).astype(np.float32)
@@ -48,7 +49,7 @@ def co_occurring(
 
 
 def themselves(items: npt.NDArray[np.integer], n_items: int) -> sparse.csr_array:
-    """Return a one at each item of its own row, csr float32 (len(items), n_items): what to exclude."""
+    """Return csr float32 (len(items), n_items), with a 1 at each row's item: what to exclude."""
     ones = np.ones(len(items), dtype=np.float32)
     parts = (ones, np.asarray(items, np.int32), np.arange(len(items) + 1))
     return sparse.csr_array(parts, shape=(len(items), n_items))

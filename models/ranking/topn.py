@@ -1,14 +1,15 @@
-"""The exact top-N of scores: the one way in which every model's list is made.
+"""The exact top-N of scores, which makes the lists of every model.
 
-Ranking: score descending, ties by item index ascending (-0.0 equals 0.0). Seen items and items that are not
-allowed are masked BEFORE selection. A score that is not finite is an error, also where it is masked.
+Items are ranked by descending score, ties by ascending item index (-0.0 equals 0.0). Seen items and
+items that are not allowed are masked BEFORE selection. A score that is not finite is an error, even
+if masked.
 
-Factors are multiplied in blocks of users, a block a thread, by a BLAS held to one thread. The last bit of a
-BLAS product depends on the processor, the block's shape and the place in it, so the product only says which
-items may be among the best: every item that is not surely worse (by the rounding bound d * 2^-24 * |u| * |v|)
-is scored again in float64, summed in one order and rounded once. So neither the memory budget nor the threads
-nor the other users of a batch nor the machine can change a list, and two items with the same vector are a
-tie.
+Factors are multiplied in blocks of users, one block per thread, with BLAS limited to one thread.
+The last bit of a BLAS product depends on the processor, the block's shape and the position in the
+block. The product therefore only selects candidates: every item that is not certainly worse, by the
+rounding bound d * 2^-24 * |u| * |v|, is scored again in float64, summed in a fixed order and
+rounded once. As a result, lists do not depend on the memory budget, the threads, the other users of
+a batch or the machine, and items with equal vectors tie.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from models.errors import ModelError
 from models.options import score_bytes, workers
 
 FloatArray = npt.NDArray[np.float32]
-GUESS_USERS = 48  # users in a product: the scores of so few stay in the processor's cache until they are read
+GUESS_USERS = 48  # users per product: few enough that their scores stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
 class TopN:
-    """Ranked ``items`` int32 (n_users, n), padded with -1, and their ``scores`` float32, padded with -inf."""
+    """Ranked ``items`` int32 (n_users, n), padded with -1; ``scores`` float32, padded with -inf."""
 
     items: npt.NDArray[np.int32]
     scores: FloatArray
@@ -40,26 +41,26 @@ class TopN:
     def __post_init__(self) -> None:
         if self.items.shape != self.scores.shape or self.items.ndim != 2:
             raise ModelError(
-                f"expected items and scores of one shape, got {self.items.shape}, {self.scores.shape}"
+                f"expected items and scores of the same shape, got {self.items.shape}, {self.scores.shape}"
             )
 
     @classmethod
     def empty(cls, n_users: int, n: int) -> TopN:
-        """Return rows without any item."""
+        """Return padded rows without items."""
         return cls(
             np.full((n_users, n), -1, dtype=np.int32), np.full((n_users, n), -np.inf, dtype=np.float32)
         )
 
     @classmethod
     def stack(cls, parts: Iterable[TopN], n: int) -> TopN:
-        """Return the rows of all parts, one under the other; ``n`` is the width when there is no part."""
+        """Concatenate the rows of all parts; ``n`` is the width if there are none."""
         parts = [cls.empty(0, n), *parts]
         return cls(
             np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts])
         )
 
     def without(self, users: npt.NDArray[np.bool_]) -> TopN:
-        """Return the same lists with the rows where ``users`` bool (n_users,) is True padded."""
+        """Return the same lists, but only padding for ``users`` bool (n_users,)."""
         if not users.any():
             return self
         rows = users[:, None]
@@ -69,7 +70,7 @@ class TopN:
 
 
 def block_users(n_items: int) -> int:
-    """Return the users in a block: a power of two, 16 to 512, whose scores fit 64 MiB if any does."""
+    """Return the users per block: a power of two, 16 to 512, that fits 64 MiB if possible."""
     fitting = 2**24 // max(n_items, 1)
     return max(16, min(512, 1 << (fitting.bit_length() - 1) if fitting else 16))
 
@@ -86,9 +87,9 @@ def top_n(
 ) -> TopN:
     """Return the ``n`` best items of each row of ``scores`` float32 (n_users, n_items).
 
-    ``exclude`` csr (n_users, n_items): stored entries are not eligible; ``allowed`` bool (n_items,): False is
-    not eligible; ``above``: only scores strictly above are. ``threads`` 0 means as many as `workers` says.
-    ``overwrite`` lets the masking write into ``scores``.
+    ``exclude`` csr (n_users, n_items): stored entries are not eligible; ``allowed`` bool
+    (n_items,): False is not eligible; ``above``: only scores strictly above it are eligible.
+    ``threads`` 0 means the number of `workers`. ``overwrite`` lets masking modify ``scores``.
     """
     if not isinstance(scores, np.ndarray) or scores.ndim != 2 or scores.dtype != np.float32:
         raise ModelError(f"expected scores as a float32 matrix, got {getattr(scores, 'dtype', type(scores))}")
@@ -112,10 +113,11 @@ def top_n_factors(
     block_bytes: int = 0,
     threads: int = 0,
 ) -> TopN:
-    """Return the top N of ``user_vectors @ item_vectors.T`` without ever holding it.
+    """Return the top N of ``user_vectors @ item_vectors.T`` without holding the whole product.
 
-    ``user_vectors`` float32 (n_users, d), ``item_vectors`` float32 (n_items, d). At most ``block_bytes`` of
-    scores are held, of one user at least; 0 means what `score_bytes` says. The rest is as in ``top_n``.
+    ``user_vectors`` float32 (n_users, d), ``item_vectors`` float32 (n_items, d). At most
+    ``block_bytes`` of scores are in memory, but those of one user at least; 0 means `score_bytes`.
+    The rest is as in ``top_n``.
     """
     block_bytes = score_bytes(block_bytes)
     user_vectors, item_vectors = _checked_vectors(user_vectors, item_vectors)
@@ -133,7 +135,7 @@ def top_n_factors(
     def multiply_and_select(start: int) -> None:
         buffer = buffers.get()
         part = user_vectors[start : start + rows]
-        with np.errstate(over="ignore", invalid="ignore"):  # the kernel tells which row is not finite
+        with np.errstate(over="ignore", invalid="ignore"):  # the kernel reports such rows
             block = np.matmul(part, item_vectors.T, out=buffer[: len(part)])
         task.run(block, start, part, item_vectors, error)
         buffers.put(buffer)
@@ -145,7 +147,7 @@ def top_n_factors(
 
 @dataclass(frozen=True, eq=False)
 class _Selection:
-    """What is the same for every block of one call, and the lists that the blocks fill in."""
+    """The parameters shared by the blocks of a call, and the lists they fill."""
 
     top: TopN
     indptr: npt.NDArray[np.int64]
@@ -189,7 +191,7 @@ class _Selection:
         vectors: FloatArray | None = None,
         error: float = 0.0,
     ) -> None:
-        """Fill in the lists of the users from ``start`` on, one a row of ``scores``, which is overwritten."""
+        """Fill the lists of users from ``start`` on, one per row of ``scores``; overwrites them."""
         from models.ranking.topn_kernel import select_rows
 
         stop = start + len(scores)
@@ -217,7 +219,9 @@ def _checked_vectors(user_vectors: FloatArray, item_vectors: FloatArray) -> tupl
                 f"expected finite {name}, got others in row {np.argwhere(~np.isfinite(vectors))[0, 0]}"
             )
     if user_vectors.shape[1] != item_vectors.shape[1]:
-        raise ModelError(f"expected vectors of one width, got {user_vectors.shape}, {item_vectors.shape}")
+        raise ModelError(
+            f"expected vectors of the same width, got {user_vectors.shape}, {item_vectors.shape}"
+        )
     return np.require(user_vectors, requirements=["C", "W"]), np.require(
         item_vectors, requirements=["C", "W"]
     )

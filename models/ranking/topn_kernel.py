@@ -1,4 +1,4 @@
-"""The compiled half of models.topn: mask, find a threshold, scan what is above it (import it late: numba)."""
+"""The compiled part of top-N: mask, find a threshold, scan above it (import it late: numba)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from models.ranking.compiled import compiled
 Floats: TypeAlias = npt.NDArray[np.float32]
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Ints: TypeAlias = npt.NDArray[np.int32]
-LANES = 16  # neighbouring items belong to different chunks, so that one SIMD register holds one item of each
-ROWS = 16  # items of a chunk, LANES apart: a run of good items (a sorted catalogue) spreads over many
+# Neighbouring items belong to different chunks, so a SIMD register holds one item of each chunk.
+LANES = 16
+# Items per chunk, LANES apart: a run of good items (a sorted catalogue) spreads over many chunks.
+ROWS = 16
 GROUP = LANES * ROWS
 BINS = 512
-COUNTED = 192  # so many keys are sorted faster by counting
-LOWEST = np.float64(np.finfo(np.float32).min)  # what is masked is below
+COUNTED = 192  # up to this many keys, counting sorts faster
+LOWEST = np.float64(np.finfo(np.float32).min)  # masked scores are lower
 NOT_FINITE = 0x7F800000
-TINY = 1e-34  # what float32 loses of products too small for it: up to d * 2^-126
+TINY = 1e-34  # the loss when products underflow float32: up to d * 2^-126
 
 
 @compiled("boolean(int32[::1])")
 def _all_finite(bits: Ints) -> bool:
-    """Look at the exponents: an integer maximum is vectorised, a float comparison with NaN is not."""
+    """Check the exponents: an integer maximum is vectorised, a float comparison with NaN is not."""
     largest = np.int32(0)
     for i in range(len(bits)):
         largest = max(largest, bits[i] & np.int32(0x7FFFFFFF))
@@ -33,7 +35,7 @@ def _all_finite(bits: Ints) -> bool:
 
 @compiled("void(float32[::1], float32[::1])")
 def _chunk_maxima(row: Floats, maxima: Floats) -> None:
-    """Write the maximum of chunk (group, lane): the items group * GROUP + lane + LANES * 0..ROWS-1."""
+    """Write the maximum of chunk (group, lane): items group * GROUP + lane + LANES * 0..ROWS-1."""
     full = len(row) // GROUP
     for group in range(full):
         for lane in range(LANES):
@@ -50,7 +52,7 @@ def _chunk_maxima(row: Floats, maxima: Floats) -> None:
 
 @compiled(["float32(float32[::1], int64)", "uint64(uint64[::1], int64)"])
 def _nth_largest(values: npt.NDArray[Any], n: int) -> Any:
-    """Return the n-th largest (from 1) of ``values``, the n largest of which come to the front (Hoare)."""
+    """Return the n-th largest (from 1) of ``values``; move the n largest to the front (Hoare)."""
     low, high = 0, len(values) - 1
     while low < high:
         pivot = values[(low + high) // 2]
@@ -75,13 +77,13 @@ def _nth_largest(values: npt.NDArray[Any], n: int) -> Any:
 
 @compiled("float32(float32[::1], int64, int64[::1], float32[::1])")
 def _threshold(maxima: Floats, n: int, bins: npt.NDArray[np.int64], part: Floats) -> np.float32:
-    """Return the n-th largest of ``maxima``: count into even bins without a branch, then select in one bin.
+    """Return the n-th largest of ``maxima``: count into bins branch-free, then select in one bin.
 
-    ``bins`` and ``part`` are scratch, the latter as long as ``maxima``.
+    ``bins`` and ``part`` are scratch; ``part`` is as long as ``maxima``.
     """
     lows, highs = np.full(LANES, np.inf, dtype=np.float32), np.full(LANES, -np.inf, dtype=np.float32)
     for group in range(len(maxima) // LANES):
-        for lane in range(LANES):  # each lane for itself is vectorised
+        for lane in range(LANES):  # vectorised over the lanes
             x = maxima[group * LANES + lane]
             lows[lane] = x if x < lows[lane] and x > -np.inf else lows[lane]
             highs[lane] = x if x > highs[lane] else highs[lane]
@@ -96,18 +98,18 @@ def _threshold(maxima: Floats, n: int, bins: npt.NDArray[np.int64], part: Floats
         chosen -= 1
     count = 0
     for x in maxima:
-        place = np.int64((np.float64(max(x, low)) - low) * scale) if scale > 0 else 0
+        index = np.int64((np.float64(max(x, low)) - low) * scale) if scale > 0 else 0
         part[count] = x
-        count += int(place == chosen)
+        count += int(index == chosen)
     return np.float32(_nth_largest(part[:count], n - above))
 
 
 @compiled("uint64(float32, int64)")
 def _key(score: np.float32, item: int) -> np.uint64:
-    """Return one integer that orders as (score descending, item ascending) when larger is better."""
+    """Return an integer that is larger for a higher score, and for a lower item among equals."""
     bits = np.float32(score).view(np.uint32)
     sign = np.uint32(0x80000000)
-    if bits == sign:  # -0.0 is 0.0
+    if bits == sign:  # -0.0 equals 0.0
         bits = np.uint32(0)
     ordered = ~bits if bits & sign else bits | sign
     return (np.uint64(ordered) << np.uint64(32)) | np.uint64(0xFFFFFFFF - item)
@@ -115,7 +117,7 @@ def _key(score: np.float32, item: int) -> np.uint64:
 
 @compiled("Tuple((float32, int64))(uint64)")
 def _score_and_item(key: np.uint64) -> tuple[np.float32, np.int64]:
-    """Undo ``_key``; -0.0 has become 0.0."""
+    """Invert ``_key``; -0.0 becomes 0.0."""
     sign = np.uint32(0x80000000)
     ordered = np.uint32(key >> np.uint64(32))
     bits = ordered ^ sign if ordered & sign else ~ordered
@@ -124,7 +126,7 @@ def _score_and_item(key: np.uint64) -> tuple[np.float32, np.int64]:
 
 @compiled("float32(float64[::1], float32[::1])")
 def _dot(a: Doubles, b: Floats) -> np.float32:
-    """Sum in float64, in one order, and round once: products of float32 are exact in it, on any processor."""
+    """Sum in float64 in a fixed order and round once; products of float32 are exact in float64."""
     s0, s1, s2, s3, s4, s5, s6, s7 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     whole = len(a) // 8 * 8
     for k in range(0, whole, 8):
@@ -152,14 +154,14 @@ def _scan(  # noqa: PLR0917
     vectors: Floats,
     limits: Doubles,
     n: int,
-    found: Ints,
+    candidates: Ints,
     keys: npt.NDArray[np.uint64],
 ) -> int:
-    """Collect in ``keys`` those of the n best items and perhaps others, in any order; return how many.
+    """Collect the keys of the n best items, and perhaps others, in any order; return their number.
 
-    ``limits`` is (threshold, above, slack): ``row`` may be wrong by half the slack. With vectors, an item
-    that is not surely worse is scored again by ``_dot``. ``found`` is scratch; a result is written first and
-    counted after, so that the processor has no branch to guess.
+    ``limits`` is (threshold, above, slack): ``row`` can be off by half the slack. With vectors,
+    items that are not certainly worse are scored again by ``_dot``. ``candidates`` is scratch.
+    Results are written first and counted afterwards, which avoids branches.
     """
     threshold, above, slack = limits[0], limits[1], limits[2]
     cut = max(max(threshold, above) - slack, LOWEST)
@@ -169,13 +171,13 @@ def _scan(  # noqa: PLR0917
         if maxima[chunk] >= cut:
             first = chunk // LANES * GROUP + chunk % LANES
             for item in range(first, min(len(row), first + GROUP), LANES):
-                found[waiting] = item
+                candidates[waiting] = item
                 waiting += int(row[item] >= cut)
-        if waiting < len(found) - ROWS and chunk < len(maxima) - 1:
+        if waiting < len(candidates) - ROWS and chunk < len(maxima) - 1:
             continue
         for i in range(waiting):
-            score = _dot(user, vectors[found[i]]) if len(user) > 0 else row[found[i]]
-            key = _key(score, found[i])
+            score = _dot(user, vectors[candidates[i]]) if len(user) > 0 else row[candidates[i]]
+            key = _key(score, candidates[i])
             keys[count] = key
             count += int(score > above and key > least)
             if count == len(keys):
@@ -188,7 +190,7 @@ def _scan(  # noqa: PLR0917
 
 @compiled("void(uint64[::1], int32[::1], float32[::1])")
 def _write(keys: npt.NDArray[np.uint64], items: Ints, best: Floats) -> None:
-    """Write the best of ``keys`` in order: few are ranked by counting the better ones, without a branch."""
+    """Write the best of ``keys`` in order; short lists are ranked by counting, branch-free."""
     if len(keys) > COUNTED:
         keys[:] = np.sort(keys)[::-1]
         for rank in range(min(len(items), len(keys))):
@@ -196,8 +198,8 @@ def _write(keys: npt.NDArray[np.uint64], items: Ints, best: Floats) -> None:
         return
     for key in keys:
         rank = 0
-        for other in keys:
-            rank += int(other > key)
+        for rival in keys:
+            rank += int(rival > key)
         if rank < len(items):
             best[rank], items[rank] = _score_and_item(key)
 
@@ -217,17 +219,17 @@ def select_rows(  # noqa: PLR0917
     items: Ints,
     best: Floats,
 ) -> int:
-    """Write the top n of each row of ``scores`` (which it masks in place) to ``items`` and ``best``.
+    """Write each row's top n of ``scores`` to ``items`` and ``best``; masks ``scores`` in place.
 
-    Row r has seen ``seen[indptr[r]:indptr[r + 1]]``. ``limits`` is (above, error): with ``users`` (rows, d)
-    and ``vectors`` (n_items, d), d > 0, ``scores`` is their product up to error * |user|, and only a first
-    guess. Returns the first row with a score that is not finite, or -1.
+    Row r has seen ``seen[indptr[r]:indptr[r + 1]]``. ``limits`` is (above, error). With ``users``
+    (rows, d) and ``vectors`` (n_items, d), d > 0, ``scores`` approximates their product up to error
+    * |user|. Returns the first row with a score that is not finite, or -1.
     """
     n = items.shape[1]
     maxima = np.empty((scores.shape[1] + GROUP - 1) // GROUP * LANES, dtype=np.float32)
     part = np.empty_like(maxima)
     bins = np.empty(BINS, dtype=np.int64)
-    found = np.empty(GROUP, dtype=np.int32)
+    candidates = np.empty(GROUP, dtype=np.int32)
     keys = np.empty(2 * n + GROUP, dtype=np.uint64)
     row_limits = np.empty(3, dtype=np.float64)
     for r in range(items.shape[0]):
@@ -245,6 +247,6 @@ def select_rows(  # noqa: PLR0917
         user = users[r].astype(np.float64)
         row_limits[1] = limits[0]
         row_limits[2] = 2 * limits[1] * np.sqrt(np.float64(_dot(user, users[r]))) + TINY * (limits[1] > 0)
-        count = _scan(row, maxima, user, vectors, row_limits, n, found, keys)
+        count = _scan(row, maxima, user, vectors, row_limits, n, candidates, keys)
         _write(keys[:count], items[r], best[r])
     return -1

@@ -1,1 +1,1 @@
-"""Splits of events into training and holdout: by time, by user, at random."""
+"""Splits of events into training and test: by time, by user, at random."""

@@ -1,7 +1,7 @@
-"""Held-out users: the protocol of Mult-VAE, where the users who are tested were not trained on.
+"""Held-out users: the protocol of Mult-VAE, which tests users who were not trained on.
 
-A permutation of the users by a seed gives training, validation and test users; a model learns from the
-training users alone and is then shown part of what a held-out user did, to find the rest.
+A seeded permutation divides the users into training, validation and test. A model learns from the
+training users only. It then sees part of a held-out user's items and must find the rest.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from models.errors import ModelError
 from models.splitting.split import random_share
 
 Longs = npt.NDArray[np.int64]
-FEWEST = 5  # items of a user of whom something is hidden: with fewer there is nothing to fold in
+FEWEST = 5  # known items a user needs for some to be hidden; with fewer, all are shown
 
 
 @dataclass(frozen=True, eq=False)
 class FoldIn:
-    """Held-out users: what a model is shown of them and what it must find.
+    """Held-out users: the items shown to a model, and the items it must find.
 
-    ``users`` int64 (m,): their indices, ascending; ``shown`` and ``hidden`` csr float32 (m, n_items): the
-    weights of their items, none of a cold item; ``cold_pairs``: pairs left out because no training user had
-    the item; ``short_users``: of fewer than ``FEWEST`` items, shown in full; ``empty_users``: to whom nothing
-    can be shown.
+    ``users`` int64 (m,): their indices, ascending; ``shown`` and ``hidden`` csr float32 (m,
+    n_items): the weights of their items, without cold items; ``cold_pairs``: pairs left out because
+    no training user had the item; ``short_users``: users with fewer than ``FEWEST`` items, all
+    shown; ``empty_users``: users without known items.
     """
 
     users: Longs
@@ -38,7 +38,7 @@ class FoldIn:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of the users and pairs, by name."""
+        """The numbers of users and pairs, by their role."""
         return {
             "users": len(self.users),
             "measured_users": int((np.diff(self.hidden.indptr) > 0).sum()),
@@ -52,10 +52,10 @@ class FoldIn:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutUsers:
-    """Training users (their rows only) and the two groups of held-out ones.
+    """Training users and two groups of held-out users.
 
-    ``train_users`` int64, ascending; ``train`` csr (n_train, n_items): all columns, cold items' are empty;
-    ``cold_items``: items that only held-out users had.
+    ``train_users`` int64, ascending; ``train`` csr (n_train, n_items): their rows, with all columns
+    (empty for cold items); ``cold_items``: the number of items that only held-out users had.
     """
 
     train_users: Longs
@@ -68,17 +68,20 @@ class HeldOutUsers:
 def hold_out_users(
     matrix: sparse.csr_array, held_out: int, seed: int, hidden_share: float = 0.2
 ) -> HeldOutUsers:
-    """Hold out ``held_out`` users for validation and as many for the test, by a permutation of ``seed``.
+    """Hold out ``held_out`` users each for validation and test, by a permutation of ``seed``.
 
-    As the preprocessing of Liang et al. 2018 (vae_cf): of every held-out user int(hidden_share * n) of the n
-    items that training users know are hidden at random, of users with fewer than five none. ``matrix`` csr
-    (n_users, n_items) of weights. Users without any entry are left out of all three groups.
+    This follows the preprocessing of Liang et al. 2018 (vae_cf). Of the n items of a held-out user
+    that training users have, int(hidden_share * n) random ones are hidden; none if n is below five.
+    ``matrix`` csr (n_users, n_items): weights. Users without entries are in none of the three
+    groups.
     """
     if not 0 < hidden_share < 1:
         raise ModelError(f"expected a hidden share between 0 and 1, got {hidden_share}")
     present = np.flatnonzero(np.diff(matrix.indptr) > 0)
     if held_out < 1 or 2 * held_out >= len(present):
-        raise ModelError(f"expected 1 to {(len(present) - 1) // 2} users to hold out twice, got {held_out}")
+        raise ModelError(
+            f"expected 1 to {(len(present) - 1) // 2} users for each held-out group, got {held_out}"
+        )
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(present)
     train_users = np.sort(shuffled[: -2 * held_out])
@@ -97,11 +100,11 @@ def fold_in(
     hidden_share: float,
     generator: np.random.Generator,
 ) -> FoldIn:
-    """Hide a share of the known items, bool (n_items,), of each of these users and show the others."""
+    """Hide a share of each user's known items, bool (n_items,), and show the others."""
     rows = matrix[users]
-    own = np.repeat(np.arange(len(users)), np.diff(rows.indptr))
+    row_numbers = np.repeat(np.arange(len(users)), np.diff(rows.indptr))
     warm = known[rows.indices]
-    entries = (rows.data[warm], own[warm], rows.indices[warm])
+    entries = (rows.data[warm], row_numbers[warm], rows.indices[warm])
     sizes = np.bincount(entries[1], minlength=len(users))
     hidden = random_share(entries[1], len(users), hidden_share, generator) & (sizes >= FEWEST)[entries[1]]
     return FoldIn(

@@ -1,9 +1,9 @@
-"""Splits of events in time, or by name in other ways: train on some, test on what the user did elsewhere.
+"""Splits of events into training and test, in time or otherwise.
 
-All take ``Sequences``, whose order within a user is the true one: by timestamp, then position, then the order
-of the log (``in_order`` makes them so). The default of every evaluation is ``split_last``: one moment for all
-users. ``leave_last_out`` and ``split_randomly`` let a model learn from events later than those it is asked
-about; their figures compare with published ones, not with a night's.
+All functions take ``Sequences`` in true order within each user: by timestamp, then position, then
+log order (``in_order`` makes them). All evaluations use ``split_last`` by default: one cut in time
+for all users. ``leave_last_out`` and ``split_randomly`` let a model learn from events later than
+those it is tested on. Compare their figures with published ones, not with those of a night.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ from models.timestamps import LATEST, microseconds, moment
 Bools = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
 Moment = int | np.datetime64 | datetime
-"""An integer is in microseconds; a datetime without a zone is in UTC."""
+"""Integers are microseconds; datetimes without a zone are UTC."""
 
 
 class RandomSplitWarning(UserWarning):
-    """Events were split at random: the model may have seen the future of what it is asked about."""
+    """Events were split at random, so the model can learn from the future."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Training events and what each user did in the test; what is cold or repeated is counted, never hidden.
+    """Training events and test pairs, with counts of cold and repeated ones.
 
-    ``train`` and ``tested`` bool (n_events,) over the events of the sequences, never both; ``test`` csr
-    float32 (n_users, n_items): 1 for every tested pair that was not trained on, cold ones included;
-    ``cold_users`` bool (n_users,) and ``cold_items`` bool (n_items,): in the test, in no training event;
-    ``repeats``: tested pairs that were trained on, which are not in ``test``, since seen items are never
-    recommended; ``boundary``: where the test begins, in microseconds, None when not at one moment.
+    ``train`` and ``tested`` bool (n_events,) over the events of the sequences, never both; ``test``
+    csr float32 (n_users, n_items): 1 for every tested pair that was not trained on, including cold
+    ones; ``cold_users`` bool (n_users,) and ``cold_items`` bool (n_items,): in the test but in no
+    training event; ``repeats``: tested pairs that were trained on, which ``test`` leaves out
+    because seen items are never recommended; ``boundary``: the start of the test in microseconds,
+    None if users have different ones.
     """
 
     train: Bools
@@ -53,7 +54,7 @@ class Split:
 
     @property
     def warm(self) -> sparse.csr_array:
-        """The test pairs whose user and item are both known from training, csr float32."""
+        """The test pairs whose user and item both occur in training, csr float32."""
         rows = np.repeat(np.arange(self.test.shape[0]), np.diff(self.test.indptr))
         kept = ~self.cold_users[rows] & ~self.cold_items[self.test.indices]
         parts = (self.test.data[kept], (rows[kept], self.test.indices[kept]))
@@ -61,12 +62,12 @@ class Split:
 
     @property
     def warm_users(self) -> Longs:
-        """Indices of the users with training events and something known to find, int64."""
+        """Indices of the users with training events and known items to find, int64."""
         return np.flatnonzero(np.diff(self.warm.indptr) > 0)
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the split did with every event and pair, by name."""
+        """The numbers of events, pairs, users and items, by their role in the split."""
         return {
             "train_events": int(self.train.sum()),
             "test_events": int(self.tested.sum()),
@@ -87,17 +88,17 @@ def in_order(
     n_users: int,
     position: npt.NDArray[np.integer] | None = None,
 ) -> tuple[Sequences, Longs]:
-    """Return events as sequences, and the order int64 (n_events,) in which the events went into them.
+    """Return events as sequences, with the order int64 (n_events,) of the events in them.
 
-    ``timestamps`` (n_events,): datetime64 of any unit, in UTC, or integers, which are microseconds. Within a
-    user events are ordered by timestamp; events of one moment by ``position`` where it is given, and then as
-    they came: an unstable sort would change which item is a user's last.
+    ``timestamps`` (n_events,): datetime64 of any unit in UTC, or integers in microseconds. A user's
+    events are sorted by timestamp, then by ``position`` if given, then in input order. The sort is
+    stable, since an unstable one would change which item is a user's last.
 
     Raises
     ------
     ModelError
-        When an array has another type or length, a user is not below ``n_users``, or a timestamp is missing
-        or cannot be a whole number of microseconds.
+        When an array has another type or length, a user is not below ``n_users``, or a timestamp is
+        missing or not a whole number of microseconds.
     """
     times = microseconds(timestamps)
     _check_codes("users", users, len(times), n_users)
@@ -111,9 +112,9 @@ def in_order(
 
 
 def split_between(sequences: Sequences, n_items: int, start: Moment, stop: Moment = LATEST) -> Split:
-    """Train on events before ``start``, test on those from it until before ``stop``.
+    """Train on events before ``start``, test on those from ``start`` to before ``stop``.
 
-    Later events are in neither. A validation window is the split that stops where the test's begins.
+    Later events are in neither part. A validation split stops where the test starts.
     """
     times, start, stop = sequences.timestamps, moment(start), moment(stop)
     train, tested = times < start, (times >= start) & (times < stop)
@@ -124,21 +125,22 @@ def split_between(sequences: Sequences, n_items: int, start: Moment, stop: Momen
 
 
 def split_at(sequences: Sequences, n_items: int, boundary: Moment) -> Split:
-    """Split at a moment: events before it train, the others test; both must have some."""
+    """Train on events before ``boundary``, test on the others; neither part may be empty."""
     return split_between(sequences, n_items, boundary)
 
 
 def split_last(sequences: Sequences, n_items: int, share: float) -> Split:
-    """Split so that about the last ``share`` of all events is the test.
+    """Split with about the last ``share`` of all events as the test.
 
-    Events of one moment stay together, on the test side: their order in a file says nothing. So the test may
-    be larger than asked for, never smaller, and the answer does not depend on how ties were sorted.
+    Events with equal timestamps stay together in the test, as their order in a file has no meaning.
+    The test can thus be larger than requested but never smaller, and does not depend on the order
+    of ties.
     """
     return split_between(sequences, n_items, cut_of_last(sequences, share))
 
 
 def cut_of_last(sequences: Sequences, share: float) -> int:
-    """Return the moment from which about the last ``share`` of the events happened, in microseconds."""
+    """Return the start of about the last ``share`` of the events, in microseconds."""
     if not 0 < share < 1:
         raise ModelError(f"expected a share between 0 and 1, got {share}")
     if not len(sequences.timestamps):
@@ -148,9 +150,9 @@ def cut_of_last(sequences: Sequences, share: float) -> int:
 
 
 def cuts_of_last(sequences: Sequences, share: float, windows: int) -> list[int]:
-    """Return where ``windows`` parts of about equally many events begin, together the last ``share`` of all.
+    """Return the starts of ``windows`` equal parts of about the last ``share`` of all events.
 
-    In microseconds, ascending. Fewer where parts begin at the same moment.
+    The starts are ascending, in microseconds; windows that start at the same time are merged.
     """
     if windows < 1:
         raise ModelError(f"expected 1 window or more, got {windows}")
@@ -161,11 +163,11 @@ def cuts_of_last(sequences: Sequences, share: float, windows: int) -> list[int]:
 def split_with_validation(
     sequences: Sequences, n_items: int, share: float, validation_share: float
 ) -> tuple[Split, Split]:
-    """Return the validation split and the test split of one past: train, then validation, then test.
+    """Return the validation split and the test split: train, then validation, then test.
 
-    The test is the last ``share`` of the events, the validation the last ``validation_share`` of what is
-    before it. Settings are chosen on the first split, whose models know nothing of the test; the final model
-    trains on all before the test.
+    The test is the last ``share`` of the events, the validation the last ``validation_share`` of
+    the events before it. Choose settings on the validation split, whose models do not see the test;
+    the final model trains on everything before the test.
     """
     test = split_last(sequences, n_items, share)
     past = train_sequences(sequences, test)
@@ -189,10 +191,10 @@ def rolling(
 
 
 def leave_last_out(sequences: Sequences, n_items: int, last: int = 1, skip: int = 0) -> Split:
-    """Test the ``last`` events of every user but the ``skip`` very last, train on those before.
+    """Test the ``last`` events of every user before the final ``skip``; train on earlier ones.
 
-    With ``skip`` = the test's ``last`` it is the validation split beside it, which never trains on what the
-    test asks for. A user with too few events to keep one for training is not tested.
+    With ``skip`` equal to the test's ``last``, this is the matching validation split, which never
+    trains on test events. Users with too few events to keep one for training are not tested.
     """
     if last < 1 or skip < 0:
         raise ModelError(f"expected last >= 1 and skip >= 0, got {last} and {skip}")
@@ -209,25 +211,25 @@ def leave_last_out(sequences: Sequences, n_items: int, last: int = 1, skip: int 
 
 
 def split_randomly(sequences: Sequences, n_items: int, share: float, seed: int) -> Split:
-    """Test a random ``share`` of each user's pairs (at least none, rounded down), with a warning.
+    """Test a random ``share`` of each user's pairs (rounded down), with a RandomSplitWarning.
 
-    All events of a pair go to one side. For comparison with published figures only.
+    All events of a pair are on the same side. Use it only to compare with published figures.
     """
     if not 0 < share < 1:
         raise ModelError(f"expected a share between 0 and 1, got {share}")
     warnings.warn("a random split lets models learn from the future", RandomSplitWarning, stacklevel=2)
     users = np.repeat(np.arange(len(sequences)), sequences.lengths)
-    pairs, place = np.unique(users * n_items + sequences.items, return_inverse=True)
+    pairs, pair_of_event = np.unique(users * n_items + sequences.items, return_inverse=True)
     chosen = random_share(pairs // n_items, len(sequences), share, np.random.default_rng(seed))
     if not chosen.any():
-        raise ModelError(f"expected a user of whom {share:.0%} is at least one item, got none")
-    return split_events(sequences, n_items, ~chosen[place], chosen[place])
+        raise ModelError(f"expected a user for whom {share:.0%} is at least one item, got none")
+    return split_events(sequences, n_items, ~chosen[pair_of_event], chosen[pair_of_event])
 
 
 def random_share(
     users: npt.NDArray[np.integer], n_users: int, share: float, generator: np.random.Generator
 ) -> Bools:
-    """Choose int(share * entries) of each user's entries at random; ``users`` ascending (n_entries,)."""
+    """Choose int(share * entries) random entries per user; ``users`` (n_entries,) ascending."""
     counts = np.bincount(users, minlength=n_users)
     shuffled = np.lexsort((generator.random(len(users)), users))
     rank = np.arange(len(users)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -239,11 +241,11 @@ def random_share(
 def split_events(
     sequences: Sequences, n_items: int, train: Bools, tested: Bools, boundary: int | None = None
 ) -> Split:
-    """Return the split of events that were chosen for training and for the test."""
+    """Return the split for given training and test events."""
     users = np.repeat(np.arange(len(sequences)), sequences.lengths)
     pairs = users * n_items + sequences.items
-    known, wanted = np.unique(pairs[train]), np.unique(pairs[tested])
-    new = np.setdiff1d(wanted, known, assume_unique=True)
+    trained_pairs, tested_pairs = np.unique(pairs[train]), np.unique(pairs[tested])
+    new = np.setdiff1d(tested_pairs, trained_pairs, assume_unique=True)
     shape = (len(sequences), n_items)
     parts = (np.ones(len(new), np.float32), (new // n_items, new % n_items))
     return Split(
@@ -252,18 +254,18 @@ def split_events(
         test=sparse.coo_array(parts, shape=shape).tocsr(),
         cold_users=_only_in_test(users, train, tested, len(sequences)),
         cold_items=_only_in_test(sequences.items, train, tested, n_items),
-        repeats=len(wanted) - len(new),
+        repeats=len(tested_pairs) - len(new),
         boundary=boundary,
     )
 
 
 def train_sequences(sequences: Sequences, split: Split) -> Sequences:
-    """Return the training events of every user; a user without any keeps an empty row."""
+    """Return the training events of every user; users without any keep an empty row."""
     return kept_events(sequences, split.train)
 
 
 def kept_events(sequences: Sequences, kept: Bools) -> Sequences:
-    """Return some of the events, bool (n_events,), of every user."""
+    """Return the selected events, bool (n_events,), of every user."""
     before = np.concatenate(([0], np.cumsum(kept)))
     indptr = before[sequences.indptr].astype(np.int64)
     return Sequences(indptr, sequences.items[kept], sequences.timestamps[kept])
@@ -272,11 +274,11 @@ def kept_events(sequences: Sequences, kept: Bools) -> Sequences:
 def event_matrix(
     sequences: Sequences, n_items: int, weights: npt.NDArray[np.float32] | None = None
 ) -> sparse.csr_array:
-    """Return csr float32 (n_users, n_items): sums of the weights of a pair's events, 1 each by default."""
+    """Return csr float32 (n_users, n_items): the sum of each pair's event weights, 1 by default."""
     if weights is None:
         weights = np.ones(len(sequences.items), dtype=np.float32)
     if weights.shape != sequences.items.shape:
-        raise ModelError(f"expected one weight an event {sequences.items.shape}, got {weights.shape}")
+        raise ModelError(f"expected one weight per event {sequences.items.shape}, got {weights.shape}")
     parts = (weights.astype(np.float32), sequences.items, sequences.indptr)
     matrix = sparse.csr_array(parts, shape=(len(sequences), n_items), copy=True)
     matrix.sum_duplicates()
@@ -293,6 +295,6 @@ def _only_in_test(values: npt.NDArray[np.integer], train: Bools, tested: Bools, 
 def _check_codes(name: str, codes: npt.NDArray[np.integer], length: int, stop: int | None = None) -> None:
     if not isinstance(codes, np.ndarray) or codes.dtype.kind not in "iu" or codes.shape != (length,):
         kind = f"{codes.dtype} {codes.shape}" if isinstance(codes, np.ndarray) else type(codes).__name__
-        raise ModelError(f"expected {name} as an array of {length} integers, one an event, got {kind}")
+        raise ModelError(f"expected {name} as an array of {length} integers, one per event, got {kind}")
     if stop is not None and length and not 0 <= codes.min() <= codes.max() < stop:
         raise ModelError(f"expected {name} from 0 to below {stop}, got {codes.min()} to {codes.max()}")

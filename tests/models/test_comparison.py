@@ -1,4 +1,4 @@
-"""Models measured on interactions: split in time, the figures of the protocol, popularity always beside."""
+"""Evaluation on interactions: the figures of the temporal protocol, always beside popularity."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_the_figures_are_those_of_the_temporal_protocol(data: Interactions) -> N
         assert len(rows) == len(measured.table())
 
 
-def test_what_is_measured_is_trained_as_fit_trains(data: Interactions) -> None:
-    """Lists of a model that is fitted on the past alone have the value that evaluate gives."""
+def test_evaluate_trains_like_fit(data: Interactions) -> None:
+    """The lists of a model fitted on the past give the same value as evaluate."""
     cut = np.sort(data.timestamps)[-round(0.2 * len(data))]
     past = frame()[data.timestamps < cut]
     future = frame()[data.timestamps >= cut].merge(
@@ -74,7 +74,7 @@ def test_what_is_measured_is_trained_as_fit_trains(data: Interactions) -> None:
     assert row["value"].tolist() == [pytest.approx(rate)]
 
 
-def test_models_are_names_or_models_and_a_mapping_names_them(data: Interactions) -> None:
+def test_models_are_given_by_name_or_as_objects_and_a_mapping_labels_them(data: Interactions) -> None:
     small = {"few": create("als", factors=2), "many": create("als", factors=8), "all": "popularity"}
     figures = evaluate(data, small, k=5, options=FAST)
     assert figures["model"].unique().tolist() == ["few", "many", "all"]
@@ -83,20 +83,20 @@ def test_models_are_names_or_models_and_a_mapping_names_them(data: Interactions)
     assert evaluate(data, "popularity", options=FAST)["model"].unique().tolist() == ["popularity"]
 
 
-def test_the_frame_is_of_the_kind_that_came() -> None:
+def test_the_frame_is_of_the_kind_of_the_data() -> None:
     figures = evaluate(Interactions.of(pl.DataFrame(frame())), ["popularity"], options=FAST)
     assert isinstance(figures, pl.DataFrame)
     assert figures.schema["value"] == pl.Float64
     assert figures.filter(pl.col("metric") == "coverage")["low"].to_list() == [None]
 
 
-def test_events_without_strength_are_neither_trained_on_nor_asked_for() -> None:
+def test_events_without_weight_are_neither_trained_on_nor_tested() -> None:
     events = frame()
-    nothing = events.assign(item_id=events["item_id"] + 1000, w=0.0)
-    both = pd.concat([events.assign(w=1.0), nothing])
+    weightless = events.assign(item_id=events["item_id"] + 1000, w=0.0)
+    both = pd.concat([events.assign(w=1.0), weightless])
     with_them = evaluate(Interactions.of(both, weight="w"), ["popularity"], options=FAST)
     without = evaluate(Interactions.of(events), ["popularity"], options=FAST)
-    kept = without["metric"] != "gini"  # over a larger catalogue
+    kept = without["metric"] != "gini"  # its catalogue is larger
     assert with_them[kept].equals(without[kept])
 
 
@@ -118,7 +118,9 @@ def test_events_without_strength_are_neither_trained_on_nor_asked_for() -> None:
         ({"share": 1.5}, r"expected a share between 0 and 1, got 1\.5"),
     ],
 )
-def test_mistakes_have_one_sentence(arguments: dict[str, Any], message: str, data: Interactions) -> None:
+def test_mistakes_are_reported_in_one_sentence(
+    arguments: dict[str, Any], message: str, data: Interactions
+) -> None:
     with pytest.raises(ModelError, match=message):
         evaluate(data, **({"models": ["popularity"]} | arguments))
 
@@ -129,5 +131,5 @@ def test_data_that_cannot_be_split_in_time_are_refused() -> None:
         evaluate(Interactions.of(pairs), ["popularity"])
     with pytest.raises(ModelError, match="expected events on both sides of 0, got none before it"):
         evaluate(Interactions.of({**pairs, "time": [0, 0, 0]}, unit="s"), ["popularity"])
-    with pytest.raises(ModelError, match="expected users with a past and something known to find, got none"):
+    with pytest.raises(ModelError, match="expected users with a history and known items to find, got none"):
         evaluate(Interactions.of({**pairs, "user": [1, 2, 3], "time": [0, 1, 2]}, unit="s"), ["popularity"])

@@ -1,4 +1,4 @@
-"""Data sets are checked when they are made."""
+"""Data sets are validated on construction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sequences(*users: list[tuple[int, int]]) -> Sequences:
 GOOD = sequences([(1, 5), (0, 5), (1, 9)], [], [(2, 1)])
 
 
-def test_rows_of_sequences_come_in_the_order_asked_for() -> None:
+def test_rows_of_sequences_are_in_the_requested_order() -> None:
     some = GOOD.rows(np.array([2, 0, 1, 2]))
     assert some.indptr.tolist() == [0, 1, 4, 4, 5]
     assert some.items.tolist() == [2, 1, 0, 1, 2]
@@ -43,11 +43,11 @@ def test_rows_of_histories_keep_matrix_and_sequences_together(users: list[int]) 
     some = histories.rows(np.array(users, dtype=np.int64))
     assert len(some) == len(users)
     for row, user in enumerate(users):
-        one = histories.rows(slice(user, user + 1))
-        assert some.matrix[[row]].toarray().tolist() == one.matrix.toarray().tolist()
+        single = histories.rows(slice(user, user + 1))
+        assert some.matrix[[row]].toarray().tolist() == single.matrix.toarray().tolist()
         assert some.sequences is not None
-        assert one.sequences is not None
-        assert some.sequences.rows(slice(row, row + 1)).items.tolist() == one.sequences.items.tolist()
+        assert single.sequences is not None
+        assert some.sequences.rows(slice(row, row + 1)).items.tolist() == single.sequences.items.tolist()
 
 
 def test_padding_adds_empty_users_at_the_end() -> None:
@@ -76,7 +76,7 @@ def test_padding_adds_empty_users_at_the_end() -> None:
         ({"timestamps": [1, 2]}, "got list"),
     ],
 )
-def test_sequences_that_do_not_fit_are_refused(arguments: dict[str, Any], message: str) -> None:
+def test_invalid_sequences_are_refused(arguments: dict[str, Any], message: str) -> None:
     good = {
         "indptr": np.array([0, 2]),
         "items": np.array([0, 1], dtype=np.int32),
@@ -86,7 +86,7 @@ def test_sequences_that_do_not_fit_are_refused(arguments: dict[str, Any], messag
         Sequences(**(good | arguments))
 
 
-def test_the_next_user_may_start_earlier_even_after_an_empty_one() -> None:
+def test_users_can_start_earlier_than_the_user_before_them() -> None:
     assert len(sequences([(0, 9)], [], [(0, 1)])) == 3
 
 
@@ -106,7 +106,7 @@ def unsorted() -> sparse.csr_array:
     ],
 )
 @pytest.mark.parametrize("kind", [Dataset, Histories])
-def test_a_matrix_that_does_not_fit_is_refused(kind: type, weights: Any, message: str) -> None:
+def test_an_invalid_matrix_is_refused(kind: type, weights: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         kind(weights)
 

@@ -1,4 +1,4 @@
-"""Models that take frames and give frames: ids of the source, by history, nothing seen unless asked."""
+"""Models with frames in and out: ids of the source, recommendations by history, errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAST = TrainingOptions(seed=1, threads=1, device="cpu")
 
 
 def events() -> pd.DataFrame:
-    """Return the pairs of a world of two tastes, with a time each; users u3..., items of numbers."""
+    """Return the events of a world of two tastes; users are u3..., items are numbers."""
     world = random_world(60, 30)
     users = np.repeat(np.arange(world.n_users), world.sequences.lengths)
     return pd.DataFrame(
@@ -46,7 +46,7 @@ def als(data: Interactions) -> Estimator:
 
 
 @pytest.mark.parametrize("name", registry.built_in())
-def test_every_model_recommends_what_it_recommends_by_itself(name: str, data: Interactions) -> None:
+def test_every_model_recommends_the_same_as_the_model_behind_it(name: str, data: Interactions) -> None:
     settings = {"epochs": 2} if name == "mult_vae" else {}
     lists = create(name, **settings).fit(data, FAST).recommend(data, k=5)
     model = registry.create(name, settings).fit(data.dataset, FAST)
@@ -60,7 +60,7 @@ def test_every_model_recommends_what_it_recommends_by_itself(name: str, data: In
     assert (ranks.max() == ranks.size()).all()
 
 
-def test_seen_items_are_left_out_unless_asked_for(als: Estimator, data: Interactions) -> None:
+def test_seen_items_are_left_out_unless_requested(als: Estimator, data: Interactions) -> None:
     pairs = set(zip(events()["user_id"], events()["item_id"], strict=True))
     lists = als.recommend(data, k=30)
     assert not pairs & set(zip(lists["user_id"], lists["item_id"], strict=True))
@@ -82,7 +82,7 @@ def test_seen_items_are_left_out_unless_asked_for(als: Estimator, data: Interact
     ],
     ids=["pandas", "pyarrow", "category", "object", "polars", "polars categories", "arrow", "mapping"],
 )
-def test_lists_are_frames_of_the_kind_and_the_types_that_came(frame: Any) -> None:
+def test_lists_are_frames_of_the_kind_and_types_of_the_input(frame: Any) -> None:
     data = Interactions.of(frame)
     model = create("item_knn").fit(data, FAST)
     lists, similar = model.recommend(data, k=3), model.similar_items(k=3)
@@ -97,17 +97,17 @@ def test_lists_are_frames_of_the_kind_and_the_types_that_came(frame: Any) -> Non
     elif isinstance(frame, pl.DataFrame):
         assert lists.select("user_id", "item_id").schema == frame.select("user_id", "item_id").schema
     plain = lists if isinstance(lists, pd.DataFrame) else lists.to_pandas()
-    wanted = expected.recommend(Interactions.of(events()), k=3)
-    assert plain["user_id"].tolist() == wanted["user_id"].tolist()
-    assert plain["item_id"].tolist() == wanted["item_id"].tolist()
+    reference = expected.recommend(Interactions.of(events()), k=3)
+    assert plain["user_id"].tolist() == reference["user_id"].tolist()
+    assert plain["item_id"].tolist() == reference["item_id"].tolist()
 
 
-def test_users_are_given_by_their_history_whoever_they_are(als: Estimator, data: Interactions) -> None:
+def test_users_are_served_by_their_history_even_if_unknown(als: Estimator, data: Interactions) -> None:
     whole = als.recommend(data, k=4)
     strangers = events().assign(user_id="new " + events()["user_id"])
-    again = als.recommend(Interactions.of(strangers), k=4)
-    assert again["item_id"].tolist() == whole["item_id"].tolist()
-    assert again["user_id"].tolist() == ("new " + whole["user_id"]).tolist()
+    lists = als.recommend(Interactions.of(strangers), k=4)
+    assert lists["item_id"].tolist() == whole["item_id"].tolist()
+    assert lists["user_id"].tolist() == ("new " + whole["user_id"]).tolist()
     some = als.recommend(data, k=4, users=["u7", "u30", "u7"])
     assert some.equals(whole[whole["user_id"].isin(["u7", "u30"])].reset_index(drop=True))
     assert als.recommend(data, k=4, users=pd.Series(["u7"])).equals(
@@ -118,8 +118,8 @@ def test_users_are_given_by_their_history_whoever_they_are(als: Estimator, data:
 
 def test_items_that_were_not_trained_on_are_ignored_and_counted(als: Estimator, data: Interactions) -> None:
     more = {"user": ["u7", "u7", "x"], "item": [100, 999, 999]}
-    words = "^2 of 3 events are with items that als was not trained on; 1 of 2 users have no others"
-    with pytest.warns(UnknownItemsWarning, match=words) as caught:
+    message = "^2 of 3 events are with items that als was not trained on; 1 of 2 users have no others"
+    with pytest.warns(UnknownItemsWarning, match=message) as caught:
         lists = als.recommend(Interactions.of(more), k=2)
     assert caught[0].filename == __file__
     assert set(lists["user_id"].to_pylist()) == {"u7"}
@@ -149,13 +149,13 @@ def test_similar_items_are_those_of_the_model(als: Estimator, data: Interactions
         create("popularity").fit(data).similar_items()
 
 
-def test_the_same_seed_gives_the_same_lists_and_fit_starts_anew(als: Estimator, data: Interactions) -> None:
+def test_the_same_seed_gives_the_same_lists_and_fit_starts_over(als: Estimator, data: Interactions) -> None:
     first = als.recommend(data, k=5)
     model = create("als", factors=4)
     assert model.fit(data, FAST).recommend(data, k=5).equals(first)
     assert model.fit(data, FAST).recommend(data, k=5, threads=2).equals(first)
-    other = TrainingOptions(seed=2, threads=1, device="cpu")
-    assert not model.fit(data, other).recommend(data, k=5)["score"].equals(first["score"])
+    second_seed = TrainingOptions(seed=2, threads=1, device="cpu")
+    assert not model.fit(data, second_seed).recommend(data, k=5)["score"].equals(first["score"])
     shuffled = Interactions.of(events().sample(frac=1, random_state=3))
     assert model.fit(shuffled, FAST).recommend(shuffled, k=5).equals(first)
 
@@ -209,7 +209,9 @@ def test_the_same_seed_gives_the_same_lists_and_fit_starts_anew(als: Estimator, 
         ),
     ],
 )
-def test_mistakes_have_one_sentence(call: Any, message: str, als: Estimator, data: Interactions) -> None:
+def test_mistakes_are_reported_in_one_sentence(
+    call: Any, message: str, als: Estimator, data: Interactions
+) -> None:
     with pytest.raises(ModelError, match=message) as error:
         call(als, data)
     assert "\n" not in str(error.value)

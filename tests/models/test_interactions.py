@@ -1,4 +1,4 @@
-"""Interactions from frames of every kind and type, worked by hand; and a sentence for each mistake."""
+"""Interactions from frames of every kind and type, and a one-sentence error for each mistake."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_frames_of_every_kind_are_the_same_interactions(kind: str) -> None:
     assert repr(data) == "Interactions(events=5, users=2, items=2, times='1970-01-01 to 1970-01-04')"
 
 
-def test_a_pair_weighs_what_it_weighs_in_a_night() -> None:
+def test_the_weight_of_a_pair_is_that_of_a_night() -> None:
     data = Interactions.of(frame())
     twice, once = 1 + np.log(3), 1 + np.log(2)
     expected = np.round([[twice, 0], [once, twice]], 6).astype(np.float32)
@@ -83,17 +83,17 @@ def test_a_pair_weighs_what_it_weighs_in_a_night() -> None:
     assert data.seen.toarray().tolist() == [[1, 0], [1, 1]]
 
 
-def test_events_are_in_order_of_time_then_position_then_row() -> None:
+def test_events_are_sorted_by_time_then_position_then_row() -> None:
     sequences = Interactions.of(frame()).sequences
     assert sequences.indptr.tolist() == [0, 2, 5]
     assert sequences.items.tolist() == [0, 0, 0, 1, 1]
     assert sequences.timestamps.tolist() == [DAY, 3 * DAY, 0, DAY, 2 * DAY]
-    at_once = {"user": [1, 1, 1], "item": [5, 6, 7], "time": [0, 0, 0], "place": [2, 1, 2]}
+    at_once = {"user": [1, 1, 1], "item": [5, 6, 7], "time": [0, 0, 0], "order": [2, 1, 2]}
     assert Interactions.of(at_once, unit="s").sequences.items.tolist() == [0, 1, 2]
-    assert Interactions.of(at_once, unit="s", position="place").sequences.items.tolist() == [1, 0, 2]
+    assert Interactions.of(at_once, unit="s", position="order").sequences.items.tolist() == [1, 0, 2]
 
 
-def test_weights_are_summed_and_an_event_without_strength_is_only_seen() -> None:
+def test_weights_are_summed_and_events_without_weight_only_count_as_seen() -> None:
     events = {"user": [1, 1, 1, 2], "item": [5, 5, 6, 6], "w": [0.5, 1.25, 0.0, 3], "time": range(4)}
     data = Interactions.of(events, weight="w", unit="s")
     expected = np.round([[1 + np.log(2.75), 0], [0, 1 + np.log(4)]], 6).astype(np.float32)
@@ -106,11 +106,11 @@ def test_weights_are_summed_and_an_event_without_strength_is_only_seen() -> None
 def test_the_order_of_the_rows_changes_no_weight(order: list[int], weights: list[float]) -> None:
     events = {"user": [1, 1, 1, 2, 2, 2], "item": [5, 5, 5, 6, 6, 5], "w": weights}
     shuffled = {name: [values[row] for row in order] for name, values in events.items()}
-    first, second = (Interactions.of(one, weight="w").dataset.matrix for one in (events, shuffled))
+    first, second = (Interactions.of(rows, weight="w").dataset.matrix for rows in (events, shuffled))
     np.testing.assert_array_equal(first.toarray(), second.toarray())
 
 
-def test_events_of_a_value_or_more_are_numbered_anew() -> None:
+def test_at_least_keeps_events_of_a_value_or_more_and_renumbers_them() -> None:
     ratings = {"user": ["a", "b", "c", "a"], "item": [1, 2, 3, 3], "stars": [5, 1, 4, 3], "time": range(4)}
     liked = Interactions.of(ratings, value="stars", unit="s").at_least(4)
     assert liked.shape == (2, 2)
@@ -124,7 +124,7 @@ def test_events_of_a_value_or_more_are_numbered_anew() -> None:
         Interactions.of(frame()).at_least(4)
 
 
-def test_items_are_renumbered_as_a_model_knows_them() -> None:
+def test_with_items_numbers_items_like_a_model() -> None:
     known = Interactions.of({"user": [1, 1], "item": pa.array([10, 20], pa.int32())}).item_ids
     data = Interactions.of(frame()).with_items(known)
     assert data.shape == (2, 2)
@@ -136,7 +136,7 @@ def test_items_are_renumbered_as_a_model_knows_them() -> None:
         Interactions.of({"user": [1], "item": ["10"]}).with_items(known)
 
 
-def test_names_are_the_usual_ones_or_given() -> None:
+def test_columns_have_usual_names_or_are_named() -> None:
     assert Interactions.of({"userId": [1], "movieId": [2]}).timestamps is None
     both = {"user": ["x"], "user_id": [7], "item": [1]}
     assert Interactions.of(both).user_ids.values.to_pylist() == [7]
@@ -202,26 +202,26 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_every_mistake_has_one_sentence(name: str) -> None:
+def test_every_mistake_is_reported_in_one_sentence(name: str) -> None:
     columns, arguments, message = WRONG[name]
     for frame in (columns, pd.DataFrame({key: pd.Series(values) for key, values in columns.items()})):
         if name == "lengths" and frame is not columns:
-            continue  # a frame of pandas has one length
+            continue  # columns of a pandas frame have equal length
         with pytest.raises(ModelError, match=message) as error:
             Interactions.of(frame, **arguments)
         assert "\n" not in str(error.value)
 
 
-def test_a_frame_with_a_column_twice_is_refused_only_if_it_is_needed() -> None:
+def test_a_repeated_column_is_refused_only_if_it_is_needed() -> None:
     twice = pd.DataFrame([[1, 2, 3, 4]], columns=["user", "item", "price", "price"])
     assert len(Interactions.of(twice)) == 1
     with pytest.raises(ModelError, match="expected one column 'item', got 2 of that name"):
         Interactions.of(twice.set_axis(["user", "item", "item", "price"], axis=1))
 
 
-def test_arrays_that_do_not_fit_each_other_are_refused() -> None:
+def test_arrays_that_do_not_match_are_refused() -> None:
     data = Interactions.of(frame())
-    with pytest.raises(ModelError, match=r"expected 5 items, one an event, got \(4,\)"):
+    with pytest.raises(ModelError, match=r"expected 5 items, one per event, got \(4,\)"):
         Interactions(data.user_ids, data.item_ids, data.users, data.items[1:])
     with pytest.raises(ModelError, match=r"expected users below 2, got 1\.\.2"):
         Interactions(data.user_ids, data.item_ids, data.items + 1, data.items)

@@ -1,4 +1,4 @@
-"""Every built-in model is held to the contract: a class each."""
+"""Every built-in model passes the contract: one class per model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TestItemKNN(ModelContract):
 
 class TestMultVAE(ModelContract):
     model = "mult_vae"
-    threads_matter = True  # torch sums in another order on another number of threads
+    threads_matter = True  # torch sums in another order with another number of threads
 
 
 class TestPopularity(ModelContract):
@@ -46,5 +46,7 @@ class TestRecentPopularity(ModelContract):
 
 
 def test_every_built_in_model_has_a_class_above() -> None:
-    held = {contract.model for contract in ModelContract.__subclasses__() if contract.__module__ == __name__}
-    assert held == set(registry.built_in())
+    tested = {
+        contract.model for contract in ModelContract.__subclasses__() if contract.__module__ == __name__
+    }
+    assert tested == set(registry.built_in())

@@ -1,4 +1,4 @@
-"""The registry knows the built-in models and those of other packages, and says what is wrong with them."""
+"""The registry: built-in models, models of other packages, and errors about both."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_bad_values_are_named_with_what_came() -> None:
         registry.config("als", {"factors": -3, "alpha": "x"})
 
 
-def test_a_configuration_is_frozen_and_of_its_model() -> None:
+def test_a_configuration_is_frozen_and_belongs_to_its_model() -> None:
     config = registry.config("als", {"factors": 3})
     with pytest.raises(ValueError, match="frozen"):
         config.factors = 4
@@ -48,25 +48,25 @@ def test_a_configuration_is_frozen_and_of_its_model() -> None:
         registry.create("popularity", config)
 
 
-def test_a_data_set_without_a_weight_cannot_be_trained_on() -> None:
+def test_a_data_set_without_weights_cannot_be_trained_on() -> None:
     with pytest.raises(ModelError, match=r"at least one weight to train popularity, got \(2, 3\) empty"):
         Popularity().fit(Dataset(matrix(np.zeros((2, 3)))))
 
 
-def test_an_artefact_tells_what_it_is(tmp_path) -> None:
+def test_an_artefact_describes_itself(tmp_path) -> None:
     dataset = Dataset(matrix(np.eye(3)))
-    with pytest.raises(ModelError, match="not fitted: there is nothing to save"):
+    with pytest.raises(ModelError, match="not fitted: nothing to save"):
         artefact.save(Popularity(), tmp_path)
-    told = artefact.read_manifest(artefact.save(Popularity().fit(dataset), tmp_path))
-    assert told["model"] == "popularity"
-    assert told["config"] == {"count": "users"}
-    assert told["arrays"]["popularity"] == {"shape": [3], "dtype": "<f4"}
-    assert told["device"] == "cpu"
-    assert {"python", "numpy", "scipy", "nightshelf"} <= set(told["versions"])
+    manifest = artefact.read_manifest(artefact.save(Popularity().fit(dataset), tmp_path))
+    assert manifest["model"] == "popularity"
+    assert manifest["config"] == {"count": "users"}
+    assert manifest["arrays"]["popularity"] == {"shape": [3], "dtype": "<f4"}
+    assert manifest["device"] == "cpu"
+    assert {"python", "numpy", "scipy", "nightshelf"} <= set(manifest["versions"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["arrays.npz", "artefact.json"]
 
 
-def test_a_model_with_a_value_that_is_not_finite_is_not_saved(tmp_path) -> None:
+def test_a_model_with_values_that_are_not_finite_is_not_saved(tmp_path) -> None:
     model = Popularity().fit(Dataset(matrix(np.eye(3))))
     model._popularity[1] = np.nan
     with pytest.raises(ModelError, match="expected finite values in array popularity of popularity"):
@@ -74,21 +74,21 @@ def test_a_model_with_a_value_that_is_not_finite_is_not_saved(tmp_path) -> None:
 
 
 def test_a_registered_model_is_known_trained_saved_and_loaded(tmp_path: Path) -> None:
-    done = python(install(tmp_path, ENTRY), "-c", USE)
-    assert done.returncode == 0, done.stderr
-    first, names = done.stdout.splitlines()
+    process = python(install(tmp_path, ENTRY), "-c", USE)
+    assert process.returncode == 0, process.stderr
+    first, names = process.stdout.splitlines()
     expected = [{"user_id": 3, "rank": 1, "item_id": "b", "score": 2.0}]
     assert first == f"Estimator('co_counts', power=0.0) {expected}"
     assert names.split() == sorted([*registry.built_in(), "co_counts"])
     assert '"co-counts": "1.2"' in (tmp_path / "saved" / "artefact.json").read_text()
 
 
-def test_a_registered_model_passes_the_contract_from_its_own_tests(tmp_path: Path) -> None:
+def test_a_registered_model_passes_the_contract_in_the_tests_of_its_package(tmp_path: Path) -> None:
     install(tmp_path, ENTRY)
     (tmp_path / "test_co_counts.py").write_text(documented("class TestCoCounts"), encoding="utf-8")
-    done = python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^1[0-9] passed", done.stdout, flags=re.MULTILINE)
+    process = python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path))
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert re.search(r"^1[0-9] passed", process.stdout, flags=re.MULTILINE)
 
 
 def test_the_contract_fails_a_model_that_breaks_it_and_says_where(tmp_path: Path) -> None:
@@ -97,11 +97,11 @@ def test_the_contract_fails_a_model_that_breaks_it_and_says_where(tmp_path: Path
     )
     install(tmp_path, ENTRY, {"co_counts": broken})
     (tmp_path / "test_co_counts.py").write_text(documented("class TestCoCounts"), encoding="utf-8")
-    done = python(
+    process = python(
         tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "saved_model", str(tmp_path)
     )
-    assert done.returncode == 1
-    assert "test_a_saved_model_recommends_the_same" in done.stdout
+    assert process.returncode == 1
+    assert "test_a_saved_model_recommends_the_same" in process.stdout
 
 
 @pytest.mark.parametrize(
@@ -134,28 +134,28 @@ def test_the_contract_fails_a_model_that_breaks_it_and_says_where(tmp_path: Path
         ("mine = co_counts:CoCounts", "", "got one named 'co_counts'"),
     ],
 )
-def test_a_package_that_registers_no_proper_model_is_refused_by_its_name(
+def test_the_error_about_an_invalid_registered_model_names_the_package(
     entry: str, module: str, message: str, tmp_path: Path
 ) -> None:
     install(tmp_path, entry, {"co_counts": module} if module else None)
     code = "import nightshelf as ns\ntry: ns.create('mine')\nexcept ns.ModelError as error: print(error)"
-    done = python(tmp_path, "-c", code)
-    assert done.returncode == 0, done.stderr
-    assert message in done.stdout
-    assert done.stdout.count("\n") == 1
+    process = python(tmp_path, "-c", code)
+    assert process.returncode == 0, process.stderr
+    assert message in process.stdout
+    assert process.stdout.count("\n") == 1
 
 
 def test_a_name_that_two_packages_register_is_refused(tmp_path: Path) -> None:
     install(tmp_path, ENTRY)
     install(tmp_path, ENTRY, name="other")
-    done = python(tmp_path, "-c", "import nightshelf as ns; ns.known()")
+    process = python(tmp_path, "-c", "import nightshelf as ns; ns.known()")
     assert (
         "ModelError: other 1.2 registers the model 'co_counts', which co-counts 1.2 registers too"
-        in done.stderr
+        in process.stderr
     )
 
 
-def test_a_bad_package_does_not_touch_the_models_that_are_built_in(tmp_path: Path) -> None:
+def test_a_bad_package_does_not_affect_built_in_models(tmp_path: Path) -> None:
     code = "import nightshelf as ns; print(ns.create('als'), type(ns.create('als')).__name__)"
-    done = python(install(tmp_path, "als = gone:ALS"), "-c", code)
-    assert done.stdout == "Estimator('als'), not fitted Estimator\n", done.stderr
+    process = python(install(tmp_path, "als = gone:ALS"), "-c", code)
+    assert process.stdout == "Estimator('als'), not fitted Estimator\n", process.stderr

@@ -1,4 +1,4 @@
-"""Timestamps of every unit are microseconds, whole and none lost; what is no timestamp is refused."""
+"""Timestamps of every unit become exact microseconds; anything else is refused."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def test_every_unit_gives_the_same_microseconds(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m"])
-def test_coarse_units_begin_at_their_first_moment(unit: str) -> None:
+def test_coarse_units_mean_the_start_of_their_span(unit: str) -> None:
     times = np.array(["2026-11-20T12:30"], dtype=f"datetime64[{unit}]")
     assert microseconds(times).tolist() == times.astype("datetime64[us]").astype(np.int64).tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int32, np.int64, np.uint64])
-def test_integers_are_microseconds_already(dtype: Any) -> None:
-    found = microseconds(np.array([0, 100], dtype=dtype))
-    assert found.dtype == np.int64
-    assert found.tolist() == [0, 100]
+def test_integers_are_microseconds(dtype: Any) -> None:
+    converted = microseconds(np.array([0, 100], dtype=dtype))
+    assert converted.dtype == np.int64
+    assert converted.tolist() == [0, 100]
 
 
 def test_int64_is_not_copied() -> None:
@@ -47,7 +47,7 @@ def test_int64_is_not_copied() -> None:
 
 
 @given(st.integers(-(2**63) + 1, 2**63 - 1), st.sampled_from(["s", "ms", "us", "ns"]))
-def test_a_timestamp_is_whole_or_refused_and_never_another(value: int, unit: str) -> None:
+def test_a_timestamp_is_converted_exactly_or_refused(value: int, unit: str) -> None:
     counts = {"s": 10**6, "ms": 10**3, "us": 1}
     whole = value // 1000 if unit == "ns" else value * counts[unit]
     lossless = (unit != "ns" or value % 1000 == 0) and -(2**63) < whole < 2**63
@@ -60,7 +60,7 @@ def test_a_timestamp_is_whole_or_refused_and_never_another(value: int, unit: str
 
 
 @pytest.mark.parametrize(
-    ("times", "came"),
+    ("times", "actual"),
     [
         (np.array([True]), r"bool \(1,\)"),
         (np.array([1.5, np.nan]), r"float64 \(2,\)"),
@@ -72,8 +72,8 @@ def test_a_timestamp_is_whole_or_refused_and_never_another(value: int, unit: str
         (np.array([1], dtype="timedelta64[s]"), r"timedelta64\[s\] \(1,\)"),
     ],
 )
-def test_another_type_is_refused_with_what_was_expected(times: Any, came: str) -> None:
-    message = "one-dimensional array of datetime64 in UTC, or of integers that are microseconds, got " + came
+def test_the_message_about_another_type_says_what_was_expected(times: Any, actual: str) -> None:
+    message = "one-dimensional array of datetime64 in UTC or of integer microseconds, got " + actual
     with pytest.raises(ModelError, match=message):
         microseconds(times)
 
@@ -84,7 +84,7 @@ def test_a_missing_timestamp_is_refused_with_its_row() -> None:
             microseconds(np.array(["2026-11-20", "NaT"], dtype=f"datetime64[{unit}]"))
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_timestamps_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ModelError, match=r"got 1 ns since 1970 in row 1 .*'datetime64\[us\]'\) rounds them"):
         microseconds(np.array([2000, 1], dtype="datetime64[ns]"))
     with pytest.raises(
@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused() -> None:
         microseconds(np.array([2**63], dtype=np.uint64))
 
 
-def test_a_moment_is_a_datetime_in_its_zone_or_a_number_of_microseconds() -> None:
+def test_a_timestamp_is_a_datetime_in_its_zone_or_a_number_of_microseconds() -> None:
     berlin = datetime(2026, 11, 20, 13, 30, 1, tzinfo=ZoneInfo("Europe/Berlin"))
     same = [datetime(2026, 11, 20, 12, 30, 1), berlin, pd.Timestamp(berlin), np.int64(EXPECTED[2])]  # noqa: DTZ001
     assert [moment(value) for value in same] == [EXPECTED[2]] * 4
@@ -103,6 +103,6 @@ def test_a_moment_is_a_datetime_in_its_zone_or_a_number_of_microseconds() -> Non
 
 
 @pytest.mark.parametrize("value", [True, 1.0, "2026-11-20", None, pd.NaT, 2**63, np.datetime64("NaT")])
-def test_what_is_no_moment_is_refused(value: Any) -> None:
-    with pytest.raises(ModelError, match=r"expected a moment as a datetime|without NaT"):
+def test_values_that_are_not_timestamps_are_refused(value: Any) -> None:
+    with pytest.raises(ModelError, match=r"expected a timestamp as a datetime|without NaT"):
         moment(value)

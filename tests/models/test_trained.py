@@ -1,4 +1,4 @@
-"""Saved models are the same when they are loaded, with their ids, and are refused when they were changed."""
+"""Saved models load unchanged with their ids, and are refused if their files were changed."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ def test_a_loaded_model_is_the_same_with_ids_of_the_same_type(kind: Any, tmp_pat
     assert loaded.recommend(data)["item_id"].type == kind
 
 
-def test_a_loaded_model_answers_in_the_kind_of_frame_it_was_trained_from(tmp_path: Path) -> None:
+def test_a_loaded_model_returns_the_kind_of_frame_it_was_trained_on(tmp_path: Path) -> None:
     frame = pd.DataFrame(EVENTS)
     loaded = load(str(fitted(frame).save(str(tmp_path))))
     assert isinstance(loaded.similar_items(), pd.DataFrame)
     assert loaded.recommend(Interactions.of(frame)).equals(fitted(frame).recommend(Interactions.of(frame)))
 
 
-def test_the_same_model_is_the_same_bytes_and_replaces_what_was_there(tmp_path: Path) -> None:
+def test_the_same_model_gives_the_same_bytes_and_replaces_an_older_one(tmp_path: Path) -> None:
     first = {path.name: path.read_bytes() for path in fitted().save(tmp_path).iterdir()}
     fitted({"user": [1], "item": ["x"]}).save(tmp_path)
-    again = {path.name: path.read_bytes() for path in fitted().save(tmp_path).iterdir()}
+    second = {path.name: path.read_bytes() for path in fitted().save(tmp_path).iterdir()}
     assert sorted(first) == ["arrays.npz", "artefact.json", "estimator.json", "items.arrow"]
-    del first["artefact.json"], again["artefact.json"]  # holds the seconds that the training took
-    assert first == again
+    del first["artefact.json"], second["artefact.json"]  # holds the training time
+    assert first == second
 
 
 def changed(folder: Path, **changes: Any) -> None:
@@ -62,13 +62,13 @@ def changed(folder: Path, **changes: Any) -> None:
 
 
 def swapped(folder: Path, name: str) -> None:
-    """Put a file of a model of other items into a folder."""
-    other = fitted({"user": [1, 1, 2], "item": [1, 2, 1]}).save(folder / "other")
-    (other / name).replace(folder / name)
+    """Replace a file by that of a model with other items."""
+    foreign = fitted({"user": [1, 1, 2], "item": [1, 2, 1]}).save(folder / "other")
+    (foreign / name).replace(folder / name)
 
 
 def with_ids(folder: Path, ids: Any, name: str = "id") -> None:
-    """Replace the ids, with a right hash, as one who tampers with care does."""
+    """Replace the ids and their hash, as a careful attacker does."""
     table = pa.table({name: ids})
     with pa.OSFile(str(folder / "items.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
@@ -87,13 +87,13 @@ def with_ids(folder: Path, ids: Any, name: str = "id") -> None:
         (lambda folder: changed(folder, format=2), "expected a saved model of format 1"),
         (lambda folder: changed(folder, frame="excel"), "expected a frame of .* got 'excel'"),
         (lambda folder: changed(folder, arrays=None), "expected arrays with SHA-256 None"),
-        (lambda folder: changed(folder, items="00"), "it was changed"),
+        (lambda folder: changed(folder, items="00"), "the file was changed"),
         (
             lambda folder: (folder / "items.arrow").unlink(),
             "expected the ids of the items in .*, got no such file",
         ),
-        (lambda folder: (folder / "items.arrow").write_bytes(b""), "it was changed"),
-        (lambda folder: swapped(folder, "items.arrow"), "it was changed"),
+        (lambda folder: (folder / "items.arrow").write_bytes(b""), "the file was changed"),
+        (lambda folder: swapped(folder, "items.arrow"), "the file was changed"),
         (
             lambda folder: (swapped(folder, "arrays.npz"), swapped(folder, "artefact.json")),
             "expected arrays with SHA-256",
@@ -112,20 +112,22 @@ def test_a_saved_model_that_was_changed_is_refused(damage: Any, message: str, tm
 
 
 @pytest.mark.parametrize("ids", [[7, 8, 7, 9, 8], list("xyxzy")], ids=["numbers", "text"])
-def test_ids_with_a_flipped_bit_are_read_or_refused_even_with_a_right_hash(ids: Any, tmp_path: Path) -> None:
+def test_ids_with_a_flipped_bit_are_read_or_refused_even_with_a_matching_hash(
+    ids: Any, tmp_path: Path
+) -> None:
     folder = fitted({"user": EVENTS["user"], "item": ids}).save(tmp_path)
     path = folder / "items.arrow"
     good = path.read_bytes()
-    for place in range(0, len(good), 3):
+    for position in range(0, len(good), 3):
         content = bytearray(good)
-        content[place] ^= 1 << place % 8
+        content[position] ^= 1 << position % 8
         path.write_bytes(content)
         changed(folder, items=sha256_of(bytes(content)))
         with suppress(ModelError):
             assert load(folder).similar_items(k=1)["rank"].to_pylist() == [1] * 3
 
 
-def test_a_model_of_a_night_has_no_ids_and_is_not_taken_for_one_that_has(tmp_path: Path) -> None:
+def test_the_artefact_of_a_night_has_no_ids_and_is_refused(tmp_path: Path) -> None:
     artefact.save(fitted()._fitted().model, tmp_path)
     with pytest.raises(ModelError, match=r"expected a model and the ids of its items"):
         load(tmp_path)

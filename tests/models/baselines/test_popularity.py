@@ -1,4 +1,4 @@
-"""Popularity: how often an item was taken, or how much."""
+"""Popularity: the number of an item's users, or the sum of their weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random lists: even, fixed by their seed, and nobody's copy."""
+"""Random lists: uniform, determined by the seed, and different for each user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def histories(n_users: int, n_items: int) -> Histories:
     return Histories(matrix(np.random.default_rng(2).random((n_users, n_items)) < 0.1))
 
 
-def test_random_scores_are_even_and_unlike_those_of_others() -> None:
+def test_random_scores_are_uniform_and_uncorrelated_between_users() -> None:
     world = histories(400, 300)
     scores = create("random").fit(Dataset(world.matrix), TrainingOptions(seed=3)).scores(world)
     assert stats.kstest(scores.ravel(), "uniform").pvalue > 0.01
@@ -26,7 +26,7 @@ def test_random_scores_are_even_and_unlike_those_of_others() -> None:
     assert np.abs(items).max() < 0.32
 
 
-def test_random_lists_show_every_item_about_as_often() -> None:
+def test_random_lists_show_all_items_about_equally_often() -> None:
     world = histories(3000, 60)
     model = create("random").fit(Dataset(world.matrix), TrainingOptions(seed=3))
     items = model.recommend(world, 6).items
@@ -35,11 +35,11 @@ def test_random_lists_show_every_item_about_as_often() -> None:
     assert (np.abs(shown - expected) < 5 * expected**0.5).all()
 
 
-def test_the_seed_decides_the_order() -> None:
+def test_the_seed_determines_the_order() -> None:
     world = random_world()
-    one, same, other = (
+    first, same, different = (
         create("random").fit(world, TrainingOptions(seed=seed)).recommend(world.histories, 10).items
         for seed in (1, 1, 2)
     )
-    np.testing.assert_array_equal(one, same)
-    assert (one != other).mean() > 0.8
+    np.testing.assert_array_equal(first, same)
+    assert (first != different).mean() > 0.8

@@ -1,4 +1,4 @@
-"""Recent popularity, by hand."""
+"""Recent popularity, against values worked by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DAY = 86_400 * 10**6
 
 
 def dated(weights: list[list[float]], *users: list[tuple[int, float]]) -> Dataset:
-    """Return a data set with sequences given as (item, day) a user."""
+    """Return a data set with sequences given as (item, day) pairs per user."""
     events = [event for user in users for event in user]
     return Dataset(
         matrix(weights),
@@ -28,7 +28,7 @@ def dated(weights: list[list[float]], *users: list[tuple[int, float]]) -> Datase
 
 WORLD = dated(
     [[1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 0]],
-    [(0, 0), (0, 10), (1, 20), (3, 30)],  # item 0 twice: its last counts; item 3 has no weight
+    [(0, 0), (0, 10), (1, 20), (3, 30)],  # item 0: the last event counts; item 3 has no weight
     [(0, 10), (2, 30)],
     [(1, 0), (2, 20)],
 )
@@ -41,7 +41,7 @@ def test_a_user_counts_half_after_a_half_life() -> None:
     )
 
 
-def test_a_window_leaves_out_what_is_older() -> None:
+def test_a_window_leaves_out_older_events() -> None:
     model = create("recent_popularity", {"half_life_days": None, "window_days": 15}).fit(WORLD)
     assert model.scores(WORLD.histories)[0].tolist() == [0, 1, 2, 0]
     assert model.recommend(WORLD.histories, 3).items[0].tolist() == [2, 1, -1]
@@ -49,7 +49,7 @@ def test_a_window_leaves_out_what_is_older() -> None:
     np.testing.assert_allclose(both.scores(WORLD.histories)[0], [0, 0.5, 1.5, 0])
 
 
-def test_it_needs_timestamps_and_something_recent() -> None:
+def test_recent_popularity_needs_timestamps_and_a_recency_setting() -> None:
     with pytest.raises(ModelError, match="expected sequences with timestamps"):
         create("recent_popularity").fit(Dataset(WORLD.matrix))
     with pytest.raises(ModelError, match="half_life_days or window_days"):

@@ -1,4 +1,4 @@
-"""What lists are like, by hand and by slower ways."""
+"""Metrics beyond accuracy, against values worked by hand and slower computations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALL = np.ones(8, dtype=np.bool_)
 worlds = st.integers(0, 2**32).map(np.random.default_rng)
 
 
-def test_coverage_is_the_share_of_the_catalogue_shown_to_anyone() -> None:
+def test_coverage_is_the_share_of_the_catalogue_in_any_list() -> None:
     assert beyond.coverage(LISTS, 1, ALL) == 4 / 8  # 3, 2, 0, 5
     assert beyond.coverage(LISTS, 2, ALL) == 6 / 8  # and 1, 4
     assert beyond.coverage(LISTS, 2, np.arange(8) < 4) == 4 / 4
@@ -47,8 +47,8 @@ def test_gini_by_hand() -> None:
 
 
 def test_novelty_and_popularity_by_hand() -> None:
-    found = beyond.novelty(SHORT, 3, POPULARITY, 16)
-    np.testing.assert_allclose(found, [(1 + 2 + 3) / 3, (2 + log2(16)) / 2, 3, NAN])
+    values = beyond.novelty(SHORT, 3, POPULARITY, 16)
+    np.testing.assert_allclose(values, [(1 + 2 + 3) / 3, (2 + log2(16)) / 2, 3, NAN])
     np.testing.assert_allclose(beyond.novelty(SHORT, 1, POPULARITY, 16), [1, 2, 3, NAN])
     np.testing.assert_allclose(beyond.mean_popularity(SHORT, 3, POPULARITY), [14 / 3, 2, 2, NAN])
     np.testing.assert_allclose(
@@ -56,7 +56,7 @@ def test_novelty_and_popularity_by_hand() -> None:
     )
 
 
-def test_the_head_is_the_most_popular_share_of_what_anyone_had() -> None:
+def test_the_head_is_the_most_popular_share_of_the_items_with_users() -> None:
     assert beyond.head_items(np.array([1, 5, 0, 5, 2]), 0.5).tolist() == [False, True, False, True, False]
     assert beyond.head_items(np.array([1, 5, 0, 5, 2]), 0.25).tolist() == [False, True, False, False, False]
     assert beyond.head_items(np.array([3, 1, 0]), 0.01).tolist() == [True, False, False]
@@ -68,8 +68,8 @@ def test_the_head_is_the_most_popular_share_of_what_anyone_had() -> None:
 def test_diversity_by_hand() -> None:
     vectors = matrix([[2.0, 0], [0, 3], [1, 1], [0, 0]])
     half = 1 - 0.5**0.5  # 45 degrees
-    found = beyond.diversity(SHORT, 3, vectors)
-    np.testing.assert_allclose(found, [(1 + half + half) / 3, 1, NAN, NAN])  # zeros are far from all
+    values = beyond.diversity(SHORT, 3, vectors)
+    np.testing.assert_allclose(values, [(1 + half + half) / 3, 1, NAN, NAN])  # zero: distance 1
     np.testing.assert_allclose(beyond.diversity(SHORT, 2, vectors)[0], 1)
     with pytest.raises(ModelError, match="vectors of 4 items, got 3"):
         beyond.diversity(SHORT, 3, vectors[:3])
@@ -77,8 +77,8 @@ def test_diversity_by_hand() -> None:
 
 def test_attribute_diversity_by_hand() -> None:
     genres = matrix([[1, 1, 0], [0, 1, 1], [1, 1, 0], [0, 0, 0]])
-    found = beyond.attribute_diversity(SHORT, 3, genres)
-    np.testing.assert_allclose(found, [(2 / 3 + 0 + 2 / 3) / 3, 1, NAN, NAN])
+    values = beyond.attribute_diversity(SHORT, 3, genres)
+    np.testing.assert_allclose(values, [(2 / 3 + 0 + 2 / 3) / 3, 1, NAN, NAN])
     with pytest.raises(ModelError, match="attributes of 4 items, got 3"):
         beyond.attribute_diversity(SHORT, 3, genres[:3])
 
@@ -95,22 +95,24 @@ def test_both_diversities_are_the_mean_over_all_pairs(rng: np.random.Generator) 
     for user, listed in enumerate(lists):
         pairs = list(combinations(listed[listed >= 0], 2))
         np.testing.assert_allclose(cosine[user], np.mean([1 - unit[a] @ unit[b] for a, b in pairs]))
-        apart = [1 - (genres[a] & genres[b]).sum() / max(1, (genres[a] | genres[b]).sum()) for a, b in pairs]
-        np.testing.assert_allclose(jaccard[user], np.mean(apart))
+        distances = [
+            1 - (genres[a] & genres[b]).sum() / max(1, (genres[a] | genres[b]).sum()) for a, b in pairs
+        ]
+        np.testing.assert_allclose(jaccard[user], np.mean(distances))
 
 
-def test_serendipity_counts_what_is_right_and_unexpected() -> None:
+def test_serendipity_counts_relevant_and_unexpected_items() -> None:
     relevant = matrix([[1, 0, 1, 0], [0, 1, 0, 1], [0, 0, 0, 0], [1, 0, 0, 0]])
     expected = np.array([[0, 1], [0, -1], [0, 1], [0, 1]], dtype=np.int32)
-    found = beyond.serendipity(SHORT, 3, expected, relevant)
-    np.testing.assert_allclose(found, [1 / 3, 2 / 3, NAN, 0])  # 2; 1 and 3; nothing relevant; no list
+    values = beyond.serendipity(SHORT, 3, expected, relevant)
+    np.testing.assert_allclose(values, [1 / 3, 2 / 3, NAN, 0])  # items 2; 1 and 3; none; no list
     np.testing.assert_allclose(beyond.serendipity(SHORT, 3, SHORT, relevant), [0, 0, NAN, 0])
     with pytest.raises(ModelError, match="lists and relevant items of 4 users, got 3 and 4"):
         beyond.serendipity(SHORT, 3, expected[:3], relevant)
 
 
 @given(worlds, st.integers(1, 6))
-def test_everything_is_in_its_range(rng: np.random.Generator, k: int) -> None:
+def test_all_values_are_in_range(rng: np.random.Generator, k: int) -> None:
     lists = np.argsort(rng.random((5, 12)), axis=1)[:, :6].astype(np.int32)
     popularity = rng.integers(0, 9, 12)
     assert 0 <= beyond.gini(lists, k, ALL.repeat(2)[:12]) <= 1

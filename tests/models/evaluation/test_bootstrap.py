@@ -1,4 +1,4 @@
-"""Intervals and comparisons by resampling users: known answers, coverage, and scipy's."""
+"""Intervals and comparisons by resampling users: known values, coverage, and scipy's results."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ SKEWED = RNG.lognormal(0, 1, 120)
 
 
 def test_two_users_by_hand() -> None:
-    """The mean of two draws is one, the other or halfway: the ends are the two values."""
-    found = Bootstrap().intervals({"a": np.array([0.2, 0.6, np.nan]), "b": np.array([0.5, 0.5, 0.5])})
-    assert found["a"] == Interval(pytest.approx(0.4), pytest.approx(0.2), pytest.approx(0.6), 2)
-    assert found["b"] == Interval(0.5, 0.5, 0.5, 3)
+    """The mean of two draws is either value or halfway, so the ends are the two values."""
+    intervals = Bootstrap().intervals({"a": np.array([0.2, 0.6, np.nan]), "b": np.array([0.5, 0.5, 0.5])})
+    assert intervals["a"] == Interval(pytest.approx(0.4), pytest.approx(0.2), pytest.approx(0.6), 2)
+    assert intervals["b"] == Interval(0.5, 0.5, 0.5, 3)
 
 
-def test_one_user_has_no_interval_and_nobody_no_row() -> None:
+def test_a_single_user_has_no_interval_and_unmeasured_metrics_no_row() -> None:
     for method in ("percentile", "bca"):
         boot = Bootstrap(method=method)
-        found = boot.intervals({"a": np.array([0.2, np.nan]), "b": np.array([np.nan, np.nan])})
-        assert found == {"a": Interval(0.2, None, None, 1)}
-    one, other = {"a": np.array([0.2, np.nan])}, {"a": np.array([0.1, 0.3])}
-    assert Bootstrap().compare(one, other) == {"a": Comparison(0.1, None, None, 1.0, 1)}
+        intervals = boot.intervals({"a": np.array([0.2, np.nan]), "b": np.array([np.nan, np.nan])})
+        assert intervals == {"a": Interval(0.2, None, None, 1)}
+    first, second = {"a": np.array([0.2, np.nan])}, {"a": np.array([0.1, 0.3])}
+    assert Bootstrap().compare(first, second) == {"a": Comparison(0.1, None, None, 1.0, 1)}
 
 
-def test_every_user_is_drawn_alike_and_as_multinomial_weights_are() -> None:
-    """A column that is 1 for one user only counts how often that user was drawn: mean 1, variance 1 - 1/n."""
+def test_draws_have_the_moments_of_multinomial_weights() -> None:
+    """A column that is 1 for a single user counts their draws: mean 1, variance 1 - 1/n."""
     n, resamples = 7, 40_000
     _, means = Bootstrap(resamples=resamples, seed=3)._resampled(np.eye(n))
     counts = means * n
@@ -62,39 +62,40 @@ def test_intervals_agree_with_scipy(method: str) -> None:
         ("bca", lambda rng: rng.exponential(1, 80), 1.0, 0.91),
     ],
 )
-def test_intervals_hold_the_truth_as_often_as_they_promise(method, draw, mean, lowest) -> None:
-    rng, held, times = np.random.default_rng(17), 0, 600
+def test_intervals_cover_the_true_mean_as_often_as_stated(method, draw, mean, lowest) -> None:
+    rng, covered, times = np.random.default_rng(17), 0, 600
     for seed in range(times):
-        found = Bootstrap(resamples=400, seed=seed, method=method, threads=1).intervals({"a": draw(rng)})["a"]
-        held += found.low <= mean <= found.high
-    assert lowest <= held / times <= 0.98
+        boot = Bootstrap(resamples=400, seed=seed, method=method, threads=1)
+        interval = boot.intervals({"a": draw(rng)})["a"]
+        covered += interval.low <= mean <= interval.high
+    assert lowest <= covered / times <= 0.98
 
 
-def test_p_is_even_where_nothing_differs_and_small_where_something_does() -> None:
+def test_p_is_uniform_without_a_difference_and_small_with_one() -> None:
     rng, times = np.random.default_rng(5), 400
     boot = Bootstrap(resamples=400, threads=1)
-    same, other = [], []
+    same, different = [], []
     for _ in range(times):
-        users = rng.random(60)  # what the users have in common does not blur a paired comparison
-        one = {"a": users + rng.normal(0, 0.1, 60)}
-        same.append(boot.compare(one, {"a": users + rng.normal(0, 0.1, 60)})["a"].p)
-        other.append(boot.compare(one, {"a": users - 0.08 + rng.normal(0, 0.1, 60)})["a"].p)
+        users = rng.random(60)  # differences between users cancel in a paired comparison
+        base = {"a": users + rng.normal(0, 0.1, 60)}
+        same.append(boot.compare(base, {"a": users + rng.normal(0, 0.1, 60)})["a"].p)
+        different.append(boot.compare(base, {"a": users - 0.08 + rng.normal(0, 0.1, 60)})["a"].p)
     assert 0.02 <= np.mean(np.array(same) <= 0.05) <= 0.09
     assert 0.4 <= np.mean(np.array(same) <= 0.5) <= 0.6
-    assert np.mean(np.array(other) <= 0.05) > 0.95
+    assert np.mean(np.array(different) <= 0.05) > 0.95
 
 
 def test_a_comparison_by_hand() -> None:
-    one = {"a": np.array([0.5, 0.9, np.nan, 0.2]), "only": np.ones(4)}
-    found = Bootstrap().compare(one, {"a": np.array([0.3, 0.3, 0.1, 0.2])})
-    assert set(found) == {"a"}
-    assert found["a"].difference == pytest.approx(0.8 / 3)
-    assert found["a"].users == 3
-    assert (found["a"].low, found["a"].high) == (pytest.approx(0), pytest.approx(0.6))
-    nothing = Bootstrap().compare({"a": SKEWED}, {"a": SKEWED})["a"]
-    assert (nothing.difference, nothing.low, nothing.high, nothing.p) == (0, 0, 0, 1)
-    turned = Bootstrap().compare({"a": one["a"] * 0}, {"a": one["a"]})["a"]
-    assert turned.difference < 0
+    first = {"a": np.array([0.5, 0.9, np.nan, 0.2]), "only": np.ones(4)}
+    comparisons = Bootstrap().compare(first, {"a": np.array([0.3, 0.3, 0.1, 0.2])})
+    assert set(comparisons) == {"a"}
+    assert comparisons["a"].difference == pytest.approx(0.8 / 3)
+    assert comparisons["a"].users == 3
+    assert (comparisons["a"].low, comparisons["a"].high) == (pytest.approx(0), pytest.approx(0.6))
+    equal = Bootstrap().compare({"a": SKEWED}, {"a": SKEWED})["a"]
+    assert (equal.difference, equal.low, equal.high, equal.p) == (0, 0, 0, 1)
+    reversed_ = Bootstrap().compare({"a": first["a"] * 0}, {"a": first["a"]})["a"]
+    assert reversed_.difference < 0
 
 
 def test_neither_threads_nor_other_metrics_change_a_figure() -> None:
@@ -105,7 +106,7 @@ def test_neither_threads_nor_other_metrics_change_a_figure() -> None:
     assert list(Bootstrap().intervals({"b": values["b"], "a": SKEWED})) == ["b", "a"]
 
 
-def test_nonsense_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     for change in ({"resamples": 0}, {"confidence": 1.0}, {"seed": -1}):
         with pytest.raises(ModelError, match="expected resamples >= 1"):
             Bootstrap(**change)

@@ -18,7 +18,8 @@ from models.evaluation.metrics import METRICS, judge
 
 LISTS = np.array([[3, 0, 4, 1], [2, 5, -1, -1], [0, 1, 2, 3], [5, 4, 3, 2]], dtype=np.int32)
 RELEVANT = matrix([[1, 1, 1, 0, 0, 1], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0]])
-# user 0: ranks 2 and 4 of n = 4 relevant; user 1: rank 1 of n = 1; user 2: none of n = 1; user 3: n = 0
+# user 0: ranks 2 and 4 of n = 4 relevant; user 1: rank 1 of n = 1; user 2: none of n = 1; user 3: n
+# = 0
 ALL_FOUR = 1 + 1 / log2(3) + 1 / 2 + 1 / log2(5)
 
 
@@ -57,13 +58,13 @@ def drawn(rng: np.random.Generator) -> tuple[npt.NDArray[np.int32], sparse.csr_a
 
 
 @given(worlds, st.integers(1, 10))
-def test_every_metric_is_in_its_range_and_perfect_lists_are_perfect(rng: np.random.Generator, k: int) -> None:
+def test_all_metrics_are_in_range_and_best_for_perfect_lists(rng: np.random.Generator, k: int) -> None:
     lists, relevant = drawn(rng)
     perfect = np.argsort(-relevant.toarray(), axis=1, kind="stable")[:, :10].astype(np.int32)
-    some = np.diff(relevant.indptr) > 0
+    measured = np.diff(relevant.indptr) > 0
     for name, metric in METRICS.items():
-        values = metric(judge(lists, relevant, {k}), k)[some]
-        best = metric(judge(perfect, relevant, {k}), k)[some]
+        values = metric(judge(lists, relevant, {k}), k)[measured]
+        best = metric(judge(perfect, relevant, {k}), k)[measured]
         assert (values >= 0).all()
         assert (values <= best + 1e-12).all()
         if name not in {"recall", "precision"}:
@@ -71,7 +72,7 @@ def test_every_metric_is_in_its_range_and_perfect_lists_are_perfect(rng: np.rand
 
 
 @given(worlds, st.integers(1, 9))
-def test_a_longer_cut_never_lowers_recall_hit_rate_or_mrr(rng: np.random.Generator, k: int) -> None:
+def test_a_larger_k_never_lowers_recall_hit_rate_or_mrr(rng: np.random.Generator, k: int) -> None:
     judged = judge(*drawn(rng), {k, k + 1})
     for name in ("recall", "hit_rate", "mrr"):
         assert not (METRICS[name](judged, k + 1) < METRICS[name](judged, k)).any()
@@ -87,39 +88,39 @@ def test_a_longer_cut_never_lowers_recall_hit_rate_or_mrr(rng: np.random.Generat
         (np.full((4, 2), 3, np.int32), 1, "distinct items in a list"),
     ],
 )
-def test_lists_that_do_not_fit_are_refused(lists: npt.NDArray[np.int32], k: int, message: str) -> None:
+def test_invalid_lists_are_refused(lists: npt.NDArray[np.int32], k: int, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         judge(lists, RELEVANT, [k])
 
 
-def test_relevant_items_out_of_order_and_cut_offs_that_were_not_judged_are_refused() -> None:
+def test_unsorted_relevant_items_and_unmatched_cut_offs_are_refused() -> None:
     unsorted = sparse.csr_array((np.ones(2, np.float32), [3, 1], [0, 2]), shape=(1, 6))
     with pytest.raises(ModelError, match="sorted, distinct columns"):
         judge(LISTS[:1], unsorted, [1])
-    with pytest.raises(ModelError, match=r"one of the cut-offs \(1, 4\) that were judged, got 2"):
+    with pytest.raises(ModelError, match=r"one of the matched cut-offs \(1, 4\), got 2"):
         metrics.ndcg(judge(LISTS, RELEVANT, [4, 1, 4]), 2)
     with pytest.raises(ModelError, match="k from 1 to the 4 ranks"):
         judge(LISTS, RELEVANT, [])
 
 
-def test_all_metrics_come_by_name_and_cut_off() -> None:
+def test_all_metrics_are_returned_by_name_and_cut_off() -> None:
     judged = judge(LISTS, RELEVANT, (2, 4))
-    found = judged.values()
-    assert set(found) == {(name, k) for name in METRICS for k in (2, 4)}
-    np.testing.assert_array_equal(found["map", 4], metrics.average_precision(judged, 4))
+    values = judged.values()
+    assert set(values) == {(name, k) for name in METRICS for k in (2, 4)}
+    np.testing.assert_array_equal(values["map", 4], metrics.average_precision(judged, 4))
     assert set(judged.values(["ndcg"])) == {("ndcg", 2), ("ndcg", 4)}
     assert len(judged) == 4
 
 
-def test_blocks_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_do_not_depend_on_blocks_or_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     lists = np.argsort(rng.random((50, 30)), axis=1)[:, :12].astype(np.int32)
     relevant = matrix(rng.random((50, 30)) < 0.2)
     expected = judge(lists, relevant, (3, 12)).values()
     monkeypatch.setattr("models.evaluation.metrics.BLOCK_USERS", 7)
-    found = judge(lists, relevant, (3, 12), threads=3).values()
+    actual = judge(lists, relevant, (3, 12), threads=3).values()
     for key, values in expected.items():
-        np.testing.assert_array_equal(found[key], values)
+        np.testing.assert_array_equal(actual[key], values)
     lists[41, 1] = lists[41, 0]
     with pytest.raises(ModelError, match="for the user in row 41"):
         judge(lists, relevant, (3, 12))

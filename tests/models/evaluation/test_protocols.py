@@ -1,4 +1,4 @@
-"""Protocols on small worlds, by hand, and what must not change a figure."""
+"""Protocols on small worlds, against values worked by hand, and what must not change a figure."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ def drawn(seed: int = 0, n_users: int = 60, n_items: int = 40) -> list[tuple[int
 
 def test_ncf_by_hand() -> None:
     train = matrix([[1, 1, 0, 0, 0], [1, 0, 1, 0, 0], [1, 0, 0, 0, 0]])  # popularity 3 1 1 0 0
-    found = ncf(train, np.array([2, 1, 3]), np.array([[3, 4], [3, 2], [1, 4]]), of("popularity"), ks=(1, 2))
-    # 2 beats 3 and 4; 1 ties with 2, so it is behind it; nobody had 3, it is behind 1 and 4
-    np.testing.assert_allclose(found.values["hit_rate", 1], [1, 0, 0])
-    np.testing.assert_allclose(found.values["ndcg", 2], [1, 1 / log2(3), 0])
-    assert found.counts == {"users": 3, "negatives": 2, "cold_positives": 1}
-    assert found.items is None
+    measured = ncf(
+        train, np.array([2, 1, 3]), np.array([[3, 4], [3, 2], [1, 4]]), of("popularity"), ks=(1, 2)
+    )
+    # 2 beats 3 and 4; 1 ties with 2 and ranks behind it; 3 has no users and ranks behind 1 and 4
+    np.testing.assert_allclose(measured.values["hit_rate", 1], [1, 0, 0])
+    np.testing.assert_allclose(measured.values["ndcg", 2], [1, 1 / log2(3), 0])
+    assert measured.counts == {"users": 3, "negatives": 2, "cold_positives": 1}
+    assert measured.items is None
     with pytest.raises(ModelError, match="items below 5 for 3 users"):
         ncf(train, np.array([2, 1, 5]), np.array([[3, 4], [3, 2], [1, 4]]), of("popularity"))
 
@@ -53,18 +55,20 @@ def test_ncf_by_hand() -> None:
 def test_temporal_by_hand() -> None:
     past = [(0, 0, 1), (1, 0, 2), (1, 1, 3), (2, 1, 4), (2, 2, 5), (1, 2, 6), (2, 0, 7)]
     sequences = log(*past, (0, 2, 8), (0, 3, 9), (3, 0, 9), n_users=4)
-    found = temporal(sequences, 4, of("popularity"), share=0.3, ks=(1, 2))
-    assert found.users.tolist() == [0]
-    assert found.items.tolist() == [[1, 2]]  # a tie of two users each; item 0 is known, item 3 to nobody
-    assert found.values["recall", 2].tolist() == [1]
-    assert found.values["recall", 1].tolist() == [0]
-    assert found.overall["coverage", 2] == 2 / 3
-    assert found.counts["cold_pairs"] == 2
-    assert (found.counts["cold_users"], found.counts["cold_items"]) == (1, 1)
-    np.testing.assert_allclose(found.values["novelty", 2], -np.log2(2 / 3))
-    row = next(row for row in found.table() if (row.metric, row.k) == ("mrr", 2))
+    measured = temporal(sequences, 4, of("popularity"), share=0.3, ks=(1, 2))
+    assert measured.users.tolist() == [0]
+    assert measured.items.tolist() == [
+        [1, 2]
+    ]  # a tie of two users each; item 0 is in the history, item 3 is cold
+    assert measured.values["recall", 2].tolist() == [1]
+    assert measured.values["recall", 1].tolist() == [0]
+    assert measured.overall["coverage", 2] == 2 / 3
+    assert measured.counts["cold_pairs"] == 2
+    assert (measured.counts["cold_users"], measured.counts["cold_items"]) == (1, 1)
+    np.testing.assert_allclose(measured.values["novelty", 2], -np.log2(2 / 3))
+    row = next(row for row in measured.table() if (row.metric, row.k) == ("mrr", 2))
     assert (row.value, row.low, row.high, row.users) == (0.5, None, None, 1)
-    assert next(row for row in found.table() if row.metric == "gini").low is None
+    assert next(row for row in measured.table() if row.metric == "gini").low is None
 
 
 @pytest.mark.parametrize("name", FLOORS)
@@ -97,31 +101,31 @@ def test_the_validation_part_ends_where_the_test_begins() -> None:
     assert validation.counts["train_events"] + validation.counts["test_events"] == test.counts["train_events"]
 
 
-def test_held_out_users_are_served_from_what_they_show() -> None:
+def test_held_out_users_are_recommended_items_by_their_shown_history() -> None:
     world = random_world()
-    found = held_out_users(world.matrix, of("item_knn", shrink=1.0), 3, held_out=20, ks=(5, 10))
+    measured = held_out_users(world.matrix, of("item_knn", shrink=1.0), 3, held_out=20, ks=(5, 10))
     floor = held_out_users(world.matrix, of("random"), 3, held_out=20, ks=(5, 10))
-    other = held_out_users(
+    validation = held_out_users(
         world.matrix, of("item_knn", shrink=1.0), 3, held_out=20, ks=(5,), part="validation"
     )
-    np.testing.assert_array_equal(found.users, floor.users)
-    assert not set(found.users) & set(other.users)
-    assert len(found.users) == 20
-    assert np.nanmean(found.values["recall_min", 10]) > 1.5 * np.nanmean(floor.values["recall_min", 10])
+    np.testing.assert_array_equal(measured.users, floor.users)
+    assert not set(measured.users) & set(validation.users)
+    assert len(measured.users) == 20
+    assert np.nanmean(measured.values["recall_min", 10]) > 1.5 * np.nanmean(floor.values["recall_min", 10])
     with_times = held_out_users(
         world.matrix, of("recent_popularity"), 3, held_out=20, ks=(5,), sequences=world.sequences
     )
-    np.testing.assert_array_equal(with_times.users, found.users)
-    assert found.counts["train_users"] + 40 == (np.diff(world.matrix.indptr) > 0).sum()
+    np.testing.assert_array_equal(with_times.users, measured.users)
+    assert measured.counts["train_users"] + 40 == (np.diff(world.matrix.indptr) > 0).sum()
 
 
-def test_nobody_to_measure_is_an_error() -> None:
+def test_a_split_without_users_to_measure_is_an_error() -> None:
     sequences = log((0, 0, 1), (1, 0, 9), n_users=2)
-    with pytest.raises(ModelError, match="users with a past and something known to find, got none"):
+    with pytest.raises(ModelError, match="users with a history and known items to find, got none"):
         temporal(sequences, 1, of("popularity"), share=0.5)
 
 
-def test_a_model_sees_the_training_part_only() -> None:
+def test_a_model_sees_only_the_training_part() -> None:
     seen: list[Dataset] = []
     sequences = log(*drawn(), n_users=60)
 
@@ -131,8 +135,8 @@ def test_a_model_sees_the_training_part_only() -> None:
         model._fit = lambda dataset, options: (seen.append(dataset), fit(dataset, options))[1]
         return model
 
-    found = temporal(sequences, 40, factory, share=0.3)
+    measured = temporal(sequences, 40, factory, share=0.3)
     assert len(seen) == 1
-    assert len(seen[0].sequences.items) == found.counts["train_events"]
+    assert len(seen[0].sequences.items) == measured.counts["train_events"]
     cut = seen[0].sequences.timestamps.max()
-    assert (sequences.timestamps > cut).sum() == found.counts["test_events"]
+    assert (sequences.timestamps > cut).sum() == measured.counts["test_events"]

@@ -1,4 +1,4 @@
-"""One positive among given negatives, by hand and against full judging."""
+"""A positive among given negatives, by hand and against metrics of the full ranking."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ SCORES = np.array([[5, 1, 2, 3], [2, 9, 1, 0], [1, 1, 3, 1], [0, 0, 0, 0]], dtyp
 # ranks: 1; 2; 2 to 4 (one above, two tied); 1 to 4
 
 
-def test_the_rank_counts_and_ties_go_against_the_model() -> None:
-    found = sampled_values(SCORES, (1, 3))
-    np.testing.assert_array_equal(found["hit_rate", 1], [1, 0, 0, 0])
-    np.testing.assert_array_equal(found["hit_rate", 3], [1, 1, 0, 0])
-    np.testing.assert_allclose(found["ndcg", 3], [1, 1 / log2(3), 0, 0])
+def test_metrics_follow_the_rank_and_ties_count_against_the_model() -> None:
+    values = sampled_values(SCORES, (1, 3))
+    np.testing.assert_array_equal(values["hit_rate", 1], [1, 0, 0, 0])
+    np.testing.assert_array_equal(values["hit_rate", 3], [1, 1, 0, 0])
+    np.testing.assert_allclose(values["ndcg", 3], [1, 1 / log2(3), 0, 0])
 
 
 @settings(deadline=None)  # the first call compiles
 @given(st.integers(0, 2**32).map(np.random.default_rng), st.integers(1, 8))
-def test_without_ties_it_is_the_metric_of_the_ranked_list(rng: np.random.Generator, k: int) -> None:
+def test_without_ties_sampled_metrics_equal_those_of_the_ranked_list(
+    rng: np.random.Generator, k: int
+) -> None:
     scores = rng.permuted(np.tile(np.arange(8, dtype=np.float32), (5, 1)), axis=1)
     lists = np.argsort(-scores, axis=1).astype(np.int32)
     first = sparse.csr_array((np.ones(5, np.float32), np.zeros(5, int), np.arange(6)), shape=(5, 8))
@@ -44,12 +46,12 @@ def test_without_ties_it_is_the_metric_of_the_ranked_list(rng: np.random.Generat
         (SCORES * np.nan, 1, "finite scores"),
     ],
 )
-def test_scores_that_do_not_fit_are_refused(scores: np.ndarray, k: int, message: str) -> None:
+def test_invalid_scores_are_refused(scores: np.ndarray, k: int, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         sampled_values(scores, (k,))
 
 
-def test_one_item_of_everybody_is_hidden_among_items_that_they_do_not_have() -> None:
+def test_one_item_per_user_is_hidden_among_items_they_do_not_have() -> None:
     generator = np.random.default_rng(3)
     dense = (generator.random((20, 30)) < 0.3).astype(np.float32)
     dense[:, 0] = 1
@@ -59,11 +61,11 @@ def test_one_item_of_everybody_is_hidden_among_items_that_they_do_not_have() -> 
         assert dense[user, hidden[user]] == 1
         assert len(set(negatives[user])) == 9
         assert dense[user, negatives[user]].sum() == 0
-    put_back = rest.toarray()
-    put_back[np.arange(20), hidden] = 1
-    np.testing.assert_array_equal(put_back, dense)
+    restored = rest.toarray()
+    restored[np.arange(20), hidden] = 1
+    np.testing.assert_array_equal(restored, dense)
     assert rest.nnz == train.nnz - 20
-    again = hide_one(train, 9, seed=2)
-    assert (again[1] != hidden).any()
-    with pytest.raises(ModelError, match="an item of every user and 40 others"):
+    different = hide_one(train, 9, seed=2)
+    assert (different[1] != hidden).any()
+    with pytest.raises(ModelError, match="an item and 40 other items for every user, got 0 users without"):
         hide_one(train, 40, seed=1)

@@ -1,4 +1,4 @@
-"""Times and numbers are converted without loss, or refused with the first row that is the reason."""
+"""Times and numbers are converted exactly, or refused with the first bad row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def times(values: Any, unit: str | None = None) -> list[int]:
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_timestamps_and_whole_numbers_of_every_unit_are_the_same_moment(unit: str) -> None:
+def test_timestamps_and_whole_numbers_of_every_unit_are_the_same_time(unit: str) -> None:
     count = {"s": 10**9, "ms": 10**12, "us": 10**15, "ns": 10**18}[unit]
     assert times(np.array([count], f"M8[{unit}]")) == [MOMENT]
     assert times(pd.Series(np.array([count], f"M8[{unit}]"))) == [MOMENT]
@@ -33,7 +33,7 @@ def test_timestamps_and_whole_numbers_of_every_unit_are_the_same_moment(unit: st
 
 
 @pytest.mark.parametrize("unit", ["m", "h", "D", "W", "M", "Y"])
-def test_coarse_units_of_numpy_are_the_beginning_of_their_span(unit: str) -> None:
+def test_coarse_units_of_numpy_mean_the_start_of_their_span(unit: str) -> None:
     value = np.array(["2001-09-09T01:46:40"], "M8[s]").astype(f"M8[{unit}]")
     assert times(value) == [int(value.astype("M8[us]").astype(np.int64)[0])]
 
@@ -57,7 +57,7 @@ def test_zones_are_converted_and_times_without_one_are_utc(values: Any) -> None:
     assert times(values) == [MOMENT]
 
 
-def test_dates_are_their_midnight() -> None:
+def test_dates_mean_midnight() -> None:
     assert times([dt.date(1970, 1, 2)]) == times(["1970-01-02"]) == [86_400 * 10**6]
     assert times(pa.array([dt.date(1969, 12, 31)], pa.date64())) == [-86_400 * 10**6]
 
@@ -91,7 +91,7 @@ def test_dates_are_their_midnight() -> None:
         (pd.Series(pd.period_range("2026", periods=1, freq="D")), None, "expected times .* in 'time', got"),
     ],
 )
-def test_what_is_no_time_or_would_lose_a_digit_is_refused(
+def test_values_that_are_not_times_or_would_lose_digits_are_refused(
     values: Any, unit: str | None, message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
@@ -103,9 +103,9 @@ def test_what_is_no_time_or_would_lose_a_digit_is_refused(
     [[1, 0], [1.0, 0.0], [True, False], np.array([1, 0], np.float16), pd.Series([1, 0], dtype="Int8")],
 )
 def test_numbers_of_any_type_are_float64(values: Any) -> None:
-    found = numbers(column_of("rating", values))
-    assert found.dtype == np.float64
-    assert found.tolist() == [1.0, 0.0]
+    converted = numbers(column_of("rating", values))
+    assert converted.dtype == np.float64
+    assert converted.tolist() == [1.0, 0.0]
     decimals = column_of("rating", pa.array([1, 0]).cast(pa.decimal128(21, 2)))
     assert numbers(decimals).tolist() == [1.0, 0.0]
 
@@ -126,7 +126,7 @@ def test_numbers_of_any_type_are_float64(values: Any) -> None:
         ([2**53 + 1], "expected numbers that a float64 can hold in 'rating'"),
     ],
 )
-def test_what_is_no_finite_number_is_refused(values: Any, message: str) -> None:
+def test_values_that_are_not_finite_numbers_are_refused(values: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         numbers(column_of("rating", values))
 

@@ -1,4 +1,4 @@
-"""Ids of any type are numbered in their order, found again in other types, and given back as they came."""
+"""Ids of any type are numbered in order, matched across types, and returned in their own type."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ids_of(values: Any) -> tuple[Ids, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_ids_are_numbered_in_their_order_and_come_back_in_their_type(name: str) -> None:
+def test_ids_are_numbered_in_order_and_returned_in_their_type(name: str) -> None:
     array, distinct = TYPES[name]
     ids, codes = ids_of(array)
     assert ids.take(np.arange(len(ids))).to_pylist() == distinct
@@ -53,7 +53,7 @@ def test_ids_are_numbered_in_their_order_and_come_back_in_their_type(name: str) 
 
 
 @given(st.lists(st.text(max_size=3) | st.just("ß"), min_size=1))
-def test_text_is_in_the_order_of_its_bytes(words: list[str]) -> None:
+def test_text_is_sorted_by_its_bytes(words: list[str]) -> None:
     ids, codes = ids_of(words)
     expected = sorted(set(words), key=str.encode)
     assert ids.values.to_pylist() == expected
@@ -61,29 +61,29 @@ def test_text_is_in_the_order_of_its_bytes(words: list[str]) -> None:
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1))
-def test_whole_numbers_are_in_the_order_of_their_values(numbers: list[int]) -> None:
+def test_whole_numbers_are_sorted_by_value(numbers: list[int]) -> None:
     ids, codes = ids_of(numbers)
     expected = sorted(set(numbers))
     assert ids.values.to_pylist() == expected
     assert [expected[code] for code in codes] == numbers
 
 
-def test_the_same_ids_in_other_types_are_found_and_others_are_not() -> None:
+def test_equal_ids_of_other_types_match_and_others_do_not() -> None:
     known, _ = ids_of(pa.array([5, 7, 2**62]))
     for kind in (pa.int8(), pa.uint64(), pa.float64()):
-        asked, _ = ids_of(pa.array([1, 5, 7], kind))
-        assert known.codes(asked, "ids").tolist() == [-1, 0, 1]
+        queried, _ = ids_of(pa.array([1, 5, 7], kind))
+        assert known.codes(queried, "ids").tolist() == [-1, 0, 1]
     huge, _ = ids_of(pa.array([7, 2**64 - 1], pa.uint64()))
     assert known.codes(huge, "ids").tolist() == [1, -1]
     assert huge.codes(known, "ids").tolist() == [-1, 0, -1]
     words, _ = ids_of(pa.array(["a", "b"], pa.string_view()))
-    asked, _ = ids_of(pd.Series(["b", "z"], dtype="category"))
-    assert words.codes(asked, "ids").tolist() == [1, -1]
+    queried, _ = ids_of(pd.Series(["b", "z"], dtype="category"))
+    assert words.codes(queried, "ids").tolist() == [1, -1]
     with pytest.raises(ModelError, match=r"^expected ids as whole numbers, got text$"):
         known.codes(words, "ids")
 
 
-def test_categories_keep_their_order_and_those_that_nobody_has() -> None:
+def test_categories_keep_their_order_and_unused_values() -> None:
     kind = pd.CategoricalDtype(["z", "b", "a"], ordered=True)
     source = opened(pd.DataFrame({"user": pd.Series(["a", "b"], dtype=kind)}))
     ids, _ = encoded(source.column("user"))
@@ -123,6 +123,6 @@ def test_an_index_that_is_too_narrow_for_the_categories_is_widened() -> None:
         ([[1], [2]], "whole numbers or text in 'user_id', got list"),
     ],
 )
-def test_rows_without_an_id_and_what_cannot_be_an_id_are_refused(values: Any, message: str) -> None:
+def test_rows_without_a_valid_id_are_refused(values: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         ids_of(values)

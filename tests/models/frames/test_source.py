@@ -1,4 +1,4 @@
-"""Frames of every kind give their columns, and answers go back in the same kind."""
+"""Columns are read from frames of every kind, and results are frames of the same kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TABLE = pa.table({"user_id": pa.array(["a", "b"]), "rank": pa.array([1, 2], pa.i
 
 
 class Stream:
-    """A frame of a library that is not known here, which speaks the PyCapsule interface."""
+    """A frame of an unknown library that supports the PyCapsule interface."""
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return TABLE.__arrow_c_stream__(requested_schema)
@@ -46,14 +46,14 @@ def test_columns_are_read_from_frames_of_every_kind(frame: Any, kind: str) -> No
     assert source.first(("item",)) is None
 
 
-def test_answers_are_frames_of_the_kind_asked_for() -> None:
+def test_results_are_frames_of_the_requested_kind() -> None:
     assert frame_of("arrow", TABLE, {}) is TABLE
     frame = frame_of("pandas", TABLE, {"user_id": Form("pandas", pd.CategoricalDtype(["b", "a"]))})
     assert isinstance(frame, pd.DataFrame)
     assert frame["user_id"].dtype == pd.CategoricalDtype(["b", "a"])
     assert frame["rank"].dtype == np.int32
-    other = frame_of("polars", TABLE, {"user_id": Form("polars", pl.Enum(["b", "a"]))})
-    assert other.schema == {"user_id": pl.Enum(["b", "a"]), "rank": pl.Int32}
+    enum = frame_of("polars", TABLE, {"user_id": Form("polars", pl.Enum(["b", "a"]))})
+    assert enum.schema == {"user_id": pl.Enum(["b", "a"]), "rank": pl.Int32}
     assert (
         frame_of("polars", TABLE, {"user_id": Form("pandas", np.dtype(object))})["user_id"].dtype == pl.String
     )
@@ -91,7 +91,7 @@ def test_arrays_of_every_layout_are_read(values: Any, kind: Any) -> None:
         (pa.array([1]), "expected a table of columns, got Int64Array"),
     ],
 )
-def test_what_is_no_frame_is_refused(frame: Any, message: str) -> None:
+def test_values_that_are_not_frames_are_refused(frame: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         opened(frame)
 
@@ -110,12 +110,12 @@ def test_what_is_no_frame_is_refused(frame: Any, message: str) -> None:
         (7, "expected values of one type in 'x'"),
     ],
 )
-def test_values_that_are_no_column_are_refused(values: Any, message: str) -> None:
+def test_values_that_are_not_columns_are_refused(values: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         column_of("x", values)
 
 
-def test_columns_that_are_missing_or_there_twice_are_refused_and_an_index_is_pointed_out() -> None:
+def test_missing_and_repeated_columns_are_refused_and_the_message_mentions_an_index() -> None:
     frame = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"], index=pd.Index([5], name="user"))
     source = opened(frame)
     with pytest.raises(ModelError, match=r"^expected a column 'c', got the columns a, b, b$"):

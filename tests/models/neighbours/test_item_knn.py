@@ -1,4 +1,4 @@
-"""Item neighbours against values worked by hand and a dense computation."""
+"""Item neighbours, against values worked by hand and a dense computation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.neighbours.item_knn import ItemKNN, ItemKNNConfig
 from models.neighbours.weighting import K1, B, weighted
 from models.options import TrainingOptions
 
-# items 0 and 1 share both their users, item 2 shares one with each, item 3 stands alone
+# items 0 and 1 share both users, item 2 shares one user with each, item 3 shares none
 WORLD = Dataset(matrix([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
 
 
@@ -25,14 +25,14 @@ def knn(**settings: object) -> ItemKNN:
 
 
 def test_cosines_worked_by_hand() -> None:
-    found = knn().similar_items(np.arange(4), 3)
-    assert found.items.tolist() == [[1, 2, -1], [0, 2, -1], [0, 1, -1], [-1, -1, -1]]
-    np.testing.assert_allclose(found.scores[:3, :2], [[1, 0.5], [1, 0.5], [0.5, 0.5]], rtol=1e-6)
+    top = knn().similar_items(np.arange(4), 3)
+    assert top.items.tolist() == [[1, 2, -1], [0, 2, -1], [0, 1, -1], [-1, -1, -1]]
+    np.testing.assert_allclose(top.scores[:3, :2], [[1, 0.5], [1, 0.5], [0.5, 0.5]], rtol=1e-6)
 
 
 def test_shrink_is_added_to_the_denominator() -> None:
-    found = knn(shrink=3).similar_items(np.array([0]), 2)
-    np.testing.assert_allclose(found.scores, [[2 / (2 + 3), 1 / (2 + 3)]], rtol=1e-6)
+    top = knn(shrink=3).similar_items(np.array([0]), 2)
+    np.testing.assert_allclose(top.scores, [[2 / (2 + 3), 1 / (2 + 3)]], rtol=1e-6)
 
 
 def test_scores_are_divided_by_a_power_of_the_sum_of_similarities() -> None:
@@ -44,21 +44,21 @@ def test_scores_are_divided_by_a_power_of_the_sum_of_similarities() -> None:
 
 
 def test_only_the_nearest_neighbours_are_kept_with_ties_by_item() -> None:
-    found = knn(neighbours=1).similar_items(np.arange(4), 2)
-    assert found.items.tolist() == [[1, -1], [0, -1], [0, -1], [-1, -1]]
+    top = knn(neighbours=1).similar_items(np.arange(4), 2)
+    assert top.items.tolist() == [[1, -1], [0, -1], [0, -1], [-1, -1]]
 
 
 def test_a_score_sums_the_history_over_the_neighbours_of_the_item() -> None:
     histories = Histories(matrix([[0, 2, 0, 3], [0, 0, 0, 1]]))
     model = knn()
     np.testing.assert_allclose(model.scores(histories), [[2, 0, 1, 0], [0, 0, 0, 0]], rtol=1e-6)
-    found = model.recommend(histories, 3)
-    assert found.items.tolist() == [[0, 2, -1], [-1, -1, -1]]  # no evidence is no recommendation
+    top = model.recommend(histories, 3)
+    assert top.items.tolist() == [[0, 2, -1], [-1, -1, -1]]  # no neighbour, no recommendation
 
 
 @pytest.mark.parametrize("weighting", ["none", "tfidf", "bm25"])
 @pytest.mark.parametrize(("threads", "power"), [(1, 0.0), (3, 0.4)])
-def test_equals_the_dense_computation(
+def test_scores_equal_a_dense_computation(
     weighting: str, threads: int, power: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.neighbours.item_knn.block_users", lambda _: 16)  # several blocks
@@ -76,11 +76,11 @@ def test_equals_the_dense_computation(
 
 def test_weights_worked_by_hand() -> None:
     weights = matrix([[4, 1, 0], [0, 1, 0]])
-    idf = np.array([log(1 + 2 / 2), log(1 + 2 / 1)])  # user 0 took 2 of the 2 that anyone took, user 1 one
+    idf = np.array([log(1 + 2 / 2), log(1 + 2 / 1)])  # user 0 has 2 of 2 items, user 1 has 1
     np.testing.assert_allclose(
         weighted(weights, "tfidf").toarray(), [[sqrt(4) * idf[0], idf[0], 0], [0, idf[1], 0]], rtol=1e-6
     )
-    lengths = [1 - B + B * 4 / 3, 1 - B + B * 2 / 3]  # sums 4 and 2, mean of the two items that have any 3
+    lengths = [1 - B + B * 4 / 3, 1 - B + B * 2 / 3]  # sums 4 and 2, mean 3
     bm25 = [4 * (K1 + 1) / (K1 * lengths[0] + 4), (K1 + 1) / (K1 * lengths[1] + 1)]
     np.testing.assert_allclose(
         weighted(weights, "bm25").toarray(),

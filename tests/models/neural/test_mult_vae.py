@@ -1,4 +1,4 @@
-"""Mult-VAE: its loss by hand, its sparse input, what it learns, and what it keeps."""
+"""Mult-VAE: its loss by hand, sparse input, learning, and saved state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from models.neural import layers
 from models.neural.layers import Bags, bag_product
 from models.neural.losses import annealed, divergence, negative_log_likelihood
 from models.neural.mult_vae import MultVAE, MultVAEConfig, Network, Reconstruction
-from models.neural.validation import Hidden, validation_users
+from models.neural.validation import ValidationSet, validation_users
 from models.options import Progress, TrainingOptions
 
 CPU = torch.device("cpu")
@@ -35,7 +35,7 @@ def matrix(dense: npt.ArrayLike) -> sparse.csr_array:
 
 
 def checkerboard(users: int = 60, items: int = 12, seed: int = 0) -> sparse.csr_array:
-    """Even users take even items and odd ones odd items, but for one item of theirs that they miss."""
+    """Even users have all even items but one, odd users all odd items but one."""
     dense = (np.arange(users)[:, None] + np.arange(items)) % 2 == 0
     missed = np.random.default_rng(seed).integers(0, items // 2, users) * 2 + np.arange(users) % 2
     dense[np.arange(users), missed] = False
@@ -50,7 +50,7 @@ def rows(draw: st.DrawFn) -> sparse.csr_array:
     return matrix(rng.random((n_rows, n_columns)) * (rng.random((n_rows, n_columns)) < density))
 
 
-def test_the_likelihood_is_the_multinomial_one() -> None:
+def test_the_likelihood_is_multinomial() -> None:
     logits = np.array([[1.0, 2.0, 0.0], [0.5, -1.0, 3.0]])
     counts = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
     by_hand = -(counts * log_softmax(logits, axis=1)).sum() / 2
@@ -61,18 +61,19 @@ def test_the_likelihood_is_the_multinomial_one() -> None:
     assert by_hand == pytest.approx((first + second) / 2)
 
 
-def test_the_divergence_is_the_closed_form() -> None:
+def test_the_divergence_equals_the_closed_form() -> None:
     mean, log_variance = np.array([[0.0, 1.0], [2.0, -1.0]]), np.array([[0.0, 0.0], [np.log(4.0), -1.0]])
-    # per dimension (v + m^2 - 1 - ln v) / 2: user 0: 0 and 1/2; user 1: (7 - ln 4) / 2 and (1/e + 1) / 2
+    # per dimension (v + m^2 - 1 - ln v) / 2: user 0: 0 and 1/2; user 1: (7 - ln 4) / 2 and (1/e +
+    # 1) / 2
     by_hand = (0.5 + (7 - np.log(4)) / 2 + (1 / np.e + 1) / 2) / 2
-    found = divergence(torch.from_numpy(mean), torch.from_numpy(log_variance))
-    assert float(found) == pytest.approx(by_hand)
+    actual = divergence(torch.from_numpy(mean), torch.from_numpy(log_variance))
+    assert float(actual) == pytest.approx(by_hand)
     code = torch.distributions.Normal(torch.from_numpy(mean), torch.from_numpy(log_variance).div(2).exp())
     reference = torch.distributions.kl_divergence(code, torch.distributions.Normal(0.0, 1.0))
     assert float(reference.sum(1).mean()) == pytest.approx(by_hand)
 
 
-def test_the_weight_of_the_divergence_grows_to_its_cap() -> None:
+def test_the_weight_of_the_divergence_rises_to_beta() -> None:
     weights = [annealed(0.2, update, 4) for update in range(7)]
     assert weights == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2, 0.2, 0.2])
     assert annealed(0.2, 0, 0) == 0.2
@@ -98,40 +99,43 @@ def test_the_sparse_input_layer_equals_the_dense_one(given_rows: sparse.csr_arra
 
 @settings(max_examples=40, deadline=None)
 @given(rows())
-def test_rows_are_scaled_to_length_one_and_empty_ones_stay(given_rows: sparse.csr_array) -> None:
-    bags = Bags.of(given_rows, CPU).scaled()
+def test_rows_are_normalised_to_length_one_and_empty_rows_stay_empty(given_rows: sparse.csr_array) -> None:
+    bags = Bags.of(given_rows, CPU).normalised()
     squares = np.bincount(bags.rows.numpy(), bags.values.square().numpy(), minlength=len(bags))
     np.testing.assert_allclose(squares, np.diff(given_rows.indptr) > 0, rtol=1e-5)
 
 
 def test_dropout_keeps_the_expectation() -> None:
     bags = Bags.of(matrix(np.ones((200, 500))), CPU)
-    values = bags.dropped(0.75, torch.Generator().manual_seed(1)).values
+    values = bags.with_dropout(0.75, torch.Generator().manual_seed(1)).values
     assert set(values.unique().tolist()) == {0.0, 4.0}
     assert float(values.mean()) == pytest.approx(1.0, abs=0.02)
-    assert torch.equal(bags.dropped(0.0, torch.Generator()).values, bags.values)
+    assert torch.equal(bags.with_dropout(0.0, torch.Generator()).values, bags.values)
 
 
 def test_a_fifth_of_a_validation_users_items_is_hidden() -> None:
-    whole = matrix([[1] * 10, [1] * 9 + [0], [1] * 5 + [0] * 5])
-    held = Hidden.split(whole, np.random.default_rng(0))
-    assert np.diff(held.hidden.indptr).tolist() == [2, 1, 1]
-    np.testing.assert_array_equal((held.seen + held.hidden).toarray(), whole.toarray())
+    full = matrix([[1] * 10, [1] * 9 + [0], [1] * 5 + [0] * 5])
+    validation = ValidationSet.split(full, np.random.default_rng(0))
+    assert np.diff(validation.hidden.indptr).tolist() == [2, 1, 1]
+    np.testing.assert_array_equal((validation.seen + validation.hidden).toarray(), full.toarray())
 
 
 def test_the_gain_of_hidden_items_by_hand() -> None:
-    held = Hidden(matrix([[1, 0, 0, 0], [0, 0, 1, 0]]), matrix([[0, 1, 0, 1], [1, 0, 0, 0]]))
+    validation = ValidationSet(matrix([[1, 0, 0, 0], [0, 0, 1, 0]]), matrix([[0, 1, 0, 1], [1, 0, 0, 0]]))
     logits = torch.tensor([[9.0, 1.0, 3.0, 2.0], [0.0, 1.0, 9.0, 2.0]])
-    # user 0 ranks 2, 3, 1: hits at ranks 2 and 3 of ideal 1 and 2; user 1 ranks 3, 1, 0: a hit at rank 3
+    # user 0 ranks 2, 3, 1: hits at ranks 2 and 3 of ideal 1 and 2; user 1 ranks 3, 1, 0: a hit at
+    # rank 3
     expected = (1 / np.log2(3) + 1 / 2) / (1 + 1 / np.log2(3)) + 1 / 2
-    assert held.gain(logits, slice(0, 2)) == pytest.approx(expected, rel=1e-6)
+    assert validation.gain(logits, slice(0, 2)) == pytest.approx(expected, rel=1e-6)
 
 
-def test_few_users_are_all_trained_on() -> None:
+def test_with_few_users_all_are_trained_on() -> None:
     draw = np.random.default_rng(0)
     assert len(validation_users(matrix(np.ones((499, 6))), 0.1, draw)) == 0
     assert len(validation_users(matrix(np.ones((500, 6))), 0.1, draw)) == 50
-    assert len(validation_users(matrix(np.ones((500, 4))), 0.1, draw)) == 0  # nobody has a fifth to hide
+    assert (
+        len(validation_users(matrix(np.ones((500, 4))), 0.1, draw)) == 0
+    )  # no user has enough items to hide
 
 
 def test_little_data_is_trained_in_small_batches() -> None:
@@ -143,7 +147,7 @@ def test_little_data_is_trained_in_small_batches() -> None:
 
 
 @pytest.mark.parametrize("config", [SMALL, MultVAEConfig()], ids=["small", "default"])
-def test_it_learns_a_checkerboard(config: MultVAEConfig) -> None:
+def test_mult_vae_learns_a_checkerboard(config: MultVAEConfig) -> None:
     data = checkerboard()
     model = MultVAE(config).fit(Dataset(data), ONE_THREAD)
     best = model.recommend(Histories(data), 1, exclude=data).items[:, 0]
@@ -164,21 +168,21 @@ def test_a_new_user_needs_only_a_history() -> None:
     assert set(top.items[2]) <= {7, 9, 11}
 
 
-def test_its_scores_are_the_product_of_its_vectors_and_rank_like_the_softmax() -> None:
+def test_scores_are_the_product_of_the_vectors_and_rank_like_the_softmax() -> None:
     data = checkerboard()
     model = MultVAE(SMALL).fit(Dataset(data), ONE_THREAD)
     assert isinstance(model, Factorised)
     assert isinstance(model, HasSimilarItems)
     network = model._network
     with torch.inference_mode():
-        logits = network.logits(network.decode(network.encode(Bags.of(data, CPU).scaled())[0])).numpy()
+        logits = network.logits(network.decode(network.encode(Bags.of(data, CPU).normalised())[0])).numpy()
     scores = model.scores(Histories(data))
     np.testing.assert_allclose(scores, logits, rtol=1e-4, atol=1e-5)
     products = model.vectors(Histories(data)) @ model.item_vectors().T
     np.testing.assert_allclose(scores, products, rtol=1e-4, atol=1e-5)
 
 
-def test_a_users_vector_does_not_depend_on_the_others() -> None:
+def test_the_vector_of_a_user_does_not_depend_on_other_users() -> None:
     data = checkerboard()
     model = MultVAE(SMALL).fit(Dataset(data), ONE_THREAD)
     together = model.vectors(Histories(data))
@@ -192,7 +196,7 @@ def weighted() -> sparse.csr_array:
     return data
 
 
-def test_weights_count_only_when_they_are_asked_for() -> None:
+def test_weights_only_count_if_binarise_is_off() -> None:
     plain, weights = checkerboard(), weighted()
     config = SMALL.model_copy(update={"epochs": 2})
     binary = [MultVAE(config).fit(Dataset(data), ONE_THREAD).item_vectors() for data in (plain, weights)]
@@ -202,7 +206,7 @@ def test_weights_count_only_when_they_are_asked_for() -> None:
 
 
 def arrays(options: TrainingOptions, **config: Any) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Train on 600 users, 60 of them for validation."""
+    """Train on 600 users, with 60 of them for validation."""
     settings_ = SMALL.model_copy(
         update={"epochs": 4, "batch_size": 100, "checkpoint_seconds": 0.0, "validation_share": 0.1} | config
     )
@@ -210,7 +214,7 @@ def arrays(options: TrainingOptions, **config: Any) -> tuple[dict[str, npt.NDArr
     return model._arrays(), model.report
 
 
-def test_killed_and_resumed_it_ends_at_the_same_weights(tmp_path: Path) -> None:
+def test_a_killed_and_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     class Killed(Exception):
         """Stands for the end of the process."""
 
@@ -221,43 +225,43 @@ def test_killed_and_resumed_it_ends_at_the_same_weights(tmp_path: Path) -> None:
     expected, whole = arrays(ONE_THREAD)
     with pytest.raises(Killed):
         arrays(TrainingOptions("cpu", 7, 1, tmp_path, kill))
-    found, report = arrays(TrainingOptions("cpu", 7, 1, tmp_path))
+    resumed, report = arrays(TrainingOptions("cpu", 7, 1, tmp_path))
     assert (report["resumed"], report["validation_users"], report["users"]) == (2, 60, 540)
     assert report["losses"] == whole["losses"]
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array)
+        np.testing.assert_array_equal(resumed[name], array)
     suffixes = {file.suffix for file in tmp_path.rglob("*") if file.is_file()}
     assert suffixes == {".safetensors", ".json"}
 
 
-def test_the_seed_decides() -> None:
-    first, again = arrays(ONE_THREAD)[0], arrays(ONE_THREAD)[0]
-    other = arrays(TrainingOptions("cpu", 8, 1))[0]
-    assert all((first[name] == again[name]).all() for name in first)
-    assert all((first[name] != other[name]).any() for name in first)
+def test_the_seed_determines_the_weights() -> None:
+    first, same = arrays(ONE_THREAD)[0], arrays(ONE_THREAD)[0]
+    different = arrays(TrainingOptions("cpu", 8, 1))[0]
+    assert all((first[name] == same[name]).all() for name in first)
+    assert all((first[name] != different[name]).any() for name in first)
 
 
-def test_the_loss_in_mixed_precision_is_nearly_the_same() -> None:
+def test_the_loss_in_mixed_precision_is_almost_equal() -> None:
     data = checkerboard()
     draw = torch.Generator().manual_seed(0)
     network = Network(12, 64, 16, draw)
     objective = Reconstruction(network, SMALL, data, None, CPU)
     batch = next(objective.batches(np.random.default_rng(0)))
     exact = objective.loss(batch, 100, torch.Generator().manual_seed(1)).detach()
-    with torch.autocast("cpu", torch.bfloat16):  # what CUDA does with mixed_precision
+    with torch.autocast("cpu", torch.bfloat16):  # as CUDA does with mixed_precision
         rounded = objective.loss(batch, 100, torch.Generator().manual_seed(1)).detach()
     assert rounded.dtype == torch.float32
     assert float(rounded) == pytest.approx(float(exact), rel=1e-2)
     assert float(rounded) != float(exact)
 
 
-def test_a_step_too_large_is_an_error() -> None:
+def test_a_step_size_that_makes_the_loss_infinite_is_an_error() -> None:
     config = SMALL.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(ModelError, match=r"finite loss of mult_vae, got .* at epoch 1, step 2"):
         MultVAE(config).fit(Dataset(checkerboard()), ONE_THREAD)
 
 
-def test_saved_and_loaded_it_recommends_the_same(tmp_path: Path) -> None:
+def test_a_loaded_model_recommends_the_same(tmp_path: Path) -> None:
     data = checkerboard()
     model = MultVAE(SMALL.model_copy(update={"epochs": 3})).fit(Dataset(data), ONE_THREAD)
     loaded = artefact.load(artefact.save(model, tmp_path / "mult_vae"))

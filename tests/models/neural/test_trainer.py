@@ -1,4 +1,4 @@
-"""The trainer on a small regression whose every step is cheap: stops, seeds, checkpoints, resume."""
+"""The trainer on a cheap regression: early stopping, seeds, checkpoints and resuming."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ CPU = torch.device("cpu")
 
 
 class Line:
-    """Fit y = 2 x by a linear layer behind a dropout layer; scores and losses may be given by epoch."""
+    """Fit y = 2 x with a dropout and a linear layer; scores per epoch and a bad loss can be set."""
 
     def __init__(
         self, scores: list[float] | None = None, bad_update: int | None = None, validated: bool = True
     ) -> None:
         self.module = torch.nn.Sequential(torch.nn.Dropout(0.2), torch.nn.Linear(4, 4))
-        self.given = None if scores is None else iter(scores)
+        self.scores = None if scores is None else iter(scores)
         self.bad_update, self.validated = bad_update, validated
         self.weights: list[torch.Tensor] = []
 
@@ -50,8 +50,8 @@ class Line:
         if not self.validated:
             return None
         self.weights.append(self.module[1].weight.detach().clone())
-        if self.given is not None:
-            return next(self.given)
+        if self.scores is not None:
+            return next(self.scores)
         return -float((self.module(torch.eye(4)) - 2 * torch.eye(4)).square().mean())
 
     def digest(self) -> str:
@@ -88,11 +88,11 @@ def train(
     return line.module.state_dict(), report, seen
 
 
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return all(torch.equal(one[name], other[name]) for name in one | other)
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first | second)
 
 
-def test_it_learns_and_tells() -> None:
+def test_training_learns_and_reports_progress() -> None:
     weights, report, seen = train(epochs=60, patience=60)
     assert [step.epoch for step in seen] == list(range(1, 61))
     assert seen[-1].epochs == 60
@@ -100,10 +100,10 @@ def test_it_learns_and_tells() -> None:
     assert report["losses"][-1] < report["losses"][0] / 5
     assert report["update"] == 180
     assert (report["device"], report["threads"], report["resumed"]) == ("cpu", 1, 0)
-    assert weights["1.weight"].diagonal().min() > 0.7  # towards 2, less for the dropout
+    assert weights["1.weight"].diagonal().min() > 0.7  # approaches 2, but dropout shrinks it
 
 
-def test_the_seed_decides_and_the_global_state_is_left_alone() -> None:
+def test_the_seed_determines_the_weights_and_global_state_is_restored() -> None:
     torch.manual_seed(5)
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     first, _, _ = train()
@@ -114,12 +114,13 @@ def test_the_seed_decides_and_the_global_state_is_left_alone() -> None:
     assert not same(first, train(seed=4)[0])
 
 
-def test_early_stopping_waits_for_its_patience_and_restores_the_best() -> None:
+def test_early_stopping_waits_for_the_patience_and_restores_the_best_weights() -> None:
     with computing(1, CPU):
         line = Line(scores=[0.1, 0.4, 0.3, 0.4, 0.2, 0.9])
         config = TrainerConfig(epochs=6, patience=3)
         report = Trainer("line", line, config, TrainingOptions("cpu", 3, 1)).run()
-    assert report["scores"] == [0.1, 0.4, 0.3, 0.4, 0.2]  # an equal score is not better; 0.9 is never seen
+    # an equal score is not better; 0.9 is never reached
+    assert report["scores"] == [0.1, 0.4, 0.3, 0.4, 0.2]
     assert (report["best_epoch"], report["best_score"]) == (2, 0.4)
     assert torch.equal(line.module[1].weight, line.weights[1])
     assert not line.module.training
@@ -135,7 +136,7 @@ def test_without_a_score_all_epochs_are_trained() -> None:
 @given(
     kills=st.lists(st.integers(1, 6), max_size=3, unique=True).map(sorted), every=st.sampled_from([0, 1e9])
 )
-def test_killed_at_any_epochs_it_ends_at_the_same_weights(
+def test_a_training_killed_at_any_epochs_ends_with_the_same_weights(
     tmp_path_factory: pytest.TempPathFactory, kills: list[int], every: float
 ) -> None:
     folder = tmp_path_factory.mktemp("checkpoints")
@@ -157,16 +158,16 @@ def test_a_process_killed_between_two_epochs_is_resumed(tmp_path: Path) -> None:
         "t.Killed.__init__ = kill; t.train(checkpoints=Path(sys.argv[1]), kill_after=4)"
     )
     folders = [str(Path(__file__).resolve().parent), *IMPORTABLE.split(os.pathsep)]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path), *folders], check=False, env=os.environ
     )
-    assert done.returncode == -signal.SIGKILL
+    assert process.returncode == -signal.SIGKILL
     weights, report, _ = train(checkpoints=tmp_path)
     assert report["resumed"] == 4
     assert same(weights, train()[0])
 
 
-def test_checkpoints_are_safetensors_and_json_and_only_the_newest_is_kept(tmp_path: Path) -> None:
+def test_checkpoints_are_safetensors_and_json_and_only_the_latest_is_kept(tmp_path: Path) -> None:
     train(checkpoints=tmp_path, epochs=3)
     names = sorted(file.name for file in (tmp_path / "line").iterdir())
     assert names == ["checkpoint.json", "epoch-000003.safetensors"]
@@ -202,7 +203,7 @@ def test_a_damaged_checkpoint_is_not_resumed(tmp_path: Path) -> None:
     assert same(weights, expected)
 
 
-def test_a_half_written_checkpoint_does_not_count(tmp_path: Path) -> None:
+def test_a_partially_written_checkpoint_is_ignored(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         train(checkpoints=tmp_path, kill_after=2)
     (tmp_path / "line" / "epoch-000003.safetensors").write_bytes(b"half")
@@ -220,19 +221,19 @@ def test_the_learning_rate_falls_along_a_cosine() -> None:
     assert learning_rate(config.model_copy(update={"schedule": "constant"}), 4) == 0.8
 
 
-def test_a_loss_that_is_not_a_number_names_its_place() -> None:
+def test_the_error_about_a_loss_that_is_not_a_number_names_epoch_and_step() -> None:
     with pytest.raises(
         ModelError, match=r"finite loss of line, got nan at epoch 2, step 3; .*0\.05 may help"
     ):
         train({"bad_update": 5})
 
 
-def test_a_score_that_is_not_a_number_names_its_epoch() -> None:
+def test_the_error_about_a_score_that_is_not_a_number_names_the_epoch() -> None:
     with pytest.raises(ModelError, match=r"validation score of line, got nan at epoch 2"):
         train({"scores": [0.5, math.nan]})
 
 
-def test_a_device_that_is_not_there_is_an_error_and_auto_falls_back() -> None:
+def test_a_missing_device_is_an_error_and_auto_falls_back() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     assert choose_device(TrainingOptions("auto")).type == "cpu"

@@ -1,4 +1,4 @@
-"""The fallback ladder against a list built item by item, and its promises for any input."""
+"""The fallback ladder, against lists built item by item, and its guarantees for any input."""
 
 from __future__ import annotations
 
@@ -50,38 +50,38 @@ def arrays(n, lists, steps, tops, seen, scores):  # noqa: PLR0917
     for user, items in enumerate(tops):
         top.items[user, : len(items)] = items
         top.scores[user, : len(items)] = scores[user][: len(items)]
-    indptr = np.concatenate(([0], np.cumsum([len(one) for one in seen]))).astype(np.int32)
-    indices = np.array([item for one in seen for item in one], np.int32)
+    indptr = np.concatenate(([0], np.cumsum([len(items) for items in seen]))).astype(np.int32)
+    indices = np.array([item for items in seen for item in items], np.int32)
     matrix = sparse.csr_array(
         (np.ones(len(indices), np.float32), indices, indptr), shape=(len(tops), N_ITEMS)
     )
-    rankings = Rankings.of([np.array(one, np.int32) for one in lists])
+    rankings = Rankings.of([np.array(items, np.int32) for items in lists])
     return top, rankings, np.array(steps, np.int32), matrix
 
 
 @given(cases())
 @settings(max_examples=300, deadline=None)
-def test_lists_are_filled_as_one_would_by_hand(case) -> None:
+def test_lists_are_filled_as_by_hand(case) -> None:
     n, lists, steps, tops, seen, scores, repeat = case
     top, rankings, ladder, matrix = arrays(n, lists, steps, tops, seen, scores)
     before = top.items.copy(), top.scores.copy()
     full, origin = fill(top, rankings, ladder, matrix, repeat=repeat)
     for user in range(len(tops)):
-        items, places = naive(top.items[user].tolist(), lists, steps[user], seen[user], repeat)
+        items, origins = naive(top.items[user].tolist(), lists, steps[user], seen[user], repeat)
         assert full.items[user].tolist() == items
-        assert origin[user].tolist() == places
-        given = len(tops[user])
-        there = full.items[user] >= 0
-        assert np.array_equal(full.scores[user, :given], top.scores[user, :given])
-        assert (np.diff(full.scores[user][there]) <= 0).all()
-        assert np.isneginf(full.scores[user][~there]).all()
-        assert np.isfinite(full.scores[user][there]).all()
+        assert origin[user].tolist() == origins
+        modelled = len(tops[user])
+        filled = full.items[user] >= 0
+        assert np.array_equal(full.scores[user, :modelled], top.scores[user, :modelled])
+        assert (np.diff(full.scores[user][filled]) <= 0).all()
+        assert np.isneginf(full.scores[user][~filled]).all()
+        assert np.isfinite(full.scores[user][filled]).all()
     assert np.array_equal(before[0], top.items)
     assert np.array_equal(before[1], top.scores)
 
 
 def test_steps_are_climbed_in_order_and_seen_items_come_last() -> None:
-    # the model knew item 4 (score 0.5); item 1 was seen; nobody ranks item 8
+    # the model recommended item 4 (score 0.5); item 1 is seen; item 8 is in no ranking
     top, rankings, ladder, seen = arrays(6, [[1, 2], [2, 3, 4], [0]], [[0, 1, 2]], [[4]], [[1]], [[0.5]])
     full, origin = fill(top, rankings, ladder, seen, repeat=True)
     assert full.items.tolist() == [[4, 2, 3, 0, 1, -1]]
@@ -91,7 +91,7 @@ def test_steps_are_climbed_in_order_and_seen_items_come_last() -> None:
     assert full.items.tolist() == [[4, 2, 3, 0, -1, -1]]
 
 
-def test_a_filled_score_is_below_a_negative_one_of_the_model() -> None:
+def test_filled_scores_are_below_a_negative_score_of_the_model() -> None:
     top, rankings, ladder, seen = arrays(3, [[1, 2]], [[0]], [[4]], [[]], [[-2.5]])
     assert fill(top, rankings, ladder, seen, repeat=False)[0].scores.tolist() == [[-2.5, -3.5, -4.5]]
 

@@ -1,4 +1,4 @@
-"""Reasons and co-occurrence against numpy."""
+"""Reasons, co-occurrence and similar vectors, against numpy and values worked by hand."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from models.ranking.similarity import co_occurring, similar_vectors
 @pytest.mark.parametrize("d", [1, 3, 16])
 def test_the_reason_is_the_most_similar_item_of_the_history(d: int) -> None:
     rng = np.random.default_rng(d)
-    vectors = rng.integers(-3, 4, (40, d)).astype(np.float32)  # zero vectors and equal ones among them
+    vectors = rng.integers(-3, 4, (40, d)).astype(np.float32)  # some zero, some equal
     history = matrix(rng.random((30, 40)) < 0.2)
     items = rng.integers(-1, 40, (30, 7)).astype(np.int32)
     norms = np.linalg.norm(vectors, axis=1)
     cosines = vectors @ vectors.T / np.maximum(np.outer(norms, norms), 1e-9)
     for user, row in enumerate(reasons(items, history, vectors)):
-        own = history[[user]].indices
-        for item, why in zip(items[user], row, strict=True):
-            others = own[own != item]
-            best = cosines[item, others].max(initial=0) if item >= 0 else 0
-            if why < 0:
+        history_items = history[[user]].indices
+        for item, reason in zip(items[user], row, strict=True):
+            candidates = history_items[history_items != item]
+            best = cosines[item, candidates].max(initial=0) if item >= 0 else 0
+            if reason < 0:
                 assert best <= 1e-6
             else:
-                assert why in others
-                assert cosines[item, why] >= best - 1e-6
+                assert reason in candidates
+                assert cosines[item, reason] >= best - 1e-6
 
 
-def test_the_smaller_index_of_equals_is_the_reason_and_never_the_item_itself() -> None:
+def test_the_reason_among_equals_is_the_smaller_index_but_never_the_item_itself() -> None:
     vectors = np.array([[1, 0], [2, 0], [3, 0], [0, 1]], np.float32)
     items = np.array([[1, 2, 3, -1]], np.int32)
     assert reasons(items, matrix([[0, 1, 1, 0]]), vectors).tolist() == [[2, 1, -1, -1]]
@@ -38,19 +38,19 @@ def test_the_smaller_index_of_equals_is_the_reason_and_never_the_item_itself() -
     assert reasons(items, matrix([[0, 0, 0, 0]]), vectors).tolist() == [[-1, -1, -1, -1]]
 
 
-def test_of_a_long_history_the_heaviest_items_are_compared() -> None:
+def test_only_the_heaviest_items_of_a_long_history_are_compared() -> None:
     n = LONGEST + 50
     vectors = np.ones((n + 1, 2), np.float32)
     weights = np.ones((1, n + 1), np.float32)
     weights[0, n] = 0  # the recommended item
     weights[0, 50:n] = 2
-    vectors[n] = vectors[:50] = [1, 2]  # the best reasons are too light
+    vectors[n] = vectors[:50] = [1, 2]  # the best reasons have too little weight
     assert reasons(np.array([[n]], np.int32), matrix(weights), vectors).tolist() == [[50]]
     weights[0, 7] = 3
     assert reasons(np.array([[n]], np.int32), matrix(weights), vectors).tolist() == [[7]]
 
 
-def test_co_occurrence_is_the_cosine_of_the_sets_of_users() -> None:
+def test_co_occurrence_is_the_cosine_of_the_user_sets() -> None:
     rng = np.random.default_rng(3)
     seen = matrix((rng.random((50, 20)) < 0.2) * rng.integers(1, 5, (50, 20)))
     ones = (seen.toarray() > 0).astype(np.float64)
@@ -59,17 +59,17 @@ def test_co_occurrence_is_the_cosine_of_the_sets_of_users() -> None:
     np.fill_diagonal(cosines, 0)
     allowed = rng.random(20) < 0.7
     cosines[:, ~allowed] = 0
-    asked = np.array([3, 0, 19], np.int32)
-    top = co_occurring(seen, asked, 20, allowed=allowed)
-    for item, items, scores in zip(asked, top.items, top.scores, strict=True):
-        found = items[items >= 0]
-        assert sorted(found) == np.flatnonzero(cosines[item] > 0).tolist()
-        assert np.allclose(scores[: len(found)], cosines[item, found])
-        assert (np.diff(scores[: len(found)]) <= 0).all()
+    queried = np.array([3, 0, 19], np.int32)
+    top = co_occurring(seen, queried, 20, allowed=allowed)
+    for item, items, scores in zip(queried, top.items, top.scores, strict=True):
+        similar = items[items >= 0]
+        assert sorted(similar) == np.flatnonzero(cosines[item] > 0).tolist()
+        assert np.allclose(scores[: len(similar)], cosines[item, similar])
+        assert (np.diff(scores[: len(similar)]) <= 0).all()
 
 
 def test_co_occurrence_by_hand() -> None:
-    # items 0 and 1 share both users; item 2 shares one of its two with them; nobody met item 3
+    # items 0 and 1 share both users; item 2 shares one of its two users; item 3 has no users
     seen = matrix([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0]])
     top = co_occurring(seen, np.array([0, 3]), 3)
     assert top.items.tolist() == [[1, 2, -1], [-1, -1, -1]]

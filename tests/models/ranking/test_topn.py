@@ -1,4 +1,4 @@
-"""The top-N kernel against a slow, obvious reference."""
+"""The top-N kernel, against a slow but obvious reference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEW = st.sampled_from([-1.0, -0.0, 0.0, 0.5, 0.5, 3.0])  # many ties
 def reference(
     scores: npt.NDArray[np.float32], n: int, out: npt.NDArray[np.bool_], above: float | None
 ) -> TopN:
-    """Sort every row by (score descending, item ascending) and leave out what is not eligible."""
+    """Sort the eligible items of every row by (score descending, item ascending)."""
     top = TopN.empty(len(scores), n)
     for user, row in enumerate(scores):
         eligible = [i for i in range(len(row)) if not out[user, i] and (above is None or row[i] > above)]
@@ -28,16 +28,16 @@ def reference(
     return top
 
 
-def assert_equal(found: TopN, expected: TopN) -> None:
-    np.testing.assert_array_equal(found.items, expected.items)
-    np.testing.assert_array_equal(found.scores, expected.scores)
-    assert found.items.dtype == np.int32
-    assert found.scores.dtype == np.float32
+def assert_equal(actual: TopN, expected: TopN) -> None:
+    np.testing.assert_array_equal(actual.items, expected.items)
+    np.testing.assert_array_equal(actual.scores, expected.scores)
+    assert actual.items.dtype == np.int32
+    assert actual.scores.dtype == np.float32
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Scores (drawn floats, ties or a long random row), seen items and allowed items."""
+    """Draw scores (floats, ties or long random rows), seen items and allowed items."""
     users, items = draw(st.integers(1, 4)), draw(st.integers(1, 40))
     kind = draw(st.sampled_from(["floats", "ties", "long"]))
     if kind == "long":
@@ -54,13 +54,13 @@ def cases(draw: st.DrawFn) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool
 
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.integers(1, 60), st.sampled_from([None, 0.0, -2.5]), st.sampled_from([1, 3]))
-def test_equals_the_reference(case: tuple, n: int, above: float | None, threads: int) -> None:
+def test_top_n_equals_the_reference(case: tuple, n: int, above: float | None, threads: int) -> None:
     scores, seen, allowed = case
     before = scores.copy()
-    found = top_n(
+    top = top_n(
         scores, n, exclude=sparse.csr_array(seen), allowed=allowed, above=above, threads=threads
     )  # fmt: skip
-    assert_equal(found, reference(scores, n, seen | ~allowed, above))
+    assert_equal(top, reference(scores, n, seen | ~allowed, above))
     np.testing.assert_array_equal(scores, before)
 
 
@@ -69,12 +69,12 @@ def test_ties_are_broken_by_item_index_and_minus_zero_equals_zero() -> None:
     assert top_n(scores, 5).items.tolist() == [[2, 5, 0, 1, 3]]
 
 
-def test_all_tied_in_a_long_row_gives_the_first_items() -> None:
+def test_a_long_row_of_ties_gives_the_first_items() -> None:
     scores = np.full((2, 5000), 0.25, dtype=np.float32)
     seen = sparse.csr_array((np.ones(3), ([0, 0, 1], [0, 2, 4999])), shape=scores.shape)
-    found = top_n(scores, 100, exclude=seen)
-    assert found.items[0, :3].tolist() == [1, 3, 4]
-    assert found.items[1].tolist() == list(range(100))
+    top = top_n(scores, 100, exclude=seen)
+    assert top.items[0, :3].tolist() == [1, 3, 4]
+    assert top.items[1].tolist() == list(range(100))
 
 
 @pytest.mark.parametrize("order", ["ascending", "descending", "sawtooth"])
@@ -85,22 +85,22 @@ def test_sorted_rows_are_exact(order: str) -> None:
     assert_equal(top_n(scores, 100), reference(scores, 100, np.zeros(scores.shape, np.bool_), None))
 
 
-def test_pads_when_few_or_none_are_eligible() -> None:
+def test_lists_are_padded_if_few_or_no_items_are_eligible() -> None:
     scores = np.array([[1, 2, 3], [1, 2, 3]], dtype=np.float32)
     seen = sparse.csr_array(np.array([[1, 1, 1], [0, 0, 1]]))
-    found = top_n(scores, 4, exclude=seen, allowed=np.array([True, False, True]))
-    assert found.items.tolist() == [[-1, -1, -1, -1], [0, -1, -1, -1]]
-    assert found.scores.tolist() == [[-np.inf] * 4, [1, -np.inf, -np.inf, -np.inf]]
+    top = top_n(scores, 4, exclude=seen, allowed=np.array([True, False, True]))
+    assert top.items.tolist() == [[-1, -1, -1, -1], [0, -1, -1, -1]]
+    assert top.scores.tolist() == [[-np.inf] * 4, [1, -np.inf, -np.inf, -np.inf]]
 
 
-def test_a_stored_zero_excludes_too() -> None:
+def test_a_stored_zero_excludes_an_item_too() -> None:
     seen = sparse.csr_array((np.zeros(1, np.float32), ([0], [1])), shape=(1, 2))
     assert top_n(np.array([[1, 2]], dtype=np.float32), 2, exclude=seen).items.tolist() == [[0, -1]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("masked", [False, True])
-def test_a_score_that_is_not_finite_is_an_error_even_where_it_is_masked(bad: float, masked: bool) -> None:
+def test_a_score_that_is_not_finite_is_an_error_even_if_masked(bad: float, masked: bool) -> None:
     scores = np.zeros((5, 300), dtype=np.float32)
     scores[3, 7] = bad
     seen = sparse.csr_array((np.ones(1), ([3], [7])), shape=scores.shape) if masked else None
@@ -127,7 +127,7 @@ def test_factors_that_overflow_are_an_error() -> None:
         ({"scores": np.zeros((2, 3))}, "got float64"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(arguments: dict, message: str) -> None:
+def test_invalid_arguments_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         top_n(**{"scores": np.zeros((2, 3), dtype=np.float32), "n": 1, **arguments})
 
@@ -141,16 +141,16 @@ def vectors(
 
 
 @pytest.mark.parametrize("items", [1, 17, 1003])
-def test_factors_rank_as_their_product_does(items: int) -> None:
+def test_factors_rank_like_their_product(items: int) -> None:
     users, item_vectors = vectors(700, items)
     seen = sparse.random_array((700, items), density=0.1, format="csr", rng=np.random.default_rng(1))
-    found = top_n_factors(users, item_vectors, 20, exclude=seen)
+    top = top_n_factors(users, item_vectors, 20, exclude=seen)
     product = (users.astype(np.float64) @ item_vectors.T.astype(np.float64)).astype(np.float32)
-    assert_equal(found, top_n(product, 20, exclude=seen))
+    assert_equal(top, top_n(product, 20, exclude=seen))
 
 
 def rounded_once(user: list[float], item: list[float]) -> np.float32:
-    """Sum the products in float64 in eight strands and round the sum to float32: the score that is ranked."""
+    """Return the ranked score: products summed in float64 in eight strands, rounded to float32."""
     strands = [0.0] * 8
     whole = len(user) // 8 * 8
     for k, (a, b) in enumerate(zip(user, item, strict=True)):
@@ -172,14 +172,12 @@ def test_factors_rank_by_the_product_rounded_once(
     assert_equal(top_n_factors(drawn[:2], drawn, 10, above=above), expected)
 
 
-def test_items_with_one_vector_are_a_tie_wherever_they_stand() -> None:
+def test_items_with_equal_vectors_tie_at_any_position() -> None:
     users, items = vectors(100, 1, 61)
     copies = np.repeat(items, 1003, axis=0)
     positive = (users @ items.T)[:, 0] > 0
-    found = top_n_factors(users, copies, 300, above=0.0)
-    np.testing.assert_array_equal(
-        found.items[positive], np.broadcast_to(np.arange(300), (positive.sum(), 300))
-    )
+    top = top_n_factors(users, copies, 300, above=0.0)
+    np.testing.assert_array_equal(top.items[positive], np.broadcast_to(np.arange(300), (positive.sum(), 300)))
 
 
 def test_lists_do_not_depend_on_threads_budget_batch_or_neighbours_in_the_batch() -> None:
@@ -211,5 +209,5 @@ def test_no_users_gives_no_rows() -> None:
 @pytest.mark.parametrize(
     ("items", "users"), [(1, 512), (20_000, 512), (50_000, 256), (10**6, 16), (10**8, 16)]
 )
-def test_a_block_has_a_shape_that_depends_on_the_catalogue_alone(items: int, users: int) -> None:
+def test_the_shape_of_a_block_depends_only_on_the_catalogue(items: int, users: int) -> None:
     assert block_users(items) == users

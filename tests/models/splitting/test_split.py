@@ -1,4 +1,4 @@
-"""Splits in time."""
+"""Splits of events into training and test."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def sequences(*users: list[tuple[int, int]]) -> Sequences:
 
 WORLD = sequences(
     [(0, 1), (1, 2), (0, 8), (2, 9)],  # repeats item 0, then takes 2
-    [(1, 3), (3, 7), (3, 9)],  # takes 3, which nobody trained on, twice
+    [(1, 3), (3, 7), (3, 9)],  # takes item 3 twice, which is in no training event
     [(2, 4)],  # nothing after the boundary
     [(0, 7)],  # arrives after the boundary
     [],
 )
 
 
-def test_events_from_the_boundary_on_are_the_test_and_nothing_is_dropped_unsaid() -> None:
+def test_events_from_the_boundary_on_are_the_test_and_all_are_counted() -> None:
     split = split_at(WORLD, 5, 7)
     assert split.train.tolist() == [True, True, False, False, True, False, False, True, False]
     assert split.test.toarray().tolist() == [
@@ -59,7 +59,7 @@ def test_events_from_the_boundary_on_are_the_test_and_nothing_is_dropped_unsaid(
     assert split.cold_users.tolist() == [False, False, False, True, False]
     assert split.cold_items.tolist() == [False, False, False, True, False]
     assert split.repeats == 1
-    assert split.warm_users.tolist() == [0]  # user 1 wants a cold item only, user 3 is cold
+    assert split.warm_users.tolist() == [0]  # user 1 only has a cold item, user 3 is cold
     assert split.warm.toarray().tolist()[0] == [0, 0, 1, 0, 0]
     assert split.counts == {
         "train_events": 4,
@@ -85,11 +85,11 @@ def test_a_matrix_sums_the_weights_of_repeated_events() -> None:
     weights = np.array([1, 2, 4, 8, 1, 1, 1, 1, 1], dtype=np.float32)
     assert event_matrix(WORLD, 5, weights).toarray()[0].tolist() == [5, 2, 8, 0, 0]
     assert WORLD.items[:4].tolist() == [0, 1, 0, 2]  # summed in a copy
-    with pytest.raises(ModelError, match=r"one weight an event \(9,\), got \(2,\)"):
+    with pytest.raises(ModelError, match=r"one weight per event \(9,\), got \(2,\)"):
         event_matrix(WORLD, 5, weights[:2])
 
 
-def test_the_last_share_takes_ties_along() -> None:
+def test_the_last_share_includes_ties() -> None:
     assert split_last(WORLD, 5, 2 / 9).boundary == 9
     assert split_last(WORLD, 5, 1 / 9).boundary == 9  # two events at 9 stay together
     assert split_last(WORLD, 5, 0.5).boundary == 7
@@ -125,7 +125,7 @@ def test_no_training_event_is_later_than_a_test_event(users: list[list[tuple[int
 @pytest.mark.parametrize(
     ("boundary", "message"), [(1, "on both sides of 1, got none before"), (10, "got none from")]
 )
-def test_a_side_without_events_is_an_error(boundary: int, message: str) -> None:
+def test_a_part_without_events_is_an_error(boundary: int, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         split_at(WORLD, 5, boundary)
 
@@ -136,19 +136,19 @@ def test_a_share_is_between_0_and_1(share: float) -> None:
         split_last(WORLD, 5, share)
 
 
-def test_no_events_cannot_be_split() -> None:
+def test_splitting_no_events_is_an_error() -> None:
     with pytest.raises(ModelError, match="expected events to split"):
         split_last(sequences([]), 5, 0.5)
 
 
-def test_events_come_in_order_of_time_then_position_then_as_they_were() -> None:
+def test_events_are_sorted_by_time_then_position_then_input_order() -> None:
     users, items = np.array([1, 0, 1, 0, 0, 1]), np.array([10, 11, 12, 13, 14, 15])
     times = np.array([5, 7, 5, 7, 6, 4])
-    found, order = in_order(users, items, times, 3)
-    assert found.indptr.tolist() == [0, 3, 6, 6]
-    assert found.items.tolist() == [14, 11, 13, 15, 10, 12]
-    assert found.timestamps.tolist() == [6, 7, 7, 4, 5, 5]
-    assert items[order].tolist() == found.items.tolist()
+    ordered, order = in_order(users, items, times, 3)
+    assert ordered.indptr.tolist() == [0, 3, 6, 6]
+    assert ordered.items.tolist() == [14, 11, 13, 15, 10, 12]
+    assert ordered.timestamps.tolist() == [6, 7, 7, 4, 5, 5]
+    assert items[order].tolist() == ordered.items.tolist()
     positions = np.array([9, 2, 3, 1, 0, 0])
     assert in_order(users, items, times, 3, positions)[0].items.tolist() == [14, 13, 11, 15, 12, 10]
 
@@ -166,7 +166,7 @@ def test_timestamps_of_any_unit_are_ordered_and_cut_as_microseconds(unit: str) -
         assert split.tested.tolist() == [False, True, False, True]
         assert split.boundary == world.timestamps[1]
     assert [part.boundary for part in rolling(world, 2, [cut])] == [world.timestamps[1]]
-    with pytest.raises(ModelError, match="expected a moment as a datetime, a datetime64 or whole"):
+    with pytest.raises(ModelError, match="expected a timestamp as a datetime, a datetime64 or whole"):
         split_at(world, 2, 1.5)
 
 
@@ -176,15 +176,15 @@ def test_timestamps_of_any_unit_are_ordered_and_cut_as_microseconds(unit: str) -
         ({"users": np.array([0, 2])}, "expected users from 0 to below 2, got 0 to 2"),
         (
             {"users": np.array([0.0, 1.0])},
-            r"users as an array of 2 integers, one an event, got float64 \(2,\)",
+            r"users as an array of 2 integers, one per event, got float64 \(2,\)",
         ),
         ({"items": np.array([0, 2**31])}, "expected items from 0 to below 2147483648, got 0 to 2147483648"),
-        ({"items": np.array([0])}, r"items as an array of 2 integers, one an event, got int64 \(1,\)"),
+        ({"items": np.array([0])}, r"items as an array of 2 integers, one per event, got int64 \(1,\)"),
         ({"position": np.array([0, np.nan])}, r"positions as an array of 2 integers.* got float64 \(2,\)"),
         ({"timestamps": np.array([0.0, 1.0])}, r"expected timestamps as .* got float64 \(2,\)"),
     ],
 )
-def test_events_of_another_kind_are_refused(change: dict[str, Any], message: str) -> None:
+def test_invalid_event_arrays_are_refused(change: dict[str, Any], message: str) -> None:
     events: dict[str, Any] = {
         "users": np.array([0, 1]),
         "items": np.array([0, 1]),
@@ -204,7 +204,7 @@ def test_a_validation_window_lies_between_training_and_test() -> None:
     assert not (validation.train & ~test.train).any()
 
 
-def test_rolling_cut_offs_test_window_after_window() -> None:
+def test_rolling_cut_offs_test_successive_windows() -> None:
     first, second = rolling(WORLD, 5, [3, 8])
     assert sorted(WORLD.timestamps[first.tested].tolist()) == [3, 4, 7, 7]
     assert sorted(WORLD.timestamps[second.tested].tolist()) == [8, 9, 9]
@@ -226,7 +226,7 @@ def test_the_last_event_of_every_user_with_two_is_left_out() -> None:
     assert not split.cold_items[2]  # user 2 trained on it
 
 
-def test_the_validation_beside_it_never_trains_on_what_the_test_asks_for() -> None:
+def test_the_validation_split_never_trains_on_test_events() -> None:
     world = sequences([(0, 1), (1, 2), (2, 3), (3, 4)], [(0, 1), (1, 2)], [(2, 1)])
     test, validation = leave_last_out(world, 4), leave_last_out(world, 4, skip=1)
     assert test.tested.tolist() == [False, False, False, True, False, True, False]
@@ -243,11 +243,11 @@ def test_a_random_split_warns_and_keeps_a_pair_together() -> None:
     with pytest.warns(RandomSplitWarning, match="learn from the future"):
         split = split_randomly(world, 30, 0.2, seed=1)
     with pytest.warns(RandomSplitWarning):
-        again = split_randomly(world, 30, 0.2, seed=1)
+        same = split_randomly(world, 30, 0.2, seed=1)
     with pytest.warns(RandomSplitWarning):
-        other = split_randomly(world, 30, 0.2, seed=2)
-    np.testing.assert_array_equal(split.tested, again.tested)
-    assert (split.tested != other.tested).any()
+        different = split_randomly(world, 30, 0.2, seed=2)
+    np.testing.assert_array_equal(split.tested, same.tested)
+    assert (split.tested != different.tested).any()
     assert (split.train == ~split.tested).all()
     assert split.repeats == 0
     pairs = np.diff(event_matrix(world, 30).indptr)
@@ -258,7 +258,7 @@ def test_a_random_split_warns_and_keeps_a_pair_together() -> None:
     st.lists(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=8), min_size=1, max_size=6),
     st.integers(1, 8),
 )
-def test_what_exists_only_after_the_cut_changes_nothing_for_the_others(
+def test_users_and_items_that_appear_after_the_cut_change_nothing_for_others(
     users: list[list[tuple[int, int]]], cut: int
 ) -> None:
     users = [sorted(user, key=lambda event: event[1]) for user in users]
