@@ -160,7 +160,7 @@ def test_broken_tables_cannot_be_forced(night: Night) -> None:
     first = night.store.release(str(night.pointed())) / "recommendations.parquet"
     staged = night.records()[-1].folder(night.store).staging / "recommendations.parquet"
     shutil.copyfile(first, staged)  # yesterday's lists lack today's new users
-    with pytest.raises(UserError, match="refused by its audit"):
+    with pytest.raises(UserError, match="the audit refused the release"):
         publish_refused(night.configured(**REFUSING), release_id, **REASON)
     assert night.published() == [night.pointed()]
     assert night.records()[-1].state == "failed"
