@@ -85,8 +85,8 @@ def test_a_night_on_one_thread_requests_no_second_thread(single: tuple[Notes, di
     stations = [line for line in notes if "station" in line]
     assert {line["station"] for line in stations} >= {"dataset", "measure blend", "quality", "release"}
     for line in stations:
-        found = {line["workers"], line["arrow"], int(line["openmp"]), *line["pools"], line["torch"] or 1}
-        assert found == {1}, line
+        sizes = {line["workers"], line["arrow"], int(line["openmp"]), *line["pools"], line["torch"] or 1}
+        assert sizes == {1}, line
     assert manifest["threads"] == {"mult_vae": 1}
 
 
