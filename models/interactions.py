@@ -1,13 +1,13 @@
-"""Interactions: who met what, and when, from a frame of any kind; what models train on and are asked by.
+"""Interactions of users with items, read from a frame of any kind: the input of models.
 
-A pair's weight is that of a night (docs/design.md): 1 + ln(1 + strength), the strength the sum of the weights
-of its events, 1 each unless a column says otherwise; it is summed as whole millionths, so that the order of
-the rows does not matter.
+The weight of a pair is the same as in a night (docs/design.md): 1 + ln(1 + strength), where the
+strength is the sum of the weights of its events, 1 each by default. Strengths are summed in integer
+millionths, so the order of the rows does not matter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -17,37 +17,32 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
-from models.frames.columns import moments, numbers, refuse_rows, whole_numbers
-from models.frames.ids import Ids, encoded
-from models.frames.source import Column, Form, Kind, Source, frame_of, opened
-from models.splitting.split import in_order
+from models.frames.ids import Ids
+from models.frames.roles import columns_of, converted
+from models.frames.source import Form, Kind, frame_of, opened
+from models.splitting.split import to_sequences
 
 Bools = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
-NAMES: Final = {
-    "user": ("user_id", "userId", "user"),
-    "item": ("item_id", "itemId", "movieId", "item"),
-    "timestamp": ("timestamp", "time", "datetime", "date"),
-}
 MILLIONTHS: Final = 1_000_000
-MOST: Final = 9e12  # the sum of all weights, so that its millionths fit an int64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
     """Events of users with items, a row each: ``Interactions.of(frame)`` makes them.
 
-    ``user_ids`` and ``item_ids`` give the id of each number; ``users`` and ``items`` int64 (n_events,) are
-    such numbers; ``timestamps`` int64 (n_events,): microseconds since 1970-01-01 UTC; ``values`` float64
-    (n_events,), such as ratings; ``weights`` float64 (n_events,): the strength of each event, 0 or more;
-    ``positions`` int64 (n_events,): the true order of one user's events of one moment. All but the first four
-    may be None. ``kind`` is that of the frame, in which answers are given.
+    ``user_ids`` and ``item_ids`` give the id of each number; ``users`` and ``items`` int64
+    (n_events,) are such numbers; ``timestamps`` int64 (n_events,): microseconds since 1970-01-01
+    UTC; ``values`` float64 (n_events,), such as ratings; ``weights`` float64 (n_events,): the
+    strength of each event, 0 or more; ``positions`` int64 (n_events,): the true order of one user's
+    events of one moment. All but the first four may be None. The arrays are read-only. ``kind`` is
+    that of the frame, in which answers are given.
 
     Raises
     ------
     ModelError
-        When a length or a number is not as described.
+        When a length or an index differs from this description.
 
     Examples
     --------
@@ -76,6 +71,10 @@ class Interactions:
         for name, codes, ids in (("users", self.users, self.user_ids), ("items", self.items, self.item_ids)):
             if len(codes) and not 0 <= codes.min() <= codes.max() < len(ids):
                 raise ModelError(f"expected {name} below {len(ids)}, got {codes.min()}..{codes.max()}")
+        for name, array in self._arrays().items():
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
 
     @classmethod
     def of(
@@ -92,19 +91,21 @@ class Interactions:
     ) -> Interactions:
         """Read a frame of pandas or polars, an Arrow table or a mapping of arrays: a row is an event.
 
-        The arguments name columns. Unnamed, the user is in ``user_id``, ``userId`` or ``user``; the item in
-        ``item_id``, ``itemId``, ``movieId`` or ``item``; the time in ``timestamp``, ``time``, ``datetime`` or
-        ``date``, and may lack. A value, a weight and a position are read only where they are named.
+        The arguments name columns. Unnamed, the user is in ``user_id``, ``userId`` or ``user``; the
+        item in ``item_id``, ``itemId``, ``movieId`` or ``item``; the time in ``timestamp``,
+        ``time``, ``datetime`` or ``date``, and may lack; ``timestamp=False`` reads no times. A
+        value, a weight and a position are read only where they are named.
 
-        Ids are whole numbers or text of any type, also as categories; they are given back in that type. Times
-        are timestamps of any unit, dates, text in ISO 8601, or whole numbers of ``unit`` (s, ms, us, ns)
-        since 1970. Those without a zone are UTC. Rows that repeat are events that repeat.
+        Ids are whole numbers or text of any type, also as categories; they are given back in that
+        type. Times are timestamps of any unit, dates, text in ISO 8601, or whole numbers of
+        ``unit`` (s, ms, us, ns) since 1970. Those without a zone are UTC. Rows that repeat are
+        events that repeat.
 
         Raises
         ------
         ModelError
-            When a column is missing or there twice, a row has no id or no time, or a value cannot be
-            converted without loss; it says what was expected, what came, and in which row first.
+            When a column is missing or repeated, a row has no id or no time, or a value cannot be
+            converted exactly. The message names the first such row.
 
         Examples
         --------
@@ -116,36 +117,36 @@ class Interactions:
         source = opened(frame)
         names = {"user": user, "item": item, "timestamp": timestamp}
         names |= {"value": value, "weight": weight, "position": position}
-        return cls(**_converted(_columns(source, names), unit), kind=source.kind)
+        return cls(**converted(columns_of(source, names), unit), kind=source.kind)
 
     def __len__(self) -> int:
         return len(self.users)
 
     def __repr__(self) -> str:
-        times = None
+        period = None
         if self.timestamps is not None and len(self):
             ends = np.array([self.timestamps.min(), self.timestamps.max()]).astype("datetime64[us]")
-            times = " to ".join(str(end.astype("datetime64[D]")) for end in ends)
+            period = " to ".join(str(end.astype("datetime64[D]")) for end in ends)
         users, items = self.shape
-        return f"Interactions(events={len(self)}, users={users}, items={items}, times={times!r})"
+        return f"Interactions(events={len(self)}, users={users}, items={items}, times={period!r})"
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Numbers of users and items."""
+        """Number of users and number of items."""
         return len(self.user_ids), len(self.item_ids)
 
     def kept(self, rows: Bools) -> Interactions:
-        """Return some of the events, bool (n_events,); users and items keep their numbers."""
+        """Return the selected events, bool (n_events,); users and items keep their indices."""
         parts: dict[str, Any] = {name: array[rows] for name, array in self._arrays().items()}
         return replace(self, **parts)
 
     def at_least(self, value: float) -> Interactions:
-        """Return the events whose value is ``value`` or more, with the users and items that remain.
+        """Return the events with a value of at least ``value``, and their users and items.
 
         Raises
         ------
         ModelError
-            When no column of values was named, or no value is that large.
+            When there are no values, or no value is that large.
 
         Examples
         --------
@@ -156,6 +157,8 @@ class Interactions:
         """
         if self.values is None:
             raise ModelError("expected interactions with values, got none: name their column, value=...")
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            raise ModelError(f"expected a number, at_least(4), got {value!r:.100}")
         rows = self.values >= value
         if not rows.any():
             raise ModelError(f"expected a value of {value} or more, got none")
@@ -171,9 +174,9 @@ class Interactions:
         )
 
     def with_items(self, item_ids: Ids) -> Interactions:
-        """Return the events with items that a model knows, numbered as it numbers them; others are left out.
+        """Return the events with the items of a model, indexed like in the model.
 
-        ModelError when its ids are numbers and these are text, or the other way round.
+        ModelError when one side has numbers as ids and the other text.
         """
         codes = item_ids.codes(self.item_ids, "item ids, as the model was trained on,")[self.items]
         known = codes >= 0
@@ -181,7 +184,7 @@ class Interactions:
 
     @property
     def seen(self) -> sparse.csr_array:
-        """The pairs that met, whatever their strength: csr float32 (n_users, n_items) of ones."""
+        """All pairs with an event, of any strength: csr float32 (n_users, n_items) of ones."""
         ones = np.ones(len(self), dtype=np.float32)
         matrix = sparse.coo_array((ones, (self.users, self.items)), shape=self.shape).tocsr()
         matrix.data[:] = 1
@@ -189,35 +192,35 @@ class Interactions:
 
     @property
     def histories(self) -> Histories:
-        """The users as models are asked about them: weights of their pairs, and their events in order."""
+        """The histories of the users: the weights of their pairs, and their events in order."""
         return Histories(self._matrix(), self.sequences)
 
     @property
     def dataset(self) -> Dataset:
-        """What models are trained on: the weights of all pairs, and the events in order."""
+        """The training data of models: the weights of all pairs, and the events in order."""
         return Dataset(self._matrix(), self.sequences)
 
     @property
     def sequences(self) -> Sequences | None:
-        """The events that have a strength in order of time, then position, then row; None without times."""
+        """The events with strength, sorted by time, position and row; None without times."""
         part = self if self.weights is None else self.kept(self.weights > 0)
         if part.timestamps is None:
             return None
-        return in_order(part.users, part.items, part.timestamps, len(part.user_ids), part.positions)[0]
+        return to_sequences(part.users, part.items, part.timestamps, len(part.user_ids), part.positions)[0]
 
     def frame(self, table: Any, forms: dict[str, Form] | None = None) -> Any:
-        """Return an Arrow table as a frame of the kind that these interactions came in."""
+        """Return an Arrow table as a frame of the kind that these interactions were read from."""
         return frame_of(self.kind, table, forms or {})
 
     def _matrix(self) -> sparse.csr_array:
-        """Return the weights of the pairs that have a strength, csr float32 (n_users, n_items)."""
-        pairs, which, counts = np.unique(
+        """Return the weights of the pairs with strength, csr float32 (n_users, n_items)."""
+        pairs, pair_of_event, counts = np.unique(
             self.users * len(self.item_ids) + self.items, return_inverse=True, return_counts=True
         )
         strengths = counts * MILLIONTHS
         if self.weights is not None:
             strengths = np.zeros(len(pairs), dtype=np.int64)
-            np.add.at(strengths, which, np.rint(self.weights * MILLIONTHS).astype(np.int64))
+            np.add.at(strengths, pair_of_event, np.rint(self.weights * MILLIONTHS).astype(np.int64))
         kept = strengths > 0
         rows, columns = np.divmod(pairs[kept], len(self.item_ids))
         weights = np.round(1 + np.log1p(strengths[kept] / MILLIONTHS), 6).astype(np.float32)
@@ -226,53 +229,3 @@ class Interactions:
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in named.items() if isinstance(array, np.ndarray)}
-
-
-def _columns(source: Source, names: Mapping[str, Hashable | None]) -> dict[str, Column]:
-    """Return the columns that were named or have a usual name, by what they hold, of as many rows each."""
-    columns = {}
-    for role, name in names.items():
-        chosen = source.first(NAMES.get(role, ())) if name is None else name
-        if chosen is not None:
-            columns[role] = source.column(chosen)
-        elif role in ("user", "item"):
-            usual = ", ".join(NAMES[role])
-            hint = source.hint(*NAMES[role])
-            raise ModelError(f"expected a column {usual}, or {role}= its name, got {source.listed()}{hint}")
-    users = columns["user"]
-    if users.name == columns["item"].name:
-        raise ModelError(f"expected different columns for user and item, got {users.name!r} for both")
-    if not len(users):
-        raise ModelError("expected at least one event, got none")
-    for column in columns.values():
-        if len(column) != len(users):
-            raise ModelError(
-                f"expected {len(users)} rows in {column.name!r}, as in {users.name!r}, got {len(column)}"
-            )
-    return columns
-
-
-def _converted(columns: Mapping[str, Column], unit: str | None) -> dict[str, Any]:
-    """Return the arrays of interactions, by name."""
-    user_ids, users = encoded(columns["user"])
-    item_ids, items = encoded(columns["item"])
-    arrays: dict[str, Any] = {"user_ids": user_ids, "item_ids": item_ids, "users": users, "items": items}
-    if "timestamp" in columns:
-        arrays["timestamps"] = moments(columns["timestamp"], unit)
-    if "value" in columns:
-        arrays["values"] = numbers(columns["value"])
-    if "weight" in columns:
-        arrays["weights"] = _strengths(columns["weight"])
-    if "position" in columns:
-        arrays["positions"] = whole_numbers(columns["position"])
-    return arrays
-
-
-def _strengths(column: Column) -> Doubles:
-    found = numbers(column)
-    refuse_rows(column, found < 0, "weights of 0 or more", found)
-    if found.sum() > MOST:
-        raise ModelError(
-            f"expected weights of at most {MOST:g} together in {column.name!r}, got {found.sum():g}"
-        )
-    return found

@@ -1,9 +1,8 @@
-"""Times and numbers of a column as arrays; what cannot be converted without loss is refused with its row."""
+"""Times and numbers of a column as arrays; values that do not convert exactly are refused."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,72 +13,93 @@ from models.errors import ModelError
 from models.frames.source import Column
 from models.timestamps import microseconds
 
+MOST: Final = 9e12  # the sum of all weights, so that its millionths fit an int64
+LEAST: Final = 1e-6  # of a weight that is not 0: weights are summed as whole millionths
+OFFSET: Final = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 UNITS = ("s", "ms", "us", "ns")
 NUMERIC = (
     pa.types.is_integer,
     pa.types.is_floating,
     pa.types.is_decimal,
     pa.types.is_boolean,
-    pa.types.is_null,  # refused as nulls, with their number
+    pa.types.is_null,  # refused as nulls, with their count
 )
 
 
 def moments(column: Column, unit: str | None) -> npt.NDArray[np.int64]:
     """Return a column of times as microseconds since 1970-01-01 UTC, int64 (n_rows,).
 
-    Timestamps of any unit (those without a zone are UTC), dates (their midnight), text in ISO 8601, and
-    whole numbers of ``unit`` since 1970.
+    Times are timestamps of any unit (UTC without a zone), dates (midnight), ISO 8601 text, or whole
+    numbers of ``unit`` since 1970.
 
     Raises
     ------
     ModelError
-        When a row has no time, or it cannot be a whole number of microseconds.
+        When a row has no time, or its time is not a whole number of microseconds.
     """
     values = decoded(column)
     refuse_nulls(column, "a time", values)
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _whole(column, values.to_numpy())
+        return _to_microseconds(column, values.to_numpy())
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return _counted(column, values, unit)
+        return _from_counts(column, values, unit)
     if is_text(kind):
-        return _read(column, values.cast(pa.large_string()))
+        return _from_text(column, values.cast(pa.large_string()))
     raise ModelError(
         f"expected times (timestamps, dates, ISO 8601 or numbers) in {column.name!r}, got {kind}"
     )
 
 
 def whole_numbers(column: Column) -> npt.NDArray[np.int64]:
-    """Return a column of whole numbers, int64 (n_rows,); ModelError names the first row of another kind."""
+    """Return a column of whole numbers, int64 (n_rows,); ModelError names the first bad row."""
     refuse_nulls(column, "a whole number", column.values)
     try:
-        return np.asarray(column.values.cast(pa.int64()).to_numpy())
+        return np.array(column.values.cast(pa.int64()).to_numpy())
     except pa.ArrowException as error:
         raise ModelError(f"expected whole numbers in {column.name!r}, got others: {_line(error)}") from error
 
 
 def numbers(column: Column) -> npt.NDArray[np.float64]:
-    """Return a column of finite numbers, float64 (n_rows,); ModelError names the first row of another."""
+    """Return a column of finite numbers, float64 (n_rows,); ModelError names the first bad row."""
     kind = column.values.type
     if not any(test(kind) for test in NUMERIC):
         raise ModelError(f"expected numbers in {column.name!r}, got {kind}")
     refuse_nulls(column, "a number", column.values)
     try:
-        found = np.asarray(column.values.cast(pa.float64()).to_numpy())
+        array = np.array(column.values.cast(pa.float64()).to_numpy())
     except pa.ArrowException as error:
         raise ModelError(
             f"expected numbers that a float64 can hold in {column.name!r}, got others: {_line(error)}"
         ) from error
-    refuse_rows(column, ~np.isfinite(found), "finite numbers", found)
-    return found
+    refuse_rows(column, ~np.isfinite(array), "finite numbers", array)
+    return array
+
+
+def strengths(column: Column) -> npt.NDArray[np.float64]:
+    """Return a column of weights, float64 (n_rows,): 0, or at least a millionth, in which they are summed.
+
+    Raises
+    ------
+    ModelError
+        When a weight is no such number, or their sum exceeds int64 in millionths.
+    """
+    weights = numbers(column)
+    refuse_rows(column, weights < 0, "weights of 0 or more", weights)
+    refuse_rows(column, (weights > 0) & (weights < LEAST), f"weights of 0, or {LEAST:g} or more,", weights)
+    if weights.sum() > MOST:
+        raise ModelError(
+            f"expected weights of at most {MOST:g} together in {column.name!r}, got {weights.sum():g}"
+        )
+    return weights
 
 
 def decoded(column: Column) -> Any:
-    """Return the values of a column; categories as what they stand for."""
+    """Return the values of a column, with categories decoded."""
     kind = column.values.type
     if not pa.types.is_dictionary(kind):
         return column.values
-    plain = pa.large_string() if is_text(kind.value_type) else kind.value_type  # views cannot be taken from
+    plain = pa.large_string() if is_text(kind.value_type) else kind.value_type  # views do not support take
     chunks = [
         pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(plain)).dictionary_decode()
         for chunk in column.values.chunks
@@ -88,14 +108,14 @@ def decoded(column: Column) -> Any:
 
 
 def is_text(kind: Any) -> bool:
-    """Tell whether an Arrow type is one of the three of text."""
+    """Tell whether an Arrow type is one of the three text types."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def refuse_nulls(column: Column, what: str, values: Any) -> None:
-    """Raise a ModelError if a row of a column is null or NaN: how many are, and which is the first.
+    """Raise a ModelError if values are null or NaN, with their count and the first row.
 
-    ``values`` are the column's, decoded.
+    ``values`` are the decoded values of the column.
     """
     empty = pc.is_null(values, nan_is_null=True)
     count = pc.sum(empty).as_py() or 0
@@ -108,24 +128,24 @@ def refuse_nulls(column: Column, what: str, values: Any) -> None:
 
 
 def refuse_rows(column: Column, wrong: npt.NDArray[np.bool_], what: str, values: npt.NDArray[Any]) -> None:
-    """Raise a ModelError if a row is ``wrong`` bool (n_rows,): how many are, and the first with its value."""
+    """Raise a ModelError if rows are ``wrong`` bool (n_rows,), with their count and the first row."""
     count = int(wrong.sum())
     if count:
         first = int(np.argmax(wrong))
-        others = f", and others in {count - 1} more" if count > 1 else ""
+        more = f", and others in {count - 1} more" if count > 1 else ""
         raise ModelError(
-            f"expected {what} in {column.name!r}, got {values[first]} in row {first} (from 0){others}"
+            f"expected {what} in {column.name!r}, got {values[first]} in row {first} (from 0){more}"
         )
 
 
-def _whole(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def _to_microseconds(column: Column, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     try:
-        return microseconds(values)
+        return np.array(microseconds(values))
     except ModelError as error:
         raise ModelError(f"{column.name!r}: {error}") from None
 
 
-def _counted(column: Column, values: Any, unit: str | None) -> npt.NDArray[np.int64]:
+def _from_counts(column: Column, values: Any, unit: str | None) -> npt.NDArray[np.int64]:
     if unit not in UNITS:
         raise ModelError(
             f"expected unit= one of {', '.join(UNITS)} for the numbers in {column.name!r}, got {unit!r}"
@@ -136,22 +156,39 @@ def _counted(column: Column, values: Any, unit: str | None) -> npt.NDArray[np.in
         raise ModelError(
             f"expected whole numbers as times in {column.name!r}, got others: {_line(error)}"
         ) from error
-    return _whole(column, counts.astype(f"datetime64[{unit}]"))
+    return _to_microseconds(column, counts.astype(f"datetime64[{unit}]"))
 
 
-def _read(column: Column, values: Any) -> npt.NDArray[np.int64]:
-    """Read times in ISO 8601: all with an offset, or all without, which are UTC."""
-    problems = []
+def _from_text(column: Column, values: Any) -> npt.NDArray[np.int64]:
+    """Parse ISO 8601 times, all with an offset or all without one (UTC)."""
     for zone in (None, "UTC"):
         try:
-            return np.asarray(values.cast(pa.timestamp("us", zone)).cast(pa.int64()).to_numpy())
-        except pa.ArrowException as error:
-            problems.append(_line(error))
-    match = re.search("'(.{0,100}).*' as a scalar", problems[0])
+            return _in_zone(values, zone)
+        except pa.ArrowException:
+            continue
+    zoned = pc.sum(pc.match_substring_regex(values, OFFSET)).as_py() or 0
+    row = _first_unread(values, "UTC" if 2 * zoned > len(values) else None)
     raise ModelError(
         f"expected times in ISO 8601 in {column.name!r}, all with an offset or all without, and with at most "
-        f"6 decimals, got {match[1] if match else problems[0]!r}"
+        f"6 decimals, got {values[row].as_py()!r:.100} in row {row} (from 0)"
     )
+
+
+def _in_zone(values: Any, zone: str | None) -> npt.NDArray[np.int64]:
+    return np.array(values.cast(pa.timestamp("us", zone)).cast(pa.int64()).to_numpy())
+
+
+def _first_unread(values: Any, zone: str | None) -> int:
+    """Return the first row that is no time with an offset (zone UTC) or without (None); there is one."""
+    low, high = 0, len(values)  # rows below low can be read, one below high cannot
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            _in_zone(values.slice(low, middle - low), zone)
+            low = middle
+        except pa.ArrowException:
+            high = middle
+    return low
 
 
 def _line(error: BaseException) -> str:

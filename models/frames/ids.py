@@ -1,4 +1,4 @@
-"""Ids of users or items: each distinct id once, ascending, so that its number is its place in the order."""
+"""Ids of users or items: distinct and ascending, so the index of an id is its rank."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from models.frames.columns import decoded, is_text, refuse_nulls, refuse_rows
 from models.frames.source import Column, Form
 
 Longs = npt.NDArray[np.int64]
-LARGEST_FLOAT = 2**53  # from here on, neighbouring whole numbers are one float
+LARGEST_FLOATS = {pa.float16(): 11, pa.float32(): 24, pa.float64(): 53}
+"""The power of two from which on neighbouring whole numbers are one float."""
 WIDE = pa.decimal128(20, 0)  # holds int64 and uint64
 FAMILIES = {
     pa.int64(): "whole numbers",
@@ -29,8 +30,9 @@ FAMILIES = {
 class Ids:
     """Distinct ids in ascending order: numbers by value, text by its UTF-8 bytes.
 
-    ``values`` pyarrow array (n,) of int64, uint64, large_string or large_binary; ``type`` the Arrow type in
-    which they came and are given back; ``form`` what they were in a frame of pandas or polars.
+    ``values`` pyarrow array (n,) of int64, uint64, large_string or large_binary; ``type`` their
+    original Arrow type, in which they are returned; ``form`` their type in a pandas or polars
+    frame.
     """
 
     values: Any
@@ -41,42 +43,44 @@ class Ids:
         return len(self.values)
 
     def take(self, codes: npt.NDArray[np.integer]) -> Any:
-        """Return the ids of some numbers, (n_codes,), as a pyarrow array of the type in which they came."""
-        return _as_came(self.values.take(pa.array(codes)), self.type)
+        """Return the ids at some indices, (n_codes,), as a pyarrow array of their original type."""
+        return _restore_type(self.values.take(pa.array(codes)), self.type)
 
     def only(self, codes: Longs) -> Ids:
-        """Return the ids of some numbers, which are distinct and ascending."""
+        """Return the ids at some indices, which must be distinct and ascending."""
         return Ids(self.values.take(pa.array(codes)), self.type, self.form)
 
-    def codes(self, others: Ids, what: str) -> Longs:
-        """Return the number here of each of ``others``, int64 (len(others),), -1 where it is unknown.
+    def codes(self, queried: Ids, what: str) -> Longs:
+        """Return the index of each of the ``queried`` ids, int64 (len(queried),), -1 if unknown.
 
         Raises
         ------
         ModelError
-            When one side is numbers and the other text: nothing would be known.
+            When one side has numbers and the other text, so nothing could match.
         """
-        own, asked = self.values, others.values
-        if FAMILIES[own.type] != FAMILIES[asked.type]:
-            raise ModelError(f"expected {what} as {FAMILIES[own.type]}, got {FAMILIES[asked.type]}")
-        if own.type != asked.type:
-            own, asked = own.cast(WIDE), asked.cast(WIDE)
-        places = pc.index_in(asked, value_set=own).fill_null(-1)
-        return np.asarray(places.to_numpy(zero_copy_only=False), dtype=np.int64)
+        known, values = self.values, queried.values
+        if FAMILIES[known.type] != FAMILIES[values.type]:
+            raise ModelError(f"expected {what} as {FAMILIES[known.type]}, got {FAMILIES[values.type]}")
+        if known.type != values.type:
+            known, values = known.cast(WIDE), values.cast(WIDE)
+        indices = pc.index_in(values, value_set=known).fill_null(-1)
+        return np.asarray(indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def encoded(column: Column) -> tuple[Ids, Longs]:
     """Return the distinct ids of a column, and the number of the id in each row, int64 (n_rows,).
 
-    Ids are whole numbers, text, bytes or UUIDs, also as categories. Whole floats below 2^53 are taken for
-    the numbers they are.
+    Ids are whole numbers, text, bytes or UUIDs, also as categories. Whole floats are taken for the
+    numbers they are, below 2^53 (float64), 2^24 (float32) or 2^11 (float16).
 
     Raises
     ------
     ModelError
-        When a row has no id, or an id is something else.
+        When a row has no id, or an id has another type.
     """
     values = decoded(column)
+    if str(column.form.dtype) == "Object":  # of polars: Arrow gets the addresses of the objects
+        raise ModelError(f"expected ids as whole numbers or text in {column.name!r}, got Object")
     refuse_nulls(column, "an id", values)
     coded = _plain(column, values).dictionary_encode().combine_chunks()
     order = pc.sort_indices(coded.dictionary).to_numpy()
@@ -104,7 +108,7 @@ def _plain(column: Column, values: Any) -> Any:
 
 
 def _numbers(values: Any) -> Any:
-    """Return whole numbers as int64, or as uint64 where some are larger."""
+    """Return whole numbers as int64, or as uint64 if any exceeds int64."""
     if pa.types.is_uint64(values.type) and len(values) and pc.max(values).as_py() >= 2**63:
         return values
     return values.cast(pa.int64())
@@ -113,12 +117,14 @@ def _numbers(values: Any) -> Any:
 def _from_floats(column: Column, values: Any) -> Any:
     numbers = values.cast(pa.float64()).to_numpy()
     refuse_rows(column, numbers != np.floor(numbers), "whole numbers as ids", numbers)
-    refuse_rows(column, np.abs(numbers) >= LARGEST_FLOAT, "ids of less than 2^53, if as floats,", numbers)
+    power = LARGEST_FLOATS[values.type]
+    wide = np.abs(numbers) >= 2**power
+    refuse_rows(column, wide, f"ids of less than 2^{power}, if as floats,", numbers)
     return pa.chunked_array([pa.array(numbers.astype(np.int64))])
 
 
-def _as_came(values: Any, kind: Any) -> Any:
-    """Return int64, uint64, large_string or large_binary in the type in which the ids came."""
+def _restore_type(values: Any, kind: Any) -> Any:
+    """Return int64, uint64, large_string or large_binary values in their original type."""
     if values.type == kind:
         return values
     if isinstance(kind, pa.BaseExtensionType):
@@ -126,7 +132,7 @@ def _as_came(values: Any, kind: Any) -> Any:
     if not pa.types.is_dictionary(kind):
         return values.cast(kind)
     categories = values.dictionary_encode()
-    dictionary = _as_came(categories.dictionary, kind.value_type)
+    dictionary = _restore_type(categories.dictionary, kind.value_type)
     fits = len(dictionary) <= 2 ** (kind.index_type.bit_width - 1)
     index = kind.index_type if fits else pa.int32()
     return pa.DictionaryArray.from_arrays(categories.indices.cast(index), dictionary, ordered=kind.ordered)

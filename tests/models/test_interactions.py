@@ -102,7 +102,7 @@ def test_weights_are_summed_and_events_without_weight_only_count_as_seen() -> No
     assert data.sequences.items.tolist() == [0, 0, 1]
 
 
-@given(st.permutations(range(6)), st.lists(st.floats(0, 1e6), min_size=6, max_size=6))
+@given(st.permutations(range(6)), st.lists(st.just(0.0) | st.floats(1e-6, 1e6), min_size=6, max_size=6))
 def test_the_order_of_the_rows_changes_no_weight(order: list[int], weights: list[float]) -> None:
     events = {"user": [1, 1, 1, 2, 2, 2], "item": [5, 5, 5, 6, 6, 5], "w": weights}
     shuffled = {name: [values[row] for row in order] for name, values in events.items()}
@@ -197,7 +197,41 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"weight": "w"},
         r"expected weights of at most 9e\+12 together",
     ),
-    "position": ({"user": [1], "item": [1], "p": [0.5]}, {"position": "p"}, "expected whole numbers in 'p'"),
+    "position": (
+        {"user": [1], "item": [1], "time": ["2026-01-01"], "p": [0.5]},
+        {"position": "p"},
+        "expected whole numbers in 'p'",
+    ),
+    "position without times": (
+        {"user": [1], "item": [1], "p": [1]},
+        {"position": "p"},
+        "expected times beside the positions in 'p'",
+    ),
+    "unknown unit": (
+        {"user": [1], "item": [1], "time": ["2026-01-01"]},
+        {"unit": "fortnights"},
+        "expected unit= one of s, ms, us, ns, got 'fortnights'",
+    ),
+    "a column": (
+        {"user": [1], "item": [1]},
+        {"user": pd.Series([1])},
+        "expected the name of a column as user=, got a Series",
+    ),
+    "an array": (
+        {"user": [1], "item": [1]},
+        {"item": pa.array([1])},
+        "expected the name of a column as item=, got a Int64Array",
+    ),
+    "a list": (
+        {"user": [1], "item": [1]},
+        {"user": ["user"]},
+        "expected the name of a column as user=, got a list",
+    ),
+    "a junk time": (
+        {"user": [1], "item": [1], "date": ["yesterday"]},
+        {},
+        "got 'yesterday' in row 0 .*; timestamp=False reads no times",
+    ),
 }
 
 
@@ -225,3 +259,25 @@ def test_arrays_that_do_not_match_are_refused() -> None:
         Interactions(data.user_ids, data.item_ids, data.users, data.items[1:])
     with pytest.raises(ModelError, match=r"expected users below 2, got 1\.\.2"):
         Interactions(data.user_ids, data.item_ids, data.items + 1, data.items)
+
+
+def test_times_can_be_left_out() -> None:
+    data = Interactions.of({"user": [1], "item": [2], "date": ["yesterday"]}, timestamp=False)
+    assert data.timestamps is None
+
+
+def test_arrays_are_read_only_and_apart_from_the_source() -> None:
+    values = np.array([1.0, 2.0])
+    data = Interactions.of({"user": [1, 2], "item": [3, 4], "v": values}, value="v")
+    values[0] = 9
+    assert data.values.tolist() == [1, 2]
+    for array in (data.users, data.items, data.values):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+@pytest.mark.parametrize("value", ["2", None, True, np.array([1, 2]), [2]])
+def test_at_least_asks_for_a_number(value: Any) -> None:
+    data = Interactions.of({"user": [1], "item": [2], "v": [1]}, value="v")
+    with pytest.raises(ModelError, match=r"^expected a number, at_least\(4\), got "):
+        data.at_least(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from models.errors import ModelError
-from models.frames.columns import moments, numbers, whole_numbers
+from models.frames.columns import moments, numbers, strengths, whole_numbers
 from models.frames.source import column_of
 
 MOMENT = 1_000_000_000_000_000  # microseconds: 2001-09-09 01:46:40
@@ -139,3 +140,36 @@ def test_whole_numbers_are_int64_or_refused() -> None:
     ):
         with pytest.raises(ModelError, match=message):
             whole_numbers(column_of("position", values))
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        (["2026-01-01T00:00:00Z", "2026-01-01T00:00:00+05:30", "2026-01-02T00:00:00"], 2),
+        (["2026-01-01", "2026-01-02T10:00", "2026-01-01T10:00:00Z", "2026-01-03"], 2),
+        (["2026-01-01T00:00:00Z", "01/02/2026", "2026-01-02T00:00:00Z"], 1),
+        (["soon", "2026-01-02"], 0),
+    ],
+)
+def test_the_first_row_that_differs_from_most_is_reported(values: list[str], wrong: int) -> None:
+    with pytest.raises(ModelError, match=re.escape(f"got {values[wrong]!r} in row {wrong} (from 0)")):
+        times(values)
+
+
+def test_weights_that_would_vanish_are_refused() -> None:
+    assert strengths(column_of("w", [0.0, 1e-6, 2.0])).tolist() == [0, 1e-6, 2]
+    with pytest.raises(ModelError, match=r"weights of 0, or 1e-06 or more, in 'w', got 1e-09 in row 1"):
+        strengths(column_of("w", [1.0, 1e-9]))
+
+
+@pytest.mark.parametrize("read", [numbers, strengths, whole_numbers])
+def test_arrays_are_copies_of_the_column(read: Any) -> None:
+    kind = np.int64 if read is whole_numbers else np.float64
+    source = np.array([1, 2], kind)
+    array = read(column_of("x", source))
+    source[:] = 7
+    assert array.tolist() == [1, 2]
+    count = np.array([1, 2], np.int64)
+    moment = moments(column_of("x", count), "us")
+    count[:] = 7
+    assert moment.tolist() == [1, 2]

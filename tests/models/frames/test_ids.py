@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -126,3 +127,17 @@ def test_an_index_that_is_too_narrow_for_the_categories_is_widened() -> None:
 def test_rows_without_a_valid_id_are_refused(values: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         ids_of(values)
+
+
+def test_objects_of_polars_are_refused_as_their_addresses_are_no_ids() -> None:
+    frame = pl.DataFrame({"item": pl.Series([uuid.UUID(int=5)], dtype=pl.Object)})
+    with pytest.raises(ModelError, match=r"expected ids as whole numbers or text in 'item', got Object$"):
+        encoded(opened(frame).column("item"))
+
+
+@pytest.mark.parametrize(("kind", "power"), [("f2", 11), ("f4", 24), ("f8", 53)])
+def test_floats_are_ids_only_where_each_whole_number_is_another_float(kind: str, power: int) -> None:
+    ids, _ = ids_of(np.array([2**power - 1, 2**power - 2], kind))
+    assert ids.values.to_pylist() == [2**power - 2, 2**power - 1]
+    with pytest.raises(ModelError, match=rf"expected ids of less than 2\^{power}, if as floats,"):
+        ids_of(np.array([2**power], kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
@@ -128,3 +129,37 @@ def test_missing_and_repeated_columns_are_refused_and_the_message_mentions_an_in
         opened({f"c{number}": [1] for number in range(25)}).column("x")
     with pytest.raises(ModelError, match="got no columns"):
         opened({}).column("x")
+
+
+def test_only_the_columns_that_are_used_are_converted() -> None:
+    frame = pl.DataFrame({"x": [1, 2], "wide": pl.Series([1, 2], dtype=pl.Int128)})
+    source = opened(frame)
+    assert source.column("x").values.to_pylist() == [1, 2]
+    with pytest.raises(ModelError, match="expected a type that Arrow has in 'wide', got Int128: "):
+        source.column("wide")
+
+
+def test_a_class_is_no_frame_and_text_is_no_column() -> None:
+    with pytest.raises(ModelError, match="expected a frame, got the class DataFrame"):
+        opened(pl.DataFrame)
+    with pytest.raises(ModelError, match="expected a column of values in 'user', got the single 'ab'"):
+        opened({"user": "ab"}).column("user")
+
+
+def test_large_whole_numbers_in_a_list_are_read_exactly() -> None:
+    assert column_of("x", [2**64 - 1, 1]).values.to_pylist() == [2**64 - 1, 1]
+    with pytest.raises(ModelError, match="'x'"):
+        column_of("x", [2**64])
+
+
+def test_a_datetime_among_dates_is_refused_and_not_cut_to_its_day() -> None:
+    mixed = [dt.date(2026, 1, 1), dt.datetime(2026, 1, 1, 5)]  # noqa: DTZ001 - as in many frames
+    for values in (mixed, pd.Series(mixed, dtype=object)):
+        with pytest.raises(ModelError, match=r"got the datetime 2026-01-01 05:00:00 in row 1 \(from 0\)"):
+            column_of("time", values)
+
+
+def test_days_out_of_the_range_of_seconds_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"in 'time', got 4611686018427387904 D since 1970 in row 1"):
+        column_of("time", np.array([1, 2**62], "M8[D]"))
+    assert column_of("time", np.array(["NaT", 3], "M8[D]")).values.null_count == 1
