@@ -11,7 +11,7 @@ from flows.commands.options import DEFAULT_CONFIG, ConfigOption, JsonOption, Sto
 from flows.output import terminal as out
 
 if TYPE_CHECKING:
-    from tasks.erasure.wanted import Change
+    from tasks.erasure.subjects import Change
 
 COLUMNS = ("place", "what", "rows", "files or folders")
 NOT_TOUCHED = (

@@ -15,7 +15,7 @@ from typing import Final
 from tasks.erasure.interactions import erase_interactions
 from tasks.erasure.releases import erase_releases
 from tasks.erasure.runs import erase_pages, erase_runs, erase_studies, hold_studies
-from tasks.erasure.wanted import Change, Subjects, unique
+from tasks.erasure.subjects import Change, Subjects, unique
 from tasks.interactions.forgotten import Forgotten, read_forgotten, record_pending, record_removed
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.release.retention import clean

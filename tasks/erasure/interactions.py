@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sql.source import FORGOTTEN
-from tasks.erasure.wanted import Change, Subjects, change_if_any
+from tasks.erasure.subjects import Change, Subjects, change_if_any
 from tasks.interactions.account import IngestedFile
 from tasks.interactions.forgotten import without_forgotten
 from tasks.interactions.ledger import IngestManifest, Ledger

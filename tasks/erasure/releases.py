@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.erasure.wanted import Change, Subjects, change_if_any
+from tasks.erasure.subjects import Change, Subjects, change_if_any
 from tasks.release.database import DATABASE, build_database
 from tasks.release.manifest import MANIFEST, updated_manifest
 from tasks.release.releases import Release, releases, verify

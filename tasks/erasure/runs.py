@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from markupsafe import escape
 
-from tasks.erasure.wanted import MARK, Change, Subjects, change_if_any
+from tasks.erasure.subjects import MARK, Change, Subjects, change_if_any
 from tasks.release.retention import discard
 from tasks.report.markdown import plain
 from tasks.runtime.errors import StoreError, StoreLockedError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sql.interactions.forgotten import KeyedList
 from tasks.erasure.runs import erase_pages
-from tasks.erasure.wanted import MARK, Subjects
+from tasks.erasure.subjects import MARK, Subjects
 from tasks.store.layout import Store
 
 PAGE = """<style>.ann { color: red }</style>
