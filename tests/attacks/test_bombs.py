@@ -269,7 +269,7 @@ def require_bounded(bomb: Bomb, outcome: Outcome, usual: int, folder: Path) -> N
 @pytest.mark.parametrize("bomb", QUICK, ids=lambda bomb: bomb.name)
 def test_a_bomb_is_rejected_or_ingested_within_limits(outcomes: dict[str, Outcome], bomb: Bomb) -> None:
     assert bomb.name in outcomes, "it did not end in time"
-    messages = [outcome.message for outcome in outcomes.values() if outcome.message]
+    messages = filter(None, (outcome.message for outcome in outcomes.values()))
     (folder,) = {Path(message.partition("/logs/")[0]).parent for message in messages}
     require_bounded(bomb, outcomes[bomb.name], outcomes["usual"].peak, folder / bomb.name)
 
@@ -278,12 +278,12 @@ def test_a_bomb_is_rejected_or_ingested_within_limits(outcomes: dict[str, Outcom
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.name)
 def test_a_bomb_of_1_gib_is_rejected_or_ingested_within_limits(bomb: Bomb, tmp_path: Path) -> None:
     (logs_of(tmp_path / "usual") / "clean.csv").write_bytes(HEADER + GOOD)
-    bomb.write(logs_of(tmp_path / "bomb") / bomb.name, 1024 * MIB)
-    size = (tmp_path / "bomb" / "logs" / bomb.name).stat().st_size
+    path = logs_of(tmp_path / "bomb") / bomb.name
+    bomb.write(path, 1024 * MIB)
+    print(f"{path.stat().st_size:,} bytes")
     usual, *outcomes = ingest_folders([tmp_path / "usual", tmp_path / "bomb"])
     shutil.rmtree(tmp_path / "bomb" / "logs")
     assert outcomes, "it did not end in time"
-    print(f"{size:,} bytes")
     require_bounded(bomb, outcomes[0], usual.peak, tmp_path / "bomb")
 
 
@@ -292,8 +292,8 @@ def test_the_command_rejects_a_bomb_with_a_message(tmp_path: Path) -> None:
     bomb.write(logs_of(tmp_path) / bomb.name, 64 * MIB)
     command = [*MAIN, "ingest", "--config", str(tmp_path / "nightshelf.toml"), "--as-of", "2026-03-02"]
     environment = os.environ | {"PYTHONPATH": IMPORTABLE}
-    options: dict[str, Any] = {"env": environment, "timeout": SECONDS, "check": False}
-    finished = subprocess.run(command, capture_output=True, text=True, **options)
+    options: dict[str, Any] = {"env": environment, "capture_output": True, "text": True}
+    finished = subprocess.run(command, timeout=SECONDS, check=False, **options)
     assert (finished.returncode, finished.stdout) == (1, "")
     assert finished.stderr.count("error: ") == 1
     assert bomb.message in finished.stderr
