@@ -14,7 +14,9 @@ rooms: a name is loaded when it is first used.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -83,8 +85,10 @@ def __getattr__(name: str) -> object:
 
         value: object = version("nightshelf")
     elif name in _HOMES:
+        if name == "ModelContract" and not _has_pytest():
+            raise AttributeError("nightshelf.ModelContract needs pytest, which is not installed")
         module, _, attribute = _HOMES[name].partition(":")
-        value = getattr(import_module(module), attribute or name)
+        value = _imported(module, attribute or name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
@@ -92,4 +96,28 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "ModelContract"})
+    return sorted({*globals(), *__all__, *(["ModelContract"] if _has_pytest() else [])})
+
+
+def _has_pytest() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("pytest") is not None
+
+
+def _imported(module: str, attribute: str) -> object:
+    """Return an attribute of a module; ImportError names a package that has the name of a room."""
+    try:
+        return getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        here = Path(__file__).resolve().parent
+        for room in ("models", "tasks", "sql"):
+            loaded = sys.modules.get(room)
+            paths = [*getattr(loaded, "__path__", ()), getattr(loaded, "__file__", None) or here]
+            path = Path(paths[0]).resolve()
+            if not path.is_relative_to(here):
+                raise ImportError(
+                    f"expected the package {room!r} of nightshelf in {here}, got {path}, which has the same "
+                    "name and comes before it on sys.path: rename it"
+                ) from error
+        raise

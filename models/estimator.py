@@ -1,4 +1,4 @@
-"""Models by name that take frames and give frames, with the ids of their source."""
+"""Models by name, with frames in and out and the ids of the source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from models.errors import ModelError
 from models.frames.ids import Ids, encoded
 from models.frames.source import column_of, frame_of
 from models.interactions import Interactions
-from models.options import TrainingOptions
+from models.options import TrainingOptions, checked_options, checked_threads
 from models.ranking.topn import TopN
 from models.trained import Trained
 
@@ -25,13 +25,13 @@ Longs = npt.NDArray[np.int64]
 
 
 class UnknownItemsWarning(UserWarning):
-    """Some events were with items that the model was not trained on; the message counts them."""
+    """Some events have items that the model was not trained on; the message counts them."""
 
 
 class Estimator:
-    """A model of a name with settings: ``fit`` it, then ask it for recommendations and similar items.
+    """A model with its settings, to ``fit`` and then ask for recommendations and similar items.
 
-    ``name`` and ``config`` say what it is. It is made by ``create`` or ``load``.
+    Created by ``create`` or ``load``; ``name`` and ``config`` describe it.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Estimator:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What the training had to say (seconds, losses, device); ModelError before it.
+        """Figures of the training (seconds, losses, device); ModelError if not fitted.
 
         Examples
         --------
@@ -66,12 +66,13 @@ class Estimator:
         return self._fitted().model.report
 
     def fit(self, data: Interactions, options: TrainingOptions | None = None) -> Self:
-        """Train on interactions, anew each time; the same data, settings and seed give the same model.
+        """Train on interactions from scratch; equal data, settings and seed give the same model.
 
         Raises
         ------
         ModelError
-            When the model asks for what the data lack, such as times.
+            When the data lack something the model needs, such as times, or an argument has another
+            type.
 
         Examples
         --------
@@ -80,6 +81,7 @@ class Estimator:
         >>> ns.create("als", factors=4).fit(data, ns.TrainingOptions(seed=1, threads=1))
         Estimator('als', factors=4)
         """
+        options = checked_options(options)
         model = registry.create(self.name, self.config).fit(_checked(data).dataset, options)
         self._trained = Trained(model, data.item_ids, data.kind)
         return self
@@ -93,19 +95,22 @@ class Estimator:
         seen: bool = False,
         threads: int = 0,
     ) -> Any:
-        """Return the ``k`` best items of every user in ``data``, by their history there, as a frame.
+        """Return the ``k`` best items for every user in ``data``, by their history, as a frame.
 
-        The users need not have been trained on. The frame is of the kind that ``data`` came in, with columns
-        user_id, rank (1 is the best), item_id and score, sorted by user_id and rank; ids have the type of
-        their source. ``users`` restricts it to some. Items of the history are left out unless ``seen``.
+        The users need not be training users. The frame has the kind of the one behind ``data``,
+        with the columns user_id, rank (1 is best), item_id and score, sorted by user_id and rank.
+        Ids have their original types. ``users`` restricts the result to some users. Items of the
+        history are left out unless ``seen``.
 
-        Events with items that the model was not trained on are ignored, which an UnknownItemsWarning counts.
-        A user without any other has no rows, and a list is short only where no more items are eligible.
+        Events with items that the model was not trained on are ignored and counted in an
+        UnknownItemsWarning. Users without other events have no rows. A list is short only if no
+        more items are eligible.
 
         Raises
         ------
         ModelError
-            When the model is not fitted, a user is not in ``data``, or ids are of another kind than trained.
+            When the model is not fitted, a user is not in ``data``, or the ids have another kind
+            than in training.
 
         Examples
         --------
@@ -118,30 +123,33 @@ class Estimator:
         [5, 6]
         """
         trained, data = self._fitted(), _checked(data)
+        if not isinstance(seen, bool | np.bool_):
+            raise ModelError(f"expected seen as True or False, got {seen!r:.100}")
+        threads = checked_threads(threads)
         rows = np.arange(data.shape[0]) if users is None else _rows(data.user_ids, users, "users of the data")
         known = data.with_items(trained.items)
-        self._warn_of_unknown(data, known, rows)
+        self._warn_about_unknown(data, known, rows)
         top = trained.model.recommend(
             known.histories.rows(rows),
             min(_positive(k), trained.model.n_items),
             exclude=None if seen else known.seen[rows],
             threads=threads,
         )
-        asked, ranks, items, scores = _flat(top)
-        columns = {"user_id": data.user_ids.take(rows[asked]), "rank": ranks}
+        lists, ranks, items, scores = _flatten(top)
+        columns = {"user_id": data.user_ids.take(rows[lists]), "rank": ranks}
         columns |= {"item_id": trained.items.take(items), "score": scores}
         return data.frame(pa.table(columns), {"user_id": data.user_ids.form, "item_id": trained.items.form})
 
     def similar_items(self, k: int = 10, *, items: Iterable[Any] | None = None) -> Any:
         """Return the ``k`` items most similar to each item, or to each of ``items``, as a frame.
 
-        The frame is of the kind that the model was trained from, with columns item_id, rank, similar_item_id
+        The frame has the kind of the training data, with the columns item_id, rank, similar_item_id
         and score, sorted by item_id and rank.
 
         Raises
         ------
         ModelError
-            When the model is not fitted or knows nothing of similarity, or an item was not trained on.
+            When the model is not fitted or has no similar items, or an item was not trained on.
 
         Examples
         --------
@@ -152,19 +160,19 @@ class Estimator:
         """
         trained = self._fitted()
         if not isinstance(trained.model, HasSimilarItems):
-            raise ModelError(f"expected a model that has similar items, such as als, got {self.name}")
-        chosen = np.arange(trained.model.n_items)
+            raise ModelError(f"expected a model with similar items, such as als, got {self.name}")
+        queried = np.arange(trained.model.n_items)
         if items is not None:
-            chosen = _rows(trained.items, items, "items of the training data")
-        top = trained.model.similar_items(chosen, min(_positive(k), trained.model.n_items))
-        asked, ranks, similar, scores = _flat(top)
-        columns = {"item_id": trained.items.take(chosen[asked]), "rank": ranks}
+            queried = _rows(trained.items, items, "items of the training data")
+        top = trained.model.similar_items(queried, min(_positive(k), trained.model.n_items))
+        lists, ranks, similar, scores = _flatten(top)
+        columns = {"item_id": trained.items.take(queried[lists]), "rank": ranks}
         columns |= {"similar_item_id": trained.items.take(similar), "score": scores}
         forms = dict.fromkeys(("item_id", "similar_item_id"), trained.items.form)
         return frame_of(trained.kind, pa.table(columns), forms)
 
     def save(self, folder: Path | str) -> Path:
-        """Write the model and the ids of its items into a folder (made when missing) and return it.
+        """Write the model and the ids of its items to a folder, and return the folder.
 
         Examples
         --------
@@ -181,24 +189,24 @@ class Estimator:
             raise ModelError(f"model {self.name} is not fitted: call fit or load first")
         return self._trained
 
-    def _warn_of_unknown(self, data: Interactions, known: Interactions, rows: Longs) -> None:
-        """Warn of events with items that the model was not trained on, of the users in ``rows``."""
+    def _warn_about_unknown(self, data: Interactions, known: Interactions, rows: Longs) -> None:
+        """Warn about events of the users ``rows`` with items that the model was not trained on."""
         before = np.bincount(data.users, minlength=data.shape[0])[rows]
         after = np.bincount(known.users, minlength=data.shape[0])[rows]
         ignored = int(before.sum() - after.sum())
         if ignored:
-            text = f"{ignored} of {before.sum()} events are with items that {self.name} was not trained on"
-            text += f"; {(after == 0).sum()} of {len(rows)} users have no others and get no list"
+            text = f"{ignored} of {before.sum()} events have items that {self.name} was not trained on"
+            text += f"; {(after == 0).sum()} of {len(rows)} users have no other events and get no list"
             warnings.warn(text, UnknownItemsWarning, stacklevel=3)
 
 
 def create(name: str, **settings: Any) -> Estimator:
-    """Return a new model of that name with these settings; docs/configuration.md lists them.
+    """Return a new model with the given settings, which docs/configuration.md lists.
 
     Raises
     ------
     ModelError
-        When the name is not known, or the model does not take a setting or its value.
+        When the name or a setting is unknown, or a value is invalid.
 
     Examples
     --------
@@ -216,7 +224,7 @@ def create(name: str, **settings: Any) -> Estimator:
 
 
 def save(model: Estimator, folder: Path | str) -> Path:
-    """Write a fitted model into a folder (made when missing) and return it; as ``Estimator.save``.
+    """Write a fitted model to a folder and return the folder; the same as ``Estimator.save``.
 
     Examples
     --------
@@ -229,12 +237,12 @@ def save(model: Estimator, folder: Path | str) -> Path:
 
 
 def load(folder: Path | str) -> Estimator:
-    """Return the model that was saved in a folder, ready to recommend.
+    """Return the model saved in a folder, ready to recommend.
 
     Raises
     ------
     ModelError
-        When a file is missing, or is not as it was written. Nothing is unpickled or executed.
+        When a file is missing or was changed. Nothing is unpickled or executed.
 
     Examples
     --------
@@ -249,32 +257,34 @@ def load(folder: Path | str) -> Estimator:
 
 def _checked(data: Interactions) -> Interactions:
     if not isinstance(data, Interactions):
-        raise ModelError(f"expected Interactions (Interactions.of makes them), got {type(data).__name__}")
+        raise ModelError(f"expected Interactions (see Interactions.of), got {type(data).__name__}")
     return data
 
 
 def _positive(k: int) -> int:
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise ModelError(f"expected k as a whole number of 1 or more, got {k!r:.100}")
+        raise ModelError(f"expected k as a whole number of at least 1, got {k!r:.100}")
     return int(k)
 
 
-def _rows(ids: Ids, wanted: Iterable[Any], what: str) -> Longs:
-    """Return the numbers of some ids, ascending, each once; ModelError for one that is not there."""
-    column = column_of(what, wanted)
+def _rows(ids: Ids, selected: Iterable[Any], what: str) -> Longs:
+    """Return the distinct indices of some ids, ascending; ModelError for unknown ids."""
+    column = column_of(what, selected)
     if not len(column):
         return np.zeros(0, dtype=np.int64)
-    asked, _ = encoded(column)
-    codes = ids.codes(asked, what)
+    queried, _ = encoded(column)
+    codes = ids.codes(queried, what)
     missing = np.flatnonzero(codes < 0)
     if len(missing):
-        first = asked.values[int(missing[0])].as_py()
+        first = queried.values[int(missing[0])].as_py()
         raise ModelError(f"expected {what}, got {len(missing)} others, such as {first!r:.100}")
     return np.sort(codes)
 
 
-def _flat(top: TopN) -> tuple[Longs, npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Return the places of lists that hold an item: row, rank from 1, item and score, (n_places,) each."""
-    rows, places = np.nonzero(top.items >= 0)
-    ranks = (places + 1).astype(np.int32)
-    return rows, ranks, top.items[rows, places], top.scores[rows, places]
+def _flatten(
+    top: TopN,
+) -> tuple[Longs, npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """Return row, rank (from 1), item and score of all entries with an item, (n_entries,) each."""
+    rows, columns = np.nonzero(top.items >= 0)
+    ranks = (columns + 1).astype(np.int32)
+    return rows, ranks, top.items[rows, columns], top.scores[rows, columns]

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal, get_args
+
+from models.errors import ModelError
 
 Device = Literal["auto", "cpu", "cuda"]
+SEEDS: Final = 2**32
 BLOCK_BYTES: Final = 512 * 2**20
 """Bytes of scores in memory at a time, by default."""
 _LIMITS: Final[ContextVar[tuple[int, int]]] = ContextVar("threads and bytes of scores", default=(0, 0))
@@ -33,6 +37,12 @@ class TrainingOptions:
     ``threads`` 0 means the number that the function `workers` returns. ``checkpoints`` is a folder
     for the state of a long training, to resume from. ``progress`` is called after every epoch.
 
+    Raises
+    ------
+    ModelError
+        When the device is unknown, ``seed`` is no whole number from 0 to 2**32 - 1, ``threads``
+        none of 0 or more, ``checkpoints`` no path, or ``progress`` cannot be called.
+
     Examples
     --------
     >>> import nightshelf as ns
@@ -46,6 +56,20 @@ class TrainingOptions:
     checkpoints: Path | None = None
     progress: Callable[[Progress], None] | None = None
 
+    def __post_init__(self) -> None:
+        if self.device not in get_args(Device):
+            raise ModelError(f"expected a device of {', '.join(get_args(Device))}, got {self.device!r:.100}")
+        if not _is_whole(self.seed) or not 0 <= self.seed < SEEDS:
+            raise ModelError(f"expected a seed from 0 to {SEEDS - 1}, got {self.seed!r:.100}")
+        if self.checkpoints is not None and not isinstance(self.checkpoints, str | Path):
+            raise ModelError(f"expected checkpoints as a folder, got {self.checkpoints!r:.100}")
+        if self.progress is not None and not callable(self.progress):
+            raise ModelError(f"expected progress as a function, got {self.progress!r:.100}")
+        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "threads", checked_threads(self.threads))
+        if isinstance(self.checkpoints, str):
+            object.__setattr__(self, "checkpoints", Path(self.checkpoints))
+
     @property
     def workers(self) -> int:
         """Number of threads to start, at least 1."""
@@ -57,8 +81,27 @@ class TrainingOptions:
             self.progress(Progress(model, epoch, epochs, metrics))
 
 
+def checked_options(options: Any) -> TrainingOptions:
+    """Return the options, or the defaults for None; ModelError for anything else."""
+    if options is None:
+        return TrainingOptions()
+    if not isinstance(options, TrainingOptions):
+        raise ModelError(
+            f"expected options as TrainingOptions(seed=1, ...), got a {type(options).__name__}: "
+            f"{options!r:.100}"
+        )
+    return options
+
+
+def checked_threads(threads: Any) -> int:
+    """Return a number of threads; ModelError if it is not a whole number of 0 or more."""
+    if not _is_whole(threads) or threads < 0:
+        raise ModelError(f"expected threads as a whole number of 0 or more, got {threads!r:.100}")
+    return int(threads)
+
+
 @contextmanager
-def limited(threads: int = 0, block_bytes: int = 0) -> Iterator[None]:
+def resource_limits(threads: int = 0, block_bytes: int = 0) -> Iterator[None]:
     """Limit all calls in this context that do not set their own limits; 0 keeps the current limit.
 
     ``threads`` limits `workers`, ``block_bytes`` limits `score_bytes`.
@@ -82,3 +125,7 @@ def workers(threads: int = 0) -> int:
 def score_bytes(block_bytes: int = 0) -> int:
     """Return the bytes of scores to hold at a time: ``block_bytes``; if 0, the limit set."""
     return block_bytes or _LIMITS.get()[1] or BLOCK_BYTES
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -145,3 +145,43 @@ def test_the_examples_of_a_page_are_correct(path: Path) -> None:
 def run(test: doctest.DocTest) -> int:
     """Run a docstring's examples and return the number of failures; pytest shows the output."""
     return doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(test).failed
+
+
+def python(code: str, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a folder, whose modules come before those of the project."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *flags, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=folder,
+    )
+
+
+def test_help_works_without_pytest(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['pytest'] = None; import inspect, pydoc, nightshelf as ns\n"
+        "assert 'ModelContract' not in dict(inspect.getmembers(ns))\n"
+        "assert 'Interactions' in pydoc.render_doc(ns)\n"
+        "ns.ModelContract"
+    )
+    completed = python(code, tmp_path)
+    assert completed.stderr.splitlines()[-1] == (
+        "AttributeError: nightshelf.ModelContract needs pytest, which is not installed"
+    )
+
+
+@pytest.mark.parametrize("shadow", ["models.py", "models/__init__.py", "tasks/__init__.py", "sql.py"])
+def test_a_package_with_the_name_of_a_room_is_reported(shadow: str, tmp_path: Path) -> None:
+    path = tmp_path / shadow
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("", encoding="utf-8")
+    room = shadow.partition("/")[0].removesuffix(".py")
+    name = "create" if room == "models" else "open"
+    flags = ["-S"] if "/" in shadow else []  # an editable installation looks into its rooms all the same
+    completed = python(f"import nightshelf as ns; ns.{name}", tmp_path, *flags)
+    message = completed.stderr.splitlines()[-1]
+    assert message.startswith(f"ImportError: expected the package '{room}' of nightshelf in {ROOT}, got ")
+    assert str(tmp_path) in message

@@ -118,13 +118,13 @@ def test_users_are_served_by_their_history_even_if_unknown(als: Estimator, data:
 
 def test_items_that_were_not_trained_on_are_ignored_and_counted(als: Estimator, data: Interactions) -> None:
     more = {"user": ["u7", "u7", "x"], "item": [100, 999, 999]}
-    message = "^2 of 3 events are with items that als was not trained on; 1 of 2 users have no others"
+    message = "^2 of 3 events have items that als was not trained on; 1 of 2 users have no other events"
     with pytest.warns(UnknownItemsWarning, match=message) as caught:
         lists = als.recommend(Interactions.of(more), k=2)
     assert caught[0].filename == __file__
     assert set(lists["user_id"].to_pylist()) == {"u7"}
     assert 100 not in lists["item_id"].to_pylist()
-    with pytest.warns(UnknownItemsWarning, match="^1 of 2 events are"):
+    with pytest.warns(UnknownItemsWarning, match="^1 of 2 events have"):
         als.recommend(Interactions.of(more), users=["u7"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -143,9 +143,7 @@ def test_similar_items_are_those_of_the_model(als: Estimator, data: Interactions
         == (model.similar_items(np.array([3, 5]), 3).items.ravel() + 100).tolist()
     )
     assert set(als.similar_items()["item_id"]) == set(events()["item_id"])
-    with pytest.raises(
-        ModelError, match="expected a model that has similar items, such as als, got popularity"
-    ):
+    with pytest.raises(ModelError, match="expected a model with similar items, such as als, got popularity"):
         create("popularity").fit(data).similar_items()
 
 
@@ -178,13 +176,13 @@ def test_the_same_seed_gives_the_same_lists_and_fit_starts_over(als: Estimator, 
         (lambda model, data: create("als").save("x"), "model als is not fitted"),
         (
             lambda model, data: model.fit(events()),
-            r"^expected Interactions \(Interactions.of makes them\), got DataFrame$",
+            r"^expected Interactions \(see Interactions.of\), got DataFrame$",
         ),
         (lambda model, data: model.recommend(events()), "expected Interactions .* got DataFrame"),
-        (lambda model, data: model.recommend(data, k=0), "expected k as a whole number of 1 or more, got 0"),
+        (lambda model, data: model.recommend(data, k=0), "expected k as a whole number of at least 1, got 0"),
         (
             lambda model, data: model.recommend(data, k=2.5),
-            "expected k as a whole number of 1 or more, got 2.5",
+            "expected k as a whole number of at least 1, got 2.5",
         ),
         (lambda model, data: model.recommend(data, k=True), "expected k .* got True"),
         (
@@ -199,6 +197,12 @@ def test_the_same_seed_gives_the_same_lists_and_fit_starts_over(als: Estimator, 
             lambda model, data: model.recommend(data, users="u7"),
             "expected a list of users of the data, got the single 'u7'",
         ),
+        (
+            lambda model, data: create("als").fit(data, {"seed": 1}),
+            r"^expected options as TrainingOptions\(seed=1, \.\.\.\), got a dict: ",
+        ),
+        (lambda model, data: model.recommend(data, threads="2"), "expected threads as .* got '2'"),
+        (lambda model, data: model.recommend(data, seen="no"), "expected seen as True or False, got 'no'"),
         (
             lambda model, data: model.similar_items(items=[1]),
             "expected items of the training data, got 1 others, such as 1",
