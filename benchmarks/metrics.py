@@ -25,7 +25,7 @@ import psutil
 from scipy import sparse
 
 from models.evaluation.bootstrap import Bootstrap
-from models.evaluation.metrics import judge
+from models.evaluation.metrics import match_lists
 from models.options import workers
 
 KS = (1, 5, 10, 20, 100)
@@ -95,7 +95,7 @@ def best(call: Callable[[], Means], repeats: int) -> tuple[float, Means]:
 
 
 def ours(lists: Lists, relevant: sparse.csr_array, threads: int) -> Means:
-    values = judge(lists, relevant, KS, threads=threads).values()
+    values = match_lists(lists, relevant, KS, threads=threads).values()
     return {f"{name}@{k}": float(np.nanmean(column)) for (name, k), column in values.items()}
 
 
@@ -184,7 +184,7 @@ def main() -> None:
         line = f"{largest_difference(our_means, result[1]):.1e}"
         print(f"{'RecTools':<22} {6:>8} {result[0]:>9.3f} {result[0] / seconds:>7.1f}  {line}")
     if options.resamples:
-        values = judge(lists, relevant, KS).values()
+        values = match_lists(lists, relevant, KS).values()
         for columns in ({("ndcg", 10): values["ndcg", 10]}, values):
             started = time.perf_counter()
             Bootstrap(resamples=options.resamples).intervals(columns)

@@ -26,7 +26,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}(?:[.][A-Za-z_][A-Za-z0-9
 _LONGEST: Final = 500  # characters of a description in a message
 
 
-def kinds_of(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+def describe_arrays(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
     """Return the shape and dtype of each array as JSON values."""
     return {name: {"shape": list(a.shape), "dtype": a.dtype.str} for name, a in sorted(arrays.items())}
 

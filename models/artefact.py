@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from models import registry
-from models.array_file import Arrays, kinds_of, read_arrays
+from models.array_file import Arrays, describe_arrays, read_arrays
 from models.base import Model
 from models.errors import ModelError
 
@@ -51,7 +51,7 @@ def save(model: Model[Any], folder: Path) -> Path:
         "model": model.name,
         "config": model.config.model_dump(mode="json"),
         "n_items": model.n_items,
-        "arrays": kinds_of(arrays),
+        "arrays": describe_arrays(arrays),
         "sha256": digest,
         "device": model.report.get("device", "cpu"),
         "versions": _versions(model.name),

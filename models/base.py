@@ -21,7 +21,7 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.options import TrainingOptions, limited
+from models.options import TrainingOptions, resource_limits
 from models.ranking.topn import TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
 
@@ -137,7 +137,7 @@ class Model(ABC, Generic[C]):
         self.trained_items = np.bincount(dataset.matrix.indices, minlength=self.n_items) > 0
         self.report = {}
         started, options = time.perf_counter(), options or TrainingOptions()
-        with limited(options.threads):
+        with resource_limits(options.threads):
             self._fit(dataset, options)
         self.report["seconds"] = round(time.perf_counter() - started, 3)
         return self
@@ -146,7 +146,7 @@ class Model(ABC, Generic[C]):
     def scores(self, histories: Histories) -> FloatArray:
         """Return the scores float32 (n_users, n_items) of all items, including seen ones.
 
-        The number of threads is that of `models.options.limited`.
+        The number of threads is that of `models.options.resource_limits`.
         """
         self._check(histories)
         result = np.empty((len(histories), self.n_items), dtype=np.float32)
@@ -179,7 +179,7 @@ class Model(ABC, Generic[C]):
         more items are eligible. A user with an empty history gets a padded row, as the model knows
         nothing about them; the caller has to fill it. ``block_bytes`` and ``threads`` limit the
         scores in memory and the threads, also of the model itself; 0 means the limits of
-        `models.options.limited`.
+        `models.options.resource_limits`.
         """
         blocks = self.iter_recommend(
             histories, n, exclude=exclude, allowed=allowed, block_bytes=block_bytes, threads=threads
@@ -210,7 +210,7 @@ class Model(ABC, Generic[C]):
         for start in range(0, len(histories), step):
             part = histories.rows(slice(start, start + step))
             seen = None if exclude is None else exclude[start : start + step]
-            with limited(threads, block_bytes):
+            with resource_limits(threads, block_bytes):
                 top = self._top(part, item_vectors, n, seen, allowed)
             yield start, top.without(part.empty)
 
@@ -222,7 +222,7 @@ class Model(ABC, Generic[C]):
         seen: sparse.csr_array | None,
         allowed: npt.NDArray[np.bool_] | None,
     ) -> TopN:
-        """Return the lists of some users, within the limits of `limited`."""
+        """Return the lists of some users, within the limits of `resource_limits`."""
         above = 0.0 if self.evidence_only else None
         if isinstance(self, Factorised) and item_vectors is not None:
             vectors = self.vectors(histories)

@@ -27,7 +27,7 @@ def choose_device(options: TrainingOptions) -> torch.device:
 
 
 @contextlib.contextmanager
-def computing(threads: int, device: torch.device | None = None) -> Iterator[None]:
+def torch_threads(threads: int, device: torch.device | None = None) -> Iterator[None]:
     """Use ``threads`` threads; restore their number and torch's global generators afterwards."""
     before = torch.get_num_threads()
     devices = [torch.cuda.current_device()] if device is not None and device.type == "cuda" else []
@@ -39,7 +39,7 @@ def computing(threads: int, device: torch.device | None = None) -> Iterator[None
         torch.set_num_threads(before)
 
 
-def generator(seed: int, epoch: int, device: torch.device) -> torch.Generator:
+def epoch_generator(seed: int, epoch: int, device: torch.device) -> torch.Generator:
     """Return the generator of an epoch (0: initial weights), and seed torch's global ones alike."""
     epoch_seed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     torch.manual_seed(epoch_seed)

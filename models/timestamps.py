@@ -46,7 +46,7 @@ def microseconds(times: Any) -> Longs:
     return array.astype(np.int64, copy=False)
 
 
-def moment(value: Any) -> int:
+def to_microseconds(value: Any) -> int:
     """Return a timestamp in microseconds since 1970-01-01 UTC.
 
     ``value``: an integer in microseconds, a datetime64 of any unit, or a datetime (UTC if it has no

@@ -1,8 +1,8 @@
-"""A trained model with the ids of its items, and how both are kept on disk.
+"""A trained model with the ids of its items, in memory and on disk.
 
-The folder is the model's artefact (models/artefact.py) with two files beside it: ``items.arrow``, the ids in
-the model's order, and ``estimator.json``, written last, which holds the SHA-256 of the ids and of the model's
-arrays. Users are known by their histories, so their ids are not kept.
+The folder is the model's artefact (models/artefact.py) with two more files: ``items.arrow``, the
+ids in the model's order, and ``estimator.json``, written last, with the SHA-256 of the ids and of
+the model's arrays. Users are identified by their histories, so their ids are not stored.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MANIFEST: Final = "estimator.json"
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained model, the ids of its items, and the kind of frame it was trained from."""
+    """A trained model, the ids of its items, and the kind of frame it was trained on."""
 
     model: Model[Any]
     items: Ids
     kind: Kind
 
     def save(self, folder: Path) -> None:
-        """Write everything into a folder, made when missing; replaces what was saved in it."""
+        """Write everything to a folder, replacing an older model."""
         (folder / MANIFEST).unlink(missing_ok=True)
         artefact.save(self.model, folder)
         content = {
@@ -48,7 +48,7 @@ class Trained:
 
     @classmethod
     def load(cls, folder: Path) -> Trained:
-        """Return what was saved in a folder; ModelError when a file is missing or was changed."""
+        """Return the model saved in a folder; ModelError when a file is missing or was changed."""
         content = _manifest(folder / MANIFEST)
         model, arrays = artefact.load(folder), artefact.read_manifest(folder)["sha256"]
         expected = content.get("arrays")

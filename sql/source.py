@@ -150,7 +150,7 @@ class Source(Reading):
     quarantine: tuple[Rule, ...] = Field((), description="Rows that break any of these are quarantined.")
     exclude: tuple[Rule, ...] = Field((), description="Rows to leave out on purpose, counted by rule.")
 
-    def excluding(self) -> list[str]:
+    def exclusion_rules(self) -> list[str]:
         """Return the names of all rules that exclude rows, including the built-in one."""
         return [*(rule.name for rule in self.exclude), FORGOTTEN]
 

@@ -91,7 +91,7 @@ def ingest(
         if as_json:
             out.print_json(_ingest_facts(ingested) | {"late": late.model_dump(mode="json")})
         else:
-            print_accounting(ingested, configuration.source.excluding(), late)
+            print_accounting(ingested, configuration.source.exclusion_rules(), late)
 
 
 def run_night(

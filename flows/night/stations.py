@@ -42,7 +42,7 @@ def interactions_station(night: Night, engine: Engine) -> Result:
         "arrived": ingested.counts.model_dump(),
         "total": ingested.total.model_dump(),
         "repeated_before_rules": ingested.repeated_before_rules,
-        "exclude_rules": night.configuration.source.excluding(),
+        "exclude_rules": night.configuration.source.exclusion_rules(),
         "late": late_events(night.store, ingested.files, ingested.replaced, publishing).model_dump(
             mode="json"
         ),

@@ -1,1 +1,1 @@
-"""What every model must do, as tests that a model anywhere can be held to; needs pytest."""
+"""The contract of every model, as tests that any package can inherit; needs pytest."""

@@ -1,4 +1,4 @@
-"""What every saved model must be: the same model when it is loaded, and refused when it was changed."""
+"""The contract of saved models: loaded unchanged, and refused if they were changed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import pytest
 
 from models import artefact
 from models.base import Model
-from models.contract.held import Held, assert_equal
+from models.contract.held import ModelUnderTest, assert_equal
 from models.dataset import Dataset
 from models.errors import ModelError
 
 PICKLE = b"\x80\x04}."  # of an empty dictionary
 
 
-class ArtefactContract(Held):
-    """Saving, loading, and refusing."""
+class ArtefactContract(ModelUnderTest):
+    """Saving, loading and refusing."""
 
     def test_a_saved_model_recommends_the_same(
         self, trained: Model[Any], world: Dataset, tmp_path: Path
@@ -57,14 +57,14 @@ class ArtefactContract(Held):
             artefact.load(folder)
 
     @pytest.mark.parametrize("change", ["shape", "nan", "dtype", "missing"])
-    def test_arrays_that_do_not_fit_the_model_are_refused_even_with_a_right_hash(
+    def test_arrays_that_do_not_fit_the_model_are_refused_even_with_a_matching_hash(
         self, trained: Model[Any], tmp_path: Path, change: str
     ) -> None:
         folder = artefact.save(trained, tmp_path)
         with np.load(folder / "arrays.npz") as stored:
             arrays = dict(stored)
         if change == "nan" and not _of_floats(arrays):
-            assert all(array.dtype.kind in "biu" for array in arrays.values())  # integers cannot be NaN
+            assert all(array.dtype.kind in "biu" for array in arrays.values())  # never NaN
             return
         arrays = _changed(arrays, change)
         np.savez(folder / "arrays.npz", allow_pickle=False, **arrays)
@@ -72,8 +72,8 @@ class ArtefactContract(Held):
         _reseal(folder, sha256=digest)
         with pytest.raises(ModelError, match="finite" if change == "nan" else "expected the arrays"):
             artefact.load(folder)
-        kinds = {key: {"shape": list(a.shape), "dtype": a.dtype.str} for key, a in sorted(arrays.items())}
-        _reseal(folder, sha256=digest, arrays=kinds)
+        described = {key: {"shape": list(a.shape), "dtype": a.dtype.str} for key, a in sorted(arrays.items())}
+        _reseal(folder, sha256=digest, arrays=described)
         with pytest.raises(ModelError):
             artefact.load(folder)
 
@@ -96,7 +96,7 @@ def _of_floats(arrays: dict[str, npt.NDArray[Any]]) -> list[str]:
 
 
 def _changed(arrays: dict[str, npt.NDArray[Any]], change: str) -> dict[str, npt.NDArray[Any]]:
-    """Return arrays of which one, of floats if there is any, has another shape, value or type, or is gone."""
+    """Return the arrays with one changed or missing, of floats if possible."""
     target = (_of_floats(arrays) or [key for key, array in arrays.items() if array.dtype.kind in "iu"])[0]
     array = arrays.pop(target)
     if change == "shape":
@@ -110,7 +110,7 @@ def _changed(arrays: dict[str, npt.NDArray[Any]], change: str) -> dict[str, npt.
 
 
 def _reseal(folder: Path, **changes: Any) -> None:
-    """Write a manifest that agrees with the changed files, as someone who tampers with care would."""
+    """Write a manifest that matches the changed files, as a careful attacker would."""
     manifest = artefact.read_manifest(folder) | changes
     manifest["digest"] = artefact.digest_of(manifest)
     (folder / "artefact.json").write_text(json.dumps(manifest))

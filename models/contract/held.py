@@ -1,4 +1,4 @@
-"""The model that a contract is held to, trained once for all of its tests."""
+"""The model under test, trained once for all tests of its contract."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from models.ranking.topn import TopN
 OPTIONS = TrainingOptions(device="cpu", seed=3, threads=1)
 
 
-class Held:
-    """Which model, and what is different about it.
+class ModelUnderTest:
+    """The model and its peculiarities.
 
-    ``model`` its name in the registry; ``settings`` that make it small enough for a test; ``personal``:
-    whether lists depend on the user's history; ``threads_matter``: whether another number of threads may
-    give another model, as where torch sums in another order.
+    ``model``: its name in the registry; ``settings``: make it small enough for a test;
+    ``personal``: whether lists depend on the user's history; ``threads_matter``: whether the number
+    of threads can change the model, for example because torch sums in another order.
     """
 
     model: ClassVar[str]
@@ -33,23 +33,23 @@ class Held:
 
     @classmethod
     def fitted(cls, dataset: Dataset, options: TrainingOptions = OPTIONS) -> Model[Any]:
-        """Return a new model, trained."""
+        """Return a new trained model."""
         return registry.create(cls.model, cls.settings).fit(dataset, options)
 
     @pytest.fixture(scope="class")
     @classmethod
     def world(cls) -> Dataset:
-        """Return 120 users with one of two tastes among 60 items; 3 users and 2 items have nothing."""
+        """Return 120 users of two tastes and 60 items; 3 users and 2 items have no events."""
         return random_world()
 
     @pytest.fixture(scope="class")
     @classmethod
     def trained(cls, world: Dataset) -> Model[Any]:
-        """Return the model, trained on the world."""
+        """Return the model trained on the world."""
         return cls.fitted(world)
 
 
 def assert_equal(top: TopN, expected: TopN) -> None:
-    """Hold lists to be the same to the last bit."""
+    """Assert that lists are equal to the last bit."""
     np.testing.assert_array_equal(top.items, expected.items)
     np.testing.assert_array_equal(top.scores, expected.scores)

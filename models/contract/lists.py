@@ -1,4 +1,4 @@
-"""What the lists of every model must be: the best scores, nothing seen, by the history alone."""
+"""The contract of lists: the best scores, without seen items, from the history alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from models import registry
 from models.base import Factorised, HasSimilarItems, Model, ModelConfig
-from models.contract.held import OPTIONS, Held, assert_equal
+from models.contract.held import OPTIONS, ModelUnderTest, assert_equal
 from models.contract.worlds import checkerboard, random_world
 from models.dataset import Dataset
 from models.errors import ModelError
@@ -17,10 +17,10 @@ from models.options import TrainingOptions
 from models.ranking.topn import TopN, top_n
 
 
-class ListContract(Held):
+class ListContract(ModelUnderTest):
     """Training, scores, recommendations and similar items."""
 
-    def test_scores_are_float32_one_a_user_and_item_and_finite(
+    def test_scores_are_finite_float32_for_every_user_and_item(
         self, trained: Model[Any], world: Dataset
     ) -> None:
         scores = trained.scores(world.histories)
@@ -70,7 +70,7 @@ class ListContract(Held):
         assert world.histories.empty.sum() == 3
 
     def test_new_users_are_served_like_known_ones(self, trained: Model[Any], world: Dataset) -> None:
-        """A history alone decides the list: who it belongs to, and who else asks, does not matter."""
+        """The list depends only on the history: not on the user or the rest of the batch."""
         users = np.array([7, 3, 90])
         some = world.histories.rows(users)
         top = trained.recommend(some, 10, exclude=some.matrix)
@@ -93,15 +93,15 @@ class ListContract(Held):
         np.testing.assert_array_equal(top.items, expected.items)
         np.testing.assert_allclose(top.scores, expected.scores, rtol=1e-5)
 
-    def test_the_same_seed_gives_the_same_model_whatever_the_threads(
+    def test_the_same_seed_gives_the_same_model_on_any_number_of_threads(
         self, trained: Model[Any], world: Dataset
     ) -> None:
         threads = OPTIONS.threads if self.threads_matter else 3
-        again = self.fitted(world, TrainingOptions(device="cpu", seed=OPTIONS.seed, threads=threads))
+        retrained = self.fitted(world, TrainingOptions(device="cpu", seed=OPTIONS.seed, threads=threads))
         for key, array in trained._arrays().items():
-            np.testing.assert_array_equal(array, again._arrays()[key], err_msg=key)
+            np.testing.assert_array_equal(array, retrained._arrays()[key], err_msg=key)
 
-    def test_the_checkerboard_has_its_known_answer(self) -> None:
+    def test_the_model_completes_a_checkerboard(self) -> None:
         dataset = checkerboard()
         top = self.fitted(dataset).recommend(dataset.histories, 1, exclude=dataset.matrix)
         if self.personal:
@@ -116,14 +116,14 @@ class ListContract(Held):
         fields = registry.model_class(self.model).Config.model_fields
         assert all(key in str(error.value) for key in fields)
 
-    def test_the_class_says_its_name_and_every_field_is_described(self) -> None:
+    def test_the_class_has_its_name_and_every_field_has_a_description(self) -> None:
         kind = registry.model_class(self.model)
         assert kind.name == self.model
         assert issubclass(kind.Config, ModelConfig)
         assert all(field.description for field in kind.Config.model_fields.values())
         assert set(kind.space) <= set(kind.Config.model_fields)
 
-    def test_a_model_that_is_not_fitted_or_not_asked_about_its_items_refuses(
+    def test_a_model_that_is_not_fitted_and_arguments_of_other_shapes_are_refused(
         self, trained: Model[Any], world: Dataset
     ) -> None:
         with pytest.raises(ModelError, match=f"{self.model} is not fitted"):
@@ -135,15 +135,15 @@ class ListContract(Held):
         with pytest.raises(ModelError, match="expected allowed"):
             trained.recommend(world.histories, 1, allowed=np.ones(3, dtype=np.bool_))
 
-    def test_similar_items_are_others_in_order(self, trained: Model[Any], world: Dataset) -> None:
+    def test_similar_items_are_other_items_in_order(self, trained: Model[Any], world: Dataset) -> None:
         if not isinstance(trained, HasSimilarItems):
             assert not hasattr(trained, "similar_items")
             return
-        asked = np.arange(world.n_items)
-        top = trained.similar_items(asked, 8)
+        items = np.arange(world.n_items)
+        top = trained.similar_items(items, 8)
         assert top.items.shape == (world.n_items, 8)
-        assert not (top.items == asked[:, None]).any()
+        assert not (top.items == items[:, None]).any()
         assert (np.diff(top.scores[:-2], axis=1)[top.items[:-2, 1:] >= 0] <= 0).all()
-        assert (top.items[-2:] == -1).all()  # nobody took them: nothing is like them
-        same_taste = (top.items[:-2, 0] % 2) == asked[:-2] % 2
+        assert (top.items[-2:] == -1).all()  # without users, they have no similar items
+        same_taste = (top.items[:-2, 0] % 2) == items[:-2] % 2
         assert same_taste.mean() > 0.7

@@ -1,4 +1,4 @@
-"""The whole contract: a test class that inherits it and names a model holds the model to it."""
+"""The complete contract: inherit it in a test class and name a model."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import pytest
 
 pytest.register_assert_rewrite("models.contract.lists", "models.contract.artefacts")
 
-from models.contract.artefacts import ArtefactContract  # noqa: E402 - asserts that say why come first
+from models.contract.artefacts import ArtefactContract  # noqa: E402 - after the assert rewriting
 from models.contract.lists import ListContract  # noqa: E402
 
 
 class ModelContract(ListContract, ArtefactContract):
-    """Tests of a registered model, to be inherited by a class of tests that names it.
+    """Tests of a registered model, for a test class to inherit.
 
-    ``model`` is its name, ``settings`` make it small enough for a test. ``personal = False`` says that lists
-    do not depend on the history, ``threads_matter = True`` that another number of threads may give another
-    model.
+    ``model`` is its name; ``settings`` make it small enough for a test. ``personal = False`` means
+    that lists do not depend on the history, ``threads_matter = True`` that the number of threads
+    can change the model.
 
     Examples
     --------

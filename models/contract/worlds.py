@@ -15,7 +15,7 @@ def matrix(dense: npt.ArrayLike) -> sparse.csr_array:
 
 
 def sequences_of(weights: sparse.csr_array, rng: np.random.Generator) -> Sequences:
-    """Return every entry as one event, in a shuffled order within each user, a second apart."""
+    """Return every entry as an event, shuffled within each user, one second apart."""
     items = weights.indices.astype(np.int32)
     for start, stop in zip(weights.indptr[:-1], weights.indptr[1:], strict=True):
         rng.shuffle(items[start:stop])
@@ -25,7 +25,7 @@ def sequences_of(weights: sparse.csr_array, rng: np.random.Generator) -> Sequenc
 
 
 def random_world(n_users: int = 120, n_items: int = 60, seed: int = 0) -> Dataset:
-    """Return a world of two tastes with noise, some empty users and the last two items untrained."""
+    """Return noisy users of two tastes; some users are empty and the last two items untrained."""
     rng = np.random.default_rng(seed)
     taste = np.arange(n_users)[:, None] % 2 == np.arange(n_items)[None] % 2
     chosen = rng.random((n_users, n_items)) < np.where(taste, 0.25, 0.05)
@@ -36,9 +36,9 @@ def random_world(n_users: int = 120, n_items: int = 60, seed: int = 0) -> Datase
 
 
 def checkerboard(size: int = 50) -> Dataset:
-    """Return users who took every item of their own parity but one, the only right answer.
+    """Return users who have all items of their parity except one, the only correct answer.
 
-    User u of size took the items i with i % 2 == u % 2, except i == u.
+    User u has the items i with i % 2 == u % 2, except i == u.
     """
     chosen = np.arange(size)[:, None] % 2 == np.arange(size)[None] % 2
     np.fill_diagonal(chosen, val=False)

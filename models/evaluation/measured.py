@@ -12,7 +12,7 @@ from scipy import sparse
 
 from models.evaluation import beyond_accuracy as beyond
 from models.evaluation.bootstrap import Bootstrap
-from models.evaluation.metrics import Values, judge
+from models.evaluation.metrics import Values, match_lists
 from models.ranking.topn import top_n_factors
 
 
@@ -105,7 +105,7 @@ class Background:
         return np.asarray(np.diff(self.by_item.indptr), dtype=np.int64)
 
 
-def judged(
+def measure_lists(
     items: npt.NDArray[np.int32],
     relevant: sparse.csr_array,
     background: Background,
@@ -122,7 +122,7 @@ def judged(
 
     The other parameters are described in Measured and Background.
     """
-    values = judge(items, relevant, ks, threads=threads).values()
+    values = match_lists(items, relevant, ks, threads=threads).values()
     overall, popularity = {}, background.popularity
     head = beyond.head_items(popularity)
     for k in sorted(set(ks)):

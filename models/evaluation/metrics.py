@@ -26,7 +26,7 @@ BLOCK_USERS = 32_768  # users per task
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Matches:
     """Lists matched with relevant items: the parts of every metric at every cut-off.
 
     ``ks`` ascending, distinct; ``relevant`` int64 (n_users,): n; ``hits`` int32 (n_ks, n_users):
@@ -58,9 +58,9 @@ class Judged:
         return {(name, k): metric(self, k) for k in self.ks for name, metric in metrics.items()}
 
 
-def judge(
+def match_lists(
     items: npt.NDArray[np.int32], relevant: sparse.csr_array, ks: Collection[int], *, threads: int = 0
-) -> Judged:
+) -> Matches:
     """Match all recommended items with the relevant ones, once for all metrics and cut-offs.
 
     ``items`` int32 (n_users, N), distinct in a row, padded with -1; ``relevant`` csr (n_users,
@@ -70,7 +70,7 @@ def judge(
     cuts = _checked_cuts(ks, _checked_lists(items, relevant))
     counts = np.diff(relevant.indptr).astype(np.int64)
     n_users, shape = len(items), (len(cuts), len(items))
-    judged = Judged(
+    matches = Matches(
         cuts,
         counts,
         np.zeros(shape, np.int32),
@@ -80,28 +80,28 @@ def judge(
     )
     starts = range(0, n_users, BLOCK_USERS)
     with ThreadPoolExecutor(max(1, min(workers(threads), len(starts)))) as pool:
-        list(pool.map(lambda start: _judge_block(items, relevant, judged, start), starts))
-    return judged
+        list(pool.map(lambda start: _match_block(items, relevant, matches, start), starts))
+    return matches
 
 
-def _judge_block(
-    items: npt.NDArray[np.int32], relevant: sparse.csr_array, judged: Judged, start: int
+def _match_block(
+    items: npt.NDArray[np.int32], relevant: sparse.csr_array, matches: Matches, start: int
 ) -> None:
-    from models.evaluation.metrics_kernel import judge_rows
+    from models.evaluation.metrics_kernel import match_rows
 
     stop = min(start + BLOCK_USERS, len(items))
     low, high = relevant.indptr[[start, stop]]
-    row = judge_rows(
+    row = match_rows(
         np.require(items[start:stop], np.int32, ["C", "W"]),
         relevant.indptr[start : stop + 1].astype(np.int64) - low,
         relevant.indices[low:high].astype(np.int32),
-        np.array(judged.ks, dtype=np.int64),
+        np.array(matches.ks, dtype=np.int64),
         _discounts(items.shape[1]),
         np.zeros(relevant.shape[1], dtype=np.int32),
-        judged.hits[:, start:stop],
-        judged.gains[:, start:stop],
-        judged.precisions[:, start:stop],
-        judged.first[start:stop],
+        matches.hits[:, start:stop],
+        matches.gains[:, start:stop],
+        matches.precisions[:, start:stop],
+        matches.first[start:stop],
     )
     if row >= 0:
         raise ModelError(
@@ -109,52 +109,52 @@ def _judge_block(
         )
 
 
-def ndcg(judged: Judged, k: int) -> Values:
+def ndcg(matches: Matches, k: int) -> Values:
     """DCG@k / ideal DCG@k, where DCG@k = sum of rel_r / log2(r + 1) over r <= k.
 
     Järvelin and Kekäläinen 2002 with binary gains; the ideal list has min(n, k) hits, as in Liang
     et al. 2018, sec. 4.2.
     """
-    ideal = np.concatenate(([0.0], np.cumsum(_discounts(k))))[np.minimum(judged.relevant, k)]
-    return _ratio(judged.gains[judged.row(k)], ideal)
+    ideal = np.concatenate(([0.0], np.cumsum(_discounts(k))))[np.minimum(matches.relevant, k)]
+    return _ratio(matches.gains[matches.row(k)], ideal)
 
 
-def recall(judged: Judged, k: int) -> Values:
+def recall(matches: Matches, k: int) -> Values:
     """Hits in the first k / n: the textbook recall, which stays below 1 for n > k."""
-    return _ratio(judged.hits[judged.row(k)], judged.relevant)
+    return _ratio(matches.hits[matches.row(k)], matches.relevant)
 
 
-def recall_min(judged: Judged, k: int) -> Values:
+def recall_min(matches: Matches, k: int) -> Values:
     """Hits in the first k / min(k, n): the Recall@k of Liang et al. 2018 (Mult-VAE), sec. 4.2."""
-    return _ratio(judged.hits[judged.row(k)], np.minimum(judged.relevant, k))
+    return _ratio(matches.hits[matches.row(k)], np.minimum(matches.relevant, k))
 
 
-def precision(judged: Judged, k: int) -> Values:
+def precision(matches: Matches, k: int) -> Values:
     """Hits in the first k / k, also for shorter lists."""
-    return _measured(judged, judged.hits[judged.row(k)] / k)
+    return _measured(matches, matches.hits[matches.row(k)] / k)
 
 
-def hit_rate(judged: Judged, k: int) -> Values:
+def hit_rate(matches: Matches, k: int) -> Values:
     """1 if any of the first k is relevant, else 0."""
-    return _measured(judged, (judged.hits[judged.row(k)] > 0).astype(np.float64))
+    return _measured(matches, (matches.hits[matches.row(k)] > 0).astype(np.float64))
 
 
-def mrr(judged: Judged, k: int) -> Values:
+def mrr(matches: Matches, k: int) -> Values:
     """1 / rank of the first relevant item, 0 without any in the first k (Voorhees 1999)."""
-    has_hit = judged.hits[judged.row(k)] > 0
-    return _measured(judged, np.divide(1.0, judged.first, out=np.zeros(len(judged)), where=has_hit))
+    has_hit = matches.hits[matches.row(k)] > 0
+    return _measured(matches, np.divide(1.0, matches.first, out=np.zeros(len(matches)), where=has_hit))
 
 
-def average_precision(judged: Judged, k: int) -> Values:
+def average_precision(matches: Matches, k: int) -> Values:
     """Sum of rel_r * precision@r over r <= k, / min(n, k); its mean over the users is MAP@k.
 
     Average precision of Buckley and Voorhees 2000, cut at k. With min(n, k), a perfect list has 1;
     other definitions divide by n or by k.
     """
-    return _ratio(judged.precisions[judged.row(k)], np.minimum(judged.relevant, k))
+    return _ratio(matches.precisions[matches.row(k)], np.minimum(matches.relevant, k))
 
 
-METRICS: Mapping[str, Callable[[Judged, int], Values]] = {
+METRICS: Mapping[str, Callable[[Matches, int], Values]] = {
     "ndcg": ndcg,
     "recall": recall,
     "recall_min": recall_min,
@@ -193,5 +193,5 @@ def _ratio(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Value
     return result
 
 
-def _measured(judged: Judged, values: Values) -> Values:
-    return np.where(judged.relevant > 0, values, np.nan)
+def _measured(matches: Matches, values: Values) -> Values:
+    return np.where(matches.relevant > 0, values, np.nan)

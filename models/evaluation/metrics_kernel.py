@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
     "int64(int32[:, ::1], int64[::1], int32[::1], int64[::1], float64[::1], int32[::1], int32[:, :], "
     "float64[:, :], float64[:, :], int32[:])"
 )
-def judge_rows(  # noqa: PLR0917
+def match_rows(  # noqa: PLR0917
     items: Ints,
     indptr: Longs,
     relevant: Ints,

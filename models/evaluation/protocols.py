@@ -19,14 +19,14 @@ from scipy import sparse
 from models.base import Model
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
-from models.evaluation.measured import Background, Measured, judged
+from models.evaluation.measured import Background, Measured, measure_lists
 from models.evaluation.sampled import sampled_values
-from models.options import TrainingOptions, limited
+from models.options import TrainingOptions, resource_limits
 from models.splitting.held_out_users import hold_out_users
 from models.splitting.split import (
     Split,
     event_matrix,
-    kept_events,
+    select_events,
     split_last,
     split_with_validation,
     train_sequences,
@@ -64,7 +64,7 @@ def ncf(
     dataset = Dataset(train, sequences)
     model = factory().fit(dataset, options)
     scores = np.empty(candidates.shape, dtype=np.float32)
-    with limited(0 if options is None else options.threads):
+    with resource_limits(0 if options is None else options.threads):
         for start in range(0, len(candidates), BLOCK_USERS):
             rows = slice(start, start + BLOCK_USERS)
             block = model.scores(dataset.histories.rows(rows))
@@ -139,10 +139,10 @@ def temporal(
         split, _ = split_with_validation(sequences, n_items, share, validation_share)
     else:
         split = split_last(sequences, n_items, share)
-    return on_split(sequences, n_items, split, factory, ks=ks, options=options)
+    return measure_split(sequences, n_items, split, factory, ks=ks, options=options)
 
 
-def on_split(
+def measure_split(
     sequences: Sequences,
     n_items: int,
     split: Split,
@@ -191,11 +191,11 @@ def measure(
     started = time.perf_counter()
     model = factory().fit(dataset, options)
     top = model.recommend(histories, max(ks), exclude=histories.matrix, threads=options.threads)
-    with limited(options.threads):
+    with resource_limits(options.threads):
         background = Background.of(
             dataset.matrix, model.trained_items, len(histories), max(ks), histories.matrix
         )
-    return judged(
+    return measure_lists(
         top.items,
         relevant,
         background,
@@ -214,4 +214,4 @@ def _events_of(sequences: Sequences, matrix: sparse.csr_array) -> Sequences:
     users = np.repeat(np.arange(len(sequences)), sequences.lengths)
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     pairs = rows * matrix.shape[1] + matrix.indices
-    return kept_events(sequences, np.isin(users * matrix.shape[1] + sequences.items, pairs))
+    return select_events(sequences, np.isin(users * matrix.shape[1] + sequences.items, pairs))

@@ -38,7 +38,7 @@ def sampled_values(scores: npt.NDArray[np.float32], ks: tuple[int, ...]) -> dict
     return values
 
 
-def hide_one(
+def hide_one_item(
     train: sparse.csr_array, negatives: int, seed: int
 ) -> tuple[sparse.csr_array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Hide a random item of every user, and draw ``negatives`` items that the user does not have.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from models.errors import ModelError
-from models.evaluation.metrics import Judged, Values, judge
+from models.evaluation.metrics import Matches, Values, match_lists
 
 Codes = npt.NDArray[np.integer]
 
@@ -53,22 +53,24 @@ def by_item(
     names: Sequence[str],
     *,
     threads: int = 0,
-) -> dict[str, Judged]:
-    """Judge the lists against the relevant items of one segment of items after the other.
+) -> dict[str, Matches]:
+    """Match the lists with the relevant items of each segment of items.
 
-    ``codes`` (n_items,) as in ``by_user``: with head and tail, the recall of the tail is the share
-    of the relevant tail items that the lists found. Users who want nothing of a segment are not
-    measured in it.
+    ``codes`` (n_items,) as in ``by_user``. With head and tail, for example, the recall of the tail
+    is the share of the relevant tail items in the lists. Users without relevant items in a segment
+    are not measured in it.
     """
     _check_codes(codes, relevant.shape[1], names)
-    found = {}
+    by_segment = {}
     rows = np.repeat(np.arange(relevant.shape[0]), np.diff(relevant.indptr))
     for code, name in enumerate(names):
         kept = codes[relevant.indices] == code
         indptr = np.concatenate(([0], np.cumsum(np.bincount(rows[kept], minlength=relevant.shape[0]))))
         parts = (relevant.data[kept], relevant.indices[kept], indptr)
-        found[name] = judge(items, sparse.csr_array(parts, shape=relevant.shape), ks, threads=threads)
-    return found
+        by_segment[name] = match_lists(
+            items, sparse.csr_array(parts, shape=relevant.shape), ks, threads=threads
+        )
+    return by_segment
 
 
 def _check_codes(codes: Codes, size: int, names: Sequence[str]) -> None:

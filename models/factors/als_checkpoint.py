@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.array_file import kinds_of, read_arrays
+from models.array_file import describe_arrays, read_arrays
 from models.base import ModelConfig
 from models.errors import ModelError
 from models.options import TrainingOptions
@@ -76,7 +76,7 @@ class ALSCheckpoint:
         }
         try:
             with self.file.open("rb") as stream:
-                stored = read_arrays(stream, kinds_of(template), self.file)
+                stored = read_arrays(stream, describe_arrays(template), self.file)
             epoch, vectors = int(stored["epoch"]), stored["vectors"]
             if not (1 <= epoch <= rounds and np.isfinite(vectors).all()):
                 raise ModelError(f"expected finite vectors after 1 to {rounds} rounds, got round {epoch}")

@@ -85,7 +85,7 @@ def solving() -> Iterator[None]:
     Rows are split over this module's own threads. BLAS threads would change the order of sums, and
     so the last bits.
     """
-    import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS: only loaded ones are limited
+    import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS: only loaded ones are resource_limits
 
     try:
         with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):

@@ -1,1 +1,1 @@
-"""Frames in, frames out: columns of pandas, polars or Arrow as checked arrays, and answers as they came."""
+"""Frames in and out: pandas, polars and Arrow columns as checked arrays, results in kind."""

@@ -1,4 +1,4 @@
-"""Ids on disk, in the Arrow IPC format and in the type in which they came."""
+"""Ids on disk, in the Arrow IPC format and in their original type."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMN = "id"
 
 
 def write_ids(path: Path, ids: Ids) -> str:
-    """Write ids in their order and return the SHA-256 of the file; the same ids give the same bytes."""
+    """Write ids in order and return the SHA-256 of the file; equal ids give equal bytes."""
     table = pa.table({COLUMN: ids.take(np.arange(len(ids)))})
     part = path.with_name(f"{path.name}.part")
     with part.open("wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -31,7 +31,8 @@ def read_ids(path: Path, sha256: object, count: int) -> Ids:
     Raises
     ------
     ModelError
-        When it is missing, was changed, or holds other than ``count`` distinct ids in ascending order.
+        When the file is missing, was changed, or does not hold ``count`` distinct ids in ascending
+        order.
     """
     if not path.is_file():
         raise ModelError(f"expected the ids of the items in {path}, got no such file")

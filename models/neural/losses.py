@@ -27,6 +27,6 @@ def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
     return 0.5 * (log_variance.exp() + mean.square() - 1.0 - log_variance).sum(dim=1).mean()
 
 
-def annealed(beta: float, update: int, updates: float) -> float:
+def annealed_beta(beta: float, update: int, updates: float) -> float:
     """Return the KL weight at ``update`` (from 0): it rises linearly to ``beta`` in ``updates``."""
     return beta if update >= updates else beta * update / updates

@@ -21,10 +21,10 @@ from torch.nn import Parameter, functional
 
 from models.base import Model
 from models.dataset import Dataset, Histories
-from models.device import choose_device, computing, generator
+from models.device import choose_device, epoch_generator, torch_threads
 from models.errors import ModelError
 from models.neural.layers import Bags, bag_product
-from models.neural.losses import annealed, divergence, negative_log_likelihood
+from models.neural.losses import annealed_beta, divergence, negative_log_likelihood
 from models.neural.trainer import Trainer, TrainerConfig
 from models.neural.validation import ValidationSet, validation_users
 from models.options import TrainingOptions
@@ -171,7 +171,7 @@ class Reconstruction:
         noise = torch.randn(mean.shape, generator=draw, device=mean.device)
         logits = network.logits(network.decode(mean + noise * torch.exp(0.5 * log_variance)))
         updates = config.epochs * -(-self.matrix.shape[0] // self.batch_size)
-        beta = annealed(config.beta, update, config.anneal_share * updates)
+        beta = annealed_beta(config.beta, update, config.anneal_share * updates)
         return negative_log_likelihood(logits, batch) + beta * divergence(mean, log_variance)
 
     def score(self) -> float | None:
@@ -221,8 +221,8 @@ class MultVAE(Model[MultVAEConfig]):
         kept = validation_users(matrix, self.config.validation_share, draw)
         validation = ValidationSet.split(matrix[kept], draw) if len(kept) else None
         training = matrix[np.setdiff1d(np.arange(matrix.shape[0]), kept)]
-        with computing(options.workers, device):
-            draw_weights = generator(options.seed, 0, torch.device("cpu"))
+        with torch_threads(options.workers, device):
+            draw_weights = epoch_generator(options.seed, 0, torch.device("cpu"))
             items = int(self.trained_items.sum())
             self._network = Network(items, self.config.hidden, self.config.latent, draw_weights).to(device)
             objective = Reconstruction(self._network, self.config, training, validation, device)
@@ -238,7 +238,7 @@ class MultVAE(Model[MultVAEConfig]):
         """Return [h, 1] float32 (n_users, hidden + 1), in blocks of one shape on one thread."""
         rows = ENCODED_USERS
         result = np.ones((len(histories), self.config.hidden + 1), dtype=np.float32)
-        with computing(1), torch.inference_mode():
+        with torch_threads(1), torch.inference_mode():
             for start in range(0, len(histories), rows):
                 part = histories.rows(slice(start, start + rows)).padded(rows)
                 mean, _ = self._network.encode(
@@ -261,7 +261,7 @@ class MultVAE(Model[MultVAEConfig]):
 
     def _scores(self, histories: Histories) -> FloatArray:
         hidden = torch.from_numpy(self.vectors(histories)[:, :-1])
-        with computing(1), torch.inference_mode():
+        with torch_threads(1), torch.inference_mode():
             return np.asarray(self._network.logits(hidden).numpy())
 
     def _numpy(self, name: str) -> FloatArray:

@@ -25,7 +25,7 @@ import torch
 from pydantic import Field, TypeAdapter
 
 from models.base import ModelConfig
-from models.device import generator
+from models.device import epoch_generator
 from models.errors import ModelError
 from models.neural.checkpoint import CheckpointFolder, require_matching
 from models.options import TrainingOptions
@@ -103,8 +103,8 @@ def learning_rate(config: TrainerConfig, epoch: int) -> float:
 class Trainer(Generic[Batch]):
     """One training of one objective: ``Trainer(name, objective, config, options).run()``.
 
-    The module must be on its device already, and made within ``computing``. After ``run``, it is in
-    evaluation mode with the weights of the best epoch (of the last one without validation).
+    The module must be on its device already, and made within ``torch_threads``. After ``run``, it
+    is in evaluation mode with the weights of the best epoch (of the last one without validation).
 
     Raises
     ------
@@ -150,7 +150,7 @@ class Trainer(Generic[Batch]):
     def _epoch(self) -> None:
         """Run the updates of one epoch, then validate."""
         state, epoch = self.state, self.state.epoch + 1
-        draw = generator(self.options.seed, epoch, self.device)
+        draw = epoch_generator(self.options.seed, epoch, self.device)
         self.objective.module.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, epoch)

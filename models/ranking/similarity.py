@@ -27,7 +27,7 @@ def similar_vectors(vectors: Floats, items: npt.NDArray[np.integer], n: int, all
     all.
     """
     units = unit_vectors(vectors)
-    itself = themselves(items, len(vectors))
+    itself = self_exclusions(items, len(vectors))
     return top_n_factors(units[items], units, n, exclude=itself, allowed=allowed, above=0.0)
 
 
@@ -44,11 +44,11 @@ def co_occurring(
     scores = (ones[:, items].T.tocsr() @ ones).toarray()  # (len(items), n_items)
     scores /= users
     scores /= users[items][:, None]
-    itself = themselves(items, seen.shape[1])
+    itself = self_exclusions(items, seen.shape[1])
     return top_n(scores, n, exclude=itself, allowed=allowed, above=0.0, overwrite=True)
 
 
-def themselves(items: npt.NDArray[np.integer], n_items: int) -> sparse.csr_array:
+def self_exclusions(items: npt.NDArray[np.integer], n_items: int) -> sparse.csr_array:
     """Return csr float32 (len(items), n_items), with a 1 at each row's item: what to exclude."""
     ones = np.ones(len(items), dtype=np.float32)
     parts = (ones, np.asarray(items, np.int32), np.arange(len(items) + 1))

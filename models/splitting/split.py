@@ -1,9 +1,9 @@
 """Splits of events into training and test, in time or otherwise.
 
 All functions take ``Sequences`` in true order within each user: by timestamp, then position, then
-log order (``in_order`` makes them). All evaluations use ``split_last`` by default: one cut in time
-for all users. ``leave_last_out`` and ``split_randomly`` let a model learn from events later than
-those it is tested on. Compare their figures with published ones, not with those of a night.
+log order (``to_sequences`` makes them). All evaluations use ``split_last`` by default: one cut in
+time for all users. ``leave_last_out`` and ``split_randomly`` let a model learn from events later
+than those it is tested on. Compare their figures with published ones, not with those of a night.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from scipy import sparse
 
 from models.dataset import Sequences
 from models.errors import ModelError
-from models.timestamps import LATEST, microseconds, moment
+from models.timestamps import LATEST, microseconds, to_microseconds
 
 Bools = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
-Moment = int | np.datetime64 | datetime
+Timestamp = int | np.datetime64 | datetime
 """Integers are microseconds; datetimes without a zone are UTC."""
 
 
@@ -81,7 +81,7 @@ class Split:
         }
 
 
-def in_order(
+def to_sequences(
     users: npt.NDArray[np.integer],
     items: npt.NDArray[np.integer],
     timestamps: npt.NDArray[np.integer] | npt.NDArray[np.datetime64],
@@ -111,12 +111,12 @@ def in_order(
     return Sequences(indptr, items[order].astype(np.int32), times[order]), order
 
 
-def split_between(sequences: Sequences, n_items: int, start: Moment, stop: Moment = LATEST) -> Split:
+def split_between(sequences: Sequences, n_items: int, start: Timestamp, stop: Timestamp = LATEST) -> Split:
     """Train on events before ``start``, test on those from ``start`` to before ``stop``.
 
     Later events are in neither part. A validation split stops where the test starts.
     """
-    times, start, stop = sequences.timestamps, moment(start), moment(stop)
+    times, start, stop = sequences.timestamps, to_microseconds(start), to_microseconds(stop)
     train, tested = times < start, (times >= start) & (times < stop)
     if not train.any() or not tested.any():
         side = "before" if not train.any() else "from"
@@ -124,7 +124,7 @@ def split_between(sequences: Sequences, n_items: int, start: Moment, stop: Momen
     return split_events(sequences, n_items, train, tested, boundary=start)
 
 
-def split_at(sequences: Sequences, n_items: int, boundary: Moment) -> Split:
+def split_at(sequences: Sequences, n_items: int, boundary: Timestamp) -> Split:
     """Train on events before ``boundary``, test on the others; neither part may be empty."""
     return split_between(sequences, n_items, boundary)
 
@@ -136,10 +136,10 @@ def split_last(sequences: Sequences, n_items: int, share: float) -> Split:
     The test can thus be larger than requested but never smaller, and does not depend on the order
     of ties.
     """
-    return split_between(sequences, n_items, cut_of_last(sequences, share))
+    return split_between(sequences, n_items, last_share_start(sequences, share))
 
 
-def cut_of_last(sequences: Sequences, share: float) -> int:
+def last_share_start(sequences: Sequences, share: float) -> int:
     """Return the start of about the last ``share`` of the events, in microseconds."""
     if not 0 < share < 1:
         raise ModelError(f"expected a share between 0 and 1, got {share}")
@@ -149,7 +149,7 @@ def cut_of_last(sequences: Sequences, share: float) -> int:
     return int(ordered[-max(1, round(share * len(ordered)))])
 
 
-def cuts_of_last(sequences: Sequences, share: float, windows: int) -> list[int]:
+def last_share_starts(sequences: Sequences, share: float, windows: int) -> list[int]:
     """Return the starts of ``windows`` equal parts of about the last ``share`` of all events.
 
     The starts are ascending, in microseconds; windows that start at the same time are merged.
@@ -157,7 +157,7 @@ def cuts_of_last(sequences: Sequences, share: float, windows: int) -> list[int]:
     if windows < 1:
         raise ModelError(f"expected 1 window or more, got {windows}")
     shares = [share * (windows - number) / windows for number in range(windows)]
-    return sorted({cut_of_last(sequences, part) for part in shares})
+    return sorted({last_share_start(sequences, part) for part in shares})
 
 
 def split_with_validation(
@@ -171,19 +171,19 @@ def split_with_validation(
     """
     test = split_last(sequences, n_items, share)
     past = train_sequences(sequences, test)
-    start = cut_of_last(past, validation_share)
-    return split_between(sequences, n_items, start, cut_of_last(sequences, share)), test
+    start = last_share_start(past, validation_share)
+    return split_between(sequences, n_items, start, last_share_start(sequences, share)), test
 
 
 def rolling(
-    sequences: Sequences, n_items: int, cuts: Sequence[Moment], horizon: int | None = None
+    sequences: Sequences, n_items: int, cuts: Sequence[Timestamp], horizon: int | None = None
 ) -> list[Split]:
-    """Return one split a cut-off, each trained on all before it: a backtest over several nights.
+    """Return one split per cut-off, each trained on all events before it: a backtest.
 
-    ``cuts`` ascending. A test lasts until the next cut-off, the last one to the end; or ``horizon``
-    microseconds each.
+    ``cuts`` ascending. Each test lasts until the next cut-off (the last until the end), or
+    ``horizon`` microseconds.
     """
-    starts = [moment(cut) for cut in cuts]
+    starts = [to_microseconds(cut) for cut in cuts]
     if not starts or any(later <= earlier for earlier, later in pairwise(starts)):
         raise ModelError(f"expected ascending cut-offs, got {starts}")
     stops = [*starts[1:], LATEST] if horizon is None else [start + horizon for start in starts]
@@ -261,10 +261,10 @@ def split_events(
 
 def train_sequences(sequences: Sequences, split: Split) -> Sequences:
     """Return the training events of every user; users without any keep an empty row."""
-    return kept_events(sequences, split.train)
+    return select_events(sequences, split.train)
 
 
-def kept_events(sequences: Sequences, kept: Bools) -> Sequences:
+def select_events(sequences: Sequences, kept: Bools) -> Sequences:
     """Return the selected events, bool (n_events,), of every user."""
     before = np.concatenate(([0], np.cumsum(kept)))
     indptr = before[sequences.indptr].astype(np.int64)

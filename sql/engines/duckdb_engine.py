@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from sql.engines.text import itself, literal
+from sql.engines.text import escape_glob, literal
 from sql.errors import EngineError
 from sql.landing.landed_file import collect, land_file
 from sql.landing.landing import Landing, RawFile
@@ -119,7 +119,7 @@ class DuckDBEngine:
 
     def parquet(self, name: str, paths: Sequence[Path]) -> None:
         """Create relation `name`, a view over Parquet files."""
-        files = ", ".join("'" + itself(path).replace("'", "''") + "'" for path in paths)
+        files = ", ".join("'" + escape_glob(path).replace("'", "''") + "'" for path in paths)
         self.view(
             name, f"SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
         )

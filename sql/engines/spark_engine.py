@@ -69,7 +69,7 @@ def java_pattern(pattern: str) -> str:
 
 
 class SparkEngine:
-    """Spark with ANSI SQL and UTC, on the master given.
+    """Spark with ANSI SQL in UTC, local or on a cluster.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def render(name: str, values: Mapping[str, object] | None = None) -> str:
     return environment.get_template(f"{name}.sql").render(**(values or {}))
 
 
-def itself(path: Path) -> str:
+def escape_glob(path: Path) -> str:
     """Return a path as a DuckDB glob pattern that matches only this path."""
     return glob.escape(str(path))
 

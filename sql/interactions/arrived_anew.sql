@@ -1,8 +1,8 @@
 -- Accepted rows of this ingest, with their day: those that an earlier ingest
--- {{ "already accepted" if again else "did not accept" }}.
+-- {{ "already accepted" if repeats else "did not accept" }}.
 SELECT
     a.*,
     CAST(a.event_date AS STRING) AS day
 FROM arrived AS a
 LEFT JOIN delivered_again AS d ON a.file_id = d.file_id AND a.line = d.line
-WHERE d.line IS {{ "NOT " if again else "" }}NULL
+WHERE d.line IS {{ "NOT " if repeats else "" }}NULL

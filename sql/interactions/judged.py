@@ -25,7 +25,7 @@ SQL_TYPES = {"string": "STRING", "int64": "BIGINT"}
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClassifiedRows:
     """All rows of a landing by outcome, in a folder as outcome=.../day=.../*.parquet.
 
     `repeated` counts the exact repeats among all rows, before any rule. Rejected lines stay in the
@@ -50,7 +50,7 @@ class Judged:
         """
         for outcome in OUTCOMES:
             if paths := self._parts(outcome):
-                self.engine.parquet("judged", paths)
+                self.engine.parquet("classified", paths)
                 for row in self.engine.fetch(render("interactions/outcomes")).to_pylist():
                     yield row["file_id"], outcome, row["rule"], row["n"]
         for file_id, rejected in self.landing.rejected.items():
@@ -60,7 +60,7 @@ class Judged:
         """Return the number of accepted rows by file_id and day."""
         days: dict[int, dict[str, int]] = {}
         if paths := self._parts("accepted"):
-            self.engine.parquet("judged", paths)
+            self.engine.parquet("classified", paths)
             for row in self.engine.fetch(render("interactions/file_days")).to_pylist():
                 days.setdefault(row["file_id"], {})[row["day"]] = row["n"]
         return days
@@ -75,8 +75,10 @@ class Judged:
         if not days or not self._delivered_again(days, stored, replaced):
             return
         kept, dropped = self.folder.parent / "kept", self.folder.parent / "dropped"
-        self.engine.write(render("interactions/arrived_anew", {"again": False}), kept, partition_by=("day",))
-        self.engine.write(render("interactions/arrived_anew", {"again": True}), dropped)
+        self.engine.write(
+            render("interactions/arrived_anew", {"repeats": False}), kept, partition_by=("day",)
+        )
+        self.engine.write(render("interactions/arrived_anew", {"repeats": True}), dropped)
         for day, folder in days.items():
             shutil.rmtree(folder)
             if (kept / f"day={day}").exists():
@@ -85,7 +87,7 @@ class Judged:
         dropped.rename(self.folder / "outcome=duplicate" / "delivered_again")
         shutil.rmtree(kept, ignore_errors=True)
 
-    def quarantine(self, folder: Path, names: Mapping[int, str]) -> None:
+    def write_quarantine(self, folder: Path, names: Mapping[int, str]) -> None:
         """Write quarantined rows and lines to a folder by event_date; `names` is by file_id."""
         refused = self._parts("quarantined")
         if not refused and self.landing.rejects is None:
@@ -95,7 +97,7 @@ class Judged:
         if refused:
             self.engine.parquet("quarantined", refused)
         values = {
-            "judged": bool(refused),
+            "classified": bool(refused),
             "rejects": self.landing.rejects is not None,
             "user_id_type": SQL_TYPES[self.source.user_id_type],
             "item_id_type": SQL_TYPES[self.source.item_id_type],
@@ -122,7 +124,7 @@ class Judged:
         return _rows(self.engine, "delivered_again") > 0
 
 
-def judge(
+def classify_rows(
     landing: Landing,
     source: Source,
     engine: Engine,
@@ -130,14 +132,14 @@ def judge(
     last_days: Mapping[int, date | None],
     *,
     forgotten: KeyedList | None = None,
-) -> Judged:
+) -> ClassifiedRows:
     """Classify every landed row and write it to a folder as outcome=.../day=.../*.parquet.
 
     `last_days` maps file_id to the last day whose events the file can hold, None if unknown. Rows
     of users in the list `forgotten` are excluded.
     """
     if not landing.relations:
-        return Judged(folder, engine, landing, source)
+        return ClassifiedRows(folder, engine, landing, source)
     raw = raw_rows(landing, source, engine.dialect)
     values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
     values |= {"forgotten": bool(forgotten and forgotten.digests)}
@@ -154,7 +156,7 @@ def judge(
     if forgotten and forgotten.digests:
         make_forgotten_users(engine, "typed_rows", forgotten)
     engine.write(render("interactions/judged_rows", values), folder, partition_by=("outcome", "day"))
-    return Judged(folder, engine, landing, source, _rows(engine, "repeated_rows"))
+    return ClassifiedRows(folder, engine, landing, source, _rows(engine, "repeated_rows"))
 
 
 def template_values(source: Source, engine: str) -> dict[str, Any]:

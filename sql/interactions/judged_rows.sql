@@ -76,4 +76,4 @@ FROM (
 {% if forgotten %}
     LEFT JOIN forgotten_users AS g ON d.user_id = g.user_id
 {% endif %}
-) AS judged
+) AS classified

@@ -1,6 +1,6 @@
 -- Quarantined rows to inspect: file name, line, rule, the original row, and the fields that could
 -- be read.
-{% if judged %}
+{% if classified %}
 SELECT
     f.file,
     q.line,
@@ -17,7 +17,7 @@ SELECT
 FROM quarantined AS q
 JOIN source_files AS f ON q.file_id = f.file_id
 {% endif %}
-{% if judged and rejects %}
+{% if classified and rejects %}
 UNION ALL
 {% endif %}
 {% if rejects %}

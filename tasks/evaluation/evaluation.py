@@ -108,8 +108,8 @@ def measure_models(
     configuration: Configuration, artefacts: Mapping[str, Path], holdout: Holdout
 ) -> Evaluation:
     """Measure the models of a night on its holdout."""
-    from models.evaluation.measured import Background, judged
-    from models.options import limited
+    from models.evaluation.measured import Background, measure_lists
+    from models.options import resource_limits
 
     if not len(holdout):
         raise InputError(
@@ -122,10 +122,10 @@ def measure_models(
     )
     ks, resources = holdout.cuts(configuration.evaluation.ks), configuration.resources
     attributes, catalogue = item_attributes(holdout.past), np.asarray(holdout.allowed, dtype=np.bool_)
-    with limited(resources.threads, resources.block_bytes):
+    with resource_limits(resources.threads, resources.block_bytes):
         background = Background.of(training, catalogue, len(holdout), ks[-1], holdout.seen)
     for name, folder in artefacts.items():
-        measured = judged(
+        measured = measure_lists(
             holdout.lists_of(folder, ks[-1], resources),
             holdout.relevant,
             background,
@@ -180,7 +180,7 @@ def _parts(
     configuration: Configuration, data: Dataset, split: str, windows: int
 ) -> Iterator[tuple[str, Callable[[Factory], Measured]]]:
     """Yield the name of each part, and the function that measures a model on it."""
-    from models.evaluation.protocols import held_out_users, on_split
+    from models.evaluation.protocols import held_out_users, measure_split
     from models.splitting import split as splits
 
     sequences, ks, options = data.sequences, _ks(configuration, data), _options(configuration)
@@ -206,13 +206,13 @@ def _parts(
         return
 
     def measured_on(window: Split) -> Callable[[Factory], Measured]:
-        return lambda factory: on_split(
+        return lambda factory: measure_split(
             sequences, data.n_items, window, factory, ks=ks, weigh=_weigh(configuration), options=options
         )
 
     share = configuration.evaluation.holdout_share
     if split == "rolling":
-        cuts = splits.cuts_of_last(sequences, share, windows)
+        cuts = splits.last_share_starts(sequences, share, windows)
         for cut, window in zip(cuts, splits.rolling(sequences, data.n_items, cuts), strict=True):
             yield f"from {np.datetime64(cut, 'us').astype('datetime64[s]')}", measured_on(window)
     elif split == "leave-last-out":

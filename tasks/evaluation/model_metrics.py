@@ -24,13 +24,13 @@ def measure(configuration: Configuration, artefact: Path, holdout: Holdout) -> l
     from models.artefact import read_manifest
     from models.evaluation.beyond_accuracy import coverage
     from models.evaluation.bootstrap import Bootstrap
-    from models.evaluation.metrics import judge
+    from models.evaluation.metrics import match_lists
 
     if not len(holdout):
         return []
     ks, resources = holdout.cuts(configuration.evaluation.ks), configuration.resources
     lists = holdout.lists_of(artefact, max(ks[-1], compared_length(configuration)), resources)[:, : ks[-1]]
-    judged = judge(lists, holdout.relevant, ks, threads=resources.threads)
+    matches = match_lists(lists, holdout.relevant, ks, threads=resources.threads)
     bootstrap = Bootstrap(seed=configuration.train.seed, threads=resources.threads)
     common = {"model": read_manifest(artefact)["model"], "split": SPLIT, "users": len(holdout)}
     rows = [
@@ -42,7 +42,7 @@ def measure(configuration: Configuration, artefact: Path, holdout: Holdout) -> l
             "ci_low": interval.low,
             "ci_high": interval.high,
         }
-        for (name, k), interval in bootstrap.intervals(judged.values()).items()
+        for (name, k), interval in bootstrap.intervals(matches.values()).items()
     ]
     for k in ks:
         figures = {"value": coverage(lists, k, holdout.allowed), "ci_low": None, "ci_high": None}

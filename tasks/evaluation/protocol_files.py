@@ -66,9 +66,9 @@ def read_ncf(folder: Path) -> NcfFiles:
         raise InputError(f"{folder}: expected a test item for each of {shape[0]} users, got {len(test)}")
     sequences = None
     if train.shape[1] > 3:
-        from models.splitting.split import in_order
+        from models.splitting.split import to_sequences
 
-        sequences, _ = in_order(train[:, 0], train[:, 1], train[:, 3].astype("datetime64[s]"), shape[0])
+        sequences, _ = to_sequences(train[:, 0], train[:, 1], train[:, 3].astype("datetime64[s]"), shape[0])
     return NcfFiles(_ones(train[:, 0], train[:, 1], shape), sequences, test[:, 1], negatives)
 
 

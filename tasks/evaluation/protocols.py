@@ -89,7 +89,7 @@ def protocol_of(name: ProtocolName, data: Path, ks: Sequence[int], options: Trai
 
 def _ncf(data: Path, ks: list[int], options: TrainingOptions) -> Protocol:
     from models.evaluation.protocols import ncf
-    from models.evaluation.sampled import hide_one
+    from models.evaluation.sampled import hide_one_item
 
     folder = data / "ncf" if (data / "ncf").is_dir() else data
     try:
@@ -101,7 +101,7 @@ def _ncf(data: Path, ks: list[int], options: TrainingOptions) -> Protocol:
         train, positives, negatives = files.train, files.positives, files.negatives
         sequences = files.sequences
         if part == "validation":  # not in the files: hide one more item per user
-            train, positives, negatives = hide_one(train, negatives.shape[1], seed)
+            train, positives, negatives = hide_one_item(train, negatives.shape[1], seed)
             sequences = None  # they would reveal it
         return ncf(
             train,

@@ -73,8 +73,8 @@ class Segments:
             return
         ks = sorted({k for _, k in measured.values})
         by_segment = by_item(measured.items, measured.relevant, ks, codes, list(names), threads=self.threads)
-        for name, judged in by_segment.items():
-            for (metric, k), values in judged.values().items():
+        for name, matches in by_segment.items():
+            for (metric, k), values in matches.values().items():
                 users = int(np.count_nonzero(~np.isnan(values)))
                 yield _row(name, metric, k, float(np.nanmean(values)) if users else None, users)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sql.engines.engine import Engine
 from sql.interactions.forgotten import KeyedList
-from sql.interactions.judged import Judged, judge
+from sql.interactions.judged import ClassifiedRows, classify_rows
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.account import Counts, IngestedFile
 from tasks.interactions.arrivals import Arrival
@@ -46,14 +46,14 @@ class BatchIngest:
         replaces = [old for arrival in batch for old in arrival.replaces]
         last_days = {arrival.raw.file_id: last_day(arrival.file, source.file_date) for arrival in batch}
         forgotten = read_forgotten(store).keyed()
-        judged = self._judged(batch, last_days, forgotten)
-        self._drop_stored(judged, replaces)
-        counts, days = _account(batch, judged), judged.days()
+        classified = self._classify(batch, last_days, forgotten)
+        self._drop_stored(classified, replaces)
+        counts, days = _account(batch, classified), classified.days()
         refused = self.scratch / "quarantine"
-        judged.quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
+        classified.write_quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
         screen_quarantine(refused, forgotten)
         ingest_id = self.ledger.next_ingest_id()
-        parts, quarantine, hashes = _store_rows(store, judged, refused, ingest_id)
+        parts, quarantine, hashes = _store_rows(store, classified, refused, ingest_id)
         self.ledger.commit(
             IngestManifest(
                 ingest_id=ingest_id,
@@ -69,28 +69,30 @@ class BatchIngest:
                 parts=parts,
                 quarantine=quarantine,
                 replaces=replaces,
-                repeated_before_rules=judged.repeated,
+                repeated_before_rules=classified.repeated,
                 hashes=hashes,
             )
         )
-        for folder in (judged.folder, refused):
+        for folder in (classified.folder, refused):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _judged(
+    def _classify(
         self, batch: Sequence[Arrival], last_days: Mapping[int, date | None], forgotten: KeyedList
-    ) -> Judged:
+    ) -> ClassifiedRows:
         """Land the files of a batch and classify their rows."""
         source = self.configuration.source
         mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
         landing = self.engine.land([arrival.raw for arrival in batch], source, mapped)
         latest_days = {file_id: _latest_day(day) for file_id, day in last_days.items()}
-        return judge(landing, source, self.engine, self.scratch / "judged", latest_days, forgotten=forgotten)
+        return classify_rows(
+            landing, source, self.engine, self.scratch / "classified", latest_days, forgotten=forgotten
+        )
 
-    def _drop_stored(self, judged: Judged, replaces: Sequence[int]) -> None:
+    def _drop_stored(self, classified: ClassifiedRows, replaces: Sequence[int]) -> None:
         """Drop rows that are stored already; DamagedError if a stored file compared is damaged."""
-        stored = self.ledger.parts_by_day(tuple(judged.accepted()), replaces)
+        stored = self.ledger.parts_by_day(tuple(classified.accepted()), replaces)
         self.ledger.require_whole([part for parts in stored.values() for part in parts])
-        judged.drop_stored(stored, [*self.ledger.replaced(), *replaces])
+        classified.drop_stored(stored, [*self.ledger.replaced(), *replaces])
 
 
 def _latest_day(day: date | None) -> date | None:
@@ -112,10 +114,10 @@ def _ingested_file(arrival: Arrival, counts: Counts, last: date | None, days: di
     )
 
 
-def _account(batch: Sequence[Arrival], judged: Judged) -> dict[int, Counts]:
+def _account(batch: Sequence[Arrival], classified: ClassifiedRows) -> dict[int, Counts]:
     """Return the account of each file; AssertionError unless every row read has an outcome."""
-    counts, landing = {arrival.raw.file_id: Counts() for arrival in batch}, judged.landing
-    for file_id, outcome, rule, rows in judged.account():
+    counts, landing = {arrival.raw.file_id: Counts() for arrival in batch}, classified.landing
+    for file_id, outcome, rule, rows in classified.account():
         counts[file_id].book(COUNT_OF[outcome], rule, rows)
     for arrival in batch:
         file_id = arrival.raw.file_id
@@ -127,7 +129,7 @@ def _account(batch: Sequence[Arrival], judged: Judged) -> dict[int, Counts]:
 
 
 def _store_rows(
-    store: Store, judged: Judged, refused: Path, ingest_id: str
+    store: Store, classified: ClassifiedRows, refused: Path, ingest_id: str
 ) -> tuple[dict[str, list[str]], list[str], dict[str, FileHash]]:
     """Move accepted and quarantined rows into the store.
 
@@ -136,7 +138,7 @@ def _store_rows(
     """
     parts = {
         day: _move(store, folder, store.interactions / f"event_date={day}", ingest_id)
-        for day, folder in judged.accepted().items()
+        for day, folder in classified.accepted().items()
     }
     quarantine: list[str] = []
     for folder in sorted(refused.glob("event_date=*")):

@@ -77,11 +77,11 @@ class Question:
         return self._values(lists)
 
     def _values(self, lists: Ints) -> Values:
-        from models.evaluation.metrics import judge
+        from models.evaluation.metrics import match_lists
 
         metric, threads = self.configuration.quality.metric, self.configuration.resources.threads
-        judged = judge(lists, self.holdout.relevant, [self.k], threads=threads)
-        return judged.values([metric])[metric, self.k]
+        matches = match_lists(lists, self.holdout.relevant, [self.k], threads=threads)
+        return matches.values([metric])[metric, self.k]
 
 
 def compare(

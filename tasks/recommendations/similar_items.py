@@ -38,7 +38,7 @@ def similar_items(
     """
     from models.artefact import load
     from models.ranking.ladder import fill
-    from models.ranking.similarity import themselves
+    from models.ranking.similarity import self_exclusions
 
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
@@ -52,7 +52,7 @@ def similar_items(
             block = np.arange(start, min(start + step, len(items)), dtype=np.int32)
             top, filled = _most_similar(model, seen, block, n, allowed, configuration.resources)
             steps = np.tile(ladder.steps[0, -2:], (len(block), 1))
-            full, origin = fill(top, ladder.rankings, steps, themselves(block, len(items)), repeat=False)
+            full, origin = fill(top, ladder.rankings, steps, self_exclusions(block, len(items)), repeat=False)
             source = sources.take(pa.array(np.where(origin == 0, filled[:, None], origin + 1).ravel()))
             writer.write(_columns(items["item_id"], block, full, source))
             report("similar_items", int(block[-1]) + 1, len(items))
@@ -69,12 +69,12 @@ def _most_similar(  # noqa: PLR0917
 ) -> tuple[TopN, Allowed]:
     """Return the model's lists, empty ones filled by co-occurrence, and the mask of the filled."""
     from models.base import HasSimilarItems
-    from models.options import limited
+    from models.options import resource_limits
     from models.ranking.similarity import co_occurring
     from models.ranking.topn import TopN
 
     top = TopN.empty(len(block), n)
-    with limited(resources.threads, resources.block_bytes):
+    with resource_limits(resources.threads, resources.block_bytes):
         if isinstance(model, HasSimilarItems):
             top = model.similar_items(block, n, allowed=allowed)
         filled = top.items[:, 0] < 0

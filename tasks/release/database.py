@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sql.engines.text import itself, render
+from sql.engines.text import escape_glob, render
 from tasks.release.tables import TABLES, IdTypes, Table
 from tasks.runtime.errors import StoreError
 from tasks.runtime.resources import Resources
@@ -80,7 +80,7 @@ def parquet(path: Path) -> str:
     The column file_row_number numbers the rows of each file.
     """
     parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    listed = ", ".join(_quoted(itself(part)) for part in parts)
+    listed = ", ".join(_quoted(escape_glob(part)) for part in parts)
     return f"read_parquet([{listed}], file_row_number = true)"
 
 

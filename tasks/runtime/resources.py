@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from models.options import limited, workers
+from models.options import resource_limits, workers
 
 SQL_SHARE: Final = 0.6
 """Share of the memory for an SQL engine; the rest is for Python, Arrow and the allocator."""
@@ -64,7 +64,7 @@ class Resources:
         smaller = {pool.prefix: min(pool.num_threads, self.threads) for pool in pools.lib_controllers}
         with ExitStack() as stack:
             stack.enter_context(self._environment())
-            stack.enter_context(limited(self.threads, self.block_bytes))
+            stack.enter_context(resource_limits(self.threads, self.block_bytes))
             stack.enter_context(pools.limit(limits=smaller))
             stack.callback(pa.set_cpu_count, arrow)
             pa.set_cpu_count(min(arrow, self.threads))

@@ -148,13 +148,13 @@ class _Window:
 
     def __call__(self, factory: Factory, progress: Callable[[Progress], None]) -> Values:
         """Return the metric of every user of the past, NaN for users not measured here."""
-        from models.evaluation.metrics import judge
+        from models.evaluation.metrics import match_lists
         from models.options import TrainingOptions
 
         train, resources = self.configuration.train, self.configuration.resources
         options = TrainingOptions(train.device, train.seed, threads=resources.threads, progress=progress)
         lists = self.holdout.lists(factory().fit(self.data, options), self.k, resources)
-        judged = judge(lists, self.holdout.relevant, [self.k], threads=resources.threads).values()
+        figures = match_lists(lists, self.holdout.relevant, [self.k], threads=resources.threads).values()
         values = np.full(self.n_users, np.nan)
-        values[self.users] = judged[self.metric, self.k]
+        values[self.users] = figures[self.metric, self.k]
         return values

@@ -81,7 +81,7 @@ def expectations(
 
 def quarantine_rules(configuration: Configuration, counts: Counts) -> list[tuple[str, int]]:
     """Return the rules that quarantined rows, with their number of rows, largest first."""
-    excluding = set(configuration.source.excluding())
+    excluding = set(configuration.source.exclusion_rules())
     rules = [(rule, rows) for rule, rows in counts.rules.items() if rule not in excluding and rows]
     return sorted(rules, key=lambda rule: (-rule[1], rule[0]))
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ModelError
-from models.timestamps import microseconds, moment
+from models.timestamps import microseconds, to_microseconds
 
 TEXTS = ["1969-12-31T23:59:58", "2000-01-01", "2026-11-20T12:30:01"]
 EXPECTED = [-2_000_000, 946_684_800_000_000, 1_795_177_801_000_000]
@@ -25,7 +25,7 @@ def test_every_unit_gives_the_same_microseconds(unit: str) -> None:
     times = np.array(TEXTS, dtype=f"datetime64[{unit}]")
     assert microseconds(times).tolist() == EXPECTED
     assert microseconds(pd.Series(times)).tolist() == EXPECTED
-    assert [moment(time) for time in times] == EXPECTED
+    assert [to_microseconds(time) for time in times] == EXPECTED
 
 
 @pytest.mark.parametrize("unit", ["Y", "M", "W", "D", "h", "m"])
@@ -98,11 +98,11 @@ def test_timestamps_that_do_not_fit_are_refused() -> None:
 def test_a_timestamp_is_a_datetime_in_its_zone_or_a_number_of_microseconds() -> None:
     berlin = datetime(2026, 11, 20, 13, 30, 1, tzinfo=ZoneInfo("Europe/Berlin"))
     same = [datetime(2026, 11, 20, 12, 30, 1), berlin, pd.Timestamp(berlin), np.int64(EXPECTED[2])]  # noqa: DTZ001
-    assert [moment(value) for value in same] == [EXPECTED[2]] * 4
-    assert moment(datetime.max.replace(tzinfo=UTC)) == 253_402_300_799_999_999
+    assert [to_microseconds(value) for value in same] == [EXPECTED[2]] * 4
+    assert to_microseconds(datetime.max.replace(tzinfo=UTC)) == 253_402_300_799_999_999
 
 
 @pytest.mark.parametrize("value", [True, 1.0, "2026-11-20", None, pd.NaT, 2**63, np.datetime64("NaT")])
 def test_values_that_are_not_timestamps_are_refused(value: Any) -> None:
     with pytest.raises(ModelError, match=r"expected a timestamp as a datetime|without NaT"):
-        moment(value)
+        to_microseconds(value)

@@ -14,7 +14,7 @@ from scipy import sparse
 from models.contract.worlds import matrix
 from models.errors import ModelError
 from models.evaluation import metrics
-from models.evaluation.metrics import METRICS, judge
+from models.evaluation.metrics import METRICS, match_lists
 
 LISTS = np.array([[3, 0, 4, 1], [2, 5, -1, -1], [0, 1, 2, 3], [5, 4, 3, 2]], dtype=np.int32)
 RELEVANT = matrix([[1, 1, 1, 0, 0, 1], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 0]])
@@ -44,7 +44,7 @@ ALL_FOUR = 1 + 1 / log2(3) + 1 / 2 + 1 / log2(5)
     ],
 )
 def test_values_worked_by_hand(metric: str, k: int, expected: list[float]) -> None:
-    values = METRICS[metric](judge(LISTS, RELEVANT, (1, 2, 3, 4)), k)
+    values = METRICS[metric](match_lists(LISTS, RELEVANT, (1, 2, 3, 4)), k)
     np.testing.assert_allclose(values[:3], expected, rtol=1e-12)
     assert np.isnan(values[3])
 
@@ -63,8 +63,8 @@ def test_all_metrics_are_in_range_and_best_for_perfect_lists(rng: np.random.Gene
     perfect = np.argsort(-relevant.toarray(), axis=1, kind="stable")[:, :10].astype(np.int32)
     measured = np.diff(relevant.indptr) > 0
     for name, metric in METRICS.items():
-        values = metric(judge(lists, relevant, {k}), k)[measured]
-        best = metric(judge(perfect, relevant, {k}), k)[measured]
+        values = metric(match_lists(lists, relevant, {k}), k)[measured]
+        best = metric(match_lists(perfect, relevant, {k}), k)[measured]
         assert (values >= 0).all()
         assert (values <= best + 1e-12).all()
         if name not in {"recall", "precision"}:
@@ -73,9 +73,9 @@ def test_all_metrics_are_in_range_and_best_for_perfect_lists(rng: np.random.Gene
 
 @given(worlds, st.integers(1, 9))
 def test_a_larger_k_never_lowers_recall_hit_rate_or_mrr(rng: np.random.Generator, k: int) -> None:
-    judged = judge(*drawn(rng), {k, k + 1})
+    matches = match_lists(*drawn(rng), {k, k + 1})
     for name in ("recall", "hit_rate", "mrr"):
-        assert not (METRICS[name](judged, k + 1) < METRICS[name](judged, k)).any()
+        assert not (METRICS[name](matches, k + 1) < METRICS[name](matches, k)).any()
 
 
 @pytest.mark.parametrize(
@@ -90,37 +90,37 @@ def test_a_larger_k_never_lowers_recall_hit_rate_or_mrr(rng: np.random.Generator
 )
 def test_invalid_lists_are_refused(lists: npt.NDArray[np.int32], k: int, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        judge(lists, RELEVANT, [k])
+        match_lists(lists, RELEVANT, [k])
 
 
 def test_unsorted_relevant_items_and_unmatched_cut_offs_are_refused() -> None:
     unsorted = sparse.csr_array((np.ones(2, np.float32), [3, 1], [0, 2]), shape=(1, 6))
     with pytest.raises(ModelError, match="sorted, distinct columns"):
-        judge(LISTS[:1], unsorted, [1])
+        match_lists(LISTS[:1], unsorted, [1])
     with pytest.raises(ModelError, match=r"one of the matched cut-offs \(1, 4\), got 2"):
-        metrics.ndcg(judge(LISTS, RELEVANT, [4, 1, 4]), 2)
+        metrics.ndcg(match_lists(LISTS, RELEVANT, [4, 1, 4]), 2)
     with pytest.raises(ModelError, match="k from 1 to the 4 ranks"):
-        judge(LISTS, RELEVANT, [])
+        match_lists(LISTS, RELEVANT, [])
 
 
 def test_all_metrics_are_returned_by_name_and_cut_off() -> None:
-    judged = judge(LISTS, RELEVANT, (2, 4))
-    values = judged.values()
+    matches = match_lists(LISTS, RELEVANT, (2, 4))
+    values = matches.values()
     assert set(values) == {(name, k) for name in METRICS for k in (2, 4)}
-    np.testing.assert_array_equal(values["map", 4], metrics.average_precision(judged, 4))
-    assert set(judged.values(["ndcg"])) == {("ndcg", 2), ("ndcg", 4)}
-    assert len(judged) == 4
+    np.testing.assert_array_equal(values["map", 4], metrics.average_precision(matches, 4))
+    assert set(matches.values(["ndcg"])) == {("ndcg", 2), ("ndcg", 4)}
+    assert len(matches) == 4
 
 
 def test_values_do_not_depend_on_blocks_or_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
     lists = np.argsort(rng.random((50, 30)), axis=1)[:, :12].astype(np.int32)
     relevant = matrix(rng.random((50, 30)) < 0.2)
-    expected = judge(lists, relevant, (3, 12)).values()
+    expected = match_lists(lists, relevant, (3, 12)).values()
     monkeypatch.setattr("models.evaluation.metrics.BLOCK_USERS", 7)
-    actual = judge(lists, relevant, (3, 12), threads=3).values()
+    actual = match_lists(lists, relevant, (3, 12), threads=3).values()
     for key, values in expected.items():
         np.testing.assert_array_equal(actual[key], values)
     lists[41, 1] = lists[41, 0]
     with pytest.raises(ModelError, match="for the user in row 41"):
-        judge(lists, relevant, (3, 12))
+        match_lists(lists, relevant, (3, 12))

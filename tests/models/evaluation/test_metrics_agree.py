@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from models.evaluation.metrics import judge
+from models.evaluation.metrics import match_lists
 
 KS = (1, 5, 10, 50)
 SAME = ("ndcg", "recall", "precision", "hit_rate", "mrr", "map")
@@ -52,15 +52,15 @@ def test_every_ranking_metric_agrees_with_ranx(tmp_path: Path) -> None:
     names = [f"{name}@{k}" for name in SAME for k in KS]
     command = [sys.executable, "-c", RANX, str(tmp_path / "data.npz"), str(tmp_path / "values.npz"), *names]
     subprocess.run(command, check=True, env=os.environ | {"NUMBA_DISABLE_JIT": "1"})
-    judged = judge(lists, sparse.csr_array(relevant.astype(np.float32)), KS)
-    ours = judged.values()
+    matches = match_lists(lists, sparse.csr_array(relevant.astype(np.float32)), KS)
+    ours = matches.values()
     with np.load(tmp_path / "values.npz") as theirs:
         for name, k in [(name, k) for name in SAME for k in KS]:
             expected = theirs[f"{name}@{k}"]
             if name == "map":  # ranx divides by n, this project by min(n, k)
-                expected = expected * judged.relevant / np.minimum(judged.relevant, k)
+                expected = expected * matches.relevant / np.minimum(matches.relevant, k)
             np.testing.assert_allclose(ours[name, k], expected, atol=1e-9, rtol=0, err_msg=f"{name}@{k}")
-            ratio = judged.relevant / np.minimum(judged.relevant, k)
+            ratio = matches.relevant / np.minimum(matches.relevant, k)
             if name == "recall":
                 np.testing.assert_allclose(ours["recall_min", k], expected * ratio, atol=1e-9, rtol=0)
             assert 0 < expected.mean() < 1 or (name, k) == ("hit_rate", 50), (
@@ -71,10 +71,10 @@ def test_every_ranking_metric_agrees_with_ranx(tmp_path: Path) -> None:
 @pytest.mark.parametrize("k", KS)
 def test_the_two_recalls_differ_for_users_with_more_than_k_relevant_items(k: int) -> None:
     lists, relevant = drawn()
-    judged = judge(lists, sparse.csr_array(relevant.astype(np.float32)), KS)
-    ours = judged.values(["recall", "recall_min"])
-    differ = (judged.relevant > k) & (judged.hits[judged.row(k)] > 0)
+    matches = match_lists(lists, sparse.csr_array(relevant.astype(np.float32)), KS)
+    ours = matches.values(["recall", "recall_min"])
+    differ = (matches.relevant > k) & (matches.hits[matches.row(k)] > 0)
     assert (ours["recall", k][differ] < ours["recall_min", k][differ]).all()
     np.testing.assert_array_equal(
-        ours["recall", k][judged.relevant <= k], ours["recall_min", k][judged.relevant <= k]
+        ours["recall", k][matches.relevant <= k], ours["recall_min", k][matches.relevant <= k]
     )

@@ -12,8 +12,8 @@ from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Sequences
 from models.errors import ModelError
 from models.evaluation.bootstrap import Bootstrap
-from models.evaluation.protocols import Factory, held_out_users, ncf, on_split, temporal
-from models.splitting.split import in_order, split_between
+from models.evaluation.protocols import Factory, held_out_users, measure_split, ncf, temporal
+from models.splitting.split import split_between, to_sequences
 
 FLOORS = ("random", "popularity", "recent_popularity", "item_knn")
 
@@ -25,7 +25,7 @@ def of(name: str, **settings: object) -> Factory:
 def log(*events: tuple[int, int, int], n_users: int) -> Sequences:
     """Return (user, item, second) events as sequences."""
     users, items, seconds = np.array(events).T
-    return in_order(users, items, seconds * 10**6, n_users)[0]
+    return to_sequences(users, items, seconds * 10**6, n_users)[0]
 
 
 def drawn(seed: int = 0, n_users: int = 60, n_items: int = 40) -> list[tuple[int, int, int]]:
@@ -80,7 +80,7 @@ def test_users_and_items_of_the_future_change_no_figure(name: str) -> None:
         sequences = log(*events, n_users=n_users)
         for start, stop in ((500, 750), (750, 2000)):  # a validation window and the test
             split = split_between(sequences, n_items, start * 10**6, stop * 10**6)
-            measured.append(on_split(sequences, n_items, split, of(name), ks=(5, 10)))
+            measured.append(measure_split(sequences, n_items, split, of(name), ks=(5, 10)))
     for without, with_ in zip(measured[:2], measured[2:], strict=True):
         assert len(without.users) > 20
         np.testing.assert_array_equal(with_.users, without.users)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from models.errors import ModelError
-from models.evaluation.metrics import judge
-from models.evaluation.sampled import hide_one, sampled_values
+from models.evaluation.metrics import match_lists
+from models.evaluation.sampled import hide_one_item, sampled_values
 
 SCORES = np.array([[5, 1, 2, 3], [2, 9, 1, 0], [1, 1, 3, 1], [0, 0, 0, 0]], dtype=np.float32)
 # ranks: 1; 2; 2 to 4 (one above, two tied); 1 to 4
@@ -33,7 +33,7 @@ def test_without_ties_sampled_metrics_equal_those_of_the_ranked_list(
     scores = rng.permuted(np.tile(np.arange(8, dtype=np.float32), (5, 1)), axis=1)
     lists = np.argsort(-scores, axis=1).astype(np.int32)
     first = sparse.csr_array((np.ones(5, np.float32), np.zeros(5, int), np.arange(6)), shape=(5, 8))
-    expected = judge(lists, first, [k]).values(["hit_rate", "ndcg"])
+    expected = match_lists(lists, first, [k]).values(["hit_rate", "ndcg"])
     for key, values in sampled_values(scores, (k,)).items():
         np.testing.assert_allclose(values, expected[key], atol=1e-12)
 
@@ -56,7 +56,7 @@ def test_one_item_per_user_is_hidden_among_items_they_do_not_have() -> None:
     dense = (generator.random((20, 30)) < 0.3).astype(np.float32)
     dense[:, 0] = 1
     train = sparse.csr_array(dense)
-    rest, hidden, negatives = hide_one(train, 9, seed=1)
+    rest, hidden, negatives = hide_one_item(train, 9, seed=1)
     for user in range(20):
         assert dense[user, hidden[user]] == 1
         assert len(set(negatives[user])) == 9
@@ -65,7 +65,7 @@ def test_one_item_per_user_is_hidden_among_items_they_do_not_have() -> None:
     restored[np.arange(20), hidden] = 1
     np.testing.assert_array_equal(restored, dense)
     assert rest.nnz == train.nnz - 20
-    different = hide_one(train, 9, seed=2)
+    different = hide_one_item(train, 9, seed=2)
     assert (different[1] != hidden).any()
     with pytest.raises(ModelError, match="an item and 40 other items for every user, got 0 users without"):
-        hide_one(train, 40, seed=1)
+        hide_one_item(train, 40, seed=1)

@@ -48,7 +48,7 @@ def test_head_and_tail_are_measured_separately() -> None:
     np.testing.assert_allclose(metrics.recall(by_segment["head"], 2), [1 / 2, np.nan])
     np.testing.assert_allclose(metrics.recall(by_segment["tail"], 2), [1, 1])
     np.testing.assert_allclose(metrics.recall(by_segment["tail"], 1), [0, 0])
-    together = metrics.judge(lists, relevant, [1, 2])
+    together = metrics.match_lists(lists, relevant, [1, 2])
     np.testing.assert_array_equal(by_segment["head"].hits + by_segment["tail"].hits, together.hits)
 
 

@@ -50,9 +50,9 @@ def test_the_score_is_the_weighted_sum_of_standardised_scores() -> None:
 
 def test_known_scores_by_hand() -> None:
     """Items with 4, 2 and 1 users are standardised without the untrained fourth item."""
-    taken = matrix([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0]])
-    times = np.arange(taken.nnz, dtype=np.int64)
-    world = Dataset(taken, Sequences(taken.indptr.astype(np.int64), taken.indices.astype(np.int32), times))
+    events = matrix([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0]])
+    times = np.arange(events.nnz, dtype=np.int64)
+    world = Dataset(events, Sequences(events.indptr.astype(np.int64), events.indices.astype(np.int32), times))
     blended = blend(world, weights={"popularity": 2.0})
     expected = 2 * (np.array([4.0, 2.0, 1.0]) - 7 / 3) / np.std([4.0, 2.0, 1.0])
     np.testing.assert_allclose(blended.scores(world.histories)[:, :3], np.tile(expected, (4, 1)), rtol=1e-6)
@@ -60,9 +60,9 @@ def test_known_scores_by_hand() -> None:
 
 def test_a_model_with_equal_scores_for_all_items_adds_nothing() -> None:
     """A neighbour model scores all items 0 for a user whose items no other user has."""
-    taken = matrix([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
-    times = np.arange(taken.nnz, dtype=np.int64)
-    world = Dataset(taken, Sequences(taken.indptr.astype(np.int64), taken.indices.astype(np.int32), times))
+    events = matrix([[1, 1, 0, 0], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+    times = np.arange(events.nnz, dtype=np.int64)
+    world = Dataset(events, Sequences(events.indptr.astype(np.int64), events.indices.astype(np.int32), times))
     blended = blend(
         world, weights={"item_knn": 1.0, "popularity": 1.0}, settings={"item_knn": {"shrink": 0.0}}
     )

@@ -20,7 +20,7 @@ from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neural import layers
 from models.neural.layers import Bags, bag_product
-from models.neural.losses import annealed, divergence, negative_log_likelihood
+from models.neural.losses import annealed_beta, divergence, negative_log_likelihood
 from models.neural.mult_vae import MultVAE, MultVAEConfig, Network, Reconstruction
 from models.neural.validation import ValidationSet, validation_users
 from models.options import Progress, TrainingOptions
@@ -74,9 +74,9 @@ def test_the_divergence_equals_the_closed_form() -> None:
 
 
 def test_the_weight_of_the_divergence_rises_to_beta() -> None:
-    weights = [annealed(0.2, update, 4) for update in range(7)]
+    weights = [annealed_beta(0.2, update, 4) for update in range(7)]
     assert weights == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2, 0.2, 0.2])
-    assert annealed(0.2, 0, 0) == 0.2
+    assert annealed_beta(0.2, 0, 0) == 0.2
 
 
 @settings(max_examples=40, deadline=None)

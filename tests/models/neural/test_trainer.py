@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from worlds.paths import IMPORTABLE
 
-from models.device import choose_device, computing, generator
+from models.device import choose_device, epoch_generator, torch_threads
 from models.errors import ModelError
 from models.neural.trainer import Trainer, TrainerConfig, learning_rate
 from models.options import Progress, TrainingOptions
@@ -81,8 +81,8 @@ def train(
         {"epochs": 6, "checkpoint_seconds": 0, "learning_rate": 0.05} | config
     )
     options = TrainingOptions("cpu", seed, 1, checkpoints, progress)
-    with computing(1, CPU):
-        generator(seed, 0, CPU)
+    with torch_threads(1, CPU):
+        epoch_generator(seed, 0, CPU)
         line = Line(**(line_options or {}))  # type: ignore[arg-type]
         report = Trainer("line", line, settings_, options).run()
     return line.module.state_dict(), report, seen
@@ -115,7 +115,7 @@ def test_the_seed_determines_the_weights_and_global_state_is_restored() -> None:
 
 
 def test_early_stopping_waits_for_the_patience_and_restores_the_best_weights() -> None:
-    with computing(1, CPU):
+    with torch_threads(1, CPU):
         line = Line(scores=[0.1, 0.4, 0.3, 0.4, 0.2, 0.9])
         config = TrainerConfig(epochs=6, patience=3)
         report = Trainer("line", line, config, TrainingOptions("cpu", 3, 1)).run()

@@ -15,7 +15,6 @@ from models.errors import ModelError
 from models.splitting.split import (
     RandomSplitWarning,
     event_matrix,
-    in_order,
     leave_last_out,
     rolling,
     split_at,
@@ -23,6 +22,7 @@ from models.splitting.split import (
     split_last,
     split_randomly,
     split_with_validation,
+    to_sequences,
     train_sequences,
 )
 
@@ -144,20 +144,20 @@ def test_splitting_no_events_is_an_error() -> None:
 def test_events_are_sorted_by_time_then_position_then_input_order() -> None:
     users, items = np.array([1, 0, 1, 0, 0, 1]), np.array([10, 11, 12, 13, 14, 15])
     times = np.array([5, 7, 5, 7, 6, 4])
-    ordered, order = in_order(users, items, times, 3)
+    ordered, order = to_sequences(users, items, times, 3)
     assert ordered.indptr.tolist() == [0, 3, 6, 6]
     assert ordered.items.tolist() == [14, 11, 13, 15, 10, 12]
     assert ordered.timestamps.tolist() == [6, 7, 7, 4, 5, 5]
     assert items[order].tolist() == ordered.items.tolist()
     positions = np.array([9, 2, 3, 1, 0, 0])
-    assert in_order(users, items, times, 3, positions)[0].items.tolist() == [14, 13, 11, 15, 12, 10]
+    assert to_sequences(users, items, times, 3, positions)[0].items.tolist() == [14, 13, 11, 15, 12, 10]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_timestamps_of_any_unit_are_ordered_and_cut_as_microseconds(unit: str) -> None:
     users, items = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     times = np.array(["2026-11-20", "2000-01-01", "2026-11-19", "2026-11-21"], dtype=f"datetime64[{unit}]")
-    world, _ = in_order(users, items, times, 2)
+    world, _ = to_sequences(users, items, times, 2)
     assert world.items.tolist() == [1, 0, 0, 1]
     assert world.timestamps[0] == 946_684_800 * 10**6
     cut = datetime(2026, 11, 20, tzinfo=UTC)
@@ -191,7 +191,7 @@ def test_invalid_event_arrays_are_refused(change: dict[str, Any], message: str) 
         "timestamps": np.array([5, 6]),
     }
     with pytest.raises(ModelError, match=message):
-        in_order(**events | change, n_users=2)
+        to_sequences(**events | change, n_users=2)
 
 
 def test_a_validation_window_lies_between_training_and_test() -> None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from sql.interactions.judged import Judged, judge
+from sql.interactions.judged import ClassifiedRows, classify_rows
 from sql.landing.landing import RawFile
 from sql.source import Source
 
@@ -32,40 +32,40 @@ ACCOUNT = {
 
 
 @pytest.fixture
-def judged(engine: Any, tmp_path: Path) -> Judged:
+def classified(engine: Any, tmp_path: Path) -> ClassifiedRows:
     """Return the classified rows of a file with six lines."""
     file = tmp_path / "a.csv"
     file.write_text("\n".join(["user,item,time", *LINES]) + "\n", encoding="utf-8")
     source = Source.model_validate(SOURCE)
     landing = engine.land([RawFile(7, file, "a.csv")], source, ["user", "item", "time"])
-    return judge(landing, source, engine, tmp_path / "judged", {7: date(2026, 3, 2)})
+    return classify_rows(landing, source, engine, tmp_path / "classified", {7: date(2026, 3, 2)})
 
 
-def test_every_line_is_counted_under_its_outcome_and_rule(judged: Judged) -> None:
-    rows = list(judged.account())
+def test_every_line_is_counted_under_its_outcome_and_rule(classified: ClassifiedRows) -> None:
+    rows = list(classified.account())
     assert {file_id for file_id, *_ in rows} == {7}
     assert {(outcome, rule): n for _, outcome, rule, n in rows} == ACCOUNT
-    assert (judged.days(), list(judged.accepted()), judged.repeated) == ({7: {DAY: 2}}, [DAY], 1)
+    assert (classified.days(), list(classified.accepted()), classified.repeated) == ({7: {DAY: 2}}, [DAY], 1)
 
 
-def test_rows_that_are_already_stored_become_duplicates(judged: Judged, tmp_path: Path) -> None:
+def test_rows_that_are_already_stored_become_duplicates(classified: ClassifiedRows, tmp_path: Path) -> None:
     stored = tmp_path / "stored.parquet"
-    (part,) = judged.accepted()[DAY].glob("*.parquet")
+    (part,) = classified.accepted()[DAY].glob("*.parquet")
     with pq.ParquetFile(part) as file:
         pq.write_table(file.read().filter(pc.field("item_id") == "i1"), stored)
-    judged.drop_stored({DAY: [stored]}, replaced=[7])  # the stored rows come from a replaced file
-    assert judged.days() == {7: {DAY: 2}}
-    judged.drop_stored({DAY: [stored]}, replaced=[])
-    assert judged.days() == {7: {DAY: 1}}
-    account = {(outcome, rule): n for _, outcome, rule, n in judged.account()}
+    classified.drop_stored({DAY: [stored]}, replaced=[7])  # the stored rows come from a replaced file
+    assert classified.days() == {7: {DAY: 2}}
+    classified.drop_stored({DAY: [stored]}, replaced=[])
+    assert classified.days() == {7: {DAY: 1}}
+    account = {(outcome, rule): n for _, outcome, rule, n in classified.account()}
     assert (account["accepted", None], account["duplicate", None]) == (1, 2)
 
 
 def test_quarantined_rows_and_lines_are_written_by_day_with_the_name_of_their_file(
-    judged: Judged, tmp_path: Path
+    classified: ClassifiedRows, tmp_path: Path
 ) -> None:
     folder = tmp_path / "quarantine"
-    judged.quarantine(folder, {7: "the name"})
+    classified.write_quarantine(folder, {7: "the name"})
     rows = []
     for path in sorted(folder.rglob("*.parquet")):
         with pq.ParquetFile(path) as file:
@@ -82,8 +82,13 @@ def test_a_landing_without_rows_has_no_rows_of_any_outcome(engine: Any, tmp_path
     file.write_text("user,item,time\n", encoding="utf-8")
     source = Source.model_validate(SOURCE)
     landing = engine.land([RawFile(1, file, "empty.csv")], source, ["user", "item", "time"])
-    judged = judge(landing, source, engine, tmp_path / "judged", {1: None})
-    judged.drop_stored({DAY: []}, replaced=[])
-    judged.quarantine(tmp_path / "quarantine", {1: "empty.csv"})
-    assert (list(judged.account()), judged.days(), judged.accepted(), judged.repeated) == ([], {}, {}, 0)
+    classified = classify_rows(landing, source, engine, tmp_path / "classified", {1: None})
+    classified.drop_stored({DAY: []}, replaced=[])
+    classified.write_quarantine(tmp_path / "quarantine", {1: "empty.csv"})
+    assert (list(classified.account()), classified.days(), classified.accepted(), classified.repeated) == (
+        [],
+        {},
+        {},
+        0,
+    )
     assert not (tmp_path / "quarantine").exists()

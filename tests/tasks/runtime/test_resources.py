@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info
 from worlds.paths import IMPORTABLE
 
-from models.options import BLOCK_BYTES, limited, score_bytes, workers
+from models.options import BLOCK_BYTES, resource_limits, score_bytes, workers
 from tasks.runtime.resources import POOLS, Resources, machine_resources
 
 GIB = 2**30
@@ -80,9 +80,9 @@ def test_child_processes_and_late_libraries_keep_to_the_threads() -> None:
 
 def test_limits_apply_where_no_number_is_given() -> None:
     assert (workers(3), score_bytes(9)) == (3, 9)
-    with limited(2, 2**20):
+    with resource_limits(2, 2**20):
         assert (workers(), workers(3), score_bytes()) == (2, 3, 2**20)
-        with limited(threads=1):
+        with resource_limits(threads=1):
             assert (workers(), score_bytes()) == (1, 2**20)
         assert workers() == 2
     assert (workers(), score_bytes()) == (CORES, BLOCK_BYTES)
