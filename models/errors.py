@@ -7,5 +7,9 @@ class ModelError(ValueError):
     """A model refuses a configuration, data set, artefact or argument; the message says why."""
 
 
+class NoListsError(ModelError):
+    """No list has an item of the catalogue, so there is nothing to measure."""
+
+
 class DeviceMissingError(ModelError):
     """The requested device is missing; the model can be trained on another one."""

@@ -16,7 +16,7 @@ from models.base import HasSimilarItems, ModelConfig
 from models.errors import ModelError
 from models.frames.ids import Ids, encoded
 from models.frames.source import column_of, frame_of
-from models.interactions import Interactions
+from models.interactions import Interactions, checked_interactions
 from models.options import TrainingOptions, checked_options, checked_threads
 from models.ranking.topn import TopN
 from models.trained import Trained
@@ -82,7 +82,7 @@ class Estimator:
         Estimator('als', factors=4)
         """
         options = checked_options(options)
-        model = registry.create(self.name, self.config).fit(_checked(data).dataset, options)
+        model = registry.create(self.name, self.config).fit(checked_interactions(data).dataset, options)
         self._trained = Trained(model, data.item_ids, data.kind)
         return self
 
@@ -122,7 +122,7 @@ class Estimator:
         >>> model.recommend(data, k=2, users=["u"], seen=True).to_pydict()["item_id"]
         [5, 6]
         """
-        trained, data = self._fitted(), _checked(data)
+        trained, data = self._fitted(), checked_interactions(data)
         if not isinstance(seen, bool | np.bool_):
             raise ModelError(f"expected seen as True or False, got {seen!r:.100}")
         threads = checked_threads(threads)
@@ -253,12 +253,6 @@ def load(folder: Path | str) -> Estimator:
     """
     trained = Trained.load(Path(folder))
     return Estimator(trained.model.name, trained.model.config, trained)
-
-
-def _checked(data: Interactions) -> Interactions:
-    if not isinstance(data, Interactions):
-        raise ModelError(f"expected Interactions (see Interactions.of), got {type(data).__name__}")
-    return data
 
 
 def _positive(k: int) -> int:

@@ -229,3 +229,10 @@ class Interactions:
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         named = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: array for name, array in named.items() if isinstance(array, np.ndarray)}
+
+
+def checked_interactions(data: Any) -> Interactions:
+    """Return the data; ModelError if they are no Interactions."""
+    if not isinstance(data, Interactions):
+        raise ModelError(f"expected Interactions (see Interactions.of), got {type(data).__name__}")
+    return data

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.errors import ModelError
+from models.errors import ModelError, NoListsError
 
 Values = npt.NDArray[np.float64]
 Lists = npt.NDArray[np.int32]
@@ -37,7 +37,7 @@ def gini(items: Lists, k: int, catalogue: npt.NDArray[np.bool_]) -> float:
     counts = np.sort(exposure(items, k, catalogue))
     m, total = len(counts), counts.sum()
     if total == 0:
-        raise ModelError("expected at least one item of the catalogue in the lists, got none")
+        raise NoListsError("expected at least one item of the catalogue in the lists, got none")
     return float((2 * np.arange(1, m + 1) - m - 1) @ (counts / total) / max(m - 1, 1))
 
 
@@ -153,7 +153,7 @@ def _first(items: Lists, k: int) -> Lists:
 
 
 def _first_of(items: Lists, k: int, n_items: int, what: str) -> Lists:
-    """Return the first k, contiguous; ModelError for an item of which nothing is known."""
+    """Return the first k, contiguous; ModelError for an unknown item."""
     first = np.require(_first(items, k), np.int32, ["C", "W"])
     if first.size and first.max() >= n_items:
         raise ModelError(f"expected {what} of {first.max() + 1} items, got {n_items}")

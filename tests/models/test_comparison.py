@@ -15,7 +15,7 @@ from models.comparison import evaluate
 from models.contract.worlds import random_world
 from models.errors import ModelError
 from models.estimator import create
-from models.evaluation.protocols import on_split
+from models.evaluation.protocols import measure_split
 from models.interactions import Interactions
 from models.options import TrainingOptions
 from models.splitting.split import split_last
@@ -46,7 +46,7 @@ def test_the_figures_are_those_of_the_temporal_protocol(data: Interactions) -> N
     split = split_last(data.sequences, data.shape[1], 0.2)
     for name in ("item_knn", "popularity"):
         factory = partial(registry.create, name)
-        measured = on_split(data.sequences, data.shape[1], split, factory, ks=[5, 10], weigh=as_a_night)
+        measured = measure_split(data.sequences, data.shape[1], split, factory, ks=[5, 10], weigh=as_a_night)
         rows = figures[figures["model"] == name].set_index(["metric", "k"])
         for figure in measured.table():
             row = rows.loc[figure.metric, figure.k]
@@ -109,13 +109,21 @@ def test_events_without_weight_are_neither_trained_on_nor_tested() -> None:
         ),
         (
             {"models": {"popularity": "als"}},
-            "expected popularity by the name 'popularity', got Estimator.'als'",
+            "expected popularity under the name 'popularity', got Estimator.'als'",
         ),
         ({"models": ["asl"]}, "unknown model 'asl'; known: als"),
-        ({"k": 0}, "expected k as a whole number of 1 or more, or several, got 0"),
+        ({"k": 0}, "expected k as one or more whole numbers of at least 1, got 0"),
         ({"k": []}, r"expected k .* got \[\]"),
         ({"k": "ten"}, "expected k .* got 'ten'"),
         ({"share": 1.5}, r"expected a share between 0 and 1, got 1\.5"),
+        ({"share": "0.2"}, "expected a share between 0 and 1, got '0.2'"),
+        ({"share": None}, "expected a share between 0 and 1, got None"),
+        ({"k": True}, "expected k .* got True"),
+        ({"options": {"seed": 1}}, "expected options as TrainingOptions"),
+        ({"models": None}, "expected a list of models, by name or made by create, got None"),
+        ({"models": [5]}, "expected models by name or made by create, got 5"),
+        ({"models": [["als"]]}, r"expected models by name or made by create, got \['als'\]"),
+        ({"models": {1: "als"}}, "expected models by name or made by create, got 'als' as 1"),
     ],
 )
 def test_mistakes_are_reported_in_one_sentence(
@@ -129,7 +137,32 @@ def test_data_that_cannot_be_split_in_time_are_refused() -> None:
     pairs = {"user": [1, 1, 2], "item": [5, 6, 5]}
     with pytest.raises(ModelError, match=r"expected interactions with times, .* got none"):
         evaluate(Interactions.of(pairs), ["popularity"])
-    with pytest.raises(ModelError, match="expected events on both sides of 0, got none before it"):
+    with pytest.raises(
+        ModelError,
+        match=r"expected events before the last 0\.2 of the events, which start at 1970-01-01 00:",
+    ):
         evaluate(Interactions.of({**pairs, "time": [0, 0, 0]}, unit="s"), ["popularity"])
-    with pytest.raises(ModelError, match="expected users with a history and known items to find, got none"):
+    with pytest.raises(
+        ModelError, match=r"expected users with a history and known items to find in the last 0\.2 of"
+    ):
         evaluate(Interactions.of({**pairs, "user": [1, 2, 3], "time": [0, 1, 2]}, unit="s"), ["popularity"])
+
+
+def test_k_is_at_most_the_number_of_items(data: Interactions) -> None:
+    for k in (10**30, np.int64(2), np.array([1, 2]), [40, 50]):
+        figures = evaluate(data, ["popularity"], k=k, options=FAST)
+        assert figures["k"].max() <= data.shape[1]
+    with pytest.raises(ModelError, match=r"expected Interactions .* got DataFrame"):
+        evaluate(frame(), ["popularity"])
+
+
+def test_a_model_without_lists_keeps_its_rows() -> None:
+    """No two items were met by one user in the past, so item_knn knows no neighbours."""
+    events = {"user": [1, 2, 3, 4, 1], "item": list("ababb"), "time": range(5)}
+    figures = evaluate(Interactions.of(pd.DataFrame(events), unit="s"), ["item_knn"], k=1, options=FAST)
+    rows = figures[figures["model"] == "item_knn"].set_index("metric")["value"]
+    assert rows["coverage"] == 0
+    assert rows.drop("coverage").isna().all()
+    popularity = figures[figures["model"] == "popularity"].set_index("metric")["value"]
+    assert popularity["recall"] == 1
+    assert popularity.index.equals(rows.index)
