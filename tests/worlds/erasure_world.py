@@ -89,7 +89,8 @@ def unpacked(path: Path) -> Iterator[tuple[str, str]]:
             yield "metadata", f"{file.metadata} {file.schema_arrow}"
             table = file.read()
         for name in table.column_names:
-            yield name, " ".join(map(str, table[name].unique().to_pylist()))
+            values = table[name].to_pylist()  # lists have no distinct values in pyarrow
+            yield name, " ".join(dict.fromkeys(map(str, values)))
     if path.suffix == ".duckdb":
         with duckdb.connect(str(path), read_only=True) as con:
             tables = con.sql("SELECT table_name FROM duckdb_tables()").fetchall()
