@@ -19,7 +19,7 @@ from models.frames.source import column_of, frame_of
 from models.interactions import Interactions, checked_interactions
 from models.options import TrainingOptions, checked_options, checked_threads
 from models.ranking.topn import TopN
-from models.trained import Trained
+from models.trained import Trained, checked_folder
 
 Longs = npt.NDArray[np.int64]
 
@@ -181,8 +181,9 @@ class Estimator:
         >>> ns.load(ns.create("popularity").fit(data).save("my-model")).recommend(data, k=1).num_rows
         1
         """
-        self._fitted().save(Path(folder))
-        return Path(folder)
+        path = checked_folder(folder)
+        self._fitted().save(path)
+        return path
 
     def _fitted(self) -> Trained:
         if self._trained is None:
@@ -233,6 +234,8 @@ def save(model: Estimator, folder: Path | str) -> Path:
     >>> ns.save(ns.create("popularity").fit(data), "my-model").name
     'my-model'
     """
+    if not isinstance(model, Estimator):
+        raise ModelError(f"expected save(model, folder) with a model made by create, got {model!r:.100}")
     return model.save(folder)
 
 
@@ -251,7 +254,7 @@ def load(folder: Path | str) -> Estimator:
     >>> ns.load(ns.create("popularity").fit(data).save("my-model"))
     Estimator('popularity')
     """
-    trained = Trained.load(Path(folder))
+    trained = Trained.load(checked_folder(folder))
     return Estimator(trained.model.name, trained.model.config, trained)
 
 

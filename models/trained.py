@@ -8,6 +8,9 @@ the model's arrays. Users are identified by their histories, so their ids are no
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -33,28 +36,51 @@ class Trained:
     kind: Kind
 
     def save(self, folder: Path) -> None:
-        """Write everything to a folder, replacing an older model."""
-        (folder / MANIFEST).unlink(missing_ok=True)
-        artefact.save(self.model, folder)
-        content = {
-            "format": FORMAT,
-            "frame": self.kind,
-            "items": write_ids(folder / ITEMS, self.items),
-            "arrays": artefact.read_manifest(folder)["sha256"],
-        }
-        part = folder / f"{MANIFEST}.part"
-        part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        part.replace(folder / MANIFEST)
+        """Write everything to a folder, replacing an older model only once all is written."""
+        with _as_model_errors("save a model to", folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder) as name:
+                part = Path(name)
+                artefact.save(self.model, part)
+                content = {
+                    "format": FORMAT,
+                    "frame": self.kind,
+                    "items": write_ids(part / ITEMS, self.items),
+                    "arrays": artefact.read_manifest(part)["sha256"],
+                }
+                text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+                (part / MANIFEST).write_text(text, encoding="utf-8")
+                for file in (artefact.ARRAYS, ITEMS, artefact.MANIFEST, MANIFEST):
+                    (part / file).replace(folder / file)
 
     @classmethod
     def load(cls, folder: Path) -> Trained:
         """Return the model saved in a folder; ModelError when a file is missing or was changed."""
-        content = _manifest(folder / MANIFEST)
-        model, arrays = artefact.load(folder), artefact.read_manifest(folder)["sha256"]
+        with _as_model_errors("load the model in", folder):
+            content = _manifest(folder / MANIFEST)
+            model, arrays = artefact.load(folder), artefact.read_manifest(folder)["sha256"]
         expected = content.get("arrays")
         if arrays != expected:
             raise ModelError(f"expected arrays with SHA-256 {expected!r:.100} in {folder}, got {arrays}")
         return cls(model, read_ids(folder / ITEMS, content.get("items"), model.n_items), content["frame"])
+
+
+def checked_folder(folder: Any) -> Path:
+    """Return the path of a folder of a model; ModelError if it is none."""
+    if not isinstance(folder, str | Path) or "\0" in str(folder):
+        raise ModelError(f"expected the path of a folder, got {folder!r:.100}")
+    return Path(folder)
+
+
+@contextmanager
+def _as_model_errors(act: str, folder: Path) -> Iterator[None]:
+    """Raise errors of the file system as ModelErrors that name the folder."""
+    try:
+        yield
+    except (OSError, UnicodeError) as error:
+        raise ModelError(
+            f"cannot {act} {str(folder)!r}: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def _manifest(path: Path) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.release import query as questions
+from tasks.release.pointer import read_pointer
 from tasks.release.releases import Release, current, open_release, releases
 from tasks.release.tables import GLOBAL_SEGMENT, popular_source
-from tasks.runtime.errors import StoreError
+from tasks.runtime.errors import DamagedError, StoreError, UserError
 from tasks.store.layout import Store
 from tasks.store.names import checked_date, is_release_id
 
@@ -21,9 +24,10 @@ from tasks.store.names import checked_date, is_release_id
 class Shelf:
     """One release of a store, for readers; ``open`` makes it.
 
-    The pointer to the current release is followed once, by ``open``, so that all answers are from one release
-    whatever is published meanwhile; ``refresh`` follows it again. A release that readers were led away from
-    is kept for `[store] reader_minutes`. Answers are Arrow tables; ``to_pandas()`` makes frames of them.
+    The pointer to the current release is followed once, by ``open``, so that all answers are from
+    one release whatever is published meanwhile; ``refresh`` follows it again. A release that
+    readers were led away from is kept for `[store] reader_minutes`. Answers are Arrow tables;
+    ``to_pandas()`` makes frames of them.
 
     Examples
     --------
@@ -73,8 +77,8 @@ class Shelf:
     def user(self, user_id: int | str) -> pa.Table:
         """Return the recommendations of a user with titles, by rank; for an unknown one, what is popular.
 
-        An app shows the rows as they are: the columns are the same either way, the rows no more than a known
-        user has, and ``source`` says where each comes from.
+        An app shows the rows as they are: the columns are the same either way, the rows no more
+        than a known user has, and ``source`` says where each comes from.
 
         Raises
         ------
@@ -90,11 +94,12 @@ class Shelf:
         >>> shelf.user(99).select(["user_id", "rank", "item_id", "source"]).to_pylist()[0]
         {'user_id': 99, 'rank': 1, 'item_id': 105, 'source': 'popular_7_days'}
         """
-        rows = questions.recommendations_of(self.store, user_id, self.release_id)
-        if rows.num_rows:
-            return rows
-        longest = self.query("SELECT max(rank) AS n FROM recommendations")["n"][0].as_py() or 0
-        popular = questions.fallback_items(self.store, self.release_id)
+        with self._reading():
+            rows = questions.recommendations_of(self.store, user_id, self.release_id)
+            if rows.num_rows:
+                return rows
+            longest = self.query("SELECT max(rank) AS n FROM recommendations")["n"][0].as_py() or 0
+            popular = questions.fallback_items(self.store, self.release_id)
         return _as_recommendations(popular.slice(0, longest), user_id, rows.schema)
 
     def similar(self, item_id: int | str) -> pa.Table:
@@ -111,12 +116,20 @@ class Shelf:
         >>> ns.open("nightshelf-store").similar(100)["similar_item_id"].to_pylist()
         [101, 102]
         """
-        return questions.similar_to(self.store, item_id, self.release_id)
+        with self._reading():
+            return questions.similar_to(self.store, item_id, self.release_id)
 
     def popular(
         self, segment: str = GLOBAL_SEGMENT, value: str | None = None, window_days: int | None = None
     ) -> pa.Table:
         """Return the popular items of a segment with titles, by value, window and rank; all unless given.
+
+        A value of which nothing is popular has no rows.
+
+        Raises
+        ------
+        UserError
+            When there is no such segment or window; the message lists them.
 
         Examples
         --------
@@ -124,7 +137,9 @@ class Shelf:
         >>> ns.open("nightshelf-store").popular("country", "DE", window_days=7)["item_id"].to_pylist()
         [101]
         """
-        return questions.popular(self.store, segment, value, window_days, self.release_id)
+        self._check_popular(segment, value, window_days)
+        with self._reading():
+            return questions.popular(self.store, segment, value, window_days, self.release_id)
 
     def query(self, sql: str) -> pa.Table:
         """Answer one SELECT on the tables and views of the release.
@@ -140,7 +155,10 @@ class Shelf:
         >>> ns.open("nightshelf-store").query("SELECT count(*) AS n FROM items").to_pylist()
         [{'n': 8}]
         """
-        return questions.query(self.store, sql, self.release_id)
+        if not isinstance(sql, str):
+            raise UserError(f"expected one SELECT statement, got {sql!r:.100}")
+        with self._reading():
+            return questions.query(self.store, sql, self.release_id)
 
     def releases(self) -> list[Release]:
         """Return every release of the store, the latest published first; damaged ones with their problem.
@@ -186,7 +204,33 @@ class Shelf:
         >>> ns.open("nightshelf-store").at("2026-01-01").refresh()
         Shelf('2026-01-02-r1')
         """
-        return Shelf(self.store, current(self.store))
+        return Shelf(self.store, _current(self.store))
+
+    def _check_popular(self, segment: object, value: object, window_days: object) -> None:
+        """Raise a UserError for a segment or window that the release does not have."""
+        if value is not None and not isinstance(value, str):
+            raise UserError(f"expected a value of {segment} as text, got {value!r:.100}")
+        pairs = self.query("SELECT DISTINCT segment, window_days FROM popular_items ORDER BY ALL").to_pylist()
+        segments = list(dict.fromkeys(pair["segment"] for pair in pairs))
+        if not isinstance(segment, str) or (segments and segment not in segments):
+            raise UserError(f"unknown segment {segment!r:.100}; known: {', '.join(segments)}")
+        windows = [pair["window_days"] for pair in pairs if pair["segment"] == segment]
+        if window_days is not None and (isinstance(window_days, bool) or window_days not in windows):
+            raise UserError(
+                f"unknown window_days {window_days!r:.100}; known: {', '.join(map(str, windows))}"
+            )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Raise a StoreError that says what to do if the release is gone."""
+        try:
+            yield
+        except UserError as error:
+            if self.release.folder.is_dir():
+                raise
+            raise StoreError(
+                f"release {self.release_id} is gone; refresh() opens the current release"
+            ) from error
 
 
 def open_shelf(store: Path | str) -> Shelf:
@@ -203,10 +247,26 @@ def open_shelf(store: Path | str) -> Shelf:
     >>> ns.open("nightshelf-store").table("recommendations").column_names
     ['user_id', 'rank', 'item_id', 'score', 'source', 'reason_item_id']
     """
-    if not Path(store).is_dir():
-        raise StoreError(f"no store in {store}: no such folder")
+    if not isinstance(store, str | Path):
+        raise StoreError(f"expected the folder of a store, got {store!r:.100}")
+    if "\0" in str(store) or not Path(store).is_dir():
+        raise StoreError(f"no store in {store}: no such folder".replace("\0", "\\0"))
     opened = Store(Path(store))
-    return Shelf(opened, current(opened))
+    return Shelf(opened, _current(opened))
+
+
+def _current(store: Store) -> Release:
+    """Return the current release; StoreError if the store is gone or its pointer leads nowhere."""
+    if not store.root.is_dir():
+        raise StoreError(f"no store in {store.root}: no such folder")
+    pointer = read_pointer(store)
+    if pointer is not None and not store.release(pointer.release_id).is_dir():
+        known = ", ".join(release.release_id for release in releases(store)) or "none"
+        raise DamagedError(
+            f"the store {store.root} is damaged: its pointer leads to the release {pointer.release_id}, "
+            f"which is missing; at(release_id) opens, and a rollback makes current, one of: {known}"
+        )
+    return current(store)
 
 
 def _as_recommendations(popular: pa.Table, user_id: int | str, schema: pa.Schema) -> pa.Table:

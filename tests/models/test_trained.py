@@ -133,3 +133,36 @@ def test_the_artefact_of_a_night_has_no_ids_and_is_refused(tmp_path: Path) -> No
         load(tmp_path)
     with pytest.raises(ModelError, match=r"got no estimator\.json"):
         load(tmp_path / "nowhere")
+
+
+def test_a_failed_save_leaves_the_older_model(tmp_path: Path) -> None:
+    data = Interactions.of(EVENTS)
+    before = fitted().save(tmp_path)
+    broken = create("popularity").fit(data)
+    broken._fitted().model.report["losses"] = float("nan")  # no number of JSON
+    with pytest.raises(ValueError, match="Out of range float values are not JSON compliant"):
+        broken.save(tmp_path)
+    assert load(before).name == "item_knn"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["arrays.npz", "artefact.json", "estimator.json", "items.arrow"]
+    )
+
+
+def test_folders_that_are_none_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    model = fitted()
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for folder in (None, 5, b"x", "a\0b"):
+        with pytest.raises(ModelError, match=r"^expected the path of a folder, got "):
+            model.save(folder)  # type: ignore[arg-type]
+        with pytest.raises(ModelError, match=r"^expected the path of a folder, got "):
+            load(folder)  # type: ignore[arg-type]
+    for name in ("file", "link", "file/below"):
+        with pytest.raises(ModelError, match=f"^cannot save a model to '{tmp_path / name}': "):
+            model.save(tmp_path / name)
+        with pytest.raises(ModelError, match=r"^expected a model and the ids of its items in .*, got no "):
+            load(tmp_path / name)
+    with pytest.raises(
+        ModelError, match=r"^expected save\(model, folder\) with a model made by create, got "
+    ):
+        save(tmp_path, model)  # type: ignore[arg-type]

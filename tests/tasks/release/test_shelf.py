@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,48 @@ def test_a_table_that_is_gone_or_damaged_is_an_error_that_says_what_to_do(fresh:
     with pytest.raises(StoreError, match=r"cannot read .*similar_items\.parquet"):
         shelf.table("similar_items")
     assert isinstance(shelf.table("recommendations"), pa.Table)
+
+
+def test_a_segment_or_window_that_is_not_there_is_refused_with_the_known_ones(shelf: Shelf) -> None:
+    for arguments, message in (
+        (("nope",), r"unknown segment 'nope'; known: all, country"),
+        ((None,), "unknown segment None; known: "),
+        (([1],), r"unknown segment \[1\]; known: "),
+        (("country", 5), "expected a value of country as text, got 5"),
+        (("all", None, 3), "unknown window_days 3; known: 0, 7"),
+        (("all", None, "7"), "unknown window_days '7'; known: 0, 7"),
+    ):
+        with pytest.raises(UserError, match=message):
+            shelf.popular(*arguments)
+    assert shelf.popular("country", "XX").num_rows == 0
+    with pytest.raises(UserError, match="expected one SELECT statement, got None"):
+        shelf.query(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("store", [None, 5, b"store", "a\0b"])
+def test_a_store_that_is_no_folder_is_refused(store: Any) -> None:
+    with pytest.raises(StoreError, match=r"expected the folder of a store, got |no such folder"):
+        open_shelf(store)
+
+
+def test_a_release_that_is_gone_says_what_to_do_and_a_pointer_to_it_that_the_store_is_damaged(
+    fresh: World,
+) -> None:
+    fresh.publish()
+    shelf = open_shelf(fresh.store.root)
+    shutil.rmtree(shelf.release.folder)
+    for ask in (
+        lambda: shelf.user(10),
+        lambda: shelf.similar(100),
+        shelf.popular,
+        lambda: shelf.query("SELECT 1"),
+    ):
+        with pytest.raises(StoreError, match=r"^release .* is gone; refresh\(\) opens the current release$"):
+            ask()
+    with pytest.raises(
+        StoreError, match=r"is damaged: its pointer leads to the release .*, which is missing"
+    ):
+        shelf.refresh()
+    shutil.rmtree(fresh.store.root)
+    with pytest.raises(StoreError, match="no store in "):
+        shelf.refresh()
