@@ -82,7 +82,8 @@ class Estimator:
         Estimator('als', factors=4)
         """
         options = checked_options(options)
-        model = registry.create(self.name, self.config).fit(checked_interactions(data).dataset, options)
+        with registry.naming_the_package(self.name):
+            model = registry.create(self.name, self.config).fit(checked_interactions(data).dataset, options)
         self._trained = Trained(model, data.item_ids, data.kind)
         return self
 
@@ -127,14 +128,18 @@ class Estimator:
             raise ModelError(f"expected seen as True or False, got {seen!r:.100}")
         threads = checked_threads(threads)
         rows = np.arange(data.shape[0]) if users is None else _rows(data.user_ids, users, "users of the data")
+        if users is not None:
+            wanted = np.isin(np.arange(data.shape[0]), rows)
+            data = data.kept(wanted[data.users])
         known = data.with_items(trained.items)
         self._warn_about_unknown(data, known, rows)
-        top = trained.model.recommend(
-            known.histories.rows(rows),
-            min(_positive(k), trained.model.n_items),
-            exclude=None if seen else known.seen[rows],
-            threads=threads,
-        )
+        with registry.naming_the_package(self.name):
+            top = trained.model.recommend(
+                known.histories.rows(rows),
+                min(_positive(k), trained.model.n_items),
+                exclude=None if seen else known.seen[rows],
+                threads=threads,
+            )
         lists, ranks, items, scores = _flatten(top)
         columns = {"user_id": data.user_ids.take(rows[lists]), "rank": ranks}
         columns |= {"item_id": trained.items.take(items), "score": scores}
@@ -182,7 +187,8 @@ class Estimator:
         1
         """
         path = checked_folder(folder)
-        self._fitted().save(path)
+        with registry.naming_the_package(self.name):
+            self._fitted().save(path)
         return path
 
     def _fitted(self) -> Trained:
@@ -219,7 +225,7 @@ def create(name: str, **settings: Any) -> Estimator:
         ...
     models.errors.ModelError: unknown key 'size' in models.popularity; known: count
     """
-    if not registry.is_known(name):
+    if not isinstance(name, str) or not registry.is_known(name):
         raise ModelError(f"unknown model {name!r:.100}; known: {', '.join(registry.known())}")
     return Estimator(name, registry.config(name, settings))
 

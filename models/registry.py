@@ -8,7 +8,8 @@ A built-in name always means the built-in model; packages are only searched for 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -111,6 +112,23 @@ def create(name: str, settings: ModelConfig | Mapping[str, Any] | None = None) -
     return model_class(name)(settings)
 
 
+@contextmanager
+def naming_the_package(name: str) -> Iterator[None]:
+    """Raise what a model of another package raises as a ModelError that names the package."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:  # other people's code can raise anything
+        package = distribution(name)
+        if package is None:
+            raise
+        line = str(error).partition("\n")[0]
+        raise ModelError(
+            f"the model {name} of {' '.join(package)} failed with {type(error).__name__}: {line}"
+        ) from error
+
+
 @cache
 def _registered() -> Mapping[str, EntryPoint]:
     """Return the entry points of installed packages by model name."""
@@ -136,7 +154,7 @@ def _loaded(entry: EntryPoint) -> type[Model[Any]]:
     expected = f"expected a Model named {entry.name!r} at {entry.value}, as {_package(entry)} registers it"
     try:
         kind = entry.load()
-    except Exception as error:  # other people's code can raise anything
+    except (Exception, SystemExit) as error:  # other people's code can raise anything
         line = str(error).partition("\n")[0]
         raise ModelError(f"{expected}, got {type(error).__name__}: {line}") from error
     if not (isinstance(kind, type) and issubclass(kind, Model)):

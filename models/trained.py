@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from models import artefact
+from models import artefact, registry
 from models.base import Model
 from models.errors import ModelError
 from models.frames.ids import Ids
@@ -58,7 +58,9 @@ class Trained:
         """Return the model saved in a folder; ModelError when a file is missing or was changed."""
         with _as_model_errors("load the model in", folder):
             content = _manifest(folder / MANIFEST)
-            model, arrays = artefact.load(folder), artefact.read_manifest(folder)["sha256"]
+            manifest = artefact.read_manifest(folder)
+            with registry.naming_the_package(manifest["model"]):
+                model, arrays = artefact.load(folder), manifest["sha256"]
         expected = content.get("arrays")
         if arrays != expected:
             raise ModelError(f"expected arrays with SHA-256 {expected!r:.100} in {folder}, got {arrays}")

@@ -129,6 +129,8 @@ def column_of(name: str, values: Any) -> Column:
     """Return values outside a frame (a list, an array, a series) as a column."""
     if isinstance(values, str | bytes):
         raise ModelError(f"expected a list of {name}, got the single {values!r:.100}")
+    if hasattr(values, "columns"):
+        raise ModelError(f"expected a list of {name}, got a {type(values).__name__}: name its column")
     return Column(name, _arrow(name, values), Form())
 
 

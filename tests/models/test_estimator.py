@@ -201,6 +201,11 @@ def test_the_same_seed_gives_the_same_lists_and_fit_starts_over(als: Estimator, 
             lambda model, data: create("als").fit(data, {"seed": 1}),
             r"^expected options as TrainingOptions\(seed=1, \.\.\.\), got a dict: ",
         ),
+        (lambda model, data: create(["als"]), r"unknown model \['als'\]; known: als"),
+        (
+            lambda model, data: model.recommend(data, users=events()),
+            "expected a list of users of the data, got a DataFrame: name its column",
+        ),
         (lambda model, data: model.recommend(data, threads="2"), "expected threads as .* got '2'"),
         (lambda model, data: model.recommend(data, seen="no"), "expected seen as True or False, got 'no'"),
         (
@@ -219,3 +224,10 @@ def test_mistakes_are_reported_in_one_sentence(
     with pytest.raises(ModelError, match=message) as error:
         call(als, data)
     assert "\n" not in str(error.value)
+
+
+def test_the_lists_of_one_user_are_those_among_all(als: Estimator, data: Interactions) -> None:
+    together = als.recommend(data, k=5)
+    for user in ("u7", "u1"):
+        alone = als.recommend(data, k=5, users=[user])
+        assert alone.equals(together[together["user_id"] == user].reset_index(drop=True))

@@ -125,6 +125,7 @@ def test_the_contract_fails_a_model_that_breaks_it_and_says_where(tmp_path: Path
         ),
         ("mine = co_counts:Mine", "", "got AttributeError: module 'co_counts' has no attribute 'Mine'"),
         ("mine = co_counts:Mine", "1 / 0", "got ZeroDivisionError: division by zero"),
+        ("mine = co_counts:Mine", "raise SystemExit(3)", "got SystemExit: 3"),
         (
             "mine = co_counts:Mine",
             "Mine = 7",
@@ -159,3 +160,15 @@ def test_a_bad_package_does_not_affect_built_in_models(tmp_path: Path) -> None:
     code = "import nightshelf as ns; print(ns.create('als'), type(ns.create('als')).__name__)"
     process = python(install(tmp_path, "als = gone:ALS"), "-c", code)
     assert process.stdout == "Estimator('als'), not fitted Estimator\n", process.stderr
+
+
+@pytest.mark.parametrize("method", ["_fit", "_scores", "_arrays", "_restore"])
+def test_an_error_of_a_registered_model_names_its_package(method: str, tmp_path: Path) -> None:
+    head, tail = documented("class CoCounts(").split(f"def {method}(", 1)
+    signature, body = tail.split("\n", 1)
+    install(tmp_path, ENTRY, {"co_counts": f"{head}def {method}({signature}\n        1 / 0\n{body}"})
+    process = python(tmp_path, "-c", USE)
+    assert process.stderr.splitlines()[-1] == (
+        "models.errors.ModelError: the model co_counts of co-counts 1.2 failed with ZeroDivisionError: "
+        "division by zero"
+    )
