@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tasks.interactions.forgotten import NAME as FORGOTTEN
 from tasks.interactions.ledger import REBUILD, RESTORE, IngestManifest, Ledger, manifest_paths
-from tasks.quality.champion import FACTS, kept_files, recovery_advice
+from tasks.quality.champion_files import FACTS, kept_files, recovery_advice
 from tasks.release.manifest import MANIFEST, UNEXPECTED, recorded_files, unexpected_files
 from tasks.release.pointer import PointerDamagedError, read_pointer
 from tasks.runtime.errors import StoreError

@@ -10,21 +10,21 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read
+from tasks.quality.champion_files import FACTS, recorded_hashes, require_whole
 from tasks.recommendations.serving import Serving
 from tasks.release.releases import Release
-from tasks.runtime.errors import DamagedError, StoreError
+from tasks.runtime.errors import StoreError
 from tasks.store.files import read_json, sync_all, write_json_atomically, writing
-from tasks.store.hashes import FileHash, differences, hashes_of
 from tasks.store.layout import Store
 from tasks.store.names import is_release_id
 
@@ -145,28 +145,3 @@ def remove_champions(store: Store) -> list[str]:
         for folder in orphaned:
             shutil.rmtree(folder)
     return [folder.name for folder in orphaned]
-
-
-FACTS: Final = "champion.json"
-
-
-def recorded_hashes(folder: Path, files: Sequence[Path]) -> dict[str, Any]:
-    """Return the hashes of files, by their paths in the folder, for champion.json."""
-    hashes = zip(files, hashes_of(files), strict=True)
-    return {str(path.relative_to(folder)): file_hash.model_dump() for path, file_hash in hashes}
-
-
-def kept_files(folder: Path, facts: Mapping[str, Any]) -> dict[Path, FileHash]:
-    """Return the hashes of the files beside champion.json; empty if version 0.1 wrote it."""
-    return {folder / name: FileHash(**fields) for name, fields in facts.get("files", {}).items()}
-
-
-def require_whole(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Raise DamagedError if a file has changed since it was kept."""
-    for path, problem in differences(kept_files(folder, facts)).items():
-        raise DamagedError(f"{path}: {problem}; {recovery_advice(folder)}")
-
-
-def recovery_advice(folder: Path) -> str:
-    """Return the remedy for damaged files."""
-    return f"remove the folder {folder}: the next night is then compared with no previous release"
