@@ -81,15 +81,19 @@ def evaluate(
             figures[label] = _measure(estimator, dataset, split, ks, options)
         except NoListsError:
             figures[label] = None
+    return data.frame(pa.Table.from_pylist(_rows(figures), SCHEMA))
+
+
+def _rows(figures: Mapping[str, list[Figure] | None]) -> list[dict[str, Any]]:
+    """Return the rows of the frame from the figures of each model, None where it has no lists."""
     measured = next((rows for rows in figures.values() if rows is not None), None)
     if measured is None:
         raise ModelError("expected a list with an item by at least one model, got none: change share")
-    rows = [
+    return [
         {"model": label, **row}
         for label, model in figures.items()
         for row in (_without_lists(measured) if model is None else map(asdict, model))
     ]
-    return data.frame(pa.Table.from_pylist(rows, SCHEMA))
 
 
 def _without_lists(measured: list[Figure]) -> list[dict[str, Any]]:

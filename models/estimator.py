@@ -124,21 +124,14 @@ class Estimator:
         [5, 6]
         """
         trained, data = self._fitted(), checked_interactions(data)
-        if not isinstance(seen, bool | np.bool_):
-            raise ModelError(f"expected seen as True or False, got {seen!r:.100}")
-        threads = checked_threads(threads)
         rows = np.arange(data.shape[0]) if users is None else _rows(data.user_ids, users, "users of the data")
-        if users is not None:
-            wanted = np.isin(np.arange(data.shape[0]), rows)
-            data = data.kept(wanted[data.users])
-        known = data.with_items(trained.items)
-        self._warn_about_unknown(data, known, rows)
+        known = self._known(data, rows)
         with registry.naming_the_package(self.name):
             top = trained.model.recommend(
                 known.histories.rows(rows),
                 min(_positive(k), trained.model.n_items),
-                exclude=None if seen else known.seen[rows],
-                threads=threads,
+                exclude=None if _checked_seen(seen) else known.seen[rows],
+                threads=checked_threads(threads),
             )
         lists, ranks, items, scores = _flatten(top)
         columns = {"user_id": data.user_ids.take(rows[lists]), "rank": ranks}
@@ -166,9 +159,8 @@ class Estimator:
         trained = self._fitted()
         if not isinstance(trained.model, HasSimilarItems):
             raise ModelError(f"expected a model with similar items, such as als, got {self.name}")
-        queried = np.arange(trained.model.n_items)
-        if items is not None:
-            queried = _rows(trained.items, items, "items of the training data")
+        all_items = np.arange(trained.model.n_items)
+        queried = all_items if items is None else _rows(trained.items, items, "items of the training data")
         top = trained.model.similar_items(queried, min(_positive(k), trained.model.n_items))
         lists, ranks, similar, scores = _flatten(top)
         columns = {"item_id": trained.items.take(queried[lists]), "rank": ranks}
@@ -196,6 +188,14 @@ class Estimator:
             raise ModelError(f"model {self.name} is not fitted: call fit or load first")
         return self._trained
 
+    def _known(self, data: Interactions, rows: Longs) -> Interactions:
+        """Return the events of the users ``rows`` with items that the model knows; warns about others."""
+        if len(rows) < data.shape[0]:
+            data = data.kept(np.isin(np.arange(data.shape[0]), rows)[data.users])
+        known = data.with_items(self._fitted().items)
+        self._warn_about_unknown(data, known, rows)
+        return known
+
     def _warn_about_unknown(self, data: Interactions, known: Interactions, rows: Longs) -> None:
         """Warn about events of the users ``rows`` with items that the model was not trained on."""
         before = np.bincount(data.users, minlength=data.shape[0])[rows]
@@ -204,10 +204,10 @@ class Estimator:
         if ignored:
             text = f"{ignored} of {before.sum()} events have items that {self.name} was not trained on"
             text += f"; {(after == 0).sum()} of {len(rows)} users have no other events and get no list"
-            warnings.warn(text, UnknownItemsWarning, stacklevel=3)
+            warnings.warn(text, UnknownItemsWarning, stacklevel=4)
 
 
-def create(name: str, **settings: Any) -> Estimator:
+def create(name: str, /, **settings: Any) -> Estimator:
     """Return a new model with the given settings, which docs/configuration.md lists.
 
     Raises
@@ -268,6 +268,12 @@ def _positive(k: int) -> int:
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise ModelError(f"expected k as a whole number of at least 1, got {k!r:.100}")
     return int(k)
+
+
+def _checked_seen(seen: bool) -> bool:
+    if not isinstance(seen, bool | np.bool_):
+        raise ModelError(f"expected seen as True or False, got {seen!r:.100}")
+    return bool(seen)
 
 
 def _rows(ids: Ids, selected: Iterable[Any], what: str) -> Longs:

@@ -90,7 +90,8 @@ def _chosen(source: Source, role: str, name: Any) -> Hashable | None:
         return None
     if name is None:
         return source.first(NAMES.get(role, ()))
-    if not isinstance(name, Hashable) or hasattr(name, "__arrow_c_stream__") or _is_unhashable(name):
+    wrong = isinstance(name, bool) or hasattr(name, "__arrow_c_stream__")
+    if wrong or not isinstance(name, Hashable) or _is_unhashable(name):
         raise ModelError(f"expected the name of a column as {role}=, got a {type(name).__name__}")
     return name
 

@@ -201,6 +201,7 @@ def test_the_same_seed_gives_the_same_lists_and_fit_starts_over(als: Estimator, 
             lambda model, data: create("als").fit(data, {"seed": 1}),
             r"^expected options as TrainingOptions\(seed=1, \.\.\.\), got a dict: ",
         ),
+        (lambda model, data: create("als", name="x"), "unknown key 'name' in models.als; known: "),
         (lambda model, data: create(["als"]), r"unknown model \['als'\]; known: als"),
         (
             lambda model, data: model.recommend(data, users=events()),

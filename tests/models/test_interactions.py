@@ -222,6 +222,11 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"item": pa.array([1])},
         "expected the name of a column as item=, got a Int64Array",
     ),
+    "a truth": (
+        {"user": [1], "item": [1]},
+        {"user": True},
+        "expected the name of a column as user=, got a bool",
+    ),
     "a list": (
         {"user": [1], "item": [1]},
         {"user": ["user"]},
