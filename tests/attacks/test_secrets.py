@@ -80,9 +80,9 @@ def test_published_refused_and_broken_nights_leave_no_secret(
     from prefect.settings import get_current_settings
 
     logs = write_logs(tmp_path / "logs", days=1)
-    night, broken = (configured(tmp_path / host, logs, host) for host in ("open", "closed"))
+    night, unreachable = (configured(tmp_path / host, logs, host) for host in ("open", "closed"))
     environment = os.environ | ENVIRONMENT | {"PYTHONPATH": IMPORTABLE, "PREFECT_API_URL": prefect_server}
-    arguments = [WORLDS / "leaky_nights.py", night.config, broken.config, FIRST, *ENVIRONMENT]
+    arguments = [WORLDS / "leaky_nights.py", night.config, unreachable.config, FIRST, *ENVIRONMENT]
     finished = subprocess.run(
         [sys.executable, "-P", *map(str, arguments)],
         env=environment | {"NIGHTSHELF_LOG": form}, capture_output=True, text=True, check=False,
@@ -93,15 +93,17 @@ def test_published_refused_and_broken_nights_leave_no_secret(
     assert "refused" in finished.stdout
     assert [record.state for record in night.records()] == ["published", "failed"]
     printed = finished.stdout + finished.stderr
-    for words_ in (["status"], ["releases"], ["query", "FROM release_info"]):
-        printed += command(*words_, "--store", str(night.store.root))
+    for query in (["status"], ["releases"], ["query", "FROM release_info"]):
+        printed += command(*query, "--store", str(night.store.root))
     printed += command("query", "SELECT getenv('PGPASSWORD')", "--store", str(night.store.root), code=1)
-    broken = night.config.read_text().replace('"cnry-ssl-12"', '["cnry-ssl-12"]').replace("[gate]", "[gat]")
-    (tmp_path / "broken.toml").write_text(broken)
+    malformed = (
+        night.config.read_text().replace('"cnry-ssl-12"', '["cnry-ssl-12"]').replace("[gate]", "[gat]")
+    )
+    (tmp_path / "broken.toml").write_text(malformed)
     printed += command("run", "--no-prefect", "--config", str(tmp_path / "broken.toml"), code=1)
     assert CANARY not in printed.lower(), _around(printed)
     assert leaks(night.store.root) == []
-    assert leaks(broken.store.root) == []
+    assert leaks(unreachable.store.root) == []
     database = get_current_settings().server.database.connection_url.get_secret_value().partition("///")[2]
     stored = [path for path in Path(database).parent.glob(f"{Path(database).name}*") if path.is_file()]
     kept = b"".join(path.read_bytes() for path in stored)

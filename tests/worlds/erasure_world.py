@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worlds.night_world import TEXT, Night, shop, write_logs
@@ -89,8 +90,9 @@ def unpacked(path: Path) -> Iterator[tuple[str, str]]:
             yield "metadata", f"{file.metadata} {file.schema_arrow}"
             table = file.read()
         for name in table.column_names:
-            values = table[name].to_pylist()  # lists have no distinct values in pyarrow
-            yield name, " ".join(dict.fromkeys(map(str, values)))
+            column = table[name]
+            values = column if pa.types.is_nested(column.type) else column.unique()  # lists have none
+            yield name, " ".join(map(str, values.to_pylist()))
     if path.suffix == ".duckdb":
         with duckdb.connect(str(path), read_only=True) as con:
             tables = con.sql("SELECT table_name FROM duckdb_tables()").fetchall()

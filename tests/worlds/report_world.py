@@ -83,12 +83,12 @@ def the_run(**fields: Any) -> RunRecord:
         ("recommendations", None): {"by_source": {"als": 11, "popularity": 1}},
         ("release", None): {"active": True},
     }
-    stations = [
+    finished = [
         Station(kind=kind, model=model, rows=12, seconds=1.5, peak_memory=2**20, facts=facts)
         for (kind, model), facts in stations.items()
     ]
     facts = {"run_id": "r2", "as_of": date.fromisoformat(SECOND), "started_at": "2026-01-04T02:30:00+00:00"}
-    return RunRecord(**(facts | {"stations": stations, "state": "published"} | fields))
+    return RunRecord(**(facts | {"stations": finished, "state": "published"} | fields))
 
 
 def write_dataset(world: World, folder: Path, title: str, users: list[str]) -> None:
