@@ -1,6 +1,6 @@
-"""Artefacts by somebody who means harm: refused in words, nothing run, nothing allocated.
+"""Malicious artefacts: rejected with a message, without execution or large allocations.
 
-Each carries, where it can, code that would write a canary file if it were run.
+Where possible, each carries code that would write a canary file if it were run.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from worlds.payload import Payload
 from worlds.small_models import MODELS, WORLD
 
 from models import artefact, registry
-from models.array_file import kinds_of
+from models.array_file import describe_arrays
 from models.errors import ModelError
 from models.options import TrainingOptions
 
@@ -47,7 +47,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
 
 
 def sealed(files: dict[str, bytes], packed: bytes | None = None, **changes: Any) -> dict[str, bytes]:
-    """Return an artefact whose hashes agree with what was changed, as one who tampers with care makes it."""
+    """Return a changed artefact with matching hashes, as a careful attacker would make it."""
     packed = files["arrays.npz"] if packed is None else packed
     content = json.loads(files["artefact.json"]) | {"sha256": hashlib.sha256(packed).hexdigest()} | changes
     content = {key: value for key, value in content.items() if key != "digest" and value is not ...}
@@ -56,7 +56,7 @@ def sealed(files: dict[str, bytes], packed: bytes | None = None, **changes: Any)
 
 
 def refused(folder: Path, files: dict[str, bytes]) -> str:
-    """Return the message of the refusal of an artefact, once it took little memory and wrote nothing."""
+    """Return the error message for an artefact; assert little memory and no written file."""
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -73,7 +73,7 @@ def refused(folder: Path, files: dict[str, bytes]) -> str:
     return str(refusal.value)
 
 
-def test_a_file_of_arrays_that_means_harm_is_refused(
+def test_a_malicious_file_of_arrays_is_rejected(
     trained: Callable[[str], dict[str, bytes]], tmp_path: Path, armed_canary: Path
 ) -> None:
     files = trained("popularity")
@@ -88,21 +88,21 @@ def test_a_file_of_arrays_that_means_harm_is_refused(
 
 
 @pytest.mark.parametrize("size", [2**28, pytest.param(2**32, marks=pytest.mark.torture)])
-def test_a_bomb_is_refused_before_it_is_unpacked(
+def test_a_bomb_is_rejected_before_it_is_unpacked(
     size: int, trained: Callable[[str], dict[str, bytes]], tmp_path: Path
 ) -> None:
     packed = bomb(size)
     assert len(packed) < size / 500
     claimed = {"trained_items": {"shape": [size], "dtype": "|b1"}}
     files = sealed(trained("popularity"), packed, arrays=claimed, n_items=size)
-    assert "it is compressed" in refused(tmp_path / "bomb", files)
+    assert "a compressed array" in refused(tmp_path / "bomb", files)
 
 
 @pytest.mark.parametrize("name", registry.known())
-def test_arrays_of_another_shape_or_kind_or_without_a_value_are_refused(
+def test_arrays_of_the_wrong_shape_or_type_or_with_nan_are_rejected(
     name: str, trained: Callable[[str], dict[str, bytes]], tmp_path: Path, armed_canary: Path
 ) -> None:
-    """Each array of each model in turn, with hashes and descriptions that agree."""
+    """Each array of each model in turn, with matching hashes and descriptions."""
     files = trained(name)
     with np.load(io.BytesIO(files["arrays.npz"])) as stored:
         arrays = dict(stored)
@@ -127,12 +127,12 @@ def test_arrays_of_another_shape_or_kind_or_without_a_value_are_refused(
             np.savez(stream, **kept)
             folder = tmp_path / str(tried)
             tried += 1
-            message = refused(folder, sealed(files, stream.getvalue(), arrays=kinds_of(kept)))
+            message = refused(folder, sealed(files, stream.getvalue(), arrays=describe_arrays(kept)))
             assert "expected" in message, (target, what)
     assert tried >= 2 * 7
 
 
-def test_a_manifest_that_means_harm_is_refused(
+def test_a_malicious_manifest_is_rejected(
     trained: Callable[[str], dict[str, bytes]], tmp_path: Path, armed_canary: Path
 ) -> None:
     files = trained("mult_vae")
@@ -166,7 +166,7 @@ def test_a_manifest_that_means_harm_is_refused(
         assert "expected" in message, what
 
 
-def test_an_artefact_that_is_a_device_or_a_pipe_is_no_artefact(
+def test_a_device_or_a_pipe_is_not_an_artefact(
     trained: Callable[[str], dict[str, bytes]], tmp_path: Path
 ) -> None:
     for name in ("arrays.npz", "artefact.json"):

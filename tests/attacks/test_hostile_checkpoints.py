@@ -1,4 +1,4 @@
-"""Checkpoints by somebody who means harm: training starts afresh, in words, and executes nothing."""
+"""Hostile checkpoints: training warns, starts from scratch, and executes nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def assert_same(arrays: dict[str, np.ndarray[Any, Any]], expected: dict[str, np.
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
-def test_a_checkpoint_of_als_that_means_harm_is_not_used(
+def test_a_malicious_checkpoint_of_als_is_not_used(
     tmp_path: Path, armed_canary: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(als_checkpoint, "SECONDS", 0.0)
@@ -50,7 +50,7 @@ def test_a_checkpoint_of_als_that_means_harm_is_not_used(
     nan[0, 0] = math.nan
     caplog.clear()
     assert_same(fit("als", tmp_path), expected)
-    assert not caplog.text  # the good one is used, and the cases below differ from it
+    assert not caplog.text  # the good checkpoint is used; the cases below differ from it
     changes: list[dict[str, Any]] = [
         {"vectors": vectors[:-1]}, {"vectors": vectors.astype(np.float64)}, {"vectors": nan},
         {"vectors": vectors[:, :-1]}, {"epoch": np.int64(4)}, {"epoch": np.int64(-5)}, {"epoch": np.int64(0)},
@@ -67,16 +67,16 @@ def test_a_checkpoint_of_als_that_means_harm_is_not_used(
         file.write_bytes(content)
         caplog.clear()
         assert_same(fit("als", tmp_path), expected)
-        assert "starting afresh" in caplog.text
+        assert "starting from scratch" in caplog.text
     stream = io.BytesIO()
     np.savez(stream, **(good | {"vectors": vectors * 0, "epoch": np.int64(3)}))
     file.write_bytes(stream.getvalue())
-    assert not fit("als", tmp_path)["item_vectors"].any()  # one that fits is believed: it is no signature
+    assert not fit("als", tmp_path)["item_vectors"].any()  # a fitting one is trusted
 
 
 @dataclass
 class Checkpoint:
-    """A good checkpoint of Mult-VAE, and what the training that left it gave."""
+    """A good checkpoint of Mult-VAE, and the result of its training."""
 
     root: Path
     expected: dict[str, np.ndarray[Any, Any]]
@@ -88,26 +88,26 @@ class Checkpoint:
         self.arrays = load_file(self.file)
 
     def tensors(self, **changes: torch.Tensor | None) -> bytes:
-        """Return the checkpoint's file with some of its tensors changed; a name's dots are `__` here."""
+        """Return the checkpoint's file with changed tensors; `__` stands for a dot in a name."""
         path = self.root / "changed"
         tensors = {**self.arrays, **{key.replace("__", "."): value for key, value in changes.items()}}
         save_file({key: value.clone() for key, value in tensors.items() if value is not None}, path)
         return path.read_bytes()
 
-    def require_afresh(self, content: bytes, pointer: bytes, caplog: pytest.LogCaptureFixture) -> None:
-        """Require that a checkpoint of these two files is not used, in words."""
+    def require_fresh_start(self, content: bytes, pointer: bytes, caplog: pytest.LogCaptureFixture) -> None:
+        """Require that a checkpoint of these two files is not used, with a warning."""
         for old in self.folder.glob("epoch-*"):
             old.unlink()
         self.file.write_bytes(content)
         (self.folder / "checkpoint.json").write_bytes(pointer)
         caplog.clear()
         assert_same(fit("mult_vae", self.root), self.expected)
-        assert "starting afresh" in caplog.text, (content[:100], pointer[:1000])
+        assert "starting from scratch" in caplog.text, (content[:100], pointer[:1000])
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Checkpoint:
-    """Return a checkpoint that training uses: the hostile ones differ from it."""
+    """Return a checkpoint that training uses; hostile ones differ from it."""
     caplog.set_level(logging.WARNING)
     checkpoint = Checkpoint(tmp_path, fit("mult_vae", tmp_path))
     caplog.clear()
@@ -116,7 +116,7 @@ def checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Checkpoint:
     return checkpoint
 
 
-def test_arrays_of_a_trainers_checkpoint_that_mean_harm_are_not_used(
+def test_malicious_arrays_of_a_trainers_checkpoint_are_not_used(
     checkpoint: Checkpoint, armed_canary: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tensors, output = checkpoint.tensors, checkpoint.arrays["module.output"]
@@ -134,11 +134,11 @@ def test_arrays_of_a_trainers_checkpoint_that_mean_harm_are_not_used(
     ]  # fmt: skip
     for content in files:
         pointer = checkpoint.pointer | {"sha256": hashlib.sha256(content).hexdigest()}
-        checkpoint.require_afresh(content, json.dumps(pointer).encode(), caplog)
+        checkpoint.require_fresh_start(content, json.dumps(pointer).encode(), caplog)
         assert not armed_canary.exists()
 
 
-def test_a_pointer_to_a_trainers_checkpoint_that_means_harm_is_not_followed(
+def test_a_malicious_pointer_to_a_trainers_checkpoint_is_not_followed(
     checkpoint: Checkpoint, armed_canary: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     outside = checkpoint.root / "outside.safetensors"
@@ -156,8 +156,8 @@ def test_a_pointer_to_a_trainers_checkpoint_that_means_harm_is_not_followed(
         {"state": state | {"best_epoch": 99}},
     ]
     for change in changes:
-        checkpoint.require_afresh(good, json.dumps(pointer | change).encode(), caplog)
-    others = [json.dumps(value).encode() for value in ([], 7, "x", None, {})]
-    for text in (*others, b"", b"{", b"[" * 200_000, b"\xff", pickle.dumps(Payload(armed_canary))):
-        checkpoint.require_afresh(good, text, caplog)
+        checkpoint.require_fresh_start(good, json.dumps(pointer | change).encode(), caplog)
+    documents = [json.dumps(value).encode() for value in ([], 7, "x", None, {})]
+    for text in (*documents, b"", b"{", b"[" * 200_000, b"\xff", pickle.dumps(Payload(armed_canary))):
+        checkpoint.require_fresh_start(good, text, caplog)
         assert not armed_canary.exists()
