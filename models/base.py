@@ -3,8 +3,8 @@
 A model implements ``_fit``, ``_scores``, ``_arrays`` and ``_restore``; the public methods are
 final. Users are always given by their histories. Batches of users are computed in blocks of one
 shape, which depends only on the catalogue; the last block is padded with empty users. A matrix
-product of another shape can differ in the last bit, and a list must not depend on the memory
-budget, the threads or the other users of a batch.
+product of another shape can differ in the last bit, but a list must not depend on the memory
+budget, threads or other users of a batch.
 """
 
 from __future__ import annotations

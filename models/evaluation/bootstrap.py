@@ -92,8 +92,9 @@ class Bootstrap:
         """Return the differences ``first`` - ``second`` of their common metrics, paired by user.
 
         Both sides have the same users in the same order. p is the share of resamples whose mean,
-        shifted to the hypothesis, is at least as far from 0 as the observed mean, which counts as a
-        resample too (Efron and Tibshirani 1993, ch. 16; Smucker et al. 2007 compare such tests).
+        shifted to the hypothesis, is at least as far from 0 as the observed mean. The observed mean
+        counts as a resample too (Efron and Tibshirani 1993, ch. 16; Smucker et al. 2007 compare
+        such tests).
         """
         differences = {}
         for key in first:

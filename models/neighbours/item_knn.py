@@ -40,11 +40,11 @@ class ItemKNNConfig(ModelConfig):
 class ItemKNN(Model[ItemKNNConfig]):
     """Recommends items that are similar to those in the history.
 
-    score(u, i) = sum of weight(u, j) * s(i, j) over the items j in u's history among i's nearest
-    neighbours, divided by (the sum of s(i, j) over all neighbours of i)^normalisation. At 0,
-    similarities add up (Cremonesi, Koren, Turrin 2010, NNCosNgbr); at 1, the score is a weighted
-    mean (Sarwar et al. 2001). s(i, j) = <w_i, w_j> / (|w_i| |w_j| + shrink), where w_i is the
-    weighted column of item i over users; shrink and weights follow Ferrari Dacrema et al. 2021 (see
+    score(u, i) = sum of weight(u, j) * s(i, j) over the nearest neighbours j of i in u's history,
+    divided by (the sum of s(i, j) over all neighbours of i)^normalisation. At 0, similarities add
+    up (Cremonesi, Koren, Turrin 2010, NNCosNgbr); at 1, the score is a weighted mean (Sarwar et al.
+    2001). s(i, j) = <w_i, w_j> / (|w_i| |w_j| + shrink), where w_i is the weighted column of item i
+    over users; shrink and weights follow Ferrari Dacrema et al. 2021 (see
     models.neighbours.weighting). Ties between neighbours go to the smaller item index. A score of 0
     means that no neighbour is in the history; such items are not recommended.
     """

@@ -116,9 +116,9 @@ def land_file(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Pa
     Raises
     ------
     SourceError
-        If the file is empty or cannot be read to its end, its header lacks a mapped column or
-        repeats one, it expands out of proportion to its size, or most of its first lines are not
-        rows.
+        If the file is empty, cannot be read to its end or expands out of proportion to its size.
+        Also if its header lacks a mapped column or repeats a column, or most of its first lines are
+        not rows.
     """
     land = {"csv": _land_csv, "jsonl": _land_json, "parquet": _land_parquet}[file_format(file.name, reading)]
     try:
