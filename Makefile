@@ -55,13 +55,16 @@ export CHOOSE
 # Identifies a Python: its version and prefix, which an environment made by it shares.
 IDENTITY := import sys; print(sys.implementation.name, sys.version, sys.base_prefix)
 
-.PHONY: demo test torture check lint types contracts format lock audit sbom clean benchmarks drawing
+.PHONY: demo test quick torture check lint types contracts format lock audit sbom clean benchmarks drawing
 
 demo: $(READY)  ## run a night on generated logs and show every table
 	$(BIN)/nightshelf demo
 
 test: $(DEV)  ## run the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+quick: $(DEV)  ## run the tests that start no service, night or training
+	$(BIN)/python -m pytest --quick -n 2 --dist loadgroup
 
 torture: $(DEV)  ## run the long versions of tests: dozens of faults, many parallel processes
 	$(BIN)/python -m pytest -m torture -n 2 --dist loadfile

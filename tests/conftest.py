@@ -21,37 +21,73 @@ QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSeria
 """Reduces Java's optimisation, which does not pay off in short tests (42 s became 14 s)."""
 
 
-LONG = (
-    "test_killed_nights.py",
-    "test_resume.py",
-    "test_ui_backfill.py",
-    "test_failed_nights.py",
-    "test_night_after_night.py",
-    "test_nights_at_once.py",
-    "test_real_data.py",
-    "test_side_by_side.py",
-    "test_engines_agree.py",
-    "test_two_workers.py",
-    "test_start.py",
-    "test_train.py",
-    "test_dates.py",
-    "test_run_backfill.py",
-    "test_run_nightly.py",
+SHARED = {"start_stack": "stack", "prefect_server": "prefect", "spark_engine": "spark"}
+"""What takes long to start: the tests that use it run in one worker; all others go file by file."""
+
+FIRST = (
+    "stack",
+    "spark",
+    "prefect",
+    "nights/test_killed_nights.py",
+    "real_data",
+    "tasks/training/test_train.py",
+    "nights/test_quality_gate.py",
+    "nights/test_side_by_side.py",
+    "flows/backfill/test_dates.py",
+    "nights/test_failed_nights.py",
+    "nights/test_night_after_night.py",
 )
-"""The slowest files, by measured CPU seconds; started last, one would run alone at the end."""
+"""The slowest groups and files, by measured CPU seconds: started last, one would run alone at the end."""
+
+SLOW = ("attacks/", "deployments/", "flows/", "nights/", "models/neural/", "tasks/training/", "tasks/tuning/")
+"""Folders whose tests run whole nights, processes, or trainings by torch: not for `make quick`."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--quick", action="store_true", help="only tests that start no service, night or training"
+    )
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Make pytest-xdist distribute files in the order below, not by their number of tests."""
+    """Make pytest-xdist distribute groups in the order below, not by their number of tests."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put slow files first; keep the order of the rest."""
-    position = {name: number for number, name in enumerate(LONG)}
-    items.sort(key=lambda item: position.get(item.path.name, len(LONG)))
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import slow folders with --quick."""
+    return True if config.option.quick and name_of(collection_path).startswith(SLOW) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Group tests by what they share, else by file, the slowest first; with --quick, leave out slow ones."""
+    groups = {item: group_of(item) for item in items}
+    if config.option.quick:
+        shared = {"real_data", *SHARED.values()}
+        config.hook.pytest_deselected(items=[item for item in items if groups[item] in shared])
+        items[:] = [item for item in items if groups[item] not in shared]
+    position = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: position.get(groups[item], len(FIRST)))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return the group of a test: what it shares with others that takes long to start, else its file."""
+    for fixture, group in SHARED.items():
+        if fixture in getattr(item, "fixturenames", ()):
+            return group
+    if item.get_closest_marker("spark"):
+        return "spark"
+    return "real_data" if item.get_closest_marker("real_data") else name_of(item.path)
+
+
+def name_of(path: Path) -> str:
+    """Return a path below the tests, with a slash at its end if it is a folder."""
+    name = path.relative_to(Path(__file__).parent).as_posix()
+    return f"{name}/" if path.is_dir() else name
 
 
 @pytest.fixture(scope="session")

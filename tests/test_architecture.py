@@ -22,8 +22,8 @@ UNMIRRORED = {
     "attacks/": "hostile input, wherever it comes in",
     "nights/": "whole nights, through every room",
     "deployments/": "images, pools and deployments, which are no Python",
-    "flows/stack/test_forms_and_messages.py": "a stack as people meet it: forms, schedule, messages",
-    "flows/stack/test_remote_training.py": "a night on one pool that trains on another",
+    "flows/stack/test_ui_backfill.py": "a stack as people meet it: forms, schedule, messages",
+    "flows/stack/test_two_workers.py": "a night on one pool that trains on another",
     "models/test_model_contract.py": "each built-in model under the contract suite",
     "models/evaluation/test_metrics_agree.py": "our metrics against those of another library",
     "sql/engines/test_dialects.py": "each expression of a dialect, on both engines",
@@ -31,7 +31,9 @@ UNMIRRORED = {
     "test_contributing.py": "the checklists of CONTRIBUTING.md",
     "test_drawing.py": "the drawing of the architecture",
     "test_nightshelf_real_data.py": "the public face on real data",
+    "test_set_up.py": "the Makefile's choice of a Python",
     "test_supply_chain.py": "locks, licences and what is installed",
+    "test_wheel.py": "the wheel and the sdist",
 }
 """Tests, or folders of tests, that mirror no file of the code, each with its subject."""
 LONGEST, LONGEST_FUNCTION = 300, 50  # lines

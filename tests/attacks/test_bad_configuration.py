@@ -74,7 +74,8 @@ def test_spark_without_java(workspace: Workspace) -> None:
     environment = os.environ | {"PYTHONPATH": IMPORTABLE, "JAVA_HOME": str(nothing), "PATH": str(nothing)}
 
     def night(engine: str) -> subprocess.CompletedProcess[str]:
-        arguments = [*MAIN, *workspace.arguments("--engine", engine)]
+        options = ("--engine", engine, "--set", "engine.memory=1GiB")
+        arguments = [*MAIN, *workspace.arguments(*options)]
         return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
 
     finished = night("spark")

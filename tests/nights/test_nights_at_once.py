@@ -65,7 +65,7 @@ def test_a_night_does_not_see_later_ingests_of_another(night: Night, tmp_path: P
 
 def test_files_in_use_by_a_run_are_not_replaced(night: Night) -> None:
     with night.store.date_lock(SECOND, "run for the second"):
-        with pytest.raises(StoreLockedError, match=rf"read by runs for {SECOND} by pid {os.getpid()} "):
+        with pytest.raises(StoreLockedError, match=rf"in use by runs for {SECOND} by pid {os.getpid()} "):
             ingest_only(night.configured(), THIRD, rebuild=True)
         assert ingest_only(night.configured(), THIRD).ingested == 1
     assert ingest_only(night.configured(), THIRD, rebuild=True).ingested == 3
