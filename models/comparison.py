@@ -85,7 +85,7 @@ def evaluate(
 
 
 def _rows(figures: Mapping[str, list[Figure] | None]) -> list[dict[str, Any]]:
-    """Return the rows of the frame from the figures of each model, None where it has no lists."""
+    """Return the rows of the frame, given each model's figures (None for a model without lists)."""
     measured = next((rows for rows in figures.values() if rows is not None), None)
     if measured is None:
         raise ModelError("expected a list with an item by at least one model, got none: change share")
@@ -97,7 +97,7 @@ def _rows(figures: Mapping[str, list[Figure] | None]) -> list[dict[str, Any]]:
 
 
 def _without_lists(measured: list[Figure]) -> list[dict[str, Any]]:
-    """Return the figures of a model that recommends nothing, for those of another model."""
+    """Return the figures of a model that recommends nothing, in the form of another model's."""
     empty = {"value": None, "low": None, "high": None}
     return [
         {**asdict(figure), **empty, **({"value": 0.0} if figure.metric == "coverage" else {})}
@@ -128,7 +128,7 @@ def _split(data: Interactions, share: float) -> tuple[Interactions, Split]:
     if isinstance(share, bool) or not isinstance(share, Real) or not 0 < share < 1:
         raise ModelError(f"expected a share between 0 and 1, got {share!r:.100}")
     if data.weights is not None:
-        data = data.kept(data.weights > 0)
+        data = data.select(data.weights > 0)
     if not len(data):
         raise ModelError("expected events with a weight above 0, got none")
     if data.timestamps is None:
@@ -147,7 +147,7 @@ def _split(data: Interactions, share: float) -> tuple[Interactions, Split]:
         )
     trained = np.empty(len(order), dtype=np.bool_)
     trained[order] = split.train
-    return data.kept(trained), split
+    return data.select(trained), split
 
 
 def _labelled(models: Models) -> dict[str, Estimator]:

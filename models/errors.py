@@ -8,7 +8,7 @@ class ModelError(ValueError):
 
 
 class NoListsError(ModelError):
-    """No list has an item of the catalogue, so there is nothing to measure."""
+    """No list has an item of the catalogue, so nothing can be measured."""
 
 
 class DeviceMissingError(ModelError):

@@ -14,8 +14,8 @@ import pyarrow as pa
 from models import registry
 from models.base import HasSimilarItems, ModelConfig
 from models.errors import ModelError
-from models.frames.ids import Ids, encoded
-from models.frames.source import column_of, frame_of
+from models.frames.ids import Ids, encode_ids
+from models.frames.source import to_column, to_frame
 from models.interactions import Interactions, checked_interactions
 from models.options import TrainingOptions, checked_options, checked_threads
 from models.ranking.topn import TopN
@@ -166,7 +166,7 @@ class Estimator:
         columns = {"item_id": trained.items.take(queried[lists]), "rank": ranks}
         columns |= {"similar_item_id": trained.items.take(similar), "score": scores}
         forms = dict.fromkeys(("item_id", "similar_item_id"), trained.items.form)
-        return frame_of(trained.kind, pa.table(columns), forms)
+        return to_frame(trained.kind, pa.table(columns), forms)
 
     def save(self, folder: Path | str) -> Path:
         """Write the model and the ids of its items to a folder, and return the folder.
@@ -189,9 +189,9 @@ class Estimator:
         return self._trained
 
     def _known(self, data: Interactions, rows: Longs) -> Interactions:
-        """Return the events of the users ``rows`` with items that the model knows; warns about others."""
+        """Return the events of users ``rows`` with trained items; warn about other events."""
         if len(rows) < data.shape[0]:
-            data = data.kept(np.isin(np.arange(data.shape[0]), rows)[data.users])
+            data = data.select(np.isin(np.arange(data.shape[0]), rows)[data.users])
         known = data.with_items(self._fitted().items)
         self._warn_about_unknown(data, known, rows)
         return known
@@ -278,10 +278,10 @@ def _checked_seen(seen: bool) -> bool:
 
 def _rows(ids: Ids, selected: Iterable[Any], what: str) -> Longs:
     """Return the distinct indices of some ids, ascending; ModelError for unknown ids."""
-    column = column_of(what, selected)
+    column = to_column(what, selected)
     if not len(column):
         return np.zeros(0, dtype=np.int64)
-    queried, _ = encoded(column)
+    queried, _ = encode_ids(column)
     codes = ids.codes(queried, what)
     missing = np.flatnonzero(codes < 0)
     if len(missing):

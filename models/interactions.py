@@ -19,7 +19,7 @@ from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
 from models.frames.ids import Ids
 from models.frames.roles import columns_of, converted
-from models.frames.source import Form, Kind, frame_of, opened
+from models.frames.source import Form, Kind, open_frame, to_frame
 from models.splitting.split import to_sequences
 
 Bools = npt.NDArray[np.bool_]
@@ -30,14 +30,14 @@ MILLIONTHS: Final = 1_000_000
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interactions:
-    """Events of users with items, a row each: ``Interactions.of(frame)`` makes them.
+    """Events of users with items, one per row; ``Interactions.of(frame)`` creates them.
 
-    ``user_ids`` and ``item_ids`` give the id of each number; ``users`` and ``items`` int64
-    (n_events,) are such numbers; ``timestamps`` int64 (n_events,): microseconds since 1970-01-01
-    UTC; ``values`` float64 (n_events,), such as ratings; ``weights`` float64 (n_events,): the
-    strength of each event, 0 or more; ``positions`` int64 (n_events,): the true order of one user's
-    events of one moment. All but the first four may be None. The arrays are read-only. ``kind`` is
-    that of the frame, in which answers are given.
+    ``user_ids`` and ``item_ids`` map indices to ids; ``users`` and ``items`` int64 (n_events,) are
+    such indices. ``timestamps`` int64 (n_events,): microseconds since 1970-01-01 UTC; ``values``
+    float64 (n_events,), such as ratings; ``weights`` float64 (n_events,): the strength of each
+    event, 0 or more; ``positions`` int64 (n_events,): the order of a user's events with equal
+    timestamps. All except the first four can be None. The arrays are read-only. ``kind`` is the
+    kind of frame, for input and results alike.
 
     Raises
     ------
@@ -89,17 +89,16 @@ class Interactions:
         position: Hashable | None = None,
         unit: str | None = None,
     ) -> Interactions:
-        """Read a frame of pandas or polars, an Arrow table or a mapping of arrays: a row is an event.
+        """Read a pandas or polars frame, an Arrow table or a mapping of arrays, one event per row.
 
-        The arguments name columns. Unnamed, the user is in ``user_id``, ``userId`` or ``user``; the
-        item in ``item_id``, ``itemId``, ``movieId`` or ``item``; the time in ``timestamp``,
-        ``time``, ``datetime`` or ``date``, and may lack; ``timestamp=False`` reads no times. A
-        value, a weight and a position are read only where they are named.
+        The arguments name columns. By default, the user is in ``user_id``, ``userId`` or ``user``;
+        the item in ``item_id``, ``itemId``, ``movieId`` or ``item``; and the time, if any, in
+        ``timestamp``, ``time``, ``datetime`` or ``date`` (``timestamp=False`` reads no times).
+        Value, weight and position are only read if named.
 
-        Ids are whole numbers or text of any type, also as categories; they are given back in that
-        type. Times are timestamps of any unit, dates, text in ISO 8601, or whole numbers of
-        ``unit`` (s, ms, us, ns) since 1970. Those without a zone are UTC. Rows that repeat are
-        events that repeat.
+        Ids are whole numbers or text of any type, or categories; results return them in that type.
+        Times are timestamps of any unit, dates, ISO 8601 text, or whole numbers of ``unit`` (s, ms,
+        us, ns) since 1970. Times without a zone are UTC. Repeated rows are repeated events.
 
         Raises
         ------
@@ -114,7 +113,7 @@ class Interactions:
         >>> ns.Interactions.of(orders, user="customer", item="sku", timestamp="day")
         Interactions(events=2, users=2, items=2, times='2026-11-20 to 2026-11-21')
         """
-        source = opened(frame)
+        source = open_frame(frame)
         names = {"user": user, "item": item, "timestamp": timestamp}
         names |= {"value": value, "weight": weight, "position": position}
         return cls(**converted(columns_of(source, names), unit), kind=source.kind)
@@ -135,7 +134,7 @@ class Interactions:
         """Number of users and number of items."""
         return len(self.user_ids), len(self.item_ids)
 
-    def kept(self, rows: Bools) -> Interactions:
+    def select(self, rows: Bools) -> Interactions:
         """Return the selected events, bool (n_events,); users and items keep their indices."""
         parts: dict[str, Any] = {name: array[rows] for name, array in self._arrays().items()}
         return replace(self, **parts)
@@ -162,13 +161,13 @@ class Interactions:
         rows = self.values >= value
         if not rows.any():
             raise ModelError(f"expected a value of {value} or more, got none")
-        part = self.kept(rows)
+        part = self.select(rows)
         users, user_codes = np.unique(part.users, return_inverse=True)
         items, item_codes = np.unique(part.items, return_inverse=True)
         return replace(
             part,
-            user_ids=self.user_ids.only(users),
-            item_ids=self.item_ids.only(items),
+            user_ids=self.user_ids.subset(users),
+            item_ids=self.item_ids.subset(items),
             users=user_codes,
             items=item_codes,
         )
@@ -180,7 +179,7 @@ class Interactions:
         """
         codes = item_ids.codes(self.item_ids, "item ids, as the model was trained on,")[self.items]
         known = codes >= 0
-        return replace(self.kept(known), items=codes[known], item_ids=item_ids)
+        return replace(self.select(known), items=codes[known], item_ids=item_ids)
 
     @property
     def seen(self) -> sparse.csr_array:
@@ -203,14 +202,14 @@ class Interactions:
     @property
     def sequences(self) -> Sequences | None:
         """The events with strength, sorted by time, position and row; None without times."""
-        part = self if self.weights is None else self.kept(self.weights > 0)
+        part = self if self.weights is None else self.select(self.weights > 0)
         if part.timestamps is None:
             return None
         return to_sequences(part.users, part.items, part.timestamps, len(part.user_ids), part.positions)[0]
 
     def frame(self, table: Any, forms: dict[str, Form] | None = None) -> Any:
         """Return an Arrow table as a frame of the kind that these interactions were read from."""
-        return frame_of(self.kind, table, forms or {})
+        return to_frame(self.kind, table, forms or {})
 
     def _matrix(self) -> sparse.csr_array:
         """Return the weights of the pairs with strength, csr float32 (n_users, n_items)."""
@@ -232,7 +231,7 @@ class Interactions:
 
 
 def checked_interactions(data: Any) -> Interactions:
-    """Return the data; ModelError if they are no Interactions."""
+    """Return the data; ModelError unless they are Interactions."""
     if not isinstance(data, Interactions):
         raise ModelError(f"expected Interactions (see Interactions.of), got {type(data).__name__}")
     return data

@@ -40,8 +40,9 @@ class TrainingOptions:
     Raises
     ------
     ModelError
-        When the device is unknown, ``seed`` is no whole number from 0 to 2**32 - 1, ``threads``
-        none of 0 or more, ``checkpoints`` no path, or ``progress`` cannot be called.
+        When the device is unknown, ``seed`` is not a whole number from 0 to 2**32 - 1, ``threads``
+        is not a whole number of at least 0, ``checkpoints`` is not a path, or ``progress`` is not
+        callable.
 
     Examples
     --------

@@ -114,7 +114,7 @@ def create(name: str, settings: ModelConfig | Mapping[str, Any] | None = None) -
 
 @contextmanager
 def naming_the_package(name: str) -> Iterator[None]:
-    """Raise what a model of another package raises as a ModelError that names the package."""
+    """Turn errors in a model of another package into a ModelError that names the package."""
     try:
         yield
     except ModelError:

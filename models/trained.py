@@ -68,7 +68,7 @@ class Trained:
 
 
 def checked_folder(folder: Any) -> Path:
-    """Return the path of a folder of a model; ModelError if it is none."""
+    """Return the path of a model folder; ModelError if it is not a path."""
     if not isinstance(folder, str | Path) or "\0" in str(folder):
         raise ModelError(f"expected the path of a folder, got {folder!r:.100}")
     return Path(folder)
@@ -76,7 +76,7 @@ def checked_folder(folder: Any) -> Path:
 
 @contextmanager
 def _as_model_errors(act: str, folder: Path) -> Iterator[None]:
-    """Raise errors of the file system as ModelErrors that name the folder."""
+    """Turn file system errors into ModelErrors that name the folder."""
     try:
         yield
     except (OSError, UnicodeError) as error:

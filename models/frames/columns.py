@@ -13,8 +13,8 @@ from models.errors import ModelError
 from models.frames.source import Column
 from models.timestamps import microseconds
 
-MOST: Final = 9e12  # the sum of all weights, so that its millionths fit an int64
-LEAST: Final = 1e-6  # of a weight that is not 0: weights are summed as whole millionths
+MOST: Final = 9e12  # the sum of all weights: its millionths fit an int64
+LEAST: Final = 1e-6  # the smallest weight above 0: weights are summed in millionths
 OFFSET: Final = r"[T ].*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 UNITS = ("s", "ms", "us", "ns")
 NUMERIC = (
@@ -26,7 +26,7 @@ NUMERIC = (
 )
 
 
-def moments(column: Column, unit: str | None) -> npt.NDArray[np.int64]:
+def times(column: Column, unit: str | None) -> npt.NDArray[np.int64]:
     """Return a column of times as microseconds since 1970-01-01 UTC, int64 (n_rows,).
 
     Times are timestamps of any unit (UTC without a zone), dates (midnight), ISO 8601 text, or whole
@@ -37,7 +37,7 @@ def moments(column: Column, unit: str | None) -> npt.NDArray[np.int64]:
     ModelError
         When a row has no time, or its time is not a whole number of microseconds.
     """
-    values = decoded(column)
+    values = decode(column)
     refuse_nulls(column, "a time", values)
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -77,12 +77,12 @@ def numbers(column: Column) -> npt.NDArray[np.float64]:
 
 
 def strengths(column: Column) -> npt.NDArray[np.float64]:
-    """Return a column of weights, float64 (n_rows,): 0, or at least a millionth, in which they are summed.
+    """Return a column of weights, float64 (n_rows,), each 0 or at least a millionth.
 
     Raises
     ------
     ModelError
-        When a weight is no such number, or their sum exceeds int64 in millionths.
+        When a weight is anything else, or the sum in millionths exceeds int64.
     """
     weights = numbers(column)
     refuse_rows(column, weights < 0, "weights of 0 or more", weights)
@@ -94,12 +94,13 @@ def strengths(column: Column) -> npt.NDArray[np.float64]:
     return weights
 
 
-def decoded(column: Column) -> Any:
+def decode(column: Column) -> Any:
     """Return the values of a column, with categories decoded."""
     kind = column.values.type
     if not pa.types.is_dictionary(kind):
         return column.values
-    plain = pa.large_string() if is_text(kind.value_type) else kind.value_type  # views do not support take
+    # views do not support take
+    plain = pa.large_string() if is_text(kind.value_type) else kind.value_type
     chunks = [
         pa.DictionaryArray.from_arrays(chunk.indices, chunk.dictionary.cast(plain)).dictionary_decode()
         for chunk in column.values.chunks
@@ -128,7 +129,7 @@ def refuse_nulls(column: Column, what: str, values: Any) -> None:
 
 
 def refuse_rows(column: Column, wrong: npt.NDArray[np.bool_], what: str, values: npt.NDArray[Any]) -> None:
-    """Raise a ModelError if rows are ``wrong`` bool (n_rows,), with their count and the first row."""
+    """Raise a ModelError if rows are ``wrong`` bool (n_rows,), with count and first row."""
     count = int(wrong.sum())
     if count:
         first = int(np.argmax(wrong))
@@ -167,7 +168,7 @@ def _from_text(column: Column, values: Any) -> npt.NDArray[np.int64]:
         except pa.ArrowException:
             continue
     zoned = pc.sum(pc.match_substring_regex(values, OFFSET)).as_py() or 0
-    row = _first_unread(values, "UTC" if 2 * zoned > len(values) else None)
+    row = _first_unparsed(values, "UTC" if 2 * zoned > len(values) else None)
     raise ModelError(
         f"expected times in ISO 8601 in {column.name!r}, all with an offset or all without, and with at most "
         f"6 decimals, got {values[row].as_py()!r:.100} in row {row} (from 0)"
@@ -178,9 +179,9 @@ def _in_zone(values: Any, zone: str | None) -> npt.NDArray[np.int64]:
     return np.array(values.cast(pa.timestamp("us", zone)).cast(pa.int64()).to_numpy())
 
 
-def _first_unread(values: Any, zone: str | None) -> int:
-    """Return the first row that is no time with an offset (zone UTC) or without (None); there is one."""
-    low, high = 0, len(values)  # rows below low can be read, one below high cannot
+def _first_unparsed(values: Any, zone: str | None) -> int:
+    """Return the first row that cannot be parsed with an offset (zone UTC) or without (None)."""
+    low, high = 0, len(values)  # rows below low parse; a row below high does not
     while high - low > 1:
         middle = (low + high) // 2
         try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.errors import ModelError
-from models.frames.columns import decoded, is_text, refuse_nulls, refuse_rows
+from models.frames.columns import decode, is_text, refuse_nulls, refuse_rows
 from models.frames.source import Column, Form
 
 Longs = npt.NDArray[np.int64]
@@ -46,7 +46,7 @@ class Ids:
         """Return the ids at some indices, (n_codes,), as a pyarrow array of their original type."""
         return _restore_type(self.values.take(pa.array(codes)), self.type)
 
-    def only(self, codes: Longs) -> Ids:
+    def subset(self, codes: Longs) -> Ids:
         """Return the ids at some indices, which must be distinct and ascending."""
         return Ids(self.values.take(pa.array(codes)), self.type, self.form)
 
@@ -67,18 +67,18 @@ class Ids:
         return np.asarray(indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def encoded(column: Column) -> tuple[Ids, Longs]:
-    """Return the distinct ids of a column, and the number of the id in each row, int64 (n_rows,).
+def encode_ids(column: Column) -> tuple[Ids, Longs]:
+    """Return the distinct ids of a column, and the index of each row's id, int64 (n_rows,).
 
-    Ids are whole numbers, text, bytes or UUIDs, also as categories. Whole floats are taken for the
-    numbers they are, below 2^53 (float64), 2^24 (float32) or 2^11 (float16).
+    Ids are whole numbers, text, bytes or UUIDs, or categories of these. Whole floats count as whole
+    numbers below 2^53 (float64), 2^24 (float32) or 2^11 (float16).
 
     Raises
     ------
     ModelError
         When a row has no id, or an id has another type.
     """
-    values = decoded(column)
+    values = decode(column)
     if str(column.form.dtype) == "Object":  # of polars: Arrow gets the addresses of the objects
         raise ModelError(f"expected ids as whole numbers or text in {column.name!r}, got Object")
     refuse_nulls(column, "an id", values)

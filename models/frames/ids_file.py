@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.errors import ModelError
-from models.frames.ids import Ids, encoded
+from models.frames.ids import Ids, encode_ids
 from models.frames.source import Column, Form
 
 COLUMN = "id"
@@ -43,7 +43,7 @@ def read_ids(path: Path, sha256: object, count: int) -> Ids:
     try:
         table = pa.ipc.open_file(content).read_all()
         table.validate(full=True)
-        ids, codes = encoded(Column(COLUMN, table[COLUMN], Form()))
+        ids, codes = encode_ids(Column(COLUMN, table[COLUMN], Form()))
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:  # OSError: flatbuffers
         raise ModelError(f"expected a column of ids in {path}, got {error!s:.200}") from error
     if len(ids) != count or not np.array_equal(codes, np.arange(count)):

@@ -1,4 +1,4 @@
-"""What the columns of a frame of events hold: which is the user, the item, the time, and their arrays."""
+"""The roles of a frame's columns (user, item, time...), and their conversion to arrays."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
 from models.errors import ModelError
-from models.frames.columns import UNITS, moments, numbers, strengths, whole_numbers
-from models.frames.ids import encoded
+from models.frames.columns import UNITS, numbers, strengths, times, whole_numbers
+from models.frames.ids import encode_ids
 from models.frames.source import Column, Source
 
 NAMES: Final = {
@@ -18,16 +18,15 @@ NAMES: Final = {
 
 
 def columns_of(source: Source, names: Mapping[str, Hashable | None]) -> dict[str, Column]:
-    """Return the columns that were named or have a usual name, by what they hold, of as many rows each.
+    """Return the columns by role: those named, or those with a usual name; all equally long.
 
-    ``names`` are by what the column holds: None looks for a usual name, and False as the name of
-    the timestamp reads none.
+    ``names`` is by role. None looks for a usual name; False for the timestamp reads no times.
 
     Raises
     ------
     ModelError
-        When a column is missing, the same for user and item, of another length, or there are no
-        rows.
+        When a column is missing or of another length, user and item are the same column, or there
+        are no rows.
     """
     columns = {}
     for role, name in names.items():
@@ -37,7 +36,9 @@ def columns_of(source: Source, names: Mapping[str, Hashable | None]) -> dict[str
         elif role in ("user", "item"):
             usual = ", ".join(NAMES[role])
             hint = source.hint(*NAMES[role])
-            raise ModelError(f"expected a column {usual}, or {role}= its name, got {source.listed()}{hint}")
+            raise ModelError(
+                f"expected a column {usual}, or {role}= its name, got {source.describe_columns()}{hint}"
+            )
     users = columns["user"]
     if users.name == columns["item"].name:
         raise ModelError(f"expected different columns for user and item, got {users.name!r} for both")
@@ -52,22 +53,22 @@ def columns_of(source: Source, names: Mapping[str, Hashable | None]) -> dict[str
 
 
 def converted(columns: Mapping[str, Column], unit: str | None) -> dict[str, Any]:
-    """Return the arrays of interactions, by name; ``unit`` is that of times that are whole numbers.
+    """Return the arrays of interactions by name; ``unit`` is the unit of times given as numbers.
 
     Raises
     ------
     ModelError
-        When a value cannot be converted without loss, the unit is unknown, or there are positions
-        and no times.
+        When a value cannot be converted exactly, the unit is unknown, or there are positions
+        without times.
     """
     if unit is not None and unit not in UNITS:
         raise ModelError(f"expected unit= one of {', '.join(UNITS)}, got {unit!r:.100}")
-    user_ids, users = encoded(columns["user"])
-    item_ids, items = encoded(columns["item"])
+    user_ids, users = encode_ids(columns["user"])
+    item_ids, items = encode_ids(columns["item"])
     arrays: dict[str, Any] = {"user_ids": user_ids, "item_ids": item_ids, "users": users, "items": items}
     if "timestamp" in columns:
         try:
-            arrays["timestamps"] = moments(columns["timestamp"], unit)
+            arrays["timestamps"] = times(columns["timestamp"], unit)
         except ModelError as error:
             raise ModelError(f"{error}; timestamp=False reads no times") from error
     elif "position" in columns:
@@ -85,7 +86,7 @@ def converted(columns: Mapping[str, Column], unit: str | None) -> dict[str, Any]
 
 
 def _chosen(source: Source, role: str, name: Any) -> Hashable | None:
-    """Return the name of the column for a role, None if there is none."""
+    """Return the name of the column for a role, None without one."""
     if role == "timestamp" and name is False:
         return None
     if name is None:
@@ -97,7 +98,7 @@ def _chosen(source: Source, role: str, name: Any) -> Hashable | None:
 
 
 def _is_unhashable(name: Any) -> bool:
-    """Tell whether a value cannot be hashed, though its class has a method for it (pandas, tuples)."""
+    """Tell whether hashing a value fails although its class has a method (pandas, tuples)."""
     try:
         hash(name)
     except TypeError:

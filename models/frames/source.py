@@ -26,7 +26,7 @@ CONVERSION_ERRORS = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
 @dataclass(frozen=True)
 class Form:
-    """The origin of a column: the kind of its frame, and its type there (pandas, polars) or None."""
+    """The origin of a column: the kind of its frame, and its pandas or polars type, or None."""
 
     kind: Kind = "arrow"
     dtype: Any = None
@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A frame or mapping: its kind, column names, and functions for a column and its type by name."""
+    """A frame or mapping: its kind, column names, and access to columns and types by name."""
 
     kind: Kind
     names: tuple[Hashable, ...]
@@ -64,7 +64,7 @@ class Source:
         """
         count = self.names.count(name)
         if count == 0:
-            raise ModelError(f"expected a column {name!r}, got {self.listed()}{self.hint(name)}")
+            raise ModelError(f"expected a column {name!r}, got {self.describe_columns()}{self.hint(name)}")
         if count > 1:
             raise ModelError(f"expected one column {name!r}, got {count} of that name")
         try:
@@ -84,13 +84,13 @@ class Source:
         index = next((name for name in names if name in self.index), None)
         return "" if index is None else f"; {index!r} is in the index: reset_index() makes it a column"
 
-    def listed(self) -> str:
+    def describe_columns(self) -> str:
         """Return the names of the columns, for a message."""
         more = f" and {len(self.names) - LISTED} more" if len(self.names) > LISTED else ""
         return f"the columns {', '.join(map(str, self.names[:LISTED]))}{more}" if self.names else "no columns"
 
 
-def opened(frame: Any) -> Source:
+def open_frame(frame: Any) -> Source:
     """Return a pandas or polars frame, an Arrow table or a mapping of arrays as a source.
 
     Raises
@@ -125,7 +125,7 @@ def opened(frame: Any) -> Source:
     return Source("arrow", tuple(table.column_names), table.column, lambda _: None)
 
 
-def column_of(name: str, values: Any) -> Column:
+def to_column(name: str, values: Any) -> Column:
     """Return values outside a frame (a list, an array, a series) as a column."""
     if isinstance(values, str | bytes):
         raise ModelError(f"expected a list of {name}, got the single {values!r:.100}")
@@ -134,7 +134,7 @@ def column_of(name: str, values: Any) -> Column:
     return Column(name, _arrow(name, values), Form())
 
 
-def frame_of(kind: Kind, table: Any, forms: Mapping[str, Form]) -> Any:
+def to_frame(kind: Kind, table: Any, forms: Mapping[str, Form]) -> Any:
     """Return an Arrow table as a frame of a kind; ``forms`` holds the origins of columns by name.
 
     Columns from another kind of frame get the default type for their Arrow type.
@@ -150,7 +150,7 @@ def frame_of(kind: Kind, table: Any, forms: Mapping[str, Form]) -> Any:
 
 
 def _from_polars(frame: Any, name: str) -> Any:
-    """Return one column of a polars frame; the types of the others do not matter."""
+    """Return a column of a polars frame, whatever the types of its other columns."""
     return pa.table(frame[[name]]).column(0)
 
 
@@ -191,7 +191,7 @@ def _native(name: Hashable, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any
 
 
 def _read(name: Hashable, values: Any) -> Any:
-    """Return a sequence as an Arrow array; whole numbers of 2^63 and more as uint64."""
+    """Return a sequence as an Arrow array, with whole numbers from 2^63 on as uint64."""
     if not hasattr(values, "__len__") and hasattr(values, "__iter__"):
         values = list(values)
     try:

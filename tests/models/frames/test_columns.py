@@ -12,31 +12,31 @@ import pyarrow as pa
 import pytest
 
 from models.errors import ModelError
-from models.frames.columns import moments, numbers, strengths, whole_numbers
-from models.frames.source import column_of
+from models.frames.columns import numbers, strengths, times, whole_numbers
+from models.frames.source import to_column
 
-MOMENT = 1_000_000_000_000_000  # microseconds: 2001-09-09 01:46:40
+TIMESTAMP = 1_000_000_000_000_000  # microseconds: 2001-09-09 01:46:40
 NEW_YORK = "2001-09-08T21:46:40"
 
 
-def times(values: Any, unit: str | None = None) -> list[int]:
-    return moments(column_of("time", values), unit).tolist()
+def microseconds_of(values: Any, unit: str | None = None) -> list[int]:
+    return times(to_column("time", values), unit).tolist()
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_timestamps_and_whole_numbers_of_every_unit_are_the_same_time(unit: str) -> None:
     count = {"s": 10**9, "ms": 10**12, "us": 10**15, "ns": 10**18}[unit]
-    assert times(np.array([count], f"M8[{unit}]")) == [MOMENT]
-    assert times(pd.Series(np.array([count], f"M8[{unit}]"))) == [MOMENT]
-    assert times(pa.array([count], pa.timestamp(unit, "America/New_York"))) == [MOMENT]
-    assert times([count], unit) == [MOMENT]
-    assert times([float(count)], unit) == [MOMENT]
+    assert microseconds_of(np.array([count], f"M8[{unit}]")) == [TIMESTAMP]
+    assert microseconds_of(pd.Series(np.array([count], f"M8[{unit}]"))) == [TIMESTAMP]
+    assert microseconds_of(pa.array([count], pa.timestamp(unit, "America/New_York"))) == [TIMESTAMP]
+    assert microseconds_of([count], unit) == [TIMESTAMP]
+    assert microseconds_of([float(count)], unit) == [TIMESTAMP]
 
 
 @pytest.mark.parametrize("unit", ["m", "h", "D", "W", "M", "Y"])
 def test_coarse_units_of_numpy_mean_the_start_of_their_span(unit: str) -> None:
     value = np.array(["2001-09-09T01:46:40"], "M8[s]").astype(f"M8[{unit}]")
-    assert times(value) == [int(value.astype("M8[us]").astype(np.int64)[0])]
+    assert microseconds_of(value) == [int(value.astype("M8[us]").astype(np.int64)[0])]
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_coarse_units_of_numpy_mean_the_start_of_their_span(unit: str) -> None:
     ],
 )
 def test_zones_are_converted_and_times_without_one_are_utc(values: Any) -> None:
-    assert times(values) == [MOMENT]
+    assert microseconds_of(values) == [TIMESTAMP]
 
 
 def test_dates_mean_midnight() -> None:
-    assert times([dt.date(1970, 1, 2)]) == times(["1970-01-02"]) == [86_400 * 10**6]
-    assert times(pa.array([dt.date(1969, 12, 31)], pa.date64())) == [-86_400 * 10**6]
+    assert microseconds_of([dt.date(1970, 1, 2)]) == microseconds_of(["1970-01-02"]) == [86_400 * 10**6]
+    assert microseconds_of(pa.array([dt.date(1969, 12, 31)], pa.date64())) == [-86_400 * 10**6]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_values_that_are_not_times_or_would_lose_digits_are_refused(
     values: Any, unit: str | None, message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
-        times(values, unit)
+        microseconds_of(values, unit)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_values_that_are_not_times_or_would_lose_digits_are_refused(
     [[1, 0], [1.0, 0.0], [True, False], np.array([1, 0], np.float16), pd.Series([1, 0], dtype="Int8")],
 )
 def test_numbers_of_any_type_are_float64(values: Any) -> None:
-    converted = numbers(column_of("rating", values))
+    converted = numbers(to_column("rating", values))
     assert converted.dtype == np.float64
     assert converted.tolist() == [1.0, 0.0]
-    decimals = column_of("rating", pa.array([1, 0]).cast(pa.decimal128(21, 2)))
+    decimals = to_column("rating", pa.array([1, 0]).cast(pa.decimal128(21, 2)))
     assert numbers(decimals).tolist() == [1.0, 0.0]
 
 
@@ -129,17 +129,17 @@ def test_numbers_of_any_type_are_float64(values: Any) -> None:
 )
 def test_values_that_are_not_finite_numbers_are_refused(values: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        numbers(column_of("rating", values))
+        numbers(to_column("rating", values))
 
 
 def test_whole_numbers_are_int64_or_refused() -> None:
-    assert whole_numbers(column_of("position", np.array([3, 4], np.uint8))).tolist() == [3, 4]
+    assert whole_numbers(to_column("position", np.array([3, 4], np.uint8))).tolist() == [3, 4]
     for values, message in (
         ([1.5], "expected whole numbers in 'position', got others"),
         ([None], "got 1 null"),
     ):
         with pytest.raises(ModelError, match=message):
-            whole_numbers(column_of("position", values))
+            whole_numbers(to_column("position", values))
 
 
 @pytest.mark.parametrize(
@@ -153,23 +153,23 @@ def test_whole_numbers_are_int64_or_refused() -> None:
 )
 def test_the_first_row_that_differs_from_most_is_reported(values: list[str], wrong: int) -> None:
     with pytest.raises(ModelError, match=re.escape(f"got {values[wrong]!r} in row {wrong} (from 0)")):
-        times(values)
+        microseconds_of(values)
 
 
 def test_weights_that_would_vanish_are_refused() -> None:
-    assert strengths(column_of("w", [0.0, 1e-6, 2.0])).tolist() == [0, 1e-6, 2]
+    assert strengths(to_column("w", [0.0, 1e-6, 2.0])).tolist() == [0, 1e-6, 2]
     with pytest.raises(ModelError, match=r"weights of 0, or 1e-06 or more, in 'w', got 1e-09 in row 1"):
-        strengths(column_of("w", [1.0, 1e-9]))
+        strengths(to_column("w", [1.0, 1e-9]))
 
 
 @pytest.mark.parametrize("read", [numbers, strengths, whole_numbers])
 def test_arrays_are_copies_of_the_column(read: Any) -> None:
     kind = np.int64 if read is whole_numbers else np.float64
     source = np.array([1, 2], kind)
-    array = read(column_of("x", source))
+    array = read(to_column("x", source))
     source[:] = 7
     assert array.tolist() == [1, 2]
     count = np.array([1, 2], np.int64)
-    moment = moments(column_of("x", count), "us")
+    converted = times(to_column("x", count), "us")
     count[:] = 7
-    assert moment.tolist() == [1, 2]
+    assert converted.tolist() == [1, 2]

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import ModelError
-from models.frames.ids import Ids, encoded
-from models.frames.source import column_of, opened
+from models.frames.ids import Ids, encode_ids
+from models.frames.source import open_frame, to_column
 
 WORDS = ["b", "a", "b", "ü", "c"]
 TYPES: dict[str, tuple[Any, Any]] = {
@@ -40,7 +40,7 @@ TYPES: dict[str, tuple[Any, Any]] = {
 
 
 def ids_of(values: Any) -> tuple[Ids, np.ndarray]:
-    return encoded(column_of("user_id", values))
+    return encode_ids(to_column("user_id", values))
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -86,8 +86,8 @@ def test_equal_ids_of_other_types_match_and_others_do_not() -> None:
 
 def test_categories_keep_their_order_and_unused_values() -> None:
     kind = pd.CategoricalDtype(["z", "b", "a"], ordered=True)
-    source = opened(pd.DataFrame({"user": pd.Series(["a", "b"], dtype=kind)}))
-    ids, _ = encoded(source.column("user"))
+    source = open_frame(pd.DataFrame({"user": pd.Series(["a", "b"], dtype=kind)}))
+    ids, _ = encode_ids(source.column("user"))
     assert ids.form.dtype == kind
     assert ids.values.to_pylist() == ["a", "b"]
 
@@ -132,7 +132,7 @@ def test_rows_without_a_valid_id_are_refused(values: Any, message: str) -> None:
 def test_objects_of_polars_are_refused_as_their_addresses_are_no_ids() -> None:
     frame = pl.DataFrame({"item": pl.Series([uuid.UUID(int=5)], dtype=pl.Object)})
     with pytest.raises(ModelError, match=r"expected ids as whole numbers or text in 'item', got Object$"):
-        encoded(opened(frame).column("item"))
+        encode_ids(open_frame(frame).column("item"))
 
 
 @pytest.mark.parametrize(("kind", "power"), [("f2", 11), ("f4", 24), ("f8", 53)])

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from models.errors import ModelError
-from models.frames.source import Form, column_of, frame_of, opened
+from models.frames.source import Form, open_frame, to_column, to_frame
 
 TABLE = pa.table({"user_id": pa.array(["a", "b"]), "rank": pa.array([1, 2], pa.int32())})
 
@@ -38,7 +38,7 @@ class Stream:
     ids=["table", "batch", "reader", "stream", "mapping", "pandas", "polars"],
 )
 def test_columns_are_read_from_frames_of_every_kind(frame: Any, kind: str) -> None:
-    source = opened(frame)
+    source = open_frame(frame)
     assert source.kind == kind
     assert source.names == ("user_id", "rank")
     assert source.column("user_id").values.to_pylist() == ["a", "b"]
@@ -48,15 +48,15 @@ def test_columns_are_read_from_frames_of_every_kind(frame: Any, kind: str) -> No
 
 
 def test_results_are_frames_of_the_requested_kind() -> None:
-    assert frame_of("arrow", TABLE, {}) is TABLE
-    frame = frame_of("pandas", TABLE, {"user_id": Form("pandas", pd.CategoricalDtype(["b", "a"]))})
+    assert to_frame("arrow", TABLE, {}) is TABLE
+    frame = to_frame("pandas", TABLE, {"user_id": Form("pandas", pd.CategoricalDtype(["b", "a"]))})
     assert isinstance(frame, pd.DataFrame)
     assert frame["user_id"].dtype == pd.CategoricalDtype(["b", "a"])
     assert frame["rank"].dtype == np.int32
-    enum = frame_of("polars", TABLE, {"user_id": Form("polars", pl.Enum(["b", "a"]))})
+    enum = to_frame("polars", TABLE, {"user_id": Form("polars", pl.Enum(["b", "a"]))})
     assert enum.schema == {"user_id": pl.Enum(["b", "a"]), "rank": pl.Int32}
     assert (
-        frame_of("polars", TABLE, {"user_id": Form("pandas", np.dtype(object))})["user_id"].dtype == pl.String
+        to_frame("polars", TABLE, {"user_id": Form("pandas", np.dtype(object))})["user_id"].dtype == pl.String
     )
 
 
@@ -76,7 +76,7 @@ def test_results_are_frames_of_the_requested_kind() -> None:
     ],
 )
 def test_arrays_of_every_layout_are_read(values: Any, kind: Any) -> None:
-    column = column_of("x", values)
+    column = to_column("x", values)
     assert column.values.type == kind
     assert len(column) == 3
 
@@ -94,7 +94,7 @@ def test_arrays_of_every_layout_are_read(values: Any, kind: Any) -> None:
 )
 def test_values_that_are_not_frames_are_refused(frame: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        opened(frame)
+        open_frame(frame)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,12 @@ def test_values_that_are_not_frames_are_refused(frame: Any, message: str) -> Non
 )
 def test_values_that_are_not_columns_are_refused(values: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        column_of("x", values)
+        to_column("x", values)
 
 
 def test_missing_and_repeated_columns_are_refused_and_the_message_mentions_an_index() -> None:
     frame = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "b"], index=pd.Index([5], name="user"))
-    source = opened(frame)
+    source = open_frame(frame)
     with pytest.raises(ModelError, match=r"^expected a column 'c', got the columns a, b, b$"):
         source.column("c")
     with pytest.raises(ModelError, match=r"^expected one column 'b', got 2 of that name$"):
@@ -126,14 +126,14 @@ def test_missing_and_repeated_columns_are_refused_and_the_message_mentions_an_in
     with pytest.raises(ModelError, match=r"'user' is in the index: reset_index\(\) makes it a column"):
         source.column("user")
     with pytest.raises(ModelError, match=r"and 5 more$"):
-        opened({f"c{number}": [1] for number in range(25)}).column("x")
+        open_frame({f"c{number}": [1] for number in range(25)}).column("x")
     with pytest.raises(ModelError, match="got no columns"):
-        opened({}).column("x")
+        open_frame({}).column("x")
 
 
 def test_only_the_columns_that_are_used_are_converted() -> None:
     frame = pl.DataFrame({"x": [1, 2], "wide": pl.Series([1, 2], dtype=pl.Int128)})
-    source = opened(frame)
+    source = open_frame(frame)
     assert source.column("x").values.to_pylist() == [1, 2]
     with pytest.raises(ModelError, match="expected a type that Arrow has in 'wide', got Int128: "):
         source.column("wide")
@@ -141,25 +141,25 @@ def test_only_the_columns_that_are_used_are_converted() -> None:
 
 def test_a_class_is_no_frame_and_text_is_no_column() -> None:
     with pytest.raises(ModelError, match="expected a frame, got the class DataFrame"):
-        opened(pl.DataFrame)
+        open_frame(pl.DataFrame)
     with pytest.raises(ModelError, match="expected a column of values in 'user', got the single 'ab'"):
-        opened({"user": "ab"}).column("user")
+        open_frame({"user": "ab"}).column("user")
 
 
 def test_large_whole_numbers_in_a_list_are_read_exactly() -> None:
-    assert column_of("x", [2**64 - 1, 1]).values.to_pylist() == [2**64 - 1, 1]
+    assert to_column("x", [2**64 - 1, 1]).values.to_pylist() == [2**64 - 1, 1]
     with pytest.raises(ModelError, match="'x'"):
-        column_of("x", [2**64])
+        to_column("x", [2**64])
 
 
 def test_a_datetime_among_dates_is_refused_and_not_cut_to_its_day() -> None:
     mixed = [dt.date(2026, 1, 1), dt.datetime(2026, 1, 1, 5)]  # noqa: DTZ001 - as in many frames
     for values in (mixed, pd.Series(mixed, dtype=object)):
         with pytest.raises(ModelError, match=r"got the datetime 2026-01-01 05:00:00 in row 1 \(from 0\)"):
-            column_of("time", values)
+            to_column("time", values)
 
 
 def test_days_out_of_the_range_of_seconds_are_refused() -> None:
     with pytest.raises(ModelError, match=r"in 'time', got 4611686018427387904 D since 1970 in row 1"):
-        column_of("time", np.array([1, 2**62], "M8[D]"))
-    assert column_of("time", np.array(["NaT", 3], "M8[D]")).values.null_count == 1
+        to_column("time", np.array([1, 2**62], "M8[D]"))
+    assert to_column("time", np.array(["NaT", 3], "M8[D]")).values.null_count == 1
