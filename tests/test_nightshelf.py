@@ -29,7 +29,7 @@ WITHOUT_EXAMPLE = {
 """Errors and the parts of a custom model; docs/library.md has a complete one."""
 ROOMS_OWN = {
     f"Interactions.{name}"
-    for name in ("kept", "with_items", "shape", "seen", "histories", "dataset", "sequences", "frame")
+    for name in ("select", "with_items", "shape", "seen", "histories", "dataset", "sequences", "frame")
 } | {"TrainingOptions.report", "TrainingOptions.workers"}
 """Members of public classes that other modules use, but docs/library.md does not promise."""
 
