@@ -53,7 +53,7 @@ def test_rows_that_are_already_stored_become_duplicates(classified: ClassifiedRo
     (part,) = classified.accepted()[DAY].glob("*.parquet")
     with pq.ParquetFile(part) as file:
         pq.write_table(file.read().filter(pc.field("item_id") == "i1"), stored)
-    classified.drop_stored({DAY: [stored]}, replaced=[7])  # the stored rows come from a replaced file
+    classified.drop_stored({DAY: [stored]}, replaced=[7])  # they are from a replaced file
     assert classified.days() == {7: {DAY: 2}}
     classified.drop_stored({DAY: [stored]}, replaced=[])
     assert classified.days() == {7: {DAY: 1}}
