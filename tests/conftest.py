@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
@@ -159,6 +160,8 @@ def prefect_server() -> Iterator[str]:
 
     with prefect_test_harness(server_startup_timeout=240):
         yield str(get_current_settings().api.url)
+        logging.disable()  # the console of its logger is the captured output of a test that has ended
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")

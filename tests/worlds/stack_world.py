@@ -1,4 +1,4 @@
-"""A stack of `nightshelf up` for tests: started as people start it, asked as the browser asks it."""
+"""A stack of `nightshelf up` for tests: started as users do, queried as the browser does."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ from flows.stack.processes import Stack, read_stack, stack_folder
 from worlds.command_calls import MAIN
 from worlds.paths import ROOT
 
-PATIENCE = 300.0  # seconds that a test waits for what must come, on a busy machine
+PATIENCE = 300.0  # seconds that a test waits for an event, even on a busy machine
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+PASSWORD = "shop:open-sesame"  # noqa: S105 - of a server that runs for a single test
+IMPATIENT = {"PREFECT_WORKER_QUERY_SECONDS": "3", "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5"}
+"""A worker polls for runs every 3 seconds instead of every 15, the scheduler every 5 instead of every 60."""
 
 
 def call(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line from a folder that is not the repository's; return what became of it."""
-    given = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    """Run the command line from a folder outside the repository; return the finished process."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    given |= {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"} | environment
+    variables |= {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"} | environment
     return subprocess.run(
-        [*MAIN, *words], cwd=cwd, env=given, capture_output=True, text=True, check=False, timeout=600
+        [*MAIN, *words], cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=600
     )
 
 
@@ -43,17 +46,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(found: Callable[[], Any], what: str) -> Any:
-    """Return what is found, once it is something; fail when it never is."""
+def until(poll: Callable[[], Any], what: str) -> Any:
+    """Return the first true result of `poll`; fail after PATIENCE."""
     end = time.monotonic() + PATIENCE
-    while not (result := found()):
+    while not (result := poll()):
         assert time.monotonic() < end, f"{what} did not come in {PATIENCE:.0f} s"
-        time.sleep(0.3)
+        time.sleep(0.5)
     return result
 
 
 def answered(request: urllib.request.Request) -> list[Any]:
-    """Return the one answer, nothing while the server's database is busy: 503 asks to try again."""
+    """Return a list of the answer, empty while the server's database is busy (status 503)."""
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
@@ -81,7 +84,7 @@ class Server:
         self.headers |= {"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": client}
 
     def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
-        """Return the answer to a GET, or to a POST where there is a body."""
+        """Return the answer to a GET, or to a POST if there is a body."""
         data = None if body is None else json.dumps(body).encode()
         headers = self.headers | {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.url}/api/{path}", data, headers, method=method)
@@ -91,7 +94,7 @@ class Server:
         return self.ask(f"deployments/name/{name}/{name}")
 
     def begin(self, name: str, **parameters: Any) -> str:
-        """Order a run of a deployment, as its form does; return the run's id."""
+        """Create a run of a deployment, as its form does; return the run's id."""
         body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         run = self.ask(f"deployments/{self.deployment(name)['id']}/create_flow_run", body)
         return str(run["id"])
@@ -100,18 +103,19 @@ class Server:
         return self.ask(f"flow_runs/{run_id}")
 
     def ended(self, run_id: str) -> Any:
-        """Return a run once it has ended."""
+        """Wait for a run to end and return it."""
         until(lambda: self.run(run_id)["state_type"] in ENDED, f"the end of run {run_id}")
         return self.run(run_id)
 
 
 @dataclass(frozen=True)
 class Up:
-    """A stack that is up."""
+    """A running stack."""
 
     config: Path
     elsewhere: Path
     server: Server
+    webhook: str
     posted: list[Any]
 
     @property
@@ -124,13 +128,17 @@ class Up:
         assert stack is not None
         return stack
 
+    @property
+    def is_up(self) -> bool:
+        return read_stack(self.folder) is not None
+
     def call(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return call(*words, "--config", str(self.config), cwd=self.elsewhere, **environment)
 
 
 @contextmanager
 def listening() -> Iterator[tuple[str, list[Any]]]:
-    """Give the address of an HTTP server that keeps what is posted to it, and what it was sent."""
+    """Yield the URL of an HTTP server and the list of the documents posted to it."""
     posted: list[Any] = []
 
     class Keeping(BaseHTTPRequestHandler):
@@ -152,18 +160,18 @@ def listening() -> Iterator[tuple[str, list[Any]]]:
 
 @contextmanager
 def stack_up(config: Path, *words: str, auth: str = "", **environment: str) -> Iterator[Up]:
-    """Start a stack from another folder, and end it; a webhook listens meanwhile."""
+    """Start a stack from another folder and stop it afterwards; a webhook listens meanwhile."""
     elsewhere = config.parent / "elsewhere"
     elsewhere.mkdir()
     with listening() as (webhook, posted):
         port = free_port()
-        environment |= {"NIGHTSHELF_WEBHOOK_URL": webhook}
-        told = ("up", "--port", str(port), "--config", os.path.relpath(config, elsewhere), *words)
+        environment |= {"NIGHTSHELF_WEBHOOK_URL": webhook, **IMPATIENT}
+        command = ("up", "--port", str(port), "--config", os.path.relpath(config, elsewhere), *words)
         try:
-            started = call(*told, cwd=elsewhere, **environment)
+            started = call(*command, cwd=elsewhere, **environment)
             assert started.returncode == 0, started.stdout + started.stderr
             assert f"http://127.0.0.1:{port}" in started.stdout
-            yield Up(config, elsewhere, Server(f"http://127.0.0.1:{port}", auth), posted)
+            yield Up(config, elsewhere, Server(f"http://127.0.0.1:{port}", auth), webhook, posted)
         finally:
             ended = call("down", "--config", str(config), cwd=elsewhere)
             assert ended.returncode == 0, ended.stderr

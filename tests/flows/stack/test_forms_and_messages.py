@@ -1,4 +1,4 @@
-"""The stack as its users meet it: the form in a real browser, the schedule, a killed run and its message."""
+"""The stack for its users: the form in a real browser, the schedule, a killed run's message."""
 
 from __future__ import annotations
 
@@ -6,55 +6,29 @@ import datetime as dt
 import os
 import re
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import psutil
 import pytest
-from worlds.night_world import FIRST, THIRD, Night, shop, write_logs
-from worlds.stack_world import Up, stack_up, until
+from worlds.night_world import FIRST, THIRD, Night
+from worlds.stack_world import Up, until
 
 pytestmark = pytest.mark.prefect
 FOURTH = FIRST + dt.timedelta(days=3)
-CHOSEN = 'models = ["popularity"]\nserve = "popularity"'
-"""Little to train: the tests are about who starts the run, and what becomes of it."""
 
 
-@pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
-    folder = tmp_path_factory.mktemp("shop")
-    return shop(folder, write_logs(folder / "logs"), models=CHOSEN)
+def show_deployment(page: Any, name: str) -> None:
+    """Open the page of a deployment by the links to it."""
+    page.get_by_role("link", name="Deployments", exact=True).first.click()
+    link = page.get_by_role("link", name=name, exact=True)
+    page.get_by_role("row").filter(has=link).get_by_role("link", name=name, exact=True).first.click()
+    page.get_by_role("button", name="Run", exact=True).wait_for()
 
 
-@pytest.fixture(scope="module")
-def up(night: Night) -> Iterator[Up]:
-    with stack_up(night.config) as up:
-        yield up
-
-
-@pytest.fixture
-def page(browser: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Give a page of the browser; a picture of it is kept if the test fails."""
-    page = browser.new_page(viewport={"width": 1300, "height": 1600})
-    page.set_default_timeout(60_000)
-    failures = request.session.testsfailed
-    try:
-        yield page
-    finally:
-        if request.session.testsfailed > failures:
-            page.screenshot(path=tmp_path / "page.png", full_page=True)
-        page.close()
-
-
-def form_of(page: Any, up: Up, name: str) -> None:
-    """Open the form of a deployment, as a person gets there."""
-    page.goto(up.server.url)
-    page.get_by_role("link", name="Deployments", exact=True).click()
-    page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True)).get_by_role(
-        "link", name=name, exact=True
-    ).first.click()
+def form_of(page: Any, name: str) -> None:
+    """Open the form of a deployment by the links to it."""
+    show_deployment(page, name)
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Custom run").click()
     page.get_by_role("heading", name="Parameters").wait_for()
@@ -69,23 +43,28 @@ def pick(page: Any, label: str, day: dt.date) -> None:
     shown.filter(has_text=re.compile(str(day.year))).wait_for()
 
 
-def test_a_person_backfills_three_dates_by_the_form(page: Any, up: Up, night: Night) -> None:
-    form_of(page, up, "backfill")
+def test_the_form_backfills_three_dates(page: Any, up: Up, night: Night) -> None:
+    form_of(page, "backfill")
     pick(page, "start", FIRST)
     pick(page, "end", THIRD)
     page.get_by_role("switch", name=re.compile("^dry_run")).click()
     page.get_by_label(re.compile("^reason")).fill("the first three days")
+    page.get_by_label(re.compile("^config")).fill(str(night.config))
     page.get_by_role("button", name="Submit").click()
-    page.get_by_role("link", name="View run").or_(page.get_by_role("button", name="View run")).first.click()
-    page.get_by_text(re.compile(r"^backfill 2026-03-02\.\.2026-03-04$")).first.wait_for()
-    page.get_by_text("Completed", exact=True).first.wait_for(timeout=300_000)
+    backfill = {"flow_runs": {"deployment_id": {"any_": [up.server.deployment("backfill")["id"]]}}}
+    (run,) = until(lambda: up.server.ask("flow_runs/filter", backfill), "the run of the form")
+    run = up.server.ended(run["id"])
+    assert (run["name"], run["state_name"]) == ("backfill 2026-03-02..2026-03-04", "Completed")
+    show_deployment(page, "backfill")
+    page.get_by_text(run["name"]).first.wait_for()
+    page.get_by_text("Completed", exact=True).first.wait_for()
     assert [name[:10] for name in night.published()] == [str(FIRST + dt.timedelta(days=n)) for n in range(3)]
     for release_id in night.published():
-        assert shown_by(night, release_id) == (release_id[:10], *expected(night, release_id[:10]))
+        assert counts_of(night, release_id) == (release_id[:10], *expected(night, release_id[:10]))
 
 
-def shown_by(night: Night, release_id: str) -> tuple[str, int, int]:
-    """Return the date, the users and the rows that a release has."""
+def counts_of(night: Night, release_id: str) -> tuple[str, int, int]:
+    """Return the date, users and rows of a release."""
     with duckdb.connect(
         str(night.store.release(release_id) / "nightshelf.duckdb"), read_only=True
     ) as release:
@@ -97,7 +76,7 @@ def shown_by(night: Night, release_id: str) -> tuple[str, int, int]:
 
 
 def expected(night: Night, day: str) -> tuple[int, int]:
-    """Return how many users the logs up to a date have, and rows of their lists of six."""
+    """Return the number of users in the logs up to a date, and the rows of their lists of six."""
     with duckdb.connect() as logs:
         logs.execute(
             "SELECT count(DISTINCT user_id) FROM read_csv(?, header = true, delim = ',', all_varchar = true, "
@@ -110,8 +89,8 @@ def expected(night: Night, day: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", ["nightly", "backfill", "evaluate", "publish", "rollback", "train-models"])
-def test_every_parameter_has_an_input_of_its_own(page: Any, up: Up, name: str) -> None:
-    form_of(page, up, name)
+def test_every_parameter_has_its_input(page: Any, up: Up, name: str) -> None:
+    form_of(page, name)
     shown = up.server.deployment(name)["parameter_openapi_schema"]["properties"]
     for key, schema in shown.items():
         page.get_by_text(re.compile(rf"^{key}( \(Optional\))?$")).first.wait_for()
@@ -120,41 +99,47 @@ def test_every_parameter_has_an_input_of_its_own(page: Any, up: Up, name: str) -
     assert page.get_by_text('Property is type "None"').count() == 0
     kinds = [schema.get("format") or schema["type"] for schema in shown.values()]
     switches = page.get_by_role("switch").count()
-    assert switches == kinds.count("boolean") + 1  # and one of Prefect's own, under the parameters
+    assert switches == kinds.count("boolean") + 1  # and one switch of Prefect below the parameters
     assert page.locator("form textarea").count() == kinds.count("string") - sum(
-        "enum" in one for one in shown.values()
+        "enum" in schema for schema in shown.values()
     )
     assert page.get_by_text("Pick a date").count() == kinds.count("date")
 
 
 def test_the_schedule_starts_a_night_that_publishes(up: Up, night: Night) -> None:
     nightly = up.server.deployment("nightly")
-    assert [one["schedule"]["cron"] for one in nightly["schedules"]] == ["30 2 * * *"]
-    every_minute = {"schedule": {"cron": "* * * * *", "timezone": "UTC"}, "active": True}
-    every_minute["parameters"] = {"as_of": str(FOURTH)}
-    (added,) = up.server.ask(f"deployments/{nightly['id']}/schedules", [every_minute])
-    asked = {
+    assert [schedule["schedule"]["cron"] for schedule in nightly["schedules"]] == ["30 2 * * *"]
+    thrice_a_minute = {"cron": "* * * * * */20", "timezone": "UTC"}
+    parameters = {"as_of": str(FOURTH), "config": str(night.config)}
+    schedule = {"schedule": thrice_a_minute, "active": True, "parameters": parameters}
+    before = dt.datetime.now(dt.UTC)
+    (added,) = up.server.ask(f"deployments/{nightly['id']}/schedules", [schedule])
+    begun = {
         "flow_runs": {
             "deployment_id": {"any_": [nightly["id"]]},
+            "expected_start_time": {"after_": before.isoformat()},
             "state": {"type": {"any_": ["PENDING", "RUNNING", "COMPLETED", "FAILED"]}},
         }
     }
-    (run, *_) = until(lambda: up.server.ask("flow_runs/filter", asked), "a scheduled run")
+    (run, *_) = until(lambda: up.server.ask("flow_runs/filter", begun), "a scheduled run")
     up.server.ask(f"deployments/{nightly['id']}/schedules/{added['id']}", method="DELETE")
     run = up.server.ended(run["id"])
     assert (run["state_name"], run["auto_scheduled"]) == ("Completed", True), run["state"]["message"]
-    assert night.records()[-1].as_of == FOURTH
-    assert night.pointed() == night.records()[-1].release_id
+    (record,) = night.records()
+    assert record.as_of == FOURTH
+    assert night.pointed() == record.release_id
 
 
-def test_a_killed_run_is_crashed_and_told_of_once(up: Up, night: Night) -> None:
-    run_id = up.server.begin("nightly", as_of=str(FIRST))
+def test_a_killed_run_is_crashed_and_reported_once(up: Up, night: Night) -> None:
+    before = len(up.posted)
+    run_id = up.server.begin("nightly", as_of=str(FIRST), config=str(night.config))
 
     def process() -> psutil.Process | None:
-        for one in psutil.process_iter():
+        for process in psutil.process_iter():
             try:
-                if one.environ().get("PREFECT__FLOW_RUN_ID", "").replace("-", "") == run_id.replace("-", ""):
-                    return one
+                flow_run = process.environ().get("PREFECT__FLOW_RUN_ID", "")
+                if flow_run.replace("-", "") == run_id.replace("-", ""):
+                    return process
             except psutil.Error:
                 continue
         return None
@@ -162,17 +147,17 @@ def test_a_killed_run_is_crashed_and_told_of_once(up: Up, night: Night) -> None:
     os.kill(until(process, "the process of the run").pid, signal.SIGKILL)
     run = up.server.ended(run_id)
     assert run["state_type"] == "CRASHED"
-    failed = up.server.ended(up.server.begin("nightly", as_of="1999-12-31"))
+    failed = up.server.ended(up.server.begin("nightly", as_of="1999-12-31", config=str(night.config)))
     assert failed["state_type"] == "FAILED"
-    told = [
-        until(lambda one=one: [post for post in up.posted if post["flow_run_id"] == one["id"]], "a message")
-        for one in (run, failed)
+    messages = [
+        until(lambda run=run: [post for post in up.posted if post["flow_run_id"] == run["id"]], "a message")
+        for run in (run, failed)
     ]
-    assert [[post["state"] for post in posts] for posts in told] == [["Crashed"], ["Failed"]]
-    assert told[1][0]["text"] == f"nightly: {failed['name']} is Failed"
-    assert told[1][0]["message"] == failed["state"]["message"]
-    assert told[1][0]["url"].startswith(up.server.url)
-    assert len(up.posted) == 2
+    assert [[post["state"] for post in posts] for posts in messages] == [["Crashed"], ["Failed"]]
+    assert messages[1][0]["text"] == f"nightly: {failed['name']} is Failed"
+    assert messages[1][0]["message"] == failed["state"]["message"]
+    assert messages[1][0]["url"].startswith(up.server.url)
+    assert len(up.posted) == before + 2
 
 
 def test_the_webhook_is_kept_secret(up: Up) -> None:
@@ -183,5 +168,5 @@ def test_the_webhook_is_kept_secret(up: Up) -> None:
         assert process is not None
         assert "kept-secret" not in "".join([*process.cmdline(), *process.environ().values()])
     shown = up.server.ask("block_documents/filter", {})
-    assert [one["name"] for one in shown] == ["nightshelf-webhook"]
+    assert [block["name"] for block in shown] == ["nightshelf-webhook"]
     assert "kept-secret" not in str(shown)
