@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from worlds.release_world import World
 
     from sql.engines.duckdb_engine import DuckDBEngine
+
+settings.register_profile("untimed", deadline=None)  # a timing is a benchmark, never a test
+settings.load_profile("untimed")
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -185,7 +185,7 @@ def survive_a_night(folder: Path, kind: str, drawn: Sequence[Any], form: str) ->
 def test_ids_survive_from_log_to_release(
     tmp_path_factory: pytest.TempPathFactory, kind: str, examples: int
 ) -> None:
-    @settings(max_examples=examples, deadline=None, suppress_health_check=QUIET, database=None)
+    @settings(max_examples=examples, suppress_health_check=QUIET, database=None)
     @given(st.lists(IDS[kind], min_size=40, max_size=200), st.sampled_from(["csv", "jsonl"]))
     def survive(drawn: list[Any], form: str) -> None:
         survive_a_night(tmp_path_factory.mktemp("ids"), kind, drawn, form)
@@ -223,7 +223,7 @@ def survive_spark(folder: Path, engine: Any, kind: str, drawn: Sequence[Any], fo
 def test_ids_survive_spark(
     tmp_path_factory: pytest.TempPathFactory, spark_engine: Any, kind: str, examples: int
 ) -> None:
-    @settings(max_examples=examples, deadline=None, suppress_health_check=QUIET, database=None)
+    @settings(max_examples=examples, suppress_health_check=QUIET, database=None)
     @given(st.lists(IDS[kind], min_size=20, max_size=100), st.sampled_from(["csv", "jsonl"]))
     def survive(drawn: list[Any], form: str) -> None:
         survive_spark(tmp_path_factory.mktemp("ids"), spark_engine, kind, drawn, form)

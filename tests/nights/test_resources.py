@@ -16,6 +16,7 @@ from worlds.paths import IMPORTABLE, ROOT, WORLDS
 from tasks.release.releases import current
 
 Notes = list[dict[str, Any]]
+ROOMS = ("flows", "tasks", "models", "sql")
 POOLED = {
     "models/evaluation/bootstrap.py",
     "models/evaluation/metrics.py",
@@ -68,11 +69,14 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[Notes, dict[str, A
 
 
 def ours(notes: Notes) -> dict[str, set[int]]:
-    """Return the thread pool sizes that each module of the rooms requested."""
+    """Return the thread pool sizes that each module of the rooms requested.
+
+    Libraries are left out, also where the environment lies inside the repository.
+    """
     pools: dict[str, set[int]] = {}
     for line in notes:
         path = Path(line["by"]) if "pool" in line else None
-        if path is not None and path.is_relative_to(ROOT):
+        if path is not None and any(path.is_relative_to(ROOT / room) for room in ROOMS):
             pools.setdefault(str(path.relative_to(ROOT)), set()).add(line["pool"])
     return pools
 

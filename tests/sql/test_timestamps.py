@@ -122,7 +122,7 @@ def test_skipped_and_repeated_local_hours_are_converted_as_by_python(engine, zon
         assert back == t.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2027, 1, 1)), st.sampled_from(ZONES))  # noqa: DTZ001
 def test_any_local_time_is_converted_as_by_python(duckdb_engine, local, zone):
     text = local.isoformat(sep=" ")

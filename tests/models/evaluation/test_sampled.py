@@ -6,7 +6,7 @@ from math import log2
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -25,7 +25,6 @@ def test_metrics_follow_the_rank_and_ties_count_against_the_model() -> None:
     np.testing.assert_allclose(values["ndcg", 3], [1, 1 / log2(3), 0, 0])
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.integers(0, 2**32).map(np.random.default_rng), st.integers(1, 8))
 def test_without_ties_sampled_metrics_equal_those_of_the_ranked_list(
     rng: np.random.Generator, k: int

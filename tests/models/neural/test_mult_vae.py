@@ -79,7 +79,7 @@ def test_the_weight_of_the_divergence_rises_to_beta() -> None:
     assert annealed_beta(0.2, 0, 0) == 0.2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows())
 def test_the_sparse_input_layer_equals_the_dense_one(given_rows: sparse.csr_array) -> None:
     bags = Bags.of(given_rows, CPU)
@@ -97,7 +97,7 @@ def test_the_sparse_input_layer_equals_the_dense_one(given_rows: sparse.csr_arra
     np.testing.assert_allclose(results[0][0], given_rows @ weight.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows())
 def test_rows_are_normalised_to_length_one_and_empty_rows_stay_empty(given_rows: sparse.csr_array) -> None:
     bags = Bags.of(given_rows, CPU).normalised()

@@ -132,7 +132,7 @@ def test_without_a_score_all_epochs_are_trained() -> None:
     assert set(seen[0].metrics) == {"loss"}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     kills=st.lists(st.integers(1, 6), max_size=3, unique=True).map(sorted), every=st.sampled_from([0, 1e9])
 )

@@ -60,7 +60,7 @@ def arrays(n, lists, steps, tops, seen, scores):  # noqa: PLR0917
 
 
 @given(cases())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_lists_are_filled_as_by_hand(case) -> None:
     n, lists, steps, tops, seen, scores, repeat = case
     top, rankings, ladder, matrix = arrays(n, lists, steps, tops, seen, scores)

@@ -52,7 +52,7 @@ def cases(draw: st.DrawFn) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool
     return scores, np.array([draw(flags) for _ in range(users)]), np.array(draw(flags))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases(), st.integers(1, 60), st.sampled_from([None, 0.0, -2.5]), st.sampled_from([1, 3]))
 def test_top_n_equals_the_reference(case: tuple, n: int, above: float | None, threads: int) -> None:
     scores, seen, allowed = case
@@ -159,7 +159,7 @@ def rounded_once(user: list[float], item: list[float]) -> np.float32:
     return np.float32(((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data(), st.integers(1, 19), st.sampled_from([None, 0.0]), st.booleans())
 def test_factors_rank_by_the_product_rounded_once(
     data: st.DataObject, width: int, above: float | None, large: bool

@@ -69,7 +69,7 @@ def as_csv(table: list[list[str]], **form) -> tuple[bytes, list[tuple[int, tuple
     return out.getvalue().encode(), expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     TABLES,
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
@@ -109,7 +109,7 @@ def test_a_record_that_does_not_end_is_given_up(rows_of):
     assert len(rejects) == 601
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(), st.sampled_from(["x", "", "ü", "a b"])), min_size=1, max_size=50))
 def test_clean_files_agree_with_the_reader_of_duckdb(scratch, table):
     data = "".join(["number,text\n", *(f"{number},{text}\n" for number, text in table)]).encode()
@@ -120,7 +120,7 @@ def test_clean_files_agree_with_the_reader_of_duckdb(scratch, table):
     assert rejects == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.sampled_from(

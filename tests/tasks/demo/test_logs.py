@@ -197,7 +197,7 @@ def test_an_impossible_argument_is_rejected(tmp_path: Path, change: dict[str, ob
     assert not list(tmp_path.iterdir())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     users=st.integers(2, 40),
     items=st.integers(1, 40),

@@ -86,7 +86,7 @@ CELLS = st.sampled_from(["", "u1", "u2", "7", '"x', "é"])
 TIMES = st.sampled_from([T, "2026-03-02", "never", "", "2400-01-01"])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.tuples(CELLS, CELLS, TIMES), max_size=8), min_size=1, max_size=3))
 def test_read_is_accepted_excluded_quarantined_and_duplicate(tmp_path_factory, duckdb_engine, files):
     logs = Logs(tmp_path_factory.mktemp("any"), duckdb_engine)

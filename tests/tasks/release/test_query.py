@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -163,7 +162,7 @@ def test_the_smallest_and_largest_ids_are_accepted(world: World) -> None:
         assert recommendations_of(world.store, text).num_rows == 0
 
 
-def test_a_first_query_is_quick_and_loads_nothing_heavy(world: World) -> None:
+def test_a_first_query_loads_nothing_heavy(world: World) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from tasks.release.query import query; from tasks.store.layout import Store\n"
@@ -171,12 +170,7 @@ def test_a_first_query_is_quick_and_loads_nothing_heavy(world: World) -> None:
         "heavy = {'pandas', 'torch', 'prefect', 'scipy', 'great_expectations'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code, str(world.store.root)], check=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 2.0  # 0.4 s on a quiet machine; the bound leaves room for a busy one
+    subprocess.run([sys.executable, "-c", code, str(world.store.root)], check=True)
 
 
 def test_an_empty_store_is_an_error_that_says_so(tmp_path: Path) -> None:
