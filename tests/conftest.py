@@ -66,6 +66,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.quick and name_of(collection_path).startswith(SLOW) else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Group tests by what they share, else by file, the slowest first; with --quick, leave out slow ones."""
     groups = {item: group_of(item) for item in items}
@@ -77,6 +78,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: position.get(groups[item], len(FIRST)))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item]))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fail if pytest-xdist did not read the groups: every worker would start every service."""
+    if session.config.getoption("loadgroup", False):
+        assert all("@" in item.nodeid for item in session.items)
 
 
 def group_of(item: pytest.Item) -> str:

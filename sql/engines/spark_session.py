@@ -117,7 +117,7 @@ def _properties(folder: Path, memory_bytes: int, threads: int, local: bool) -> d
     }
     if local:  # not reachable from other machines
         properties |= {
-            "spark.driver.extraJavaOptions": f"-XX:ActiveProcessorCount={threads}",
+            "spark.driver.defaultJavaOptions": f"-XX:ActiveProcessorCount={threads}",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.ui.enabled": "false",

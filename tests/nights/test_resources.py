@@ -108,7 +108,16 @@ def test_children_and_databases_get_the_same_limits(single: tuple[Notes, dict[st
 @pytest.mark.spark
 @pytest.mark.usefixtures("spark_engine")  # skips without Java
 def test_spark_gets_the_same_limits(tmp_path: Path) -> None:
-    overrides = {"engine.threads": 1, "engine.memory": "1GiB", "engine.name": "spark"}
-    notes, _ = watched(tmp_path, **overrides, **{"train.models": ["popularity"], "train.serve": "popularity"})
+    notes, _ = watched(
+        tmp_path,
+        **{
+            "engine.threads": 1,
+            "engine.memory": "1GiB",
+            "engine.name": "spark",
+            "engine.spark_settings": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"},
+            "train.models": ["popularity"],
+            "train.serve": "popularity",
+        },
+    )
     assert {(line["spark"], line["processors"]) for line in notes if "spark" in line} == {("local[1]", 1)}
     assert {size for sizes in ours(notes).values() for size in sizes} == {1}
