@@ -55,7 +55,7 @@ export CHOOSE
 # Identifies a Python: its version and prefix, which an environment made by it shares.
 IDENTITY := import sys; print(sys.implementation.name, sys.version, sys.base_prefix)
 
-.PHONY: demo test quick torture check lint types contracts format lock audit sbom clean benchmarks drawing
+.PHONY: demo test quick coverage torture check lint types contracts format lock audit sbom clean benchmarks drawing
 
 demo: $(READY)  ## run a night on generated logs and show every table
 	$(BIN)/nightshelf demo
@@ -65,6 +65,9 @@ test: $(DEV)  ## run the test suite
 
 quick: $(DEV)  ## run the tests that start no service, night or training
 	$(BIN)/python -m pytest --quick -n 2 --dist loadgroup
+
+coverage: $(DEV)  ## run the test suite and print the lines and branches that no test runs
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing
 
 torture: $(DEV)  ## run the long versions of tests: dozens of faults, many parallel processes
 	$(BIN)/python -m pytest -m torture -n 2 --dist loadfile
