@@ -13,7 +13,7 @@ import pytest
 
 from models import artefact
 from models.base import Model
-from models.contract.held import ModelUnderTest, assert_equal
+from models.contract.fixtures import ModelUnderTest, assert_equal
 from models.dataset import Dataset
 from models.errors import ModelError
 

@@ -9,7 +9,7 @@ import pytest
 
 from models import registry
 from models.base import Factorised, HasSimilarItems, Model, ModelConfig
-from models.contract.held import OPTIONS, ModelUnderTest, assert_equal
+from models.contract.fixtures import OPTIONS, ModelUnderTest, assert_equal
 from models.contract.worlds import checkerboard, random_world
 from models.dataset import Dataset
 from models.errors import ModelError

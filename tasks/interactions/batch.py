@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sql.engines.engine import Engine
 from sql.interactions.forgotten import KeyedList
-from sql.interactions.judged import ClassifiedRows, classify_rows
+from sql.interactions.classification import ClassifiedRows, classify_rows
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.account import Counts, IngestedFile
 from tasks.interactions.arrivals import Arrival

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sql.engines.engine import Engine
 from sql.errors import EngineError
-from sql.interactions.judged import template_values
+from sql.interactions.classification import template_values
 from sql.landing.landing import SourceError
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of

@@ -23,7 +23,7 @@ from worlds.paths import ROOT
 from models import registry
 from sql.engines.spark_engine import java_pattern
 from sql.errors import EngineError
-from sql.interactions.judged import template_values
+from sql.interactions.classification import template_values
 from sql.interactions.predicate import portable
 from sql.source import EVENT_COLUMNS
 from sql.timestamps import time_regex

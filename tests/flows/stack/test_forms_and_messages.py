@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import re
 import signal
+import time
 from typing import Any
 
 import duckdb
@@ -43,6 +44,22 @@ def pick(page: Any, label: str, day: dt.date) -> None:
     shown.filter(has_text=re.compile(str(day.year))).wait_for()
 
 
+def submitted(page: Any, up: Up, name: str) -> Any:
+    """Submit the form and return its run; on a busy machine a click can come before the page is ready."""
+    runs = {"flow_runs": {"deployment_id": {"any_": [up.server.deployment(name)["id"]]}}}
+    submit, clicked = page.get_by_role("button", name="Submit"), 0.0
+
+    def poll() -> Any:
+        nonlocal clicked
+        if submit.count() and time.monotonic() > clicked + 20:
+            submit.click()
+            clicked = time.monotonic()
+        return up.server.ask("flow_runs/filter", runs)
+
+    (run,) = until(poll, "the run of the form")
+    return run
+
+
 def test_the_form_backfills_three_dates(page: Any, up: Up, night: Night) -> None:
     form_of(page, "backfill")
     pick(page, "start", FIRST)
@@ -50,10 +67,7 @@ def test_the_form_backfills_three_dates(page: Any, up: Up, night: Night) -> None
     page.get_by_role("switch", name=re.compile("^dry_run")).click()
     page.get_by_label(re.compile("^reason")).fill("the first three days")
     page.get_by_label(re.compile("^config")).fill(str(night.config))
-    page.get_by_role("button", name="Submit").click()
-    backfill = {"flow_runs": {"deployment_id": {"any_": [up.server.deployment("backfill")["id"]]}}}
-    (run,) = until(lambda: up.server.ask("flow_runs/filter", backfill), "the run of the form")
-    run = up.server.ended(run["id"])
+    run = up.server.ended(submitted(page, up, "backfill")["id"])
     assert (run["name"], run["state_name"]) == ("backfill 2026-03-02..2026-03-04", "Completed")
     show_deployment(page, "backfill")
     page.get_by_text(run["name"]).first.wait_for()

@@ -72,19 +72,19 @@ class ClassifiedRows:
         count as stored.
         """
         days = {day: folder for day, folder in self.accepted().items() if stored.get(day)}
-        if not days or not self._delivered_again(days, stored, replaced):
+        if not days or not self._redelivered(days, stored, replaced):
             return
         kept, dropped = self.folder.parent / "kept", self.folder.parent / "dropped"
         self.engine.write(
-            render("interactions/arrived_anew", {"repeats": False}), kept, partition_by=("day",)
+            render("interactions/new_rows", {"repeats": False}), kept, partition_by=("day",)
         )
-        self.engine.write(render("interactions/arrived_anew", {"repeats": True}), dropped)
+        self.engine.write(render("interactions/new_rows", {"repeats": True}), dropped)
         for day, folder in days.items():
             shutil.rmtree(folder)
             if (kept / f"day={day}").exists():
                 (kept / f"day={day}").rename(folder)
         (self.folder / "outcome=duplicate").mkdir(exist_ok=True)
-        dropped.rename(self.folder / "outcome=duplicate" / "delivered_again")
+        dropped.rename(self.folder / "outcome=duplicate" / "redelivered")
         shutil.rmtree(kept, ignore_errors=True)
 
     def write_quarantine(self, folder: Path, names: Mapping[int, str]) -> None:
@@ -109,19 +109,19 @@ class ClassifiedRows:
         """Return the Parquet files of an outcome."""
         return sorted((self.folder / f"outcome={outcome}").rglob("*.parquet"))
 
-    def _delivered_again(
+    def _redelivered(
         self, days: Mapping[str, Path], stored: Mapping[str, Sequence[Path]], replaced: Sequence[int]
     ) -> bool:
-        """Create `delivered_again`, the accepted rows already stored; tell whether it has any."""
+        """Create `redelivered`, the accepted rows already stored; tell whether it has any."""
         arrived = [path for folder in days.values() for path in sorted(folder.glob("*.parquet"))]
         self.engine.parquet("arrived", arrived)
         self.engine.parquet("stored_parts", [path for day in days for path in stored[day]])
         listed = ", ".join(map(str, [0, *replaced]))
         self.engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
         columns = [*OPTIONAL, "rest", *self.source.attributes]
-        query = render("interactions/delivered_again", {"columns": columns})
-        self.engine.materialise("delivered_again", query)
-        return _rows(self.engine, "delivered_again") > 0
+        query = render("interactions/redelivered_rows", {"columns": columns})
+        self.engine.materialise("redelivered", query)
+        return _rows(self.engine, "redelivered") > 0
 
 
 def classify_rows(
@@ -155,7 +155,7 @@ def classify_rows(
     engine.view("dated_rows", render("interactions/dated_rows", values))
     if forgotten and forgotten.digests:
         make_forgotten_users(engine, "typed_rows", forgotten)
-    engine.write(render("interactions/judged_rows", values), folder, partition_by=("outcome", "day"))
+    engine.write(render("interactions/classified_rows", values), folder, partition_by=("outcome", "day"))
     return ClassifiedRows(folder, engine, landing, source, _rows(engine, "repeated_rows"))
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from sql.interactions.judged import ClassifiedRows, classify_rows
+from sql.interactions.classification import ClassifiedRows, classify_rows
 from sql.landing.landing import RawFile
 from sql.source import Source
 
