@@ -62,8 +62,8 @@ def validation_station(night: Night, engine: Engine) -> Result:
 
     ledger = night.ledger()
     make_events(night.configuration, ledger, engine, night.as_of)
-    docs = night.folder.data_docs
-    shutil.rmtree(docs, ignore_errors=True)  # the pages of an attempt that was killed
+    docs = night.folder.data_docs if night.configuration.report.enabled else None
+    shutil.rmtree(night.folder.data_docs, ignore_errors=True)  # the pages of an attempt that was killed
     try:
         checks = validate(
             night.configuration,
@@ -78,7 +78,8 @@ def validation_station(night: Night, engine: Engine) -> Result:
         write(veto.checks)
         raise
     write(checks)
-    return Result(len(checks), {"checks": len(checks), "data_docs": str(docs / "index.html")})
+    pages = {"data_docs": str(docs / "index.html")} if docs else {}
+    return Result(len(checks), {"checks": len(checks), **pages})
 
 
 def dataset_station(night: Night, engine: Engine) -> Result:

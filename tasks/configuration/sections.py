@@ -183,9 +183,9 @@ class PopularSection(Section):
 
 
 class ReportSection(Section):
-    """[report]: the report about each run."""
+    """[report]: the pages about each run."""
 
-    enabled: bool = Field(True, description="Whether a run writes a report, an HTML page.")
+    enabled: bool = Field(True, description="Whether a run writes HTML pages: its report, and the Data Docs of its validation.")
     sample_users: int = Field(
         3,
         ge=0,

@@ -28,9 +28,9 @@ class Check:
 
 
 class GateClosedError(ValidationFailedError):
-    """Checks of the gate failed; `checks` holds all results, `index` is the path of their page."""
+    """Checks of the gate failed; `checks` holds all results, `index` is the path of their page, if any."""
 
-    def __init__(self, message: str, checks: Sequence[Check], index: Path) -> None:
+    def __init__(self, message: str, checks: Sequence[Check], index: Path | None) -> None:
         super().__init__(message)
         self.checks = list(checks)
         self.index = index

@@ -26,7 +26,7 @@ def validate(
     engine: Engine,
     counts: Counts,
     as_of: date,
-    data_docs: Path,
+    data_docs: Path | None,
     *,
     arrived: Counts | None = None,
     examples: Callable[[], Mapping[str, str]] = dict,
@@ -35,14 +35,15 @@ def validate(
 
     `counts` is the account of all rows up to `as_of` (`Ledger.known_on`). `arrived` is the account
     of the files of `as_of` itself (`Ledger.about`), because a bad night is only a small share of a
-    long history. `data_docs` is a folder for pages about this run, which show figures only.
+    long history. `data_docs` is a folder for pages about this run, which show figures only; None
+    makes none.
     `examples` returns file:line of a row for each row rule (`quarantine_examples`); it is called
     only if needed.
 
     Raises
     ------
     GateClosedError
-        If a check failed, with a line for each. The pages are written before.
+        If a check failed, with a line for each. Any pages are written before.
     ConfigurationError
         If [gate] does not fit the interactions.
     """
@@ -51,7 +52,7 @@ def validate(
     holds = evaluate(expected, profile, as_of, data_docs)
     passed = {expectation: holds[expectation] if expectation.has_bounds else True for expectation in expected}
     checks = [_check(expectation, passed[expectation]) for expectation in expected]
-    index = finish_data_docs(data_docs, checks, as_of)
+    index = finish_data_docs(data_docs, checks, as_of) if data_docs else None
     failed = [
         expectation
         for expectation in expected
@@ -63,7 +64,8 @@ def validate(
         head = (
             f"{as_of}: {len(failed)} of the gate's expectations failed, so nothing was trained or published"
         )
-        raise GateClosedError("\n".join([f"{head} (see {index})", *lines]), checks, index)
+        see = f" (see {index})" if index else ""
+        raise GateClosedError("\n".join([f"{head}{see}", *lines]), checks, index)
     return checks
 
 

@@ -29,7 +29,7 @@ FEW: dict[str, Any] = {"train__models": ["popularity"]}
 
 def test_a_closed_gate_stops_before_training_and_readers_keep_yesterday(night: Night) -> None:
     with unchanged(night), pytest.raises(ValidationFailedError, match=r"min_events.*100000|100,000"):
-        run_night(night.configured(gate__min_events=100_000), THIRD)
+        run_night(night.configured(gate__min_events=100_000, report__enabled=True), THIRD)
     record = night.records()[-1]
     assert record.state == "failed"
     assert "100,000" in record.message

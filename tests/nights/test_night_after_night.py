@@ -44,7 +44,7 @@ def test_a_night_publishes_all_tables_and_records_every_station(nights: Night) -
     assert nights.scratch() == []
     total = record.station("interactions").facts["total"]
     assert total["read"] == sum(total[name] for name in ("accepted", "excluded", "quarantined", "duplicates"))
-    assert (record.folder(nights.store).data_docs / "index.html").is_file()
+    assert not record.folder(nights.store).data_docs.exists()  # [report] enabled = false
 
 
 def test_every_user_has_n_items_and_every_item_its_neighbours(nights: Night) -> None:
