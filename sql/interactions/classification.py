@@ -75,9 +75,7 @@ class ClassifiedRows:
         if not days or not self._redelivered(days, stored, replaced):
             return
         kept, dropped = self.folder.parent / "kept", self.folder.parent / "dropped"
-        self.engine.write(
-            render("interactions/new_rows", {"repeats": False}), kept, partition_by=("day",)
-        )
+        self.engine.write(render("interactions/new_rows", {"repeats": False}), kept, partition_by=("day",))
         self.engine.write(render("interactions/new_rows", {"repeats": True}), dropped)
         for day, folder in days.items():
             shutil.rmtree(folder)

@@ -185,7 +185,9 @@ class PopularSection(Section):
 class ReportSection(Section):
     """[report]: the pages about each run."""
 
-    enabled: bool = Field(True, description="Whether a run writes HTML pages: its report, and the Data Docs of its validation.")
+    enabled: bool = Field(
+        True, description="Whether a run writes HTML pages: its report, and the Data Docs of its validation."
+    )
     sample_users: int = Field(
         3,
         ge=0,

@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from sql.engines.engine import Engine
-from sql.interactions.forgotten import KeyedList
 from sql.interactions.classification import ClassifiedRows, classify_rows
+from sql.interactions.forgotten import KeyedList
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.account import Counts, IngestedFile
 from tasks.interactions.arrivals import Arrival

@@ -1,0 +1,176 @@
+"""The half-life at which an item's past users best predict its next ones, learned from the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.dataset import Dataset
+from models.errors import ModelError
+
+Floats = npt.NDArray[np.float64]
+Longs = npt.NDArray[np.int64]
+
+HOUR = 3_600 * 10**6  # microseconds
+DAY = 24 * HOUR
+CUTS = (0.6, 0.7, 0.8, 0.9)  # shares of the events before each cut
+LENGTH = 10  # of the lists that are compared
+USERS = 2_000  # compared at most for each cut, evenly spread
+FEWEST_USERS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class LastEvents:
+    """The last event of each pair of user and item: parallel arrays int64 (n_pairs,).
+
+    ``times`` in microseconds. Pairs are sorted by user, then item.
+    """
+
+    users: Longs
+    items: Longs
+    times: Longs
+    n_items: int
+
+    def since(self, start: float) -> LastEvents:
+        """Return the pairs whose last event is at ``start`` or later."""
+        kept = self.times >= start
+        return LastEvents(self.users[kept], self.items[kept], self.times[kept], self.n_items)
+
+    def popularity(self, at: int, half_life: float | None) -> npt.NDArray[np.float32]:
+        """Return the sum over an item's users of 2^(-age / half-life), float32 (n_items,).
+
+        Ages are relative to ``at``; a ``half_life`` (in microseconds) of None counts all alike.
+        """
+        gains = None if half_life is None else np.exp2((self.times - at) / half_life)
+        return np.bincount(self.items, gains, self.n_items).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class PairEvents:
+    """All events of the pairs with a training weight: parallel arrays int64 (n_events,).
+
+    ``pairs`` are user * n_items + item; events are sorted by pair, then time in microseconds.
+    """
+
+    pairs: Longs
+    times: Longs
+    n_items: int
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> PairEvents:
+        """Return the events of a dataset.
+
+        Raises
+        ------
+        ModelError
+            When the dataset has no sequences, or they have no event of a trained pair.
+        """
+        sequences, matrix, n_items = dataset.sequences, dataset.matrix, dataset.n_items
+        if sequences is None:
+            raise ModelError("expected sequences with timestamps, to weigh events by age, got none")
+        pairs = np.repeat(np.arange(len(sequences)), sequences.lengths) * n_items + sequences.items
+        trained = np.repeat(np.arange(dataset.n_users), np.diff(matrix.indptr)) * n_items + matrix.indices
+        order = np.argsort(pairs, kind="stable")  # within a user, events are in time order already
+        pairs = pairs[order]
+        kept = trained[np.minimum(np.searchsorted(trained, pairs), len(trained) - 1)] == pairs
+        if not kept.any():
+            raise ModelError("expected events of the trained pairs in the sequences, got none")
+        return cls(pairs[kept], sequences.timestamps[order][kept], n_items)
+
+    def last(self, until: int | None = None) -> LastEvents:
+        """Return the last event of each pair before ``until``; None: of all."""
+        pairs, times = self.pairs, self.times
+        if until is not None:
+            pairs, times = pairs[times < until], times[times < until]
+        last = np.ones(len(pairs), np.bool_)
+        last[:-1] = pairs[1:] != pairs[:-1]
+        return LastEvents(pairs[last] // self.n_items, pairs[last] % self.n_items, times[last], self.n_items)
+
+
+def learn_half_life(events: PairEvents) -> float | None:
+    """Return the half-life in microseconds whose ranking best predicts later events.
+
+    The candidates are 1 hour, 2 hours, 4 hours and so on, up to the span of the log, and None,
+    which counts all events alike. At each of four cuts, which divide the last 40 % of the events
+    into equal parts, each candidate ranks the items by their popularity then. Its NDCG@10 is
+    measured over the users who have a history at the cut and take up items before the next cut
+    that are new to them, but not to the log. The answer is the longest candidate that is not worse
+    than the best by more than the standard error of their difference: what a few users did does
+    not make it short. With fewer than 30 such users the events say too little, and it is None.
+    """
+    times = events.times
+    cuts = np.unique(np.quantile(times, CUTS, method="higher"))
+    candidates: list[float | None] = [None]
+    span = float(times.max() - times.min())
+    candidates += [float(HOUR) * 2**power for power in range(64) if HOUR * 2**power <= span][::-1]
+    windows = zip(cuts, [*cuts[1:], times.max() + 1], strict=True)
+    measured = [_measure(events, int(cut), int(stop), candidates) for cut, stop in windows]
+    values = np.concatenate([np.zeros((len(candidates), 0)), *measured], axis=1)
+    if values.shape[1] < FEWEST_USERS:
+        return None
+    losses = values[int(np.argmax(values.mean(axis=1)))] - values  # (candidates, users)
+    errors = losses.std(axis=1) / values.shape[1] ** 0.5
+    return candidates[int(np.argmax(losses.mean(axis=1) <= errors))]
+
+
+def _measure(events: PairEvents, cut: int, stop: int, candidates: list[float | None]) -> Floats:
+    """Return the NDCG@10 of each candidate and user between two times, (candidates, users)."""
+    past, later = events.last(cut), events.last(stop)
+    new = later.times >= cut
+    question = _Question.of(past, later.users[new], later.items[new])
+    if question is None:
+        return np.zeros((len(candidates), 0))
+    return np.stack([question.ndcg(past.popularity(cut, half_life)) for half_life in candidates])
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """Users' seen items and the items they took up later, sorted by user.
+
+    ``entries`` are the pairs: ``row`` int64, the number of the user; ``item``; ``sought`` bool,
+    False for seen items. ``ideal`` float64 (n_users,): the best DCG of each user.
+    """
+
+    row: Longs
+    item: Longs
+    sought: npt.NDArray[np.bool_]
+    ideal: Floats
+
+    @classmethod
+    def of(cls, past: LastEvents, users: Longs, items: Longs) -> _Question | None:
+        """Return the question that later pairs ask of the past; None without users."""
+        known = np.zeros(past.n_items, np.bool_)
+        known[past.items] = True
+        new = known[items] & np.isin(users, past.users)
+        new &= ~np.isin(users * past.n_items + items, past.users * past.n_items + past.items)
+        users, items = users[new], items[new]
+        asked = np.unique(users)
+        if not len(asked):
+            return None
+        asked = asked[np.linspace(0, len(asked) - 1, min(USERS, len(asked))).round().astype(np.int64)]
+        seen, sought = np.isin(past.users, asked), np.isin(users, asked)
+        row = np.searchsorted(asked, np.concatenate([past.users[seen], users[sought]]))
+        item = np.concatenate([past.items[seen], items[sought]])
+        is_sought = np.arange(len(row)) >= np.count_nonzero(seen)
+        counts = np.minimum(np.bincount(row[is_sought], minlength=len(asked)), LENGTH)
+        return cls(row, item, is_sought, np.cumsum(_gains(np.arange(LENGTH)))[counts - 1])
+
+    def ndcg(self, popularity: npt.NDArray[np.float32]) -> Floats:
+        """Return each user's NDCG@10, float64 (n_users,), of one ranking without their seen items."""
+        ranks = np.empty(len(popularity), np.int64)
+        ranks[np.argsort(-popularity, kind="stable")] = np.arange(len(popularity))
+        order = np.lexsort([ranks[self.item], self.row])
+        row, item, sought = self.row[order], self.item[order], self.sought[order]
+        before = np.concatenate([[0], np.cumsum(~sought)])[:-1]  # seen items ranked above, of all users
+        before -= before[np.searchsorted(row, row)]  # of this user
+        position = ranks[item] - before
+        listed = sought & (position < LENGTH) & (popularity[item] > 0)
+        gains = np.bincount(row[listed], _gains(position[listed]), len(self.ideal))
+        return gains / self.ideal
+
+
+def _gains(positions: Longs) -> Floats:
+    """Return the gain of a relevant item at positions from 0."""
+    return np.asarray(1 / np.log2(positions + 2.0))
