@@ -21,6 +21,7 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.learning import require_learning
 from models.options import TrainingOptions, resource_limits
 from models.ranking.topn import TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
@@ -87,6 +88,7 @@ C = TypeVar("C", bound=ModelConfig)
 class Model(ABC, Generic[C]):
     """A recommender: ``Model(config).fit(dataset, options).recommend(histories, n)``.
 
+    ``personal``: False for a model that ignores the histories, apart from what is seen: a floor.
     ``evidence_only``: a score of 0 or less means that nothing speaks for the item. Such items are
     not recommended, and the list is padded. Unless ``serves_cold_items``, items without a training
     weight are not recommended either: their scores would only reflect initial values. ``space``:
@@ -97,6 +99,7 @@ class Model(ABC, Generic[C]):
     name: ClassVar[str]
     Config: ClassVar[type[ModelConfig]]
     space: ClassVar[Space] = {}
+    personal: ClassVar[bool] = True
     evidence_only: ClassVar[bool] = False
     serves_cold_items: ClassVar[bool] = False
 
@@ -139,6 +142,8 @@ class Model(ABC, Generic[C]):
         started, options = time.perf_counter(), options or TrainingOptions()
         with resource_limits(options.threads):
             self._fit(dataset, options)
+            if self.personal and not self.evidence_only:
+                require_learning(self.name, self._sampled_scores(dataset.histories))
         self.report["seconds"] = round(time.perf_counter() - started, 3)
         return self
 
@@ -243,6 +248,13 @@ class Model(ABC, Generic[C]):
                 f"expected float32 {shape} from {self.name}._scores, got {block.dtype} {block.shape}"
             )
         return block[: len(histories)]
+
+    def _sampled_scores(self, histories: Histories) -> FloatArray:
+        """Return the scores of trained items for a block of evenly spread users with a history."""
+        users = np.flatnonzero(~histories.empty)
+        block = min(block_users(self.n_items), len(users))
+        users = users[np.linspace(0, len(users) - 1, block).round().astype(np.int64)]
+        return self._block(histories.rows(users))[:, self.trained_items]
 
     def _check(self, histories: Histories) -> None:
         if self.n_items == 0:

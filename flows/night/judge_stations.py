@@ -10,7 +10,7 @@ from tasks.release.releases import release_before
 
 def served_model_station(night: Night) -> Result:
     """Choose the model that serves: the current one, unless another is significantly better."""
-    from tasks.quality.best_model import best_models
+    from tasks.quality.best_model import NO_MODEL, best_models
     from tasks.recommendations.serving import EVERYBODY
 
     failed = night.record.failed_models
@@ -19,6 +19,9 @@ def served_model_station(night: Night) -> Result:
     assert measured is not None  # noqa: S101 - the configuration requires the evaluation
     before = release_before(night.store, night.as_of)
     choices = best_models(night.configuration, night.store, names, night.folder.dataset, measured, before)
+    for choice in choices.values():
+        if choice.why.startswith(NO_MODEL):
+            night.record.warn(choice.why)
     segments = {value: asdict(choice) for value, choice in choices.items()}
     return Result(len(names), {**segments.pop(EVERYBODY), "segments": segments})
 

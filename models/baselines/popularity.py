@@ -30,6 +30,7 @@ class SameForAll(Model[C]):
     """A model with one ranking for all users; ``_fit`` sets ``_popularity`` float32 (n_items,)."""
 
     evidence_only = True
+    personal = False
     _popularity: npt.NDArray[np.float32]
 
     def _scores(self, histories: Histories) -> npt.NDArray[np.float32]:

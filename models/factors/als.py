@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from models.factors.least_squares import (
     Rows,
     Solve,
     cpu_solver,
+    least_zeroing_penalty,
     rotate,
     row_problems,
     solve_rotated,
@@ -33,9 +34,11 @@ FloatArray = npt.NDArray[np.float32]
 class ALSConfig(ModelConfig):
     """Configuration of alternating least squares.
 
-    The default regularization lies between two tuned values for MovieLens-1M: 0.009 if the hidden
-    events are a random share of the past, and 0.03 (with unobserved_weight 1 and 64 factors) if
-    they are the future.
+    ``unobserved_ratio`` and ``shrinkage`` mean the same on every log, whatever its size and
+    density; ``unobserved_weight`` and ``regularization`` are the absolute values of the papers, and
+    are used instead if they are given. A fixed weight of unobserved pairs and a fixed
+    regularization fit one catalogue: with those of MovieLens, the vectors of a catalogue ten times
+    as large become zero.
     """
 
     factors: int = Field(default=128, ge=1, le=4096, description="length of the user and item vectors")
@@ -45,14 +48,43 @@ class ALSConfig(ModelConfig):
     alpha: float = Field(
         default=1.0, gt=0, description="a pair of weight w has the confidence unobserved_weight + alpha * w"
     )
-    unobserved_weight: float = Field(default=0.3, gt=0, description="confidence of pairs without an event")
-    regularization: float = Field(
-        default=0.02, gt=0, description="penalty on the vectors, per total confidence of their row"
+    unobserved_ratio: float = Field(
+        default=10.0,
+        gt=0,
+        description="confidence that all pairs have without an event, as a multiple of that of the events",
+    )
+    shrinkage: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="penalty on the vectors, as a share of the least one that makes all of them zero",
+    )
+    unobserved_weight: float | None = Field(
+        default=None, gt=0, description="confidence of each pair without an event; none: by unobserved_ratio"
+    )
+    regularization: float | None = Field(
+        default=None,
+        gt=0,
+        description="penalty on the vectors, per total confidence of their row; none: by shrinkage",
     )
     regularization_exponent: float = Field(
         default=1.0, ge=0, le=2, description="power of that total confidence; 0: equal penalties"
     )
     init_scale: float = Field(default=0.1, gt=0, description="expected length of the initial item vectors")
+
+
+class Strengths(NamedTuple):
+    """The confidence of each unobserved pair, and the penalty per total confidence of a row."""
+
+    unobserved: float
+    regularization: float
+
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> Self:
+        """Return the strengths in float64 (2,); ModelError if they are not two numbers above 0."""
+        if array.shape != (2,) or array.dtype != np.float64 or not (array > 0).all():
+            raise ModelError(f"expected strengths float64 (2,) above 0, got {array!r:.100}")
+        return cls(*array.tolist())
 
 
 class ALS(Model[ALSConfig]):
@@ -62,13 +94,17 @@ class ALS(Model[ALSConfig]):
     |x_u|^2 + the sum over items of lambda_i |y_i|^2 (Hu, Koren, Volinsky 2008, eq. 3). Here p_ui =
     1 for observed pairs, else 0; c_ui = unobserved_weight + alpha * w_ui, where w_ui is the weight
     of the pair, 0 if unobserved. Only the ratio of alpha to unobserved_weight matters, apart from
-    the scale of lambda.
+    the scale of lambda. Without an unobserved_weight, it is unobserved_ratio * the sum of all alpha
+    * w_ui / the number of all pairs.
 
     lambda_u = regularization * (sum over items of c_ui)^regularization_exponent, and lambda_i
     likewise. For weights of 1 and alpha 1, the sum is |I_u| + alpha0 |I| of Rendle, Krichene,
     Zhang, Koren 2021 ("Revisiting the performance of iALS on item recommendation benchmarks", arXiv
     2110.14037). Their loss has the target 1 / (1 + alpha0), so their lambda is this one / (1 +
     alpha0). Exponent 0 and unobserved_weight 1 give Hu's loss.
+
+    Without a regularization, it is shrinkage * the least one at which zero vectors are a minimum
+    (``least_zeroing_penalty``).
 
     Users and items without a weight are left out, also of the sums. A new user is solved from the
     history by eq. 4, exactly like a known one. The item vectors are kept in the basis of their
@@ -80,14 +116,16 @@ class ALS(Model[ALSConfig]):
     space: ClassVar[Space] = {
         "factors": Range(16, 192, log=True),
         "iterations": Range(4, 16),
-        "regularization": Range(1e-3, 0.3, log=True),
-        "unobserved_weight": Range(0.05, 2.0, log=True),
+        "shrinkage": Range(0.01, 0.5, log=True),
+        "unobserved_ratio": Range(0.5, 100.0, log=True),
     }
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         matrix = dataset.matrix
         by_item = matrix.T.tocsr()
         by_item.sort_indices()
+        with solving():
+            self._strengths = self._strengths_for(matrix, by_item)
         users = self._rows(matrix, known=self.trained_items)
         items = self._rows(by_item, known=np.diff(matrix.indptr) > 0)
         checkpoint = ALSCheckpoint.of(self.config, options, matrix)
@@ -100,16 +138,32 @@ class ALS(Model[ALSConfig]):
                 checkpoint.save(epoch + 1, vectors)
                 self.report["loss"] = loss
                 options.report(self.name, epoch + 1, self.config.iterations, loss=loss)
-            self._restore({"item_vectors": rotate(vectors)[0]})
+            self._restore({"item_vectors": rotate(vectors)[0], "strengths": np.array(self._strengths)})
+
+    def _strengths_for(self, matrix: Any, by_item: Any) -> Strengths:
+        """Return the absolute strengths for a training matrix and its transpose."""
+        config, known_users = self.config, np.diff(matrix.indptr) > 0
+        unobserved = config.unobserved_weight
+        if unobserved is None:
+            observed = config.alpha * float(matrix.sum(dtype=np.float64))
+            pairs = float(known_users.sum()) * float(self.trained_items.sum())
+            unobserved = config.unobserved_ratio * observed / pairs
+        regularization = config.regularization
+        if regularization is None:
+            self._strengths = Strengths(unobserved, 1.0)
+            users = self._rows(matrix, known=self.trained_items)
+            items = self._rows(by_item, known=known_users)
+            regularization = config.shrinkage * least_zeroing_penalty(users, items.penalties)
+        return Strengths(unobserved, regularization)
 
     def _rows(self, matrix: Any, *, known: npt.NDArray[np.bool_]) -> Rows:
-        config = self.config
+        unobserved, regularization = self._strengths
 
         def penalty(total: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-            return config.regularization * total**config.regularization_exponent
+            return regularization * total**self.config.regularization_exponent
 
         return row_problems(
-            matrix, alpha=config.alpha, unobserved=config.unobserved_weight, penalty=penalty, known=known
+            matrix, alpha=self.config.alpha, unobserved=unobserved, penalty=penalty, known=known
         )
 
     def _initial(self, seed: int) -> FloatArray:
@@ -148,9 +202,14 @@ class ALS(Model[ALSConfig]):
             return np.asarray(self.vectors(histories) @ self._items.T)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"item_vectors": self._items}
+        return {"item_vectors": self._items, "strengths": np.array(self._strengths)}
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        config = self.config
+        if config.unobserved_weight is not None and config.regularization is not None:
+            self._strengths = Strengths(config.unobserved_weight, config.regularization)
+        else:
+            self._strengths = Strengths.of(arrays["strengths"])
         self._items = arrays["item_vectors"]
         shape = (self.n_items, self.config.factors)
         if self._items.shape != shape or self._items.dtype != np.float32:

@@ -89,7 +89,10 @@ class Configuration(Section):
                 known = _listed(self.users.attributes)
                 raise ValueError(f"{key}: expected an attribute of users, got {name!r}; known: {known}")
         if self.train.chooses and not self.evaluation.enabled:
-            raise ValueError('serving the "best" model needs evaluation.enabled = true, to measure models')
+            raise ValueError(
+                'serving the "best" model needs evaluation.enabled = true, to measure models; else name the '
+                "model in train.serve"
+            )
 
     def settings_of(self, model: str) -> dict[str, Any]:
         """Return a model's settings; for a model made of others, with their settings in [models]."""

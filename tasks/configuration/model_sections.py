@@ -35,12 +35,14 @@ class TrainSection(Section):
     """[train]: which models are trained, which of them serves, and where they run."""
 
     models: tuple[str, ...] = Field(
-        ("als", "mult_vae", "item_knn", "popularity"), min_length=1, description="The models of a night."
+        ("als", "mult_vae", "item_knn", "recent_popularity", "popularity"),
+        min_length=1,
+        description="The models of a night.",
     )
     serve: str = Field(
-        "als",
-        description="The model whose lists are published; best: the previous night's, unless another is "
-        "significantly better by [quality] metric.",
+        "best",
+        description="The model whose lists are published; best: one that is significantly better than "
+        "popularity by [quality] metric, if any: the previous night's, unless another is better still.",
     )
     serve_by_segment: ServeBySegmentSection = ServeBySegmentSection()
     refit: Literal["served", "all"] = Field(
@@ -49,7 +51,7 @@ class TrainSection(Section):
     device: Device = Field("auto", description="Where models train; if CUDA is requested and fails, the CPU.")
     seed: int = Field(7, ge=0, lt=2**32, description="Seed of all random numbers.")
     on_failure: Literal["stop", "continue"] = Field(
-        "stop",
+        "continue",
         description="Whether a night goes on without a model that failed; never without the served model.",
     )
     deployment: str | None = Field(

@@ -196,7 +196,8 @@ def test_best_and_segments_are_served_named_and_compared_with(judged: Night, tmp
     first = run_night(night.configured(**served), FIRST)
     chosen = first.station("served_model").facts
     assert chosen["model"] == "popularity"
-    assert chosen["why"].startswith("the best ndcg@6")
+    assert chosen["why"].startswith("no model is significantly better than popularity, which serves: ndcg@6")
+    assert first.warnings == [chosen["why"]]
     second = run_night(
         night.configured(
             **served

@@ -97,6 +97,23 @@ def test_without_a_previous_model_the_best_mean_wins(built):
         best_models(full.configuration, shop.store, [], full.folder, measured, None)
 
 
+@pytest.mark.parametrize("served", [None, "random"])
+def test_what_is_not_surely_better_than_a_floor_does_not_serve(built, tmp_path, served):
+    from tasks.release.releases import Release
+    from tasks.store.layout import Store
+
+    _, full, measured = built
+    store, before = Store(tmp_path).create(), None
+    if served is not None:
+        before = Release("2026-03-09-a", AS_OF, tmp_path, active=True)
+        keep_champion(store, before.release_id, full.configuration, measured, Serving(served))
+    names = ["random", "popularity"]
+    (choice,) = best_models(full.configuration, store, names, full.folder, measured, before).values()
+    assert choice.model == "popularity"
+    assert choice.why.startswith("no model is significantly better than popularity, which serves: ndcg@4 ")
+    assert choice.why.endswith(f" of random against {choice.figures['popularity']:.4f} of popularity")
+
+
 @pytest.mark.parametrize(("served", "chosen"), [("random", "item_knn"), ("item_knn", "item_knn")])
 def test_the_model_that_served_is_replaced_only_by_a_surely_better_one(built, tmp_path, served, chosen):
     from tasks.release.releases import Release
