@@ -60,14 +60,15 @@ IDENTITY := import sys; print(sys.implementation.name, sys.version, sys.base_pre
 demo: $(READY)  ## run a night on generated logs and show every table
 	$(BIN)/nightshelf demo
 
+# three workers on two cores: many tests wait for another process
 test: $(DEV)  ## run the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 quick: $(DEV)  ## run the tests that start no service, night or training
 	$(BIN)/python -m pytest --quick -n 2 --dist loadgroup
 
 coverage: $(DEV)  ## run the test suite and print the lines and branches that no test runs
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term-missing
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --cov --cov-report=term-missing
 
 torture: $(DEV)  ## run the long versions of tests: dozens of faults, many parallel processes
 	$(BIN)/python -m pytest -m torture -n 2 --dist loadfile
