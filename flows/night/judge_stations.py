@@ -38,5 +38,6 @@ def quality_station(night: Night) -> Result:
     night.record.quality, night.record.override = rows_of(checks), {}
     night.record.compared_with = before.release_id if before else None
     night.record.save(night.store)
+    night.record.warn(*[check.warning for check in checks if check.warning])
     require_quality(str(night.as_of), night.release_id, checks)
     return Result(len(checks), {})

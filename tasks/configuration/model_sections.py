@@ -111,6 +111,15 @@ class QualitySection(Section):
     max_loss: float = Field(
         0.1, ge=0, le=1, description="A night is refused if its loss of accuracy surely exceeds this share."
     )
+    max_top_item_share: float = Field(
+        0.99, ge=0, le=1, description="Largest share of personal lists with the item that is in most of them."
+    )
+    max_identical_share: float = Field(
+        0.5, ge=0, le=1, description="Largest share of personal lists with the same items."
+    )
+    max_constant_share: float = Field(
+        0.5, ge=0, le=1, description="Largest share of personal lists whose items all have the same score."
+    )
     min_coverage: float = Field(0, ge=0, le=1, description="Least share of the catalogue in the lists.")
     max_gini: float = Field(
         1, ge=0, le=1, description="Largest Gini of items over lists: 0 is even, 1 is a single item."

@@ -34,6 +34,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read
 from tasks.evaluation.holdout import make_holdout
 from tasks.evaluation.model_metrics import compared_length
+from tasks.quality.best_model import floors_of
 from tasks.quality.champion import Champion, Measured, NoChampionError, read_champion
 from tasks.quality.checks import QualityCheck, skipped_check
 from tasks.quality.comparison import Question, Values, compare
@@ -64,9 +65,11 @@ def quality_checks(
 ) -> list[QualityCheck]:
     """Return all checks of a night, against its bounds and the previous release `before`."""
     from tasks.quality.lists import list_checks
+    from tasks.quality.variety import variety_checks
 
     return [
         *accuracy_checks(configuration, store, tonight, before),
+        *variety_checks(configuration, tonight.dataset, tonight.staging, tonight.serving),
         *list_checks(configuration, tonight.dataset, tonight.staging, before),
     ]
 
@@ -74,13 +77,14 @@ def quality_checks(
 def accuracy_checks(
     configuration: Configuration, store: Store, tonight: Tonight, before: Release | None
 ) -> Iterator[QualityCheck]:
-    """Yield the checks `accuracy` and `refit`; a check that cannot be made passes and says why."""
+    """Yield the checks `floor`, `accuracy` and `refit`; a check that cannot be made passes and says why."""
     settings, measured = configuration.quality, tonight.measured
     name = f"{settings.metric}@{compared_length(configuration)}"
     if measured is None:
         yield skipped_check(f"accuracy {name}", "evaluation.enabled = false: nothing was measured")
         return
     gate = _Gate(configuration, tonight, measured)
+    yield gate.floor(f"floor {name}")
     try:
         champion = read_champion(store, configuration, before)
         yield gate.against(f"accuracy {name} against {champion.release_id}", champion)
@@ -110,6 +114,32 @@ class _Gate:
         except ModelError as error:
             raise NoChampionError(f"the models kept of {champion.release_id}: {error}") from error
 
+    def floor(self, name: str) -> QualityCheck:
+        """Compare the challenger with the best model that has one ranking for everybody."""
+        from models.artefact import MANIFEST
+
+        floors = [
+            model
+            for model in floors_of(self.configuration.train.models)
+            if (self.measured.artefacts / model / MANIFEST).is_file()
+        ]
+        if not floors or not set(self.tonight.serving.names) - set(floors):
+            return skipped_check(name, "a floor serves" if floors else "no floor among [train] models")
+        question = self._question(self.measured.cut)
+        if len(question.holdout) < self.configuration.quality.min_users:
+            return self._few(name, len(question.holdout))
+        values = {model: question.measured(self.measured.artefacts / model) for model in floors}
+        best = max(floors, key=lambda model: float(values[model].mean()))
+        challenger = self._challenger(question)
+        compared = compare(self.configuration, challenger, values[best])
+        low, high = compared.low or 0.0, compared.high or 0.0
+        observed = (
+            f"{challenger.mean():.4f} against {values[best].mean():.4f} of {best}: "
+            f"{compared.difference:+.4f} [{low:+.4f}, {high:+.4f}]"
+        )
+        warning = "" if low > 0 else f"what serves is not surely better than {best}: {name} {observed}"
+        return QualityCheck(name, observed, "not surely below 0", high >= 0, compared.difference, warning)
+
     def refit(self, name: str) -> QualityCheck:
         """Compare the published model, which has seen the answers, with the challenger."""
         question, serving = self._question(self.measured.cut), self.tonight.serving
@@ -127,6 +157,9 @@ class _Gate:
         artefacts = {model: self.measured.artefacts / model for model in serving.names}
         return question.of_measured_models(artefacts, serving)
 
+    def _few(self, name: str, users: int) -> QualityCheck:
+        return skipped_check(name, f"{users} users, fewer than {self.configuration.quality.min_users}")
+
     def _check(
         self,
         name: str,
@@ -137,7 +170,7 @@ class _Gate:
         """Check that a model is not surely worse than the reference by more than `max_loss`."""
         settings, users = self.configuration.quality, len(question.holdout)
         if users < settings.min_users:
-            return skipped_check(name, f"{users} users, fewer than {settings.min_users}")
+            return self._few(name, users)
         values, reference = measure(), measure_reference()
         compared, reference_mean = compare(self.configuration, values, reference), float(reference.mean())
         parts = (compared.difference, compared.low or 0.0, compared.high or 0.0)

@@ -11,13 +11,17 @@ from tasks.runtime.errors import UserError
 
 @dataclass(frozen=True)
 class QualityCheck:
-    """A row of the gate's table; `value` is the compared figure, None for a skipped check."""
+    """A row of the gate's table; `value` is the compared figure, None for a skipped check.
+
+    `warning` is a sentence about a check that passed but looks suspicious, else empty.
+    """
 
     check: str
     observed: str
     bound: str
     passed: bool
     value: float | None = None
+    warning: str = ""
 
 
 class QualityRefusedError(UserError):
