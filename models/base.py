@@ -21,8 +21,8 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.learning import require_learning
 from models.options import TrainingOptions, resource_limits
+from models.ranking.learning import require_learning
 from models.ranking.topn import TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,12 @@ from models.factors.least_squares import (
     Rows,
     Solve,
     cpu_solver,
-    least_zeroing_penalty,
     rotate,
     row_problems,
     solve_rotated,
     solving,
 )
+from models.factors.strengths import Strengths, least_zeroing_penalty
 from models.options import TrainingOptions, workers
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
@@ -73,20 +73,6 @@ class ALSConfig(ModelConfig):
     init_scale: float = Field(default=0.1, gt=0, description="expected length of the initial item vectors")
 
 
-class Strengths(NamedTuple):
-    """The confidence of each unobserved pair, and the penalty per total confidence of a row."""
-
-    unobserved: float
-    regularization: float
-
-    @classmethod
-    def of(cls, array: npt.NDArray[Any]) -> Self:
-        """Return the strengths in float64 (2,); ModelError if they are not two numbers above 0."""
-        if array.shape != (2,) or array.dtype != np.float64 or not (array > 0).all():
-            raise ModelError(f"expected strengths float64 (2,) above 0, got {array!r:.100}")
-        return cls(*array.tolist())
-
-
 class ALS(Model[ALSConfig]):
     """Weighted matrix factorisation of observed pairs (1) and unobserved pairs (0).
 
@@ -104,7 +90,7 @@ class ALS(Model[ALSConfig]):
     alpha0). Exponent 0 and unobserved_weight 1 give Hu's loss.
 
     Without a regularization, it is shrinkage * the least one at which zero vectors are a minimum
-    (``least_zeroing_penalty``).
+    (models.factors.strengths).
 
     Users and items without a weight are left out, also of the sums. A new user is solved from the
     history by eq. 4, exactly like a known one. The item vectors are kept in the basis of their

@@ -17,8 +17,6 @@ from models.errors import ModelError
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 ROWS = 32  # rows per task: few, so threads end together, but enough to share scratch memory
-POWER_STEPS = 100
-POWER_TOLERANCE = 1e-4
 GRAM_ROWS = 4096  # rows whose products are summed in float32 before adding in float64
 
 
@@ -78,39 +76,6 @@ def row_problems(
         unobserved,
         penalty(total + unobserved * int(known.sum())),
     )
-
-
-def least_zeroing_penalty(users: Rows, item_penalties: Doubles) -> float:
-    """Return the factor of all penalties from which on zero vectors are a minimum of the loss.
-
-    Near zero vectors X and Y, the loss is tr(X'PX) + tr(Y'QY) - 2 tr(X'BY) plus terms of higher
-    order and a constant. P and Q are the diagonal matrices of the penalties of users and items; B
-    holds the confidences of the observed pairs. Zero is a minimum if and only if the largest
-    singular value of P^-1/2 B Q^-1/2 is at most 1. It is computed by power iteration, from a
-    positive start: B has no negative entries, so its first singular vectors have none either.
-
-    Raises
-    ------
-    ModelError
-        When the confidences are too large for float32.
-    """
-    scaled = sparse.csr_array(
-        (users.extra + np.float64(users.unobserved), users.indices, users.indptr),
-        shape=(len(users), len(item_penalties)),
-    )
-    left, right = users.penalties**-0.5, item_penalties**-0.5
-    vector, largest = 1 / right, 0.0
-    for _ in range(POWER_STEPS):
-        vector = vector / np.sqrt(np.square(vector).sum())
-        vector = right * (scaled.T @ (left**2 * (scaled @ (right * vector))))
-        before, largest = largest, float(np.sqrt(np.sqrt(np.square(vector).sum())))
-        if not largest - before > POWER_TOLERANCE * largest:
-            break
-    if not 0 < largest < np.inf:
-        raise ModelError(
-            f"expected weights and penalties for which float32 can solve least squares, got {largest}"
-        )
-    return largest
 
 
 @contextmanager

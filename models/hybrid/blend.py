@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +13,30 @@ from pydantic import Field, model_validator
 
 from models import registry
 from models.activity import ACTIVITY, Activity, activity
-from models.base import Model, ModelConfig
+from models.base import HasSimilarItems, Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.hybrid.learned_weights import Scores, Window, learn_weights
 from models.options import TrainingOptions
+from models.ranking.topn import TopN
 
 FloatArray = npt.NDArray[np.float32]
+WEIGHTS = "weights"
 Weights = dict[str, Annotated[float, Field(ge=0)]]
 
 
 class BlendConfig(ModelConfig):
     """Configuration of a blend of models."""
 
-    weights: Weights = Field(
-        default={"als": 0.5, "item_knn": 0.5}, description="weight of each model, such as als = 0.7"
+    weights: Weights | Literal["learned"] = Field(
+        default="learned",
+        description="weight of each model, such as als = 0.7; learned: those of the candidates that best "
+        "predict the last fifth of the training events",
+    )
+    candidates: tuple[str, ...] = Field(
+        default=("als", "item_knn", "recent_popularity"),
+        min_length=1,
+        description="models to blend with learned weights",
     )
     weights_by_activity: dict[Activity, Weights] = Field(
         default={}, description="other weights for users with few or many items in their history"
@@ -37,12 +48,17 @@ class BlendConfig(ModelConfig):
     @property
     def parts(self) -> tuple[str, ...]:
         """The sorted names of the blended models: all with a weight above 0 anywhere."""
+        if isinstance(self.weights, str):
+            return tuple(sorted(set(self.candidates)))
         tables = (self.weights, *self.weights_by_activity.values())
         return tuple(sorted({name for weights in tables for name, weight in weights.items() if weight > 0}))
 
     @model_validator(mode="after")
     def _known_models(self) -> BlendConfig:
-        for weights in (self.weights, *self.weights_by_activity.values()):
+        if isinstance(self.weights, str) and self.weights_by_activity:
+            raise ValueError("expected weights of each model beside weights_by_activity, got learned ones")
+        tables = [] if isinstance(self.weights, str) else [self.weights, *self.weights_by_activity.values()]
+        for weights in [dict.fromkeys(self.candidates, 1.0), *tables]:
             for name in weights:
                 if name == Blend.name or not registry.is_known(name):
                     possible = [name for name in registry.known() if name != Blend.name]
@@ -63,8 +79,9 @@ class Blend(Model[BlendConfig]):
     to mean 0 and scaled to variance 1 over the trained items. Models with scores on different
     scales then contribute by their weights (ZMUV of Montague, Aslam 2001, "Relevance score
     normalization for metasearch"). A model that scores all items alike for a user adds nothing for
-    that user. If a user's activity (models/activity.py) has its own weights, they replace the
-    general ones.
+    that user. Learned weights are those with the best lists on the last fifth of the training
+    events, for models trained on the events before (models.hybrid.learned_weights). If a user's
+    activity (models/activity.py) has its own weights, they replace the general ones.
     """
 
     name = "blend"
@@ -72,6 +89,7 @@ class Blend(Model[BlendConfig]):
 
     def __init__(self, config: BlendConfig | None = None) -> None:
         super().__init__(config)
+        self._general: Weights = {}
         self._models: dict[str, Model[Any]] = {}
 
     @property
@@ -86,7 +104,10 @@ class Blend(Model[BlendConfig]):
         self._models[model.name] = model
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        for name, config in self.parts.items():
+        weights = self.config.weights
+        self._general = self._learned(dataset, options) if weights == "learned" else dict(weights)
+        used = {name: config for name, config in self.parts.items() if self._uses(name)}
+        for name, config in used.items():
             if name in self._models:
                 if self._models[name].n_items != dataset.n_items:
                     raise ModelError(f"model {name} was trained on other items than the blend")
@@ -94,32 +115,74 @@ class Blend(Model[BlendConfig]):
             folder = options.checkpoints and options.checkpoints / name
             trained = registry.create(name, config).fit(dataset, replace(options, checkpoints=folder))
             self._models[name] = trained
-        self.report = {"parts": {name: self._models[name].report for name in self.parts}}
+        self._models = {name: self._models[name] for name in used}
+        parts = {name: model.report for name, model in self._models.items()}
+        self.report = {"weights": self._general, "parts": parts}
+
+    def _learned(self, dataset: Dataset, options: TrainingOptions) -> dict[str, float]:
+        """Return learned weights; if the events say too little, equal ones of the personal parts."""
+        window = Window.of(dataset)
+        if window is None:
+            names = [name for name in self.config.parts if registry.model_class(name).personal]
+            return dict.fromkeys(names or self.config.parts, 1.0)
+        models: dict[str, Scores] = {}
+        quiet = replace(options, checkpoints=None, progress=None)
+        for name, config in self.parts.items():
+            model = registry.create(name, config).fit(window.past, quiet)
+            models[name] = partial(_standardised, model)
+        return learn_weights(window, models)
+
+    def _uses(self, name: str) -> bool:
+        """Return whether a part has a weight above 0 for anybody."""
+        tables = (self._general, *self.config.weights_by_activity.values())
+        return any(weights.get(name, 0) > 0 for weights in tables)
+
+    def similar_items(
+        self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> TopN:
+        """Return the similar items of the part with the largest weight that knows any."""
+        for name in sorted(self._models, key=lambda name: -self._general.get(name, 0.0)):
+            model = self._models[name]
+            if isinstance(model, HasSimilarItems):
+                return model.similar_items(items, n, allowed=self.eligible(allowed))
+        return TopN.empty(len(items), n)
 
     def _scores(self, histories: Histories) -> FloatArray:
         weights = self._weights(np.diff(histories.matrix.indptr))
         total = np.zeros((len(histories), self.n_items))
         for column, name in enumerate(self.config.parts):
-            scores = self._models[name]._scores(histories).astype(np.float64)
-            total += weights[:, column, None] * _standardise(scores, self.trained_items)
+            if weights[:, column].any():
+                total += weights[:, column, None] * _standardised(self._models[name], histories)
         return total.astype(np.float32)
 
     def _weights(self, lengths: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         """Return the weights for users with ``lengths`` items, float64 (n_users, n_parts)."""
         special = {str(name): weights for name, weights in self.config.weights_by_activity.items()}
-        tables = [special.get(name, self.config.weights) for name in ACTIVITY]
+        tables = [special.get(name, self._general) for name in ACTIVITY]
         table = np.array([[weights.get(name, 0.0) for name in self.config.parts] for weights in tables])
         return np.asarray(table[activity(lengths)])
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {
+        arrays = {
             f"{name}.{key}": array
-            for name in self.config.parts
-            for key, array in self._models[name]._arrays().items()
+            for name, model in self._models.items()
+            for key, array in model._arrays().items()
         }
+        if self.config.weights == "learned":
+            arrays[WEIGHTS] = np.array([self._general.get(name, 0.0) for name in self.config.parts])
+        return arrays
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        if self.config.weights == "learned":
+            learned = arrays[WEIGHTS]
+            if learned.shape != (len(self.parts),) or learned.dtype != np.float64 or learned.min() < 0:
+                raise ModelError(f"expected {WEIGHTS} float64 ({len(self.parts)},), got {learned!r:.100}")
+            self._general = dict(zip(self.config.parts, learned.tolist(), strict=True))
+        else:
+            self._general = dict(self.config.weights)
         for name, config in self.parts.items():
+            if not self._uses(name):
+                continue
             model = registry.create(name, config)
             model.n_items, model.trained_items = self.n_items, self.trained_items
             prefix = f"{name}."
@@ -127,6 +190,11 @@ class Blend(Model[BlendConfig]):
                 {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
             )
             self._models[name] = model
+
+
+def _standardised(model: Model[Any], histories: Histories) -> npt.NDArray[np.float64]:
+    """Return the standardised scores of a model, float64 (n_users, n_items)."""
+    return _standardise(model._scores(histories).astype(np.float64), model.trained_items)
 
 
 def _standardise(scores: npt.NDArray[np.float64], items: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

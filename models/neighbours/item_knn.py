@@ -19,6 +19,7 @@ from models.ranking.topn import TopN, block_users, top_n
 from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
+SPARSE = 0.1  # density below which sorting the entries is faster than scanning rows
 
 
 class ItemKNNConfig(ModelConfig):
@@ -79,12 +80,12 @@ class ItemKNN(Model[ItemKNNConfig]):
         rows = np.arange(products.shape[0])
         row_norms = np.repeat(norms[start + rows], np.diff(products.indptr))
         products.data /= row_norms * norms[products.indices] + np.float32(self.config.shrink)
-        itself = sparse.csr_array(
-            (np.ones(len(rows), np.float32), (start + rows).astype(np.int32), np.arange(len(rows) + 1)),
-            shape=products.shape,
-        )
-        dense = products.toarray()
-        return top_n(dense, self.config.neighbours, exclude=itself, above=0.0, threads=1, overwrite=True)
+        itself = products.indices == np.repeat(start + rows, np.diff(products.indptr))
+        products.data[itself | ~(products.data > 0)] = 0
+        products.eliminate_zeros()
+        if products.nnz < SPARSE * products.shape[0] * products.shape[1]:
+            return largest_of_rows(products, self.config.neighbours)
+        return top_n(products.toarray(), self.config.neighbours, above=0.0, threads=1, overwrite=True)
 
     def _keep(self, items: npt.NDArray[np.int32], similarities: FloatArray) -> None:
         """Store neighbours (n_items, neighbours), padded with -1 and 0, and the scoring matrix."""
@@ -129,3 +130,23 @@ class ItemKNN(Model[ItemKNNConfig]):
                 f"expected neighbours from -1 to {self.n_items - 1}, got {items.min()}..{items.max()}"
             )
         self._keep(items, similarities)
+
+
+def largest_of_rows(matrix: sparse.csr_array, n: int) -> TopN:
+    """Return the ``n`` largest entries of each row, all above 0; ties go to the smaller column."""
+    lengths = np.diff(matrix.indptr)
+    least = np.zeros(len(lengths), np.float32)  # of the entries to keep
+    for row in np.flatnonzero(lengths > n):
+        values = matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
+        least[row] = np.partition(values, len(values) - n)[len(values) - n]
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    kept = matrix.data >= least[rows]
+    rows, columns, values = rows[kept], matrix.indices[kept], matrix.data[kept]
+    order = np.lexsort([columns, -values, rows])
+    rows, columns, values = rows[order], columns[order], values[order]
+    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    kept = rank < n
+    top = TopN.empty(len(lengths), n)
+    top.items[rows[kept], rank[kept]] = columns[kept]
+    top.scores[rows[kept], rank[kept]] = values[kept]
+    return top

@@ -141,7 +141,10 @@ def test_a_loaded_blend_has_its_models(tmp_path) -> None:
         ({"weights": {"als": 0.0}}, "expected a weight above 0"),
         ({"weights": {}}, "expected a weight above 0"),
         ({"weights_by_activity": {"loyal": {"als": 1.0}}}, "'new', 'light' or 'heavy'"),
-        ({"settings": {"popularity": {}}}, r"expected settings of als, item_knn, got \['popularity'\]"),
+        (
+            {"settings": {"popularity": {}}},
+            r"expected settings of als, item_knn, recent_popularity, got \['popularity'\]",
+        ),
         ({"settings": {"als": {"factor": 3}}}, "unknown key 'factor' in models.als"),
     ],
 )

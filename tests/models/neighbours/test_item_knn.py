@@ -6,13 +6,16 @@ from math import log, sqrt
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.neighbours.item_knn import ItemKNN, ItemKNNConfig
+from models.neighbours.item_knn import ItemKNN, ItemKNNConfig, largest_of_rows
 from models.neighbours.weighting import K1, B, weighted
 from models.options import TrainingOptions
+from models.ranking.topn import top_n
 
 # items 0 and 1 share both users, item 2 shares one user with each, item 3 shares none
 WORLD = Dataset(matrix([[1, 1, 1, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
@@ -93,3 +96,15 @@ def test_neighbours_outside_the_catalogue_are_refused() -> None:
     arrays = knn()._arrays()
     with pytest.raises(ModelError, match=r"neighbours from -1 to 3, got -1\.\.4"):
         knn()._restore(arrays | {"neighbours": np.where(arrays["neighbours"] == 2, 4, arrays["neighbours"])})
+
+
+@settings(max_examples=80)
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0, 2.0]), min_size=7, max_size=7), max_size=6),
+    st.integers(1, 9),
+)
+def test_sparse_rows_have_the_neighbours_of_dense_ones(rows: list[list[float]], n: int) -> None:
+    dense = np.array(rows, np.float32).reshape(len(rows), 7)
+    sparse_top, dense_top = largest_of_rows(matrix(dense), n), top_n(dense, n, above=0.0)
+    np.testing.assert_array_equal(sparse_top.items, dense_top.items)
+    np.testing.assert_array_equal(sparse_top.scores, dense_top.scores)

@@ -12,8 +12,9 @@ from models import artefact
 from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset
 from models.errors import ModelError
-from models.factors.als import ALS, ALSConfig, Strengths
-from models.factors.least_squares import least_zeroing_penalty, row_problems, solving
+from models.factors.als import ALS, ALSConfig
+from models.factors.least_squares import row_problems, solving
+from models.factors.strengths import Strengths, least_zeroing_penalty
 
 SMALL = {"factors": 6, "iterations": 30}
 

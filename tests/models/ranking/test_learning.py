@@ -8,7 +8,7 @@ import pytest
 from models.contract.worlds import matrix
 from models.dataset import Dataset
 from models.errors import ModelError
-from models.learning import require_learning
+from models.ranking.learning import require_learning
 from models.registry import create
 
 

@@ -1,0 +1,92 @@
+"""The weights of a blend, learned on the last events before those it is measured on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from models import artefact
+from models.dataset import Dataset, Histories
+from models.errors import ModelError
+from models.hybrid.blend import Blend, BlendConfig
+from models.hybrid.learned_weights import Window, learn_weights
+from models.options import TrainingOptions
+from models.splitting.split import event_matrix, to_sequences
+
+OPTIONS = TrainingOptions(device="cpu", seed=3, threads=1)
+USERS, ITEMS = 200, 80
+
+
+@pytest.fixture(scope="module")
+def world() -> Dataset:
+    """Return 4,000 events over 100 days: users of two tastes, each of half the items."""
+    random = np.random.default_rng(7)
+    users = random.integers(0, USERS, 4_000)
+    items = random.integers(0, ITEMS // 2, 4_000) * 2 + users % 2
+    times = np.sort(random.integers(0, 100 * 86_400 * 10**6, 4_000))
+    sequences, _ = to_sequences(users, items, times, USERS)
+    return Dataset(event_matrix(sequences, ITEMS), sequences)
+
+
+def test_the_window_is_the_last_fifth_and_the_past_knows_nothing_of_it(world: Dataset) -> None:
+    window = Window.of(world)
+    assert window is not None
+    assert world.sequences is not None
+    assert window.past.sequences is not None
+    start = np.sort(world.sequences.timestamps)[-800]
+    assert window.past.sequences.timestamps.max() < start
+    assert len(window.past.sequences.items) == 3_200
+    seen = window.histories.matrix.multiply(window.relevant)
+    assert seen.nnz == 0
+    assert window.past.matrix.nnz == event_matrix(window.past.sequences, ITEMS).nnz
+    assert (np.diff(window.relevant.indptr) > 0).all()
+
+
+def test_a_model_that_knows_the_answers_gets_all_the_weight(world: Dataset) -> None:
+    window = Window.of(world)
+    assert window is not None
+    random = np.random.default_rng(0)
+
+    def noise(histories: Histories) -> npt.NDArray[np.float64]:
+        return random.random((len(histories), ITEMS)) * 10
+
+    def taste(histories: Histories) -> npt.NDArray[np.float64]:
+        odd = histories.matrix.indices[histories.matrix.indptr[:-1]] % 2  # of each user's first item
+        return (np.arange(ITEMS)[None] % 2 == odd[:, None]) * 1.0
+
+    assert learn_weights(window, {"noise": noise, "taste": taste})["taste"] >= 0.8
+    assert learn_weights(window, {"taste": taste}) == {"taste": 1.0}
+
+
+def test_a_blend_learns_and_keeps_its_weights(world: Dataset, tmp_path: Path) -> None:
+    settings = {"als": {"factors": 4, "iterations": 3}}
+    model = Blend(BlendConfig(settings=settings)).fit(world, OPTIONS)
+    weights = model.report["weights"]
+    assert weights["recent_popularity"] < 1  # it does not know the tastes
+    assert sum(weights.values()) == pytest.approx(1)
+    assert set(model.report["parts"]) == {name for name, weight in weights.items() if weight > 0}
+    loaded = artefact.load(artefact.save(model, tmp_path))
+    assert np.array_equal(loaded.scores(world.histories), model.scores(world.histories))
+
+
+def test_too_little_to_learn_from_gives_equal_weights_to_personal_models(world: Dataset) -> None:
+    without_times = Dataset(world.matrix)
+    assert Window.of(without_times) is None
+    model = Blend(BlendConfig(settings={"als": {"factors": 4, "iterations": 3}})).fit(without_times, OPTIONS)
+    assert model.report["weights"] == {"als": 1.0, "item_knn": 1.0}
+
+
+def test_learned_weights_and_weights_by_activity_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="expected weights of each model beside weights_by_activity"):
+        BlendConfig(weights_by_activity={"new": {"popularity": 1.0}})
+
+
+@pytest.mark.parametrize("weights", [[1.0], [0.5, 0.5, -1.0]])
+def test_damaged_weights_are_refused(weights: list[float]) -> None:
+    model = Blend(BlendConfig())
+    model.n_items = 1
+    with pytest.raises(ModelError, match="expected weights float64"):
+        model._restore({"weights": np.array(weights)})
