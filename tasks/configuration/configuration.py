@@ -51,6 +51,18 @@ class Configuration(Section):
     quality: QualitySection = QualitySection()
     models: dict[str, dict[str, Any]] = Field({}, description="Settings of models, by name.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _serves_without_measuring(cls, content: Any) -> Any:
+        """Let the first model serve if nothing is measured and the file names none."""
+        match content:
+            case {"evaluation": {"enabled": False}, **rest}:
+                train = rest.get("train", {})
+                if isinstance(train, Mapping) and "serve" not in train:
+                    models = train.get("models") or TrainSection.model_fields["models"].default
+                    return {**content, "train": {**train, "serve": models[0]}}
+        return content
+
     @model_validator(mode="after")
     def _references(self) -> Configuration:
         known = {*self.users.attributes, *self.items.attributes}

@@ -42,7 +42,8 @@ class TrainSection(Section):
     serve: str = Field(
         "best",
         description="The model whose lists are published; best: one that is significantly better than "
-        "popularity by [quality] metric, if any: the previous night's, unless another is better still.",
+        "popularity by [quality] metric, if any: the previous night's, unless another is better still. "
+        "If nothing is measured, the default is the first of models.",
     )
     serve_by_segment: ServeBySegmentSection = ServeBySegmentSection()
     refit: Literal["served", "all"] = Field(

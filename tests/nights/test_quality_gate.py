@@ -198,15 +198,16 @@ def test_best_and_segments_are_served_named_and_compared_with(judged: Night, tmp
     assert chosen["model"] == "popularity"
     assert chosen["why"].startswith("no model is significantly better than popularity, which serves: ndcg@6")
     assert first.warnings == [chosen["why"]]
-    second = run_night(
-        night.configured(
-            **served
-            | {"train__serve": "random", "quality__max_loss": 1, "quality__min_novelty_ratio": 0}
-            | {"quality__min_rbo": 0, "quality__max_entirely_changed": 1, "quality__max_mostly_changed": 1}
-        ),
-        SECOND,
+    random = night.configured(
+        **served
+        | {"train__serve": "random", "quality__max_loss": 1, "quality__min_novelty_ratio": 0}
+        | {"quality__min_rbo": 0, "quality__max_entirely_changed": 1, "quality__max_mostly_changed": 1}
     )
-    against = second.quality[0]
+    with pytest.raises(QualityRefusedError):
+        run_night(random, SECOND)
+    assert [row["check"] for row in night.records()[-1].quality if not row["passed"]] == ["floor ndcg@6"]
+    second = publish_refused(random, refused_id(night), **REASON)
+    against = second.quality[1]
     assert against["check"] == f"accuracy ndcg@6 against {first.release_id}"
     assert against["value"] < 0
     table = pq.read_table(night.store.release(str(second.release_id)) / "recommendations.parquet")

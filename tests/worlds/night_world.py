@@ -30,7 +30,7 @@ QUICK: dict[str, Any] = {
 }
 """For tests that work with any model: each training is a process of half a second or more."""
 MODELS = 'models = ["popularity", "recent_popularity"]\nserve = "popularity"'
-ALS = 'models = ["als", "popularity"]'
+ALS = 'models = ["als", "popularity"]\nserve = "als"'
 """A personal model for tests that need one: its process takes over twice as long to start."""
 TABLES = ("recommendations", "similar_items", "popular_items", "model_metrics", "validation_results")
 

@@ -42,7 +42,11 @@ def shown(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Show
     titled = [",".join([*line[:at], HOSTILE, *line[at + 1 :]]) for line in fields]
     catalogue.write_text("\n".join([head, *titled]) + "\n", encoding="utf-8")
     runs = []
-    for day, overrides in ((FIRST, []), (SECOND, []), (THIRD, ["gate.min_events=1000000"])):
+    for day, overrides in (
+        (FIRST, []),
+        (SECOND, []),
+        (THIRD, ["gate.min_events=1000000", "report.enabled=true"]),
+    ):
         state = nightly(str(night.config), str(day), overrides, return_state=True)
         assert state.is_completed() == (not overrides), state.message
         runs.append(state.state_details.flow_run_id)

@@ -7,11 +7,13 @@ import os
 import re
 import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 import duckdb
 import psutil
 import pytest
+from playwright.sync_api import TimeoutError  # noqa: A004 - its own, not the built-in one
 from worlds.night_world import FIRST, THIRD, Night
 from worlds.stack_world import Up, until
 
@@ -20,11 +22,18 @@ FOURTH = FIRST + dt.timedelta(days=3)
 
 
 def show_deployment(page: Any, name: str) -> None:
-    """Open the page of a deployment by the links to it."""
-    page.get_by_role("link", name="Deployments", exact=True).first.click()
+    """Open the page of a deployment by the links to it, again if a busy machine lost a click."""
     link = page.get_by_role("link", name=name, exact=True)
-    page.get_by_role("row").filter(has=link).get_by_role("link", name=name, exact=True).first.click()
-    page.get_by_role("button", name="Run", exact=True).wait_for()
+    run = page.get_by_role("button", name="Run", exact=True)
+
+    def shown() -> bool:
+        page.get_by_role("link", name="Deployments", exact=True).first.click()
+        page.get_by_role("row").filter(has=link).get_by_role("link", name=name, exact=True).first.click()
+        with suppress(TimeoutError):
+            run.wait_for(timeout=20_000)
+        return bool(run.count())
+
+    until(shown, f"the page of {name}")
 
 
 def form_of(page: Any, name: str) -> None:

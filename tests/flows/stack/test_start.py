@@ -159,7 +159,7 @@ def test_down_ends_only_its_processes_and_keeps_the_history(up: Up, night: Night
     endless += ["evaluation.enabled=false"]
     run_id = up.server.begin("nightly", as_of=str(SECOND), config=str(night.config), overrides=endless)
     until(lambda: up.server.run(run_id)["state_type"] == "RUNNING", "the run")
-    until(night.records, "the night")
+    until(lambda: [r for r in night.records() if r.finished("popular_items")], "the training of the night")
     processes = family(up)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
         result = up.call("down")

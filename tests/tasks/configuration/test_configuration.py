@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -196,3 +197,15 @@ def test_the_resources_come_from_the_engine_and_limit_the_lists(loaded):
     assert (resources.memory, resources.threads, resources.block_bytes) == (2**30, 3, 2**28)
     assert loaded(SOURCE + '[top_n]\nmemory = "1MiB"\n').resources.block_bytes == 2**20
     assert loaded(SOURCE).resources.threads == len(os.sched_getaffinity(0))
+
+
+def test_without_measuring_the_first_model_serves(tmp_path: Path) -> None:
+    file = tmp_path / "nightshelf.toml"
+    source = '[source]\npath = "x.csv"\n[source.columns]\nuser = "u"\nitem = "i"\ntimestamp = "t"\n'
+    file.write_text(source, encoding="utf-8")
+    assert load(file).train.serve == "best"
+    unmeasured = {"evaluation.enabled": False}
+    assert load(file, unmeasured).train.serve == "als"
+    assert load(file, unmeasured | {"train.models": ["popularity", "als"]}).train.serve == "popularity"
+    with pytest.raises(ConfigurationError, match=r"else name the model in train\.serve"):
+        load(file, unmeasured | {"train.serve": "best"})
