@@ -21,7 +21,7 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.options import TrainingOptions, resource_limits
+from models.options import Cost, Size, TrainingOptions, resource_limits
 from models.ranking.learning import require_learning
 from models.ranking.topn import TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
@@ -128,6 +128,11 @@ class Model(ABC, Generic[C]):
     @abstractmethod
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Restore the arrays of ``_arrays``; ``self.n_items`` is already set."""
+
+    @classmethod
+    def cost(cls, config: C, size: Size) -> Cost:  # noqa: ARG003
+        """Return what one training is expected to cost: here, some passes over the pairs."""
+        return Cost(2e-6 * size.pairs, 64.0 * size.pairs)
 
     @final
     def fit(self, dataset: Dataset, options: TrainingOptions | None = None) -> Self:

@@ -19,6 +19,9 @@ BLOCK_BYTES: Final = 512 * 2**20
 """Bytes of scores in memory at a time, by default."""
 _LIMITS: Final[ContextVar[tuple[int, int]]] = ContextVar("threads and bytes of scores", default=(0, 0))
 
+FLOPS = 5e10  # of dense products in float32, a second, on two cores
+SMALL_FLOPS = 1.2e10  # of the small solves of ALS
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -130,3 +133,24 @@ def score_bytes(block_bytes: int = 0) -> int:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Size:
+    """The size of a training set: users, items, and pairs with a weight."""
+
+    users: int
+    items: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The seconds of one training, and the bytes that it needs at once."""
+
+    seconds: float
+    memory: float
+
+    def __add__(self, other: Cost) -> Cost:
+        """Return the cost of both, one after the other."""
+        return Cost(self.seconds + other.seconds, max(self.memory, other.memory))

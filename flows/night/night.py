@@ -16,6 +16,7 @@ from tasks.store.layout import LOCK_WAIT, Store
 from tasks.store.names import release_id_of
 from tasks.store.run_folder import RunFolder
 from tasks.store.runs import RunRecord
+from tasks.training.plan import Plan, make_plan
 from tasks.training.train import Trainer, train_in_child
 
 
@@ -64,6 +65,12 @@ class Night:
             return None
         cut = int(self.record.station("holdout").facts["cut"])
         return Measured(self.folder.past, self.folder.past_models, cut)
+
+    @property
+    def plan(self) -> Plan:
+        """Which models fit the budget, by the size of the dataset; known once that is built."""
+        facts = self.record.station("dataset").facts
+        return make_plan(self.configuration, facts["users"], facts["items"], facts["trained_pairs"])
 
     def ledger(self) -> Ledger:
         """Return the ingests that count tonight; later ingests of other runs are not among them."""

@@ -201,6 +201,10 @@ def _run_model_station(
     """
     if model in night.record.failed_models:
         return
+    reason = night.plan.left_out.get(model)
+    if reason is not None:
+        _go_on_without(night, kind, model, f"{model} is left out: {reason}", reason)
+        return
     try:
         run_station(night, step, kind, partial(station, night, model), model)
     except MODEL_ERRORS as error:
@@ -208,11 +212,19 @@ def _run_model_station(
             raise
         if model in _required_models(night):
             raise TrainingError(f"the served model {model} failed, nothing is published: {error}") from error
-        failed = Station(kind=kind, model=model, seconds=0.0, peak_memory=0, facts={"failed": str(error)})
-        night.record.warn(f"{failed.name} failed, the night went on without it: {error}")
-        LOG.warning("%s", night.record.warnings[-1])
-        night.record.stations.append(failed)
-        night.record.save(night.store)
+        name = station_name(kind, model)
+        _go_on_without(
+            night, kind, model, f"{name} failed, the night went on without it: {error}", str(error)
+        )
+
+
+def _go_on_without(night: Night, kind: str, model: str, warning: str, reason: str) -> None:
+    """Record that a model takes no part in the night, with a warning."""
+    night.record.warn(warning)
+    LOG.warning("%s", warning)
+    failed = Station(kind=kind, model=model, seconds=0.0, peak_memory=0, facts={"failed": reason})
+    night.record.stations.append(failed)
+    night.record.save(night.store)
 
 
 def _required_models(night: Night) -> tuple[str, ...]:

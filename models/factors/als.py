@@ -23,7 +23,7 @@ from models.factors.least_squares import (
     solving,
 )
 from models.factors.strengths import Strengths, least_zeroing_penalty
-from models.options import TrainingOptions, workers
+from models.options import SMALL_FLOPS, Cost, Size, TrainingOptions, workers
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
 from models.search_space import Range, Space
@@ -105,6 +105,20 @@ class ALS(Model[ALSConfig]):
         "shrinkage": Range(0.01, 0.5, log=True),
         "unobserved_ratio": Range(0.5, 100.0, log=True),
     }
+
+    @classmethod
+    def cost(cls, config: ALSConfig, size: Size) -> Cost:
+        """Return the cost of the solves: a row with n entries takes n d min(n, d) operations."""
+        d = config.factors
+
+        def row(entries: float) -> float:
+            small = min(entries, d)
+            return entries * small * d + small**3 / 3
+
+        users, items = max(size.users, 1), max(size.items, 1)
+        work = users * row(size.pairs / users) + items * row(size.pairs / items)
+        memory = 4.0 * d * (2 * users + 2 * items) + 40.0 * size.pairs
+        return Cost(config.iterations * (work / SMALL_FLOPS + 2e-6 * (users + items)), memory)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         matrix = dataset.matrix

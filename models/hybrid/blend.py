@@ -16,8 +16,8 @@ from models.activity import ACTIVITY, Activity, activity
 from models.base import HasSimilarItems, Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.hybrid.learned_weights import Scores, Window, learn_weights
-from models.options import TrainingOptions
+from models.hybrid.learned_weights import SCORES, USERS, Scores, Window, learn_weights
+from models.options import Cost, Size, TrainingOptions
 from models.ranking.topn import TopN
 
 FloatArray = npt.NDArray[np.float32]
@@ -102,6 +102,18 @@ class Blend(Model[BlendConfig]):
         if self.parts.get(model.name) != model.config:
             raise ModelError(f"model {model.name} is not a part of this blend, or has other settings")
         self._models[model.name] = model
+
+    @classmethod
+    def cost(cls, config: BlendConfig, size: Size) -> Cost:
+        """Return the cost of its parts; with learned weights, twice, and the comparison."""
+        total = Cost(0, 0)
+        for name in config.parts:
+            settings = registry.config(name, config.settings.get(name, {}))
+            total += registry.model_class(name).cost(settings, size)
+        if config.weights != "learned":
+            return total
+        compared = min(SCORES, USERS * size.items)
+        return total + total + Cost(1e-7 * compared, 0)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         weights = self.config.weights

@@ -14,7 +14,7 @@ from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.weighting import Weighting, weighted
-from models.options import TrainingOptions, score_bytes
+from models.options import Cost, Size, TrainingOptions, score_bytes
 from models.ranking.topn import TopN, block_users, top_n
 from models.search_space import Choice, Range, Space
 
@@ -59,6 +59,16 @@ class ItemKNN(Model[ItemKNNConfig]):
         "normalisation": Range(0.0, 1.0),
     }
     evidence_only = True
+
+    @classmethod
+    def cost(cls, config: ItemKNNConfig, size: Size) -> Cost:
+        """Return the cost of the products: a user with n items adds to n^2 of them.
+
+        Histories are uneven, so their squares are taken as four times those of even ones.
+        """
+        products = 4.0 * size.pairs**2 / max(size.users, 1)
+        neighbours = 16.0 * size.items * config.neighbours
+        return Cost(2e-8 * products + 1e-5 * size.items, neighbours + 40.0 * size.pairs)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         columns = weighted(dataset.matrix, self.config.weighting)

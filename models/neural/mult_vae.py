@@ -27,7 +27,7 @@ from models.neural.layers import Bags, bag_product
 from models.neural.losses import annealed_beta, divergence, negative_log_likelihood
 from models.neural.trainer import Trainer, TrainerConfig
 from models.neural.validation import ValidationSet, validation_users
-from models.options import TrainingOptions
+from models.options import FLOPS, Cost, Size, TrainingOptions
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
 from models.search_space import Choice, Range, Space
@@ -211,6 +211,18 @@ class MultVAE(Model[MultVAEConfig]):
         "beta": Range(0.05, 3.0, log=True),
         "epochs": Range(10, 60),
     }
+
+    @classmethod
+    def cost(cls, config: MultVAEConfig, size: Size) -> Cost:
+        """Return the cost of the dense output layer, six operations an element and user.
+
+        To it come 4 ms an update for all else. Weights, gradients and Adam's two moments are kept.
+        """
+        batch = min(config.batch_size, max(LEAST_USERS, size.users // LEAST_UPDATES))
+        update = 6.0 * batch * config.hidden * size.items / FLOPS + 4e-3
+        updates = config.epochs * -(-size.users // batch)
+        weights = 2.0 * size.items * config.hidden
+        return Cost(updates * update, 16 * weights + 12.0 * batch * size.items + 16.0 * size.pairs)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         device = choose_device(options)

@@ -49,6 +49,12 @@ class TrainSection(Section):
     refit: Literal["served", "all"] = Field(
         "served", description="Models trained on everything, after all were measured on the holdout."
     )
+    minutes: float = Field(
+        60,
+        gt=0,
+        description="Expected minutes that all trainings of a night may take, on a nominal machine of two "
+        "cores. Models that do not fit get fewer epochs or are left out, with a warning.",
+    )
     device: Device = Field("auto", description="Where models train; if CUDA is requested and fails, the CPU.")
     seed: int = Field(7, ge=0, lt=2**32, description="Seed of all random numbers.")
     on_failure: Literal["stop", "continue"] = Field(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -77,11 +78,13 @@ class Training:
         return digest_of(self.file)
 
 
-def write_request(training: Training, configuration: Configuration) -> TrainingRequest:
-    """Write the request of a training and return it."""
+def write_request(
+    training: Training, configuration: Configuration, changes: Mapping[str, Any] | None = None
+) -> TrainingRequest:
+    """Write the request of a training, with changed settings, and return it."""
     request = TrainingRequest(
         model=training.model,
-        settings=configuration.settings_of(training.model),
+        settings=configuration.settings_of(training.model) | dict(changes or {}),
         dataset=training.dataset.relative_to(training.run.root),
         artefact=training.artefact.relative_to(training.run.root),
         stamp=_stamp(training.dataset),

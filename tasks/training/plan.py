@@ -1,0 +1,73 @@
+"""Which models fit the budget of a night, by what their trainings are expected to cost.
+
+The plan follows from the configuration and the size of the data alone, so the same night has the
+same plan on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasks.configuration.configuration import Configuration
+
+FEWEST_EPOCHS = 10  # a training that could run fewer is left out
+TRAININGS = 2  # of each model: to be measured, and to serve
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The expected seconds of each model's training, changed settings, and why models are left out."""
+
+    seconds: Mapping[str, float]
+    settings: Mapping[str, Mapping[str, Any]]
+    left_out: Mapping[str, str]
+
+
+def make_plan(configuration: Configuration, users: int, items: int, pairs: int) -> Plan:
+    """Return the plan of a night: the cheapest models first, while there are minutes and memory.
+
+    A model that is trained in epochs gets as many as are left time for, at least 10, unless its
+    configuration names their number. What does not fit is left out, with what it would need. A
+    model that the configuration names to serve always stays.
+    """
+    from models import registry
+    from models.options import Cost, Size
+
+    named = {configuration.train.serve, *configuration.train.serve_by_segment.models.values()}
+    budget, memory = 60 * configuration.train.minutes, configuration.resources.memory
+    size = Size(users, items, pairs)
+    configs, costs = {}, dict[str, Cost]()
+    for name in configuration.train.models:
+        configs[name] = registry.config(name, configuration.settings_of(name))
+        costs[name] = registry.model_class(name).cost(configs[name], size)
+    seconds: dict[str, float] = {}
+    settings: dict[str, dict[str, Any]] = {}
+    left_out: dict[str, str] = {}
+    spent = 0.0
+    for name in sorted(costs, key=lambda name: (name not in named, costs[name].seconds)):
+        cost, left = TRAININGS * costs[name].seconds, budget - spent
+        if name not in named and costs[name].memory > memory:
+            need = costs[name].memory / 2**30
+            left_out[name] = f"it would need about {need:.1f} GiB, more than [engine] memory"
+            continue
+        if name not in named and cost > left:
+            epochs = getattr(configs[name], "epochs", 0)
+            fitting = int(epochs * max(left, 0) / cost)
+            if "epochs" in configuration.settings_of(name) or fitting < FEWEST_EPOCHS:
+                left_out[name] = (
+                    f"it would take about {_minutes(cost)}, with {_minutes(max(left, 0))} left of the "
+                    f"{configuration.train.minutes:g} of [train] minutes"
+                )
+                continue
+            settings[name] = {"epochs": fitting}
+            cost *= fitting / epochs
+        seconds[name] = cost / TRAININGS
+        spent += cost
+    return Plan(seconds, settings, left_out)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds < 600 else f"{seconds / 60:,.0f} minutes"
