@@ -26,6 +26,10 @@ def demo(
     days: Annotated[int, typer.Option(min=3)] = 28,
     events: Annotated[int, typer.Option(min=100, help="Events per day.")] = 8000,
     seed: Annotated[int, typer.Option(min=0)] = 7,
+    shape: Annotated[
+        str | None,
+        typer.Option(help="A log of another shape: news, groceries, music, tiny, head or two_days."),
+    ] = None,
     prefect: PrefectOption = True,
 ) -> None:
     """Write four weeks of a shop's logs, run a night on them, and show every table."""
@@ -33,20 +37,25 @@ def demo(
         from flows.output.progress import show_progress
         from flows.output.run import print_demo
         from tasks.demo.logs import write_demo_logs
+        from tasks.demo.shapes import write_shape
 
-        config = write_demo_configuration(folder)
-        with show_progress() as report:
-            write_demo_logs(
-                folder / "logs",
-                start=DEMO_START,
-                days=days + 1,
-                users=users,
-                items=items,
-                events_per_day=events,
-                seed=seed,
-                progress=lambda done, of: report("demo: writing logs", done, of),
-            )
         as_of = DEMO_START + timedelta(days=days - 1)
+        with show_progress() as report:
+            if shape is not None:
+                as_of = write_shape(folder, shape, start=DEMO_START, seed=seed)
+            else:
+                write_demo_configuration(folder)
+                write_demo_logs(
+                    folder / "logs",
+                    start=DEMO_START,
+                    days=days + 1,
+                    users=users,
+                    items=items,
+                    events_per_day=events,
+                    seed=seed,
+                    progress=lambda done, of: report("demo: writing logs", done, of),
+                )
+        config = folder / "nightshelf.toml"
         reingest = Reingest(replace_changed=True)  # the demo rewrites its logs on purpose
         show_run(run_night(config, as_of, (), reingest, prefect=prefect), as_json=False)
         print_demo(config, as_of)

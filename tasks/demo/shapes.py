@@ -6,7 +6,7 @@ catalogue turns over, how often people repeat, and how the events spread over us
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -72,7 +72,9 @@ timestamp = "event_time"
 
 
 def write_shape(folder: Path, name: str, *, start: date, seed: int = 7, scale: float = 1.0) -> date:
-    """Write logs/, a file a day, and nightshelf.toml into ``folder``; return the last day.
+    """Write logs/, a file a day, and nightshelf.toml, unless it exists; return the night's date.
+
+    There is one more day of logs than the shape has, for the night after.
 
     ``scale`` multiplies users, items and events. Equal arguments give equal bytes.
 
@@ -83,7 +85,10 @@ def write_shape(folder: Path, name: str, *, start: date, seed: int = 7, scale: f
     """
     if name not in SHAPES:
         raise ConfigurationError(f"unknown shape {name!r}; known: {', '.join(sorted(SHAPES))}")
-    users, items, times = shape_events(SHAPES[name], seed=seed, scale=scale)
+    shape = SHAPES[name]
+    days = shape.days + 1
+    longer = replace(shape, days=days, events=round(shape.events * days / shape.days))
+    users, items, times = shape_events(longer, seed=seed, scale=scale)
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     midnight = int(datetime(start.year, start.month, start.day, tzinfo=UTC).timestamp()) * 1000
@@ -94,15 +99,16 @@ def write_shape(folder: Path, name: str, *, start: date, seed: int = 7, scale: f
             "event_time": pa.array(times + midnight).cast(pa.timestamp("ms", "UTC")),
         }
     )
-    days = times // DAY_MS
-    for day in range(SHAPES[name].days):
-        low, high = np.searchsorted(days, [day, day + 1])
+    for day in range(days):
+        low, high = np.searchsorted(times, [day * DAY_MS, (day + 1) * DAY_MS])
         path = logs / f"{start + timedelta(days=day)}.csv"
         part = path.with_name(path.name + ".part")
         pa_csv.write_csv(table.slice(low, high - low), part)
         part.replace(path)
-    (folder / "nightshelf.toml").write_text(CONFIGURATION.format(shape=name), encoding="utf-8")
-    return start + timedelta(days=SHAPES[name].days - 1)
+    config = folder / "nightshelf.toml"
+    if not config.exists():
+        config.write_text(CONFIGURATION.format(shape=name), encoding="utf-8")
+    return start + timedelta(days=shape.days - 1)
 
 
 def shape_events(shape: Shape, *, seed: int, scale: float = 1.0) -> tuple[Longs, Longs, Longs]:

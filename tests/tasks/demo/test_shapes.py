@@ -57,7 +57,7 @@ def test_files_are_by_day_byte_identical_and_mapped_by_the_configuration(tmp_pat
     last = write_shape(tmp_path / "one", "two_days", start=START, scale=0.1)
     write_shape(tmp_path / "two", "two_days", start=START, scale=0.1)
     files = sorted((tmp_path / "one" / "logs").iterdir())
-    assert [file.name for file in files] == ["2026-03-02.csv", "2026-03-03.csv"]
+    assert [file.name for file in files] == ["2026-03-02.csv", "2026-03-03.csv", "2026-03-04.csv"]
     assert last == date(2026, 3, 3)
     for file in files:
         assert file.read_bytes() == (tmp_path / "two" / "logs" / file.name).read_bytes()
