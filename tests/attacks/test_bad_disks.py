@@ -57,7 +57,8 @@ def test_no_room_for_a_file(workspace: Workspace, limit: int) -> None:
         "from flows.command_line import main\n"
         "main()"
     )
-    environment = os.environ | {"PYTHONPATH": IMPORTABLE}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment["PYTHONPATH"] = IMPORTABLE
     arguments = [sys.executable, "-c", code, *workspace.arguments()]
     finished = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     assert finished.returncode == 1
