@@ -54,8 +54,8 @@ MAPPED = {
         '[source.columns]\nuser = "CustomerID"\nitem = "StockCode"\ntimestamp = "InvoiceDate"\n',
     ),
 }
-GATE = "[gate]\nmax_quarantined_share = 0.6\n"
-"""A quarter of the lines of Online Retail have no customer: the only key beyond columns."""
+GATE = "[gate]\nmax_quarantined_share = 0.8\n"
+"""On its last day, 62 % of the lines of Online Retail have no customer: the only key beyond columns."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def lines_of(name: str, config: Path, as_of: date) -> Iterator[str]:
     try:
         record = run_night(configuration, as_of)
     except UserError as error:
-        yield f"{name}: refused: {str(error).splitlines()[0]}"
+        yield f"{name}: refused: {error}"
         return
     served = measured(configuration, record, (time.perf_counter() - began) / 60)
     floors = [model for model in ("popularity", "recent_popularity") if model in served.values]
