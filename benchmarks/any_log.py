@@ -31,6 +31,7 @@ from tasks.configuration.configuration import Configuration, load
 from tasks.dataset.arrays import load_dataset
 from tasks.demo.shapes import SHAPES, write_shape
 from tasks.evaluation.holdout import Holdout, make_holdout
+from tasks.quality.best_model import floors_of
 from tasks.quality.comparison import compare
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
@@ -108,7 +109,7 @@ def lines_of(name: str, config: Path, as_of: date) -> Iterator[str]:
         yield f"{name}: refused: {error}"
         return
     served = measured(configuration, record, (time.perf_counter() - began) / 60)
-    floors = [model for model in ("popularity", "recent_popularity") if model in served.values]
+    floors = [model for model in floors_of(configuration.train.models) if model in served.values]
     floor = max(floors, key=lambda model: served.values[model][0].mean())
     compared = compare(configuration, served.values[served.model][0], served.values[floor][0])
     yield (

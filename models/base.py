@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
-from models.dataset import Dataset, Histories
+from models.dataset import Dataset, Histories, evenly_spread
 from models.errors import ModelError
 from models.options import Cost, Size, TrainingOptions, resource_limits
 from models.ranking.learning import require_learning
@@ -256,9 +256,7 @@ class Model(ABC, Generic[C]):
 
     def _sampled_scores(self, histories: Histories) -> FloatArray:
         """Return the scores of trained items for a block of evenly spread users with a history."""
-        users = np.flatnonzero(~histories.empty)
-        block = min(block_users(self.n_items), len(users))
-        users = users[np.linspace(0, len(users) - 1, block).round().astype(np.int64)]
+        users = evenly_spread(np.flatnonzero(~histories.empty), block_users(self.n_items))
         return self._block(histories.rows(users))[:, self.trained_items]
 
     def _check(self, histories: Histories) -> None:

@@ -174,6 +174,12 @@ class Dataset:
         return Histories(self.matrix, self.sequences)
 
 
+def evenly_spread(indices: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """Return at most ``most`` of some indices, in order and evenly spread: a sample without chance."""
+    count = min(most, len(indices))
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.int64)]
+
+
 def _check_array(name: str, array: npt.NDArray[np.int64] | npt.NDArray[np.int32], dtype: type) -> None:
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype != dtype:
         kind = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.dataset import Dataset
+from models.dataset import Dataset, evenly_spread
 from models.errors import ModelError
 
 Floats = npt.NDArray[np.float64]
@@ -149,7 +149,7 @@ class _Question:
         asked = np.unique(users)
         if not len(asked):
             return None
-        asked = asked[np.linspace(0, len(asked) - 1, min(USERS, len(asked))).round().astype(np.int64)]
+        asked = evenly_spread(asked, USERS)
         seen, sought = np.isin(past.users, asked), np.isin(users, asked)
         row = np.searchsorted(asked, np.concatenate([past.users[seen], users[sought]]))
         item = np.concatenate([past.items[seen], items[sought]])

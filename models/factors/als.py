@@ -126,8 +126,8 @@ class ALS(Model[ALSConfig]):
         by_item.sort_indices()
         with solving():
             self._strengths = self._strengths_for(matrix, by_item)
-        users = self._rows(matrix, known=self.trained_items)
-        items = self._rows(by_item, known=np.diff(matrix.indptr) > 0)
+        users = self._rows(matrix, self._strengths, known=self.trained_items)
+        items = self._rows(by_item, self._strengths, known=np.diff(matrix.indptr) > 0)
         checkpoint = ALSCheckpoint.of(self.config, options, matrix)
         shape = (self.n_items, self.config.factors)
         rounds, vectors = checkpoint.load(shape, self.config.iterations) or (0, self._initial(options.seed))
@@ -150,14 +150,14 @@ class ALS(Model[ALSConfig]):
             unobserved = config.unobserved_ratio * observed / pairs
         regularization = config.regularization
         if regularization is None:
-            self._strengths = Strengths(unobserved, 1.0)
-            users = self._rows(matrix, known=self.trained_items)
-            items = self._rows(by_item, known=known_users)
+            whole = Strengths(unobserved, 1.0)
+            users = self._rows(matrix, whole, known=self.trained_items)
+            items = self._rows(by_item, whole, known=known_users)
             regularization = config.shrinkage * least_zeroing_penalty(users, items.penalties)
         return Strengths(unobserved, regularization)
 
-    def _rows(self, matrix: Any, *, known: npt.NDArray[np.bool_]) -> Rows:
-        unobserved, regularization = self._strengths
+    def _rows(self, matrix: Any, strengths: Strengths, *, known: npt.NDArray[np.bool_]) -> Rows:
+        unobserved, regularization = strengths
 
         def penalty(total: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             return regularization * total**self.config.regularization_exponent
@@ -183,7 +183,7 @@ class ALS(Model[ALSConfig]):
 
         x = (Y'CY + lambda_u I)^-1 Y'Cp, with lambda_u as in training.
         """
-        rows = self._rows(histories.matrix, known=self.trained_items)
+        rows = self._rows(histories.matrix, self._strengths, known=self.trained_items)
         with solving():
             return solve_rotated(rows, self._items, self._squares, workers(0)).solved
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.dataset import Dataset, Histories
+from models.dataset import Dataset, Histories, evenly_spread
 from models.errors import ModelError
 from models.evaluation.metrics import match_lists
 from models.ranking.topn import block_users, top_n
-from models.splitting.split import event_matrix, last_share_start, select_events, split_between
+from models.splitting.split import event_matrix, last_share_start, split_between, train_sequences
 
 SHARE = 0.2  # of the events: the window on which the weights are compared
 STEPS = 5  # weights are multiples of 1 / STEPS
@@ -54,19 +54,19 @@ class Window:
             split = split_between(sequences, dataset.n_items, start)
         except ModelError:
             return None
-        before = event_matrix(select_events(sequences, sequences.timestamps < start), dataset.n_items)
+        earlier = train_sequences(sequences, split)
+        before = event_matrix(earlier, dataset.n_items)
         before.data[:] = 1
         matrix = sparse.csr_array(dataset.matrix.multiply(before).tocsr().astype(np.float32))
         matrix.sort_indices()
-        past = Dataset(matrix, select_events(sequences, sequences.timestamps < start), dataset.item_features)
+        past = Dataset(matrix, earlier, dataset.item_features)
         trained = np.bincount(matrix.indices, minlength=dataset.n_items) > 0
         relevant = split.test.multiply(trained[None].astype(np.float32)).tocsr()
         relevant.eliminate_zeros()
         users = np.flatnonzero((np.diff(relevant.indptr) > 0) & (np.diff(matrix.indptr) > 0))
         if len(users) < FEWEST_USERS:
             return None
-        count = min(USERS, len(users), max(FEWEST_USERS, SCORES // dataset.n_items))
-        users = users[np.linspace(0, len(users) - 1, count).round().astype(np.int64)]
+        users = evenly_spread(users, min(USERS, max(FEWEST_USERS, SCORES // dataset.n_items)))
         return cls(past, past.histories.rows(users), sparse.csr_array(relevant[users]))
 
 
@@ -76,7 +76,8 @@ def learn_weights(window: Window, models: Mapping[str, Scores]) -> dict[str, flo
     All multiples of 1/5 are tried. Of equals the first is taken, with the largest weights for the
     models named first.
     """
-    weights = [combination for combination in _combinations(len(models)) if sum(combination) == STEPS]
+    steps = range(STEPS, -1, -1)
+    weights = [shares for shares in product(steps, repeat=len(models)) if sum(shares) == STEPS]
     totals = np.zeros(len(weights))
     trained = np.bincount(window.past.matrix.indices, minlength=window.past.n_items) > 0
     step = block_users(window.past.n_items)
@@ -93,7 +94,3 @@ def learn_weights(window: Window, models: Mapping[str, Scores]) -> dict[str, flo
             totals[number] += values.sum()
     best = weights[int(np.argmax(totals))]
     return {name: share / STEPS for name, share in zip(models, best, strict=True)}
-
-
-def _combinations(parts: int) -> Sequence[tuple[int, ...]]:
-    return list(product(range(STEPS, -1, -1), repeat=parts))

@@ -96,7 +96,8 @@ def _best(
     count = int(users.sum())
     values_of_users = {name: values[name][users] for name in names}
     means = {name: float(column.mean()) if count else 0.0 for name, column in values_of_users.items()}
-    floor = max(floors_of(names), key=means.__getitem__, default=None)
+    floors = floors_of(names)
+    floor = max(floors, key=means.__getitem__, default=None)
     if count < settings.min_users:
         few = f"{count} users are too few to compare models"
         return Choice(incumbent or default or floor or names[0], few, {})
@@ -104,7 +105,7 @@ def _best(
     metric = f"{settings.metric}@{compared_length(configuration)}"
     better = partial(_significantly_better, configuration, values_of_users)
     candidates = names
-    personal = [name for name in names if name not in floors_of(names)]
+    personal = [name for name in names if name not in floors]
     if floor is not None and personal:
         candidates = better(personal, floor, len(personal))
         if not candidates:

@@ -147,7 +147,7 @@ def _bound_checks(settings: QualitySection, breadth: Breadth) -> Iterator[Qualit
         ("head share", breadth.head_share, None, settings.max_head_share),
         ("novelty", breadth.novelty, settings.min_novelty, None),
     ):
-        yield _bound_check(name, value, low, high)
+        yield bound_check(name, value, low, high)
 
 
 def _ratio_checks(settings: QualitySection, tonight: Breadth, previous: Breadth) -> Iterator[QualityCheck]:
@@ -195,7 +195,7 @@ def _churn_checks(
         ),
         ("lists all new", changed == 1, settings.max_entirely_changed),
     ):
-        yield _bound_check(f"{name} @{k}, share of users", float(share.mean()), None, maximum)
+        yield bound_check(f"{name} @{k}, share of users", float(share.mean()), None, maximum)
 
 
 def _segments(
@@ -219,7 +219,8 @@ def _segments(
                 yield value if by == ACTIVITY else f"{by} {value}", chosen
 
 
-def _bound_check(name: str, value: float, low: float | None, high: float | None) -> QualityCheck:
+def bound_check(name: str, value: float, low: float | None, high: float | None) -> QualityCheck:
+    """Return the check of a figure against a lower or an upper bound."""
     bound = f"at least {low:g}" if low is not None else f"at most {high:g}"
     passed = (low is None or value >= low) and (high is None or value <= high)
     return QualityCheck(name, f"{value:.4f}", bound, passed, value)

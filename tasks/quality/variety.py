@@ -7,7 +7,7 @@ so does what fills the lists of users of whom a model knows nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read
 from tasks.quality.checks import QualityCheck, skipped_check
-from tasks.quality.lists import read_lists
+from tasks.quality.lists import bound_check, read_lists
 from tasks.recommendations.serving import Serving
 
 Bools = npt.NDArray[np.bool_]
@@ -121,7 +121,6 @@ def _ends(path: Path, personal: Sequence[str], k: int) -> tuple[Bools, Bools]:
 
 def _share(name: str, value: float, high: float) -> QualityCheck:
     """Return the check of a share, with a warning if it is large but within its bound."""
-    passed = value <= high
-    large = passed and value > SUSPICIOUS * high and high < 1
-    warning = f"{name}: {value:.0%}, near the bound of {high:.0%}" if large else ""
-    return QualityCheck(name, f"{value:.4f}", f"at most {high:g}", passed, value, warning)
+    check = bound_check(name, value, None, high)
+    large = check.passed and value > SUSPICIOUS * high and high < 1
+    return replace(check, warning=f"{name}: {value:.0%}, near the bound of {high:.0%}" if large else "")

@@ -43,4 +43,6 @@ def test_few_users_or_items_say_too_little() -> None:
 
 
 def test_a_floor_may_give_everybody_the_same_list() -> None:
-    create("popularity").fit(two_tastes())
+    world = two_tastes()
+    scores = create("popularity").fit(world).scores(world.histories)
+    assert (scores == scores[0]).all()
