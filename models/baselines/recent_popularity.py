@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from models.base import ModelConfig
-from models.baselines.half_life import DAY, PairEvents, learn_half_life
 from models.baselines.popularity import SameForAll
 from models.dataset import Dataset
 from models.options import TrainingOptions
+from models.recency.half_life import DAY, PairEvents, learn_half_life
 from models.search_space import Range, Space
 
 Days = Annotated[float, Field(gt=0)]
@@ -42,7 +42,7 @@ class RecentPopularity(SameForAll[RecentPopularityConfig]):
     pairs with a training weight count. Ji et al. 2020, "A Re-visit of the Popularity Baseline in
     Recommender Systems", explain why this baseline belongs beside popularity. How fast a catalogue
     turns over is a property of the log, from an hour for news to years for films: by default, the
-    half-life is learned (models.baselines.half_life). Items without an event in the window, or with
+    half-life is learned (models.recency.half_life). Items without an event in the window, or with
     a score below the least float32, are never recommended.
     """
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from models.base import Model, ModelConfig
+from models.base import Model
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.factors.als_checkpoint import ALSCheckpoint
@@ -26,12 +26,15 @@ from models.factors.strengths import Strengths, least_zeroing_penalty
 from models.options import SMALL_FLOPS, Cost, Size, TrainingOptions, workers
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
+from models.recency.decay import Decay
+from models.recency.learned import AgingConfig, decay_of, learning_cost
 from models.search_space import Range, Space
 
+FACTORS, ROUNDS = 32, 6  # at most, of the models that learn the half-life
 FloatArray = npt.NDArray[np.float32]
 
 
-class ALSConfig(ModelConfig):
+class ALSConfig(AgingConfig):
     """Configuration of alternating least squares.
 
     ``unobserved_ratio`` and ``shrinkage`` mean the same on every log, whatever its size and
@@ -108,7 +111,10 @@ class ALS(Model[ALSConfig]):
 
     @classmethod
     def cost(cls, config: ALSConfig, size: Size) -> Cost:
-        """Return the cost of the solves: a row with n entries takes n d min(n, d) operations."""
+        """Return the cost of the solves: a row with n entries takes n d min(n, d) operations.
+
+        Learning the half-life adds the trainings of cheap models.
+        """
         d = config.factors
 
         def row(entries: float) -> float:
@@ -118,10 +124,14 @@ class ALS(Model[ALSConfig]):
         users, items = max(size.users, 1), max(size.items, 1)
         work = users * row(size.pairs / users) + items * row(size.pairs / items)
         memory = 4.0 * d * (2 * users + 2 * items) + 40.0 * size.pairs
-        return Cost(config.iterations * (work / SMALL_FLOPS + 2e-6 * (users + items)), memory)
+        solves = Cost(config.iterations * (work / SMALL_FLOPS + 2e-6 * (users + items)), memory)
+        learns = config.half_life_days == "learned"
+        return solves + learning_cost(cls.cost(_cheap(config), size)) if learns else solves
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        matrix = dataset.matrix
+        self._decay = decay_of(self.config.half_life_days, dataset, lambda: ALS(_cheap(self.config)), options)
+        self.report["half_life_days"] = self._decay.days
+        matrix = self._decay.dataset(dataset).matrix
         by_item = matrix.T.tocsr()
         by_item.sort_indices()
         with solving():
@@ -138,7 +148,8 @@ class ALS(Model[ALSConfig]):
                 checkpoint.save(epoch + 1, vectors)
                 self.report["loss"] = loss
                 options.report(self.name, epoch + 1, self.config.iterations, loss=loss)
-            self._restore({"item_vectors": rotate(vectors)[0], "strengths": np.array(self._strengths)})
+            arrays = {"item_vectors": rotate(vectors)[0], "strengths": np.array(self._strengths)}
+            self._restore(arrays | {"decay": self._decay.array()})
 
     def _strengths_for(self, matrix: Any, by_item: Any) -> Strengths:
         """Return the absolute strengths for a training matrix and its transpose."""
@@ -183,7 +194,8 @@ class ALS(Model[ALSConfig]):
 
         x = (Y'CY + lambda_u I)^-1 Y'Cp, with lambda_u as in training.
         """
-        rows = self._rows(histories.matrix, self._strengths, known=self.trained_items)
+        matrix = self._decay.histories(histories).matrix
+        rows = self._rows(matrix, self._strengths, known=self.trained_items)
         with solving():
             return solve_rotated(rows, self._items, self._squares, workers(0)).solved
 
@@ -202,10 +214,11 @@ class ALS(Model[ALSConfig]):
             return np.asarray(self.vectors(histories) @ self._items.T)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"item_vectors": self._items, "strengths": np.array(self._strengths)}
+        arrays = {"item_vectors": self._items, "strengths": np.array(self._strengths)}
+        return arrays | {"decay": self._decay.array()}
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        config = self.config
+        config, self._decay = self.config, Decay.restored(arrays["decay"])
         if config.unobserved_weight is not None and config.regularization is not None:
             self._strengths = Strengths(config.unobserved_weight, config.regularization)
         else:
@@ -217,6 +230,12 @@ class ALS(Model[ALSConfig]):
                 f"expected item_vectors float32 {shape}, got {self._items.dtype} {self._items.shape}"
             )
         self._squares = np.square(self._items, dtype=np.float64).sum(axis=0)  # (factors,)
+
+
+def _cheap(config: ALSConfig) -> ALSConfig:
+    """Return the settings that learn the half-life: fewer factors and rounds, and no decay."""
+    size = {"factors": min(config.factors, FACTORS), "iterations": min(config.iterations, ROUNDS)}
+    return config.model_copy(update={"half_life_days": None, **size})
 
 
 def _round(solve: Solve, users: Rows, items: Rows, vectors: FloatArray) -> tuple[FloatArray, float]:

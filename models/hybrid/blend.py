@@ -16,7 +16,8 @@ from models.activity import ACTIVITY, Activity, activity
 from models.base import HasSimilarItems, Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.hybrid.learned_weights import SCORES, USERS, Scores, Window, learn_weights
+from models.evaluation.window import SCORES, USERS, Window
+from models.hybrid.learned_weights import Scores, learn_weights
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.topn import TopN
 

@@ -10,19 +10,21 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import sparse
 
-from models.base import Model, ModelConfig
+from models.base import Model
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.weighting import Weighting, weighted
 from models.options import Cost, Size, TrainingOptions, score_bytes
 from models.ranking.topn import TopN, block_users, top_n
+from models.recency.decay import Decay
+from models.recency.learned import AgingConfig, decay_of, learning_cost
 from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
 SPARSE = 0.1  # density below which sorting the entries is faster than scanning rows
 
 
-class ItemKNNConfig(ModelConfig):
+class ItemKNNConfig(AgingConfig):
     """Configuration of item-based nearest neighbours."""
 
     neighbours: int = Field(default=100, ge=1, description="neighbours to keep per item")
@@ -68,10 +70,18 @@ class ItemKNN(Model[ItemKNNConfig]):
         """
         products = 4.0 * size.pairs**2 / max(size.users, 1)
         neighbours = 16.0 * size.items * config.neighbours
-        return Cost(2e-8 * products + 1e-5 * size.items, neighbours + 40.0 * size.pairs)
+        own = Cost(2e-8 * products + 1e-5 * size.items, neighbours + 40.0 * size.pairs)
+        return own + learning_cost(own) if config.half_life_days == "learned" else own
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        columns = weighted(dataset.matrix, self.config.weighting)
+        self._decay = decay_of(
+            self.config.half_life_days,
+            dataset,
+            lambda: ItemKNN(self.config.model_copy(update={"half_life_days": None})),
+            options,
+        )
+        self.report["half_life_days"] = self._decay.days
+        columns = weighted(self._decay.dataset(dataset).matrix, self.config.weighting)
         by_item = columns.T.tocsr()  # (n_items, n_users)
         norms = np.sqrt(by_item.multiply(by_item).sum(axis=1)).astype(np.float32)
         step = block_users(self.n_items)
@@ -123,12 +133,15 @@ class ItemKNN(Model[ItemKNNConfig]):
         return top
 
     def _scores(self, histories: Histories) -> FloatArray:
-        return np.asarray((histories.matrix @ self._matrix).toarray(), dtype=np.float32)
+        matrix = self._decay.histories(histories).matrix
+        return np.asarray((matrix @ self._matrix).toarray(), dtype=np.float32)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return {"neighbours": self._neighbours, "similarities": self._similarities}
+        arrays = {"neighbours": self._neighbours, "similarities": self._similarities}
+        return arrays | {"decay": self._decay.array()}
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self._decay = Decay.restored(arrays["decay"])
         items, similarities = arrays["neighbours"], arrays["similarities"]
         shape = (self.n_items, self.config.neighbours)
         if items.shape != shape or similarities.shape != shape or items.dtype != np.int32:

@@ -11,8 +11,9 @@ import pytest
 from models import artefact
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.evaluation.window import Window
 from models.hybrid.blend import Blend, BlendConfig
-from models.hybrid.learned_weights import Window, learn_weights
+from models.hybrid.learned_weights import learn_weights
 from models.options import TrainingOptions
 from models.splitting.split import event_matrix, to_sequences
 

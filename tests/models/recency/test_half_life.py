@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.baselines.half_life import DAY, HOUR, PairEvents, _Question, learn_half_life
 from models.dataset import Dataset
+from models.recency.half_life import DAY, HOUR, PairEvents, _Question, learn_half_life
 from models.registry import create
 from models.splitting.split import event_matrix, to_sequences
 

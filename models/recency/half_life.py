@@ -110,9 +110,18 @@ def learn_half_life(events: PairEvents) -> float | None:
     values = np.concatenate([np.zeros((len(candidates), 0)), *measured], axis=1)
     if values.shape[1] < FEWEST_USERS:
         return None
-    losses = values[int(np.argmax(values.mean(axis=1)))] - values  # (candidates, users)
+    return candidates[longest_of_the_best(values)]
+
+
+def longest_of_the_best(values: Floats) -> int:
+    """Return the first candidate that is not worse than the best by more than a standard error.
+
+    ``values`` (candidates, users): their metric, for candidates from long to short. The error is
+    that of the mean difference to the best, over the users.
+    """
+    losses = values[int(np.argmax(values.mean(axis=1)))] - values
     errors = losses.std(axis=1) / values.shape[1] ** 0.5
-    return candidates[int(np.argmax(losses.mean(axis=1) <= errors))]
+    return int(np.argmax(losses.mean(axis=1) <= errors))
 
 
 def _measure(events: PairEvents, cut: int, stop: int, candidates: list[float | None]) -> Floats:

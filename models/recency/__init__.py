@@ -1,0 +1,1 @@
+"""How fast events lose their weight: half-lives learned from the log."""

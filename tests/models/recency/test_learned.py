@@ -1,0 +1,92 @@
+"""The half-life of training weights follows how fast tastes change, and is left alone where they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import sparse
+
+from models import artefact
+from models.dataset import Dataset
+from models.evaluation.metrics import match_lists
+from models.factors.als import ALS, ALSConfig
+from models.options import TrainingOptions
+from models.recency.half_life import DAY
+from models.registry import create
+from models.splitting.split import event_matrix, to_sequences
+
+OPTIONS = TrainingOptions(device="cpu", seed=3, threads=1)
+USERS, GROUPS, SIZE, EVENTS = 300, 6, 100, 9_000
+ITEMS = GROUPS * SIZE
+SMALL: dict[str, dict[str, Any]] = {"als": {"factors": 16, "iterations": 5}, "item_knn": {"neighbours": 50}}
+World = tuple[Dataset, Any, npt.NDArray[np.int64]]
+
+
+def log(*, changes: bool, seed: int = 0) -> World:
+    """Return 40 days of events, what users take up on the 5 days after, and these users.
+
+    A user takes up items of one of six groups. If something changes, then on day 28: everybody
+    likes another group, and each group offers its other 50 items.
+    """
+    random = np.random.default_rng(seed)
+    days, users = np.sort(random.random(EVENTS) * 45), random.integers(0, USERS, EVENTS)
+    after = (days > 28) & changes
+    group = (users + after * (1 + users // GROUPS % 5)) % GROUPS
+    number = random.integers(0, SIZE // 2, EVENTS) * 2 + (after if changes else random.integers(0, 2, EVENTS))
+    items, past = group * SIZE + number, days < 40
+    stamps = (days * DAY).astype(np.int64)
+    sequences, _ = to_sequences(users[past], items[past], stamps[past], USERS)
+    later, _ = to_sequences(users[~past], items[~past], stamps[~past], USERS)
+    data = Dataset(event_matrix(sequences, ITEMS), sequences)
+    new = event_matrix(later, ITEMS).multiply(data.matrix.toarray() == 0).tocsr()
+    new.eliminate_zeros()
+    asked = np.flatnonzero((np.diff(new.indptr) > 0) & (np.diff(data.matrix.indptr) > 0))
+    return data, sparse.csr_array(new[asked].astype(np.float32)), asked
+
+
+def ndcg(name: str, settings: dict[str, Any], world: World) -> tuple[float, Any]:
+    """Return the NDCG@10 of a model on the days after, and its learned half-life in days."""
+    data, new, users = world
+    model = create(name, SMALL[name] | settings).fit(data, OPTIONS)
+    histories = data.histories.rows(users)
+    lists = model.recommend(histories, 10, exclude=histories.matrix).items
+    return float(match_lists(lists, new, [10]).values(["ndcg"])["ndcg", 10].mean()), model.report
+
+
+@pytest.mark.parametrize("name", ["als", "item_knn"])
+def test_where_tastes_change_old_events_lose_weight_and_lists_get_better(name: str) -> None:
+    world = log(changes=True)
+    learned, report = ndcg(name, {}, world)
+    alike, fixed = ndcg(name, {"half_life_days": None}, world)
+    assert report["half_life_days"] < 15
+    assert fixed["half_life_days"] is None
+    assert learned > 1.1 * alike
+
+
+@pytest.mark.parametrize("name", ["als", "item_knn"])
+def test_where_nothing_changes_old_events_keep_most_of_their_weight(name: str) -> None:
+    world = log(changes=False)
+    learned, report = ndcg(name, {}, world)
+    alike, _ = ndcg(name, {"half_life_days": None}, world)
+    assert (report["half_life_days"] or 40) > 15
+    assert learned > 0.95 * alike
+
+
+def test_a_given_half_life_is_used(tmp_path: Path) -> None:
+    world = log(changes=True)
+    config = ALSConfig(**SMALL["als"], half_life_days=3.0)
+    model = ALS(config).fit(world[0], OPTIONS)
+    assert model.report["half_life_days"] == pytest.approx(3.0)
+    loaded = artefact.load(artefact.save(model, tmp_path))
+    histories = world[0].histories
+    assert np.array_equal(loaded.scores(histories), model.scores(histories))
+
+
+def test_without_times_nothing_decays() -> None:
+    data, _, _ = log(changes=True)
+    model = create("als", SMALL["als"]).fit(Dataset(data.matrix), OPTIONS)
+    assert model.report["half_life_days"] is None
