@@ -61,7 +61,7 @@ class Estimator:
         >>> import nightshelf as ns
         >>> data = ns.Interactions.of({"user": [1, 1, 2], "item": [5, 6, 5]})
         >>> sorted(ns.create("als", factors=4).fit(data).report)
-        ['loss', 'seconds']
+        ['half_life_days', 'loss', 'seconds']
         """
         return self._fitted().model.report
 
