@@ -243,14 +243,14 @@ def _no_such_list(
 
     sql = "SELECT DISTINCT segment, segment_value, window_days FROM popular_items ORDER BY ALL"
     lists = list(out.rows_of(run_query(store, sql, opened.release_id)))
+    windows = {row[2] for row in lists if row[0] == segment and value in (None, row[1])}
     for name, requested, known in (
-        ("segment", segment, {row[0] for row in lists}),
-        ("value", value, {row[1] for row in lists if row[0] == segment}),
-        ("window", window_days, {row[2] for row in lists if row[0] == segment and value in (None, row[1])}),
+        ("segment", segment, sorted({row[0] for row in lists})),
+        ("value", value, sorted({row[1] for row in lists if row[0] == segment})),
+        ("window", None if window_days is None else text_of(window_days), map(text_of, sorted(windows))),
     ):
-        if requested is not None and requested not in known:
-            options = [text_of(option) if name == "window" else option for option in sorted(known)]
-            shown = text_of(requested) if name == "window" else repr(requested)
+        options = list(known)
+        if requested is not None and requested not in options:
             more = f" and {len(options) - 20} more" if len(options) > 20 else ""
-            return f"unknown {name} {shown} in popular_items; known: {', '.join(options[:20])}{more}"
+            return f"unknown {name} {requested!r} in popular_items; known: {', '.join(options[:20])}{more}"
     return f"no popular items in release {opened.release_id}"

@@ -197,8 +197,8 @@ def test_show_popular_prints_every_window_of_everybody(root: Path) -> None:
     [
         (["--segment", "contry"], "unknown segment 'contry' in popular_items; known: all, country"),
         (["--segment", "country", "--value", "UK"], "unknown value 'UK' in popular_items; known: DE, FR"),
-        (["--window", "30"], "unknown window 30 in popular_items; known: 0, 7"),
-        (["--window", "5h"], "unknown window 5h in popular_items; known: 0, 7"),
+        (["--window", "30"], "unknown window '30' in popular_items; known: 0, 7"),
+        (["--window", "5h"], "unknown window '5h' in popular_items; known: 0, 7"),
     ],
 )
 def test_an_unknown_list_names_the_known_ones(root: Path, arguments: list[str], message: str) -> None:
@@ -222,4 +222,4 @@ def test_hours_are_shown_by_command_and_as_the_fallback(fresh: World) -> None:
     missing = call(
         "show", "popular", "--segment", "country", "--window", "6h", store=fresh.store.root, code=1
     )
-    assert missing.stderr == "error: unknown window 6h in popular_items; known: 7\n"
+    assert missing.stderr == "error: unknown window '6h' in popular_items; known: 7\n"
