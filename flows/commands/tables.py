@@ -97,8 +97,10 @@ def show_user(
             title = f"Recommendations for user {user_id} (release {opened.release_id})"
             out.print_table(RECOMMENDED, [[row[name] for name in RECOMMENDED] for row in rows], title)
         else:
-            days = f"{fallback[0]['window_days']} days (0 is all time)" if fallback else "any window"
-            title = f"The fallback for such a user: popular_items of segment 'all', {days}"
+            from tasks.release.windows import name_of
+
+            window = name_of(fallback[0]["window_days"]) if fallback else "any window"
+            title = f"The fallback for such a user: popular_items of segment 'all', {window}"
             out.print_table(POPULAR, [[row[name] for name in POPULAR] for row in fallback], title)
         if problem is not None:
             out.fail(problem)
@@ -145,7 +147,7 @@ def show_popular(
         str | None, typer.Option(help="One value of the attribute; default: every value.")
     ] = None,
     window: Annotated[
-        int | None, typer.Option(min=0, help="Days, 0 for all time; default: every window.")
+        str | None, typer.Option(help="Days, hours such as 6h, or 0 for all time; default: every window.")
     ] = None,
     n: Annotated[
         int, typer.Option("--n", "-n", min=1, help="Show only the first N ranks of each list.")
@@ -156,14 +158,15 @@ def show_popular(
     store_path: StoreOption = None,
 ) -> None:
     """Show the popular items of a segment, by value and window."""
+    days = None if window is None else _days_of(window)
     with out.user_errors():
         from tasks.release.query import popular
 
         store = find_store(config, store_path)
         opened = _release(store, release)
-        rows = _first(out.records_of(popular(store, segment, value, window, opened.release_id)), n)
+        rows = _first(out.records_of(popular(store, segment, value, days, opened.release_id)), n)
         if not rows:
-            out.fail(_no_such_list(store, opened, segment, value, window))
+            out.fail(_no_such_list(store, opened, segment, value, days))
         if as_json:
             out.print_json({"release_id": opened.release_id, "popular_items": rows})
         else:
@@ -221,19 +224,33 @@ def _first(rows: list[dict[str, Any]], n: int | None) -> list[dict[str, Any]]:
     return [row for row in rows if n is None or row["rank"] <= n]
 
 
-def _no_such_list(store: Store, opened: Release, segment: str, value: str | None, window: int | None) -> str:
+def _days_of(window: str) -> float:
+    """Return the days of a window as the table has them."""
+    from tasks.release.windows import hours_of
+
+    try:
+        return hours_of(window) / 24
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--window") from None
+
+
+def _no_such_list(
+    store: Store, opened: Release, segment: str, value: str | None, window_days: float | None
+) -> str:
     """Return a message with the first unknown option and the values that are known."""
     from tasks.release.query import query as run_query
+    from tasks.release.windows import text_of
 
     sql = "SELECT DISTINCT segment, segment_value, window_days FROM popular_items ORDER BY ALL"
     lists = list(out.rows_of(run_query(store, sql, opened.release_id)))
+    windows = {row[2] for row in lists if row[0] == segment and value in (None, row[1])}
     for name, requested, known in (
-        ("segment", segment, {row[0] for row in lists}),
-        ("value", value, {row[1] for row in lists if row[0] == segment}),
-        ("window", window, {row[2] for row in lists if row[0] == segment and value in (None, row[1])}),
+        ("segment", segment, sorted({row[0] for row in lists})),
+        ("value", value, sorted({row[1] for row in lists if row[0] == segment})),
+        ("window", None if window_days is None else text_of(window_days), map(text_of, sorted(windows))),
     ):
-        if requested is not None and requested not in known:
-            options = [str(option) for option in sorted(known)]
+        options = list(known)
+        if requested is not None and requested not in options:
             more = f" and {len(options) - 20} more" if len(options) > 20 else ""
             return f"unknown {name} {requested!r} in popular_items; known: {', '.join(options[:20])}{more}"
     return f"no popular items in release {opened.release_id}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flows.night.night import Night, Result
 from tasks.training.artefacts import TrainedModel
 from tasks.training.request import Phase, Training, write_request
@@ -34,9 +36,12 @@ def train_station(night: Night, name: str) -> Result:
     )
 
 
-def _training_facts(trained: TrainedModel) -> dict[str, str | int | None]:
-    """Return the device that trained a model, and the threads if they affect its result."""
-    return {"device": trained.device, "threads": trained.threads}
+def _training_facts(trained: TrainedModel) -> dict[str, Any]:
+    """Return the device that trained a model, the threads if they affect its result, and a half-life."""
+    facts: dict[str, Any] = {"device": trained.device, "threads": trained.threads}
+    if "half_life_days" in trained.report:
+        facts["half_life_days"] = trained.report["half_life_days"]
+    return facts
 
 
 def train_model(night: Night, name: str, phase: Phase) -> TrainedModel:

@@ -8,9 +8,13 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
+import pyarrow.parquet as pq
+
 from flows.night.night import Night, last_ingest
 from tasks.configuration.configuration import Configuration
+from tasks.configuration.ids import id_types
 from tasks.interactions.ledger import Ledger
+from tasks.release.tables import TABLES
 from tasks.runtime.clock import now
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
@@ -116,13 +120,14 @@ def _forget_stale(night: Night) -> None:
 
 
 def _has_output(night: Night, station: Station) -> bool:
-    """Return whether the output of a finished station still exists; old staging is removed."""
+    """Return whether the output of a finished station still exists and has its table's present schema."""
     run = night.folder
     folders: dict[str, Path] = {"dataset": run.dataset, "holdout": run.past}
     if station.kind == "train" and station.model:
         return run.model(station.model).is_dir()
     if station.kind in folders:
         return folders[station.kind].is_dir()
-    if station.kind in {"validation_results", "popular_items", "recommendations", "similar_items"}:
-        return (run.staging / f"{station.kind}.parquet").is_file()
+    if station.kind in TABLES:
+        path, schema = run.staging / f"{station.kind}.parquet", TABLES[station.kind].schema
+        return path.is_file() and bool(pq.read_schema(path).equals(schema(id_types(night.configuration))))
     return True

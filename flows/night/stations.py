@@ -83,7 +83,8 @@ def validation_station(night: Night, engine: Engine) -> Result:
 
 
 def dataset_station(night: Night, engine: Engine) -> Result:
-    """Build users, items, the matrix and the sequences."""
+    """Build users, items, the matrix and the sequences; measure how fast the items change."""
+    from tasks.dataset.freshness import measure_freshness
     from tasks.recommendations.recommendations import require_enough
 
     make_events(night.configuration, night.ledger(), engine, night.as_of)
@@ -94,7 +95,9 @@ def dataset_station(night: Night, engine: Engine) -> Result:
         warning = f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
         if catalogue.rejected and warning not in night.record.warnings:  # by a failed attempt
             night.record.warnings.append(warning)
-    return Result(summary.pairs, dataclasses.asdict(summary))
+    fresh = measure_freshness(night.configuration, engine, night.as_of, night.folder.dataset)
+    facts = {"freshness": fresh.model_dump()} if fresh else {}
+    return Result(summary.pairs, dataclasses.asdict(summary) | facts)
 
 
 def popular_station(night: Night, engine: Engine) -> Result:

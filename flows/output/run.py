@@ -16,6 +16,7 @@ from tasks.interactions.account import Counts
 from tasks.interactions.ingest import Ingest
 from tasks.interactions.late_events import LateEvents
 from tasks.release.main_metrics import main_metrics
+from tasks.report.item_freshness import freshness_of
 from tasks.report.summary import late_events_of
 from tasks.store.files import readable
 from tasks.store.runs import RunRecord, measured_metrics
@@ -44,6 +45,8 @@ def print_run(record: RunRecord) -> None:
     total = Counts.model_validate(facts["total"])
     _print_counts(total, "All rows ingested so far", facts["exclude_rules"])
     _print_late(late_events_of(record))
+    if freshness := freshness_of(record):
+        out.print_line(str(freshness))
     print_metrics(record)
     if record.quality:
         names = ("check", "observed", "bound", "passed")

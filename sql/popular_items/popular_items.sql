@@ -4,9 +4,9 @@ FROM (
     SELECT
         p.segment,
         p.segment_value,
-        CAST(p.window_days AS INT) AS window_days,
+        CAST(p.window_hours AS DOUBLE) / 24 AS window_days,
         CAST(row_number() OVER (
-            PARTITION BY p.segment, p.segment_value, p.window_days
+            PARTITION BY p.segment, p.segment_value, p.window_hours
             ORDER BY p.score DESC, p.item_index
         ) AS INT) AS rank,
         i.item_id,

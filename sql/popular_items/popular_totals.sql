@@ -2,19 +2,19 @@
 SELECT
     'all' AS segment,
     'all' AS segment_value,
-    window_days,
+    window_hours,
     item_index,
     CAST(sum(score) AS BIGINT) AS score,
     count(*) AS users
 FROM popular_scores
-GROUP BY window_days, item_index
+GROUP BY window_hours, item_index
 {% for kind, names in segments.items() %}
 {% for name in names %}
 UNION ALL
 SELECT
     '{{ name }}' AS segment,
     a.value AS segment_value,
-    s.window_days,
+    s.window_hours,
     s.item_index,
     CAST(sum(s.score) AS BIGINT) AS score,
     count(*) AS users
@@ -25,6 +25,6 @@ JOIN (
     JOIN {{ kind }}s AS o ON v.id = o.{{ kind }}_id
     WHERE v.name = '{{ name }}'
 ) AS a ON s.{{ kind }}_index = a.{{ kind }}_index
-GROUP BY a.value, s.window_days, s.item_index
+GROUP BY a.value, s.window_hours, s.item_index
 {% endfor %}
 {% endfor %}

@@ -5,7 +5,7 @@ SELECT
 {% for window in windows %}
     CAST(coalesce(sum(strength)
         {%- if window.since is not none %} FILTER (WHERE unix_micros(timestamp) >= {{ window.since }}){% endif %}, 0) AS BIGINT)
-        AS strength_{{ window.days }}{{ "," if not loop.last }}
+        AS strength_{{ window.hours }}{{ "," if not loop.last }}
 {% endfor %}
 FROM sequences
 {% if since is not none %}

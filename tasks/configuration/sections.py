@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from sql.source import NAME, Reading, Section
 from tasks.configuration.file import DEFAULT_STORE
+from tasks.release.windows import canonical, hours_of
 
 SIZES = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 EngineName = Literal["duckdb", "spark"]
@@ -158,21 +159,44 @@ class PopularSection(Section):
     """[popular]: the popularity tables and the fallback ladder."""
 
     n: int = Field(100, ge=1, le=10_000, description="Items in each list.")
-    windows: tuple[int, ...] = Field((1, 7, 30, 0), description="Windows in days; 0 is all time.")
+    windows: tuple[int | str, ...] = Field(
+        (1, 7, 30, 0), description='Windows: a number of days, hours such as "6h", or 0 for all time.'
+    )
     segments: tuple[str, ...] = Field((), description="Attributes of users or items that get separate lists.")
-    fallback_window: int = Field(
-        30, ge=0, description="The window that fills lists which the model leaves short."
+    fallback_window: int | str = Field(
+        30, description="The window that fills lists which the model leaves short."
     )
     fallback_segment: str | None = Field(
         None, description="User attribute whose list is tried before the global list."
     )
 
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _different(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        windows = tuple(canonical(window) for window in value)
+        if not windows or len(set(windows)) != len(windows):
+            raise ValueError(f"expected different windows ('24h' is 1 day), got {list(value)!r:.200}")
+        return windows
+
+    @field_validator("fallback_window", mode="before")
+    @classmethod
+    def _window(cls, value: object) -> int | str:
+        return canonical(value)
+
+    @property
+    def window_hours(self) -> tuple[int, ...]:
+        """The hours of the windows; 0 is all time."""
+        return tuple(hours_of(window) for window in self.windows)
+
+    @property
+    def fallback_hours(self) -> int:
+        """The hours of the fallback window; 0 is all time."""
+        return hours_of(self.fallback_window)
+
     @model_validator(mode="after")
-    def _windows(self) -> PopularSection:
-        if not self.windows or min(self.windows) < 0 or len(set(self.windows)) != len(self.windows):
-            raise ValueError(
-                f"windows: expected different numbers of days, 0 for all time, got {self.windows}"
-            )
+    def _fallback(self) -> PopularSection:
         if self.fallback_window not in self.windows:
             raise ValueError(
                 f"fallback_window: expected one of windows {self.windows}, got {self.fallback_window}"

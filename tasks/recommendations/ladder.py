@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.ranking.ladder import Rankings
 
 Ints = npt.NDArray[np.int32]
-Key = tuple[str, str, int]  # segment, segment value, window
+Key = tuple[str, str, int]  # segment, segment value, hours of the window
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArra
     lists, steps, names = [], [], []
     if settings.fallback_segment is not None:
         values = [value for segment, value, _ in ranked if segment == settings.fallback_segment]
-        lists += [ranked[settings.fallback_segment, value, settings.fallback_window] for value in values]
+        lists += [ranked[settings.fallback_segment, value, settings.fallback_hours] for value in values]
         steps.append(attribute_positions(settings.fallback_segment, dataset, values))
         names.append(f"popular_{settings.fallback_segment}")
     everybody = {
-        popular_source(window): ranked.get(("all", "all", window), np.zeros(0, np.int32))
-        for window in (settings.fallback_window, 0)
+        popular_source(hours / 24): ranked.get(("all", "all", hours), np.zeros(0, np.int32))
+        for hours in (settings.fallback_hours, 0)
     }
     for name, items in (*everybody.items(), ("catalogue", np.flatnonzero(allowed).astype(np.int32))):
         steps.append(np.full(n_users, len(lists), np.int32))
@@ -67,7 +67,7 @@ def _ranked_items(table: pa.Table) -> dict[Key, Ints]:
 
     The rows of `table` are sorted by segment, value, window and item.
     """
-    keys = [table[name].combine_chunks() for name in ("segment", "segment_value", "window_days")]
+    keys = [table[name].combine_chunks() for name in ("segment", "segment_value", "window_hours")]
     items, scores = (table[name].to_numpy() for name in ("item_index", "score"))
     changed = np.zeros(max(len(table) - 1, 0), dtype=np.bool_)
     for key in keys:
@@ -76,9 +76,9 @@ def _ranked_items(table: pa.Table) -> dict[Key, Ints]:
     starts = np.concatenate((np.zeros(min(len(table), 1), np.int64), np.flatnonzero(changed) + 1))
     lists = {}
     for start, stop in zip(starts, [*starts[1:], len(table)], strict=False):
-        segment, value, window = (key[int(start)].as_py() for key in keys)
+        segment, value, hours = (key[int(start)].as_py() for key in keys)
         order = np.argsort(-scores[start:stop], kind="stable")
-        lists[segment, value, int(window)] = items[start:stop][order].astype(np.int32)
+        lists[segment, value, int(hours)] = items[start:stop][order].astype(np.int32)
     return lists
 
 

@@ -12,9 +12,10 @@ from sql.engines.text import render
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
 from tasks.dataset.parts import parts_of
-from tasks.interactions.events import end_of
+from tasks.interactions.events import DAY_MICROS, end_of
 from tasks.release.tables import POPULAR_ITEMS
 
+HOUR_MICROS = DAY_MICROS // 24
 PARTS = ("users", "items", "sequences", "user_attributes", "item_attributes")
 
 
@@ -33,8 +34,8 @@ def popular_items(configuration: Configuration, engine: Engine, as_of: date, dat
     engine.materialise(
         "popular_totals", render("popular_items/popular_totals", {"segments": _segments(configuration)})
     )
-    ladder = {"window": settings.fallback_window, "segment": settings.fallback_segment}
-    order = ["segment", "segment_value", "window_days", "item_index"]
+    ladder = {"window": settings.fallback_hours, "segment": settings.fallback_segment}
+    order = ["segment", "segment_value", "window_hours", "item_index"]
     engine.write(render("popular_items/ladder", ladder), dataset / "ladder", order)
     table = engine.fetch(render("popular_items/popular_items", {"n": settings.n}))
     schema = POPULAR_ITEMS.schema(id_types(configuration))
@@ -55,7 +56,17 @@ def _segments(configuration: Configuration) -> dict[str, list[str]]:
 
 def _windows(configuration: Configuration, as_of: date) -> dict[str, object]:
     """Return the start of each window and of the longest, in microseconds; None for all time."""
-    zone, days = configuration.source.time_zone, configuration.popular.windows
-    starts = {day: None if day == 0 else end_of(as_of - timedelta(days=day), zone) for day in days}
-    windows = [{"days": day, "since": since} for day, since in starts.items()]
-    return {"windows": windows, "since": None if 0 in days else starts[max(days)]}
+    zone, windows = configuration.source.time_zone, configuration.popular.window_hours
+    starts = {hours: _start(as_of, hours, zone) for hours in windows if hours}
+    listed = [{"hours": hours, "since": starts.get(hours)} for hours in windows]
+    return {"windows": listed, "since": None if 0 in windows else min(starts.values())}
+
+
+def _start(as_of: date, hours: int, zone: str) -> int:
+    """Return the start of a window that ends with a date, in microseconds since 1970 UTC.
+
+    Whole days are those of the calendar: when clocks change, they have more or fewer than 24 hours.
+    """
+    if hours % 24:
+        return end_of(as_of, zone) - hours * HOUR_MICROS
+    return end_of(as_of - timedelta(days=hours // 24), zone)

@@ -11,6 +11,7 @@ import duckdb
 
 from tasks.release.releases import Release, current, open_release
 from tasks.release.tables import GLOBAL_SEGMENT
+from tasks.release.windows import hours_of
 from tasks.runtime.errors import UserError
 from tasks.runtime.resources import Resources
 from tasks.store.layout import Store
@@ -61,12 +62,13 @@ def popular(
     store: Store,
     segment: str = GLOBAL_SEGMENT,
     value: str | None = None,
-    window_days: int | None = None,
+    window_days: float | None = None,
     release: str | None = None,
 ) -> Any:
     """Return a segment's popular items with titles, by value, window and rank.
 
-    Without `value` or `window_days`, all values or windows are returned.
+    Without `value` or `window_days`, all values or windows are returned. A window of 6 hours has
+    0.25 days. Releases made before windows could be hours have whole numbers (int32) of days.
     """
     conditions = {"segment": segment, "segment_value": value, "window_days": window_days}
     set_conditions = {column: term for column, term in conditions.items() if term is not None}
@@ -84,10 +86,11 @@ def fallback_items(store: Store, release: str | None = None) -> Any:
     table = popular(store, release=opened.release_id)
     windows = set(table["window_days"].to_pylist())
     settings = opened.manifest().get("configuration") or {}
-    window = (settings.get("popular") or {}).get("fallback_window")
-    if window not in windows:
-        window = min(windows, default=0)
-    return table.filter(pc.equal(table["window_days"], window))
+    configured = (settings.get("popular") or {}).get("fallback_window")
+    days = None if configured is None else hours_of(configured) / 24
+    if days not in windows:
+        days = min(windows, default=0)
+    return table.filter(pc.equal(table["window_days"], days))
 
 
 def _lookup(store: Store, table: str, column: str, id_: int | str, release: str | None) -> Any:

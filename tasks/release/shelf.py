@@ -120,11 +120,12 @@ class Shelf:
             return questions.similar_to(self.store, item_id, self.release_id)
 
     def popular(
-        self, segment: str = GLOBAL_SEGMENT, value: str | None = None, window_days: int | None = None
+        self, segment: str = GLOBAL_SEGMENT, value: str | None = None, window_days: float | None = None
     ) -> pa.Table:
         """Return the popular items of a segment with titles, by value, window and rank; all unless given.
 
-        A value of which nothing is popular has no rows.
+        ``window_days`` is the number of days of a window: 0 for all time, 0.25 for 6 hours, 5 / 24
+        for 5 hours. A value of which nothing is popular has no rows.
 
         Raises
         ------
@@ -216,9 +217,8 @@ class Shelf:
             raise UserError(f"unknown segment {segment!r:.100}; known: {', '.join(segments)}")
         windows = [pair["window_days"] for pair in pairs if pair["segment"] == segment]
         if window_days is not None and (isinstance(window_days, bool) or window_days not in windows):
-            raise UserError(
-                f"unknown window_days {window_days!r:.100}; known: {', '.join(map(str, windows))}"
-            )
+            known = ", ".join(str(days).removesuffix(".0") for days in windows)
+            raise UserError(f"unknown window_days {window_days!r:.100}; known: {known}")
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

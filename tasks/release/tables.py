@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from tasks.release.windows import name_of
 from tasks.runtime.errors import UserError
 
 GLOBAL_SEGMENT: Final = "all"  # popular_items among all users: segment = segment_value = 'all'
@@ -17,9 +18,9 @@ _STRING, _INT32, _INT64 = pa.string(), pa.int32(), pa.int64()
 _FLOAT, _DOUBLE, _BOOLEAN = pa.float32(), pa.float64(), pa.bool_()
 
 
-def popular_source(window_days: int) -> str:
-    """Return the source of rows filled with a window's popular items; 0 is all time."""
-    return "popular_all_time" if window_days == 0 else f"popular_{window_days}_days"
+def popular_source(window_days: float) -> str:
+    """Return the source of rows filled with a window's popular items: popular_30_days, popular_6_hours."""
+    return f"popular_{name_of(window_days).replace(' ', '_')}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ POPULAR_ITEMS: Final = Table(
     (
         Column("segment", _STRING, "name", "the attribute that splits the events; 'all' for all users"),
         Column("segment_value", _STRING, "value", "the attribute's value; 'all' in the segment 'all'"),
-        Column("window_days", _INT32, "days", "events of the last N days; 0 is all time"),
+        Column("window_days", _DOUBLE, "days", "events of the last N days, 0.25 for 6 hours; 0 is all time"),
         Column("rank", _INT32, "position", "1 is the most popular; no gaps"),
         Column("item_id", "item", "id", "the popular item"),
         Column("score", _DOUBLE, "ln(1 + strength)", "summed over the users; finite, never rising with rank"),

@@ -81,8 +81,7 @@ class TableWriter:
         self._pending, self._pending_rows = [rest], rest.num_rows
 
     def _repeats(self, field: Any) -> bool:
-        leading = table(self._name).key[0]
-        return bool(field.type in (pa.string(), pa.int32()) or field.name == leading)
+        return bool(field.type in (pa.string(), pa.int32()) or field.name in table(self._name).key)
 
     def __enter__(self) -> Self:
         return self

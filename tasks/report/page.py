@@ -19,6 +19,7 @@ from tasks.evaluation.names import METRIC_NAMES, REFERENCES
 from tasks.quality.checks import table_lines
 from tasks.release.database import connection
 from tasks.report import figures, summary
+from tasks.report.item_freshness import sentences, turnover_rows
 from tasks.report.list_churn import Churn, list_churn
 from tasks.report.markdown import plain
 from tasks.report.plots import STYLES, swatch
@@ -123,6 +124,7 @@ def _variables(store: Store, record: RunRecord, configuration: Configuration) ->
         "readers": summary.effect_on_readers(record),
         "message": _message_lines(record),
         **_gate_results(store, record),
+        "freshness": {"sentences": sentences(record), "rows": turnover_rows(record)},
         "accounting": summary.accounting_rows(record),
         "late": summary.late_events_of(record),
         "stations": summary.station_rows(record),

@@ -101,7 +101,12 @@ def test_engines_agree_on_edge_cases(shops):
         shop.sections = {
             "items": {"title": "colour", "attributes": {"kind": "colour"}},
             "users": {"path": path, "id": "id", "separator": "|", "attributes": {"land": "land"}},
-            "popular": {"segments": ["land", "kind"], "fallback_segment": "land"},
+            "popular": {
+                "segments": ["land", "kind"],
+                "fallback_segment": "land",
+                "windows": ["5h", 1, "36h", 7, 0],
+                "fallback_window": "36h",
+            },
             "source": {"user_id_type": "int64", "time_zone": "Europe/London"},
             "dataset": {
                 "positive": "value >= 4 or value is null",

@@ -57,6 +57,7 @@ def test_every_user_has_n_items_and_every_item_its_neighbours(nights: Night) -> 
     assert (lists, shortest, distinct) == (6 * users, 6, 6)
     facts = nights.records()[-1].station("dataset").facts
     assert users == facts["users"]
+    assert facts["freshness"]["events"] > 0
     similar = rows(nights, nights.pointed(), "SELECT count(DISTINCT item_id) FROM similar_items")
     assert similar == [(facts["items"],)]
 

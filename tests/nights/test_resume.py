@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 from worlds.night_world import FIRST, QUICK, SECOND, STATIONS, THIRD, Night, failing_at
 from worlds.resumed_nights import fail, resume
@@ -86,6 +87,17 @@ def test_a_run_of_version_0_1_resumes(young: Night) -> None:
     assert ran == SHORT[SHORT.index("recommendations") :]
     assert [station.name for station in resumed.stations] == SHORT
     assert resumed.state == "published"
+
+
+def test_a_table_with_an_older_schema_is_made_again(young: Night) -> None:
+    fail(young, "recommendations", **QUICK)
+    path = young.records()[-1].folder(young.store).staging / "popular_items.parquet"
+    table = pq.read_table(path)
+    days = table.schema.get_field_index("window_days")
+    pq.write_table(table.set_column(days, "window_days", table["window_days"].cast("int32")), path)
+    record, ran = resume(young, **QUICK)
+    assert ran == SHORT[SHORT.index("popular_items") :]
+    assert record.state == "published"
 
 
 def test_a_new_ingest_restarts_the_run_at_the_interactions(

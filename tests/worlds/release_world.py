@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +16,7 @@ import pyarrow.parquet as pq
 from tasks.release.audit import Audit, Expectations, audit
 from tasks.release.publish import Staging, publish, stage
 from tasks.release.releases import Release
-from tasks.release.tables import IdTypes
+from tasks.release.tables import POPULAR_ITEMS, TABLES, IdTypes
 from tasks.release.writer import TableWriter
 from tasks.runtime.resources import Resources
 from tasks.store.layout import Store
@@ -85,6 +88,17 @@ def good_tables() -> dict[str, dict[str, list[Any]]]:
             "rows_failed": [0],
         },
     }
+
+
+@contextmanager
+def whole_days() -> Iterator[None]:
+    """Let releases be as they were before windows could be hours: window_days is int32."""
+    columns = tuple(
+        replace(column, type=pa.int32()) if column.name == "window_days" else column
+        for column in POPULAR_ITEMS.columns
+    )
+    with patch.dict(TABLES, {"popular_items": replace(POPULAR_ITEMS, columns=columns)}):
+        yield
 
 
 @dataclass

@@ -15,6 +15,7 @@ from worlds.night_world import FIRST, SECOND, Night, shop, write_logs
 from worlds.paths import IMPORTABLE
 
 from flows.command_line import app
+from tasks.dataset.freshness import Freshness
 from tasks.interactions.ledger import Ledger
 from tasks.release.releases import current
 from tasks.store.layout import Store
@@ -43,6 +44,10 @@ def test_run_prints_stations_accounting_metrics_and_the_release(night: Night) ->
     document = json.loads(run_command("run", *arguments, "--json").stdout)
     assert document["release_id"] == night.pointed()
     assert document["stations"][0]["facts"]["files_taken"] == 0
+    stations = {(station["kind"], station["model"]): station["facts"] for station in document["stations"]}
+    assert str(Freshness.model_validate(stations["dataset", None]["freshness"])) in shown
+    with_half_life = {model for (_, model), facts in stations.items() if "half_life_days" in facts}
+    assert with_half_life == {"recent_popularity"}
 
 
 def test_ingest_prints_what_arrived(night: Night, tmp_path: Path) -> None:

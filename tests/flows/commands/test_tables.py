@@ -186,6 +186,9 @@ def test_show_popular_prints_every_window_of_everybody(root: Path) -> None:
     rows = document("show", "popular", "--segment", "country", "--value", "FR", store=root)["popular_items"]
     assert [(row["segment_value"], row["title"]) for row in rows] == [("FR", "Title 100")]
     assert len(document("show", "popular", "--window", "0", "-n", "1", store=root)["popular_items"]) == 1
+    week = document("show", "popular", "--window", "168h", store=root)["popular_items"]
+    assert week == document("show", "popular", "--window", "7", store=root)["popular_items"]
+    assert [row["item_id"] for row in week] == [105]
     assert "window 0 is all time" in call("show", "popular", store=root).stdout
 
 
@@ -194,8 +197,29 @@ def test_show_popular_prints_every_window_of_everybody(root: Path) -> None:
     [
         (["--segment", "contry"], "unknown segment 'contry' in popular_items; known: all, country"),
         (["--segment", "country", "--value", "UK"], "unknown value 'UK' in popular_items; known: DE, FR"),
-        (["--window", "30"], "unknown window 30 in popular_items; known: 0, 7"),
+        (["--window", "30"], "unknown window '30' in popular_items; known: 0, 7"),
+        (["--window", "5h"], "unknown window '5h' in popular_items; known: 0, 7"),
     ],
 )
 def test_an_unknown_list_names_the_known_ones(root: Path, arguments: list[str], message: str) -> None:
     assert call("show", "popular", *arguments, store=root, code=1).stderr == f"error: {message}\n"
+
+
+def test_a_window_that_is_neither_days_nor_hours_is_refused(root: Path) -> None:
+    assert (
+        "expected a number of days" in call("show", "popular", "--window", "soon", store=root, code=2).stderr
+    )
+
+
+def test_hours_are_shown_by_command_and_as_the_fallback(fresh: World) -> None:
+    popular = fresh.tables["popular_items"]
+    popular["window_days"] = [0.25 if days == 0 else days for days in popular["window_days"]]
+    fresh.publish()
+    rows = document("show", "popular", "--window", "6h", store=fresh.store.root)["popular_items"]
+    assert [(row["window_days"], row["item_id"]) for row in rows] == [(0.25, 100), (0.25, 101)]
+    printed = call("show", "user", "11", store=fresh.store.root, code=1).stdout
+    assert "popular_items of segment 'all', 6 hours" in printed
+    missing = call(
+        "show", "popular", "--segment", "country", "--window", "6h", store=fresh.store.root, code=1
+    )
+    assert missing.stderr == "error: unknown window '6h' in popular_items; known: 7\n"

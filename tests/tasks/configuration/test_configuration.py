@@ -73,7 +73,20 @@ def test_overrides_are_validated_like_the_file(loaded):
             "[items.attributes]\ngenre = 'g'\n",
             r"items: expected an attribute of \[source\.attributes\], got 'g'",
         ),
-        ("[popular]\nwindows = [7, 7]\n", r"popular: windows: expected different numbers of days"),
+        (
+            "[popular]\nwindows = [7, 7]\n",
+            r"popular\.windows: expected different windows \('24h' is 1 day\), got \[7, 7\]",
+        ),
+        ("[popular]\nwindows = [1, '24h']\n", r"popular\.windows: expected different .*, got \[1, '24h'\]"),
+        ("[popular]\nwindows = []\n", r"popular\.windows: expected different windows"),
+        ("[popular]\nwindows = ['6 hours']\n", r"popular\.windows: expected a number of .*, got '6 hours'"),
+        ("[popular]\nwindows = ['0h']\n", r"popular\.windows: .* hours from '1h' on.*, got '0h'"),
+        ("[popular]\nwindows = [0.25]\n", r"popular\.windows: expected a number of days.*, got 0\.25"),
+        ("[popular]\nwindows = [-1]\n", r"popular\.windows: expected a number of days.*, got -1"),
+        ("[popular]\nwindows = [36501]\n", r"popular\.windows: .* at most 36,500 days, got 36501"),
+        ("[popular]\nwindows = 7\n", r"popular\.windows: .*, got 7"),
+        ("[popular]\nfallback_window = true\n", r"popular\.fallback_window: expected .*, got True"),
+        ("[popular]\nfallback_window = '5h'\n", r"popular: fallback_window: expected one of windows"),
         ("[popular]\nfallback_window = 5\n", r"popular: fallback_window: expected one of windows"),
         ("[popular]\nsegments = ['land']\n", r"popular\.segments: unknown attribute 'land'; known: none"),
         ("[train]\nserve = 'asl'\n", r"train: unknown model 'asl'; known: als"),
@@ -209,3 +222,11 @@ def test_without_measuring_the_first_model_serves(tmp_path: Path) -> None:
     assert load(file, unmeasured | {"train.models": ["popularity", "als"]}).train.serve == "popularity"
     with pytest.raises(ConfigurationError, match=r"else name the model in train\.serve"):
         load(file, unmeasured | {"train.serve": "best"})
+
+
+def test_a_window_of_hours_can_fill_lists_and_whole_days_stay_days(loaded):
+    popular = loaded(
+        "[popular]\nwindows = ['6h', '24h', '7', 0]\nfallback_window = '168h'\n" + SOURCE
+    ).popular
+    assert (popular.windows, popular.fallback_window) == (("6h", 1, 7, 0), 7)
+    assert (popular.window_hours, popular.fallback_hours) == ((6, 24, 168, 0), 168)

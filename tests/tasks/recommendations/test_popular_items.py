@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from datetime import date
 
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 from worlds.dataset_world import Shop
@@ -45,16 +47,37 @@ def test_popularity_by_window_and_segment(shop):
     assert rounded(built.popular("segment_value", *columns, segment="country", window_days=30)) == rounded(
         [("DE", 1, "i", once + twice, 2), ("DE", 2, "j", once, 1), ("FR", 1, "k", once, 1)]
     )
-    ladder = built.rows("ladder", "segment", "segment_value", "window_days", "item_index", "score")
+    ladder = built.rows("ladder", "segment", "segment_value", "window_hours", "item_index", "score")
     once, twice = round(1e6 * once), round(1e6 * twice)
     month = [(0, once + twice), (1, once), (2, 2 * once)]
     assert ladder == [
         *(("all", "all", 0, item, score) for item, score in month),
-        *(("all", "all", 30, item, score) for item, score in month),
-        ("country", "DE", 30, 0, once + twice), ("country", "DE", 30, 1, once),
-        ("country", "DE", 30, 2, once),
-        ("country", "FR", 30, 2, once),
+        *(("all", "all", 720, item, score) for item, score in month),
+        ("country", "DE", 720, 0, once + twice), ("country", "DE", 720, 1, once),
+        ("country", "DE", 720, 2, once),
+        ("country", "FR", 720, 2, once),
     ]  # fmt: skip
+
+
+def test_hours_end_with_the_date_and_are_exact_when_clocks_change(shop):
+    # on 29 March, London's clocks go from 01:00 to 02:00: 35 hours before its end, it is 12:00 on the 28th
+    shop.log(
+        ("a", "last", "2026-03-29 23:59:59"), ("a", "six", "2026-03-29 18:00:00"),
+        ("a", "before", "2026-03-29 17:59:59"), ("a", "first", "2026-03-29 00:00:00"),
+        ("a", "yesterday", "2026-03-28 23:59:59"), ("a", "day", "2026-03-28 12:00:00"),
+        ("a", "older", "2026-03-28 11:59:59"), ("a", "next", "2026-03-30 00:00:00"),
+    )  # fmt: skip
+    windows = {"windows": ["35h", 0, "6h", "24h"], "fallback_window": "6h", "n": 99}
+    built = shop.build(date(2026, 3, 29), source={"time_zone": "Europe/London"}, popular=windows)
+    assert built.popular_table.schema.field("window_days").type == pa.float64()
+    listed = {days: set(built.popular("item_id", window_days=days)) for days in (0.25, 1, 35 / 24)}
+    assert listed == {
+        0.25: {"last", "six"},
+        1: {"last", "six", "before", "first"},
+        35 / 24: {"last", "six", "before", "first", "yesterday", "day"},
+    }
+    assert len(built.popular("item_id", window_days=0)) == 7
+    assert set(built.rows("ladder", "window_hours")) == {0, 6}
 
 
 @pytest.mark.parametrize("name", ["all", "kind"])

@@ -124,7 +124,8 @@ def test_memory_and_threads_change_no_byte(shop, built, models, tmp_path, model)
     assert len(contents) == 1
 
 
-def test_the_ladder_starts_with_the_users_segment(shop, tmp_path):
+@pytest.mark.parametrize(("window", "source"), [(2, "popular_2_days"), ("30h", "popular_30_hours")])
+def test_the_ladder_starts_with_the_users_segment(shop, tmp_path, window, source):
     # no event of a counts, so everything comes from the ladder
     day = "2026-03-10 12:00:00"
     small_shop = Shop(tmp_path, shop.engine, engine={"threads": 1})
@@ -136,7 +137,7 @@ def test_the_ladder_starts_with_the_users_segment(shop, tmp_path):
     users = small_shop.file("users.csv", "id,land", "a,DE|FR", "c,FR", "d,DE", "b,")
     small_shop.sections |= {
         "users": {"path": users, "id": "id", "separator": "|", "attributes": {"land": "land"}},
-        "popular": SECTIONS["popular"],
+        "popular": SECTIONS["popular"] | {"windows": [window, 0], "fallback_window": window},
         "dataset": {"positive": "value is null"},
         "top_n": {"n": 5},
     }
@@ -145,7 +146,7 @@ def test_the_ladder_starts_with_the_users_segment(shop, tmp_path):
     recommendations(built.configuration, built.folder, built.train("popularity"), staging)
     assert lists(staging / "recommendations.parquet")["a"] == [
         ("s", -1, "popular_land"),  # DE, the smaller of a's two lands
-        ("p", -2, "popular_2_days"), ("q", -3, "popular_2_days"), ("r", -4, "popular_2_days"),
+        ("p", -2, source), ("q", -3, source), ("r", -4, source),
         ("t", -5, "popular_all_time"),
     ]  # fmt: skip
     wider = small_shop.configuration(top_n={"n": 6})

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from worlds.release_world import World
+from worlds.release_world import FACTS, World, whole_days
 
+from tasks.release.publish import publish
 from tasks.release.shelf import Shelf, open_shelf
 from tasks.release.tables import TABLES
 from tasks.runtime.errors import StoreError, UserError
@@ -193,3 +194,34 @@ def test_a_release_that_is_gone_says_what_to_do_and_a_pointer_to_it_that_the_sto
     shutil.rmtree(fresh.store.root)
     with pytest.raises(StoreError, match="no store in "):
         shelf.refresh()
+
+
+def in_hours(world: World) -> Shelf:
+    """Return the shelf of a release whose all-time list is one of 6 hours, which is the fallback."""
+    popular = world.tables["popular_items"]
+    popular["window_days"] = [0.25 if days == 0 else days for days in popular["window_days"]]
+    facts = FACTS | {"configuration": {"popular": {"fallback_window": "6h"}}}
+    staging = world.stage("2026-01-02", facts=facts)
+    publish(world.store, staging, world.audit(staging))
+    return open_shelf(world.store.root)
+
+
+def test_hours_are_parts_of_a_day(fresh: World) -> None:
+    shelf = in_hours(fresh)
+    assert shelf.popular(window_days=0.25)["item_id"].to_pylist() == [100, 101]
+    assert set(shelf.user(99)["source"].to_pylist()) == {"popular_6_hours"}
+    assert shelf.query("SELECT item_id FROM popular_items WHERE window_days = 7").num_rows == 2
+    with pytest.raises(UserError, match=r"unknown window_days 7; known: 0\.25$"):
+        shelf.popular(window_days=7)
+
+
+def test_a_release_with_whole_days_answers_as_before(fresh: World) -> None:
+    with whole_days():
+        fresh.publish()
+    shelf = open_shelf(fresh.store.root)
+    assert shelf.table("popular_items")["window_days"].type == pa.int32()
+    assert shelf.popular(window_days=0)["item_id"].to_pylist() == [100, 101]
+    assert shelf.popular("country", window_days=7.0).num_rows == 2
+    assert set(shelf.user(99)["source"].to_pylist()) == {"popular_all_time"}
+    with pytest.raises(UserError, match=r"unknown window_days 0\.25; known: 0"):
+        shelf.popular(window_days=0.25)
