@@ -17,6 +17,7 @@ from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, Station, last_night, new_run
 
 LOG = logging.getLogger("nightshelf")
+_TABLES = ("validation_results", "release_scores", "popular_items", "recommendations", "similar_items")
 Resume = Literal["no", "yes", "where possible"]
 """Start a new run; resume the date's last run or fail; resume it or start anew (a retry)."""
 
@@ -123,6 +124,6 @@ def _has_output(night: Night, station: Station) -> bool:
         return run.model(station.model).is_dir()
     if station.kind in folders:
         return folders[station.kind].is_dir()
-    if station.kind in {"validation_results", "popular_items", "recommendations", "similar_items"}:
+    if station.kind in _TABLES:
         return (run.staging / f"{station.kind}.parquet").is_file()
     return True

@@ -25,6 +25,7 @@ SAMPLES = {
     "similar_items": "similar_items_with_titles ORDER BY item_id, rank",
     "popular_items": "popular_items_with_titles WHERE segment = 'all' AND window_days = 7 ORDER BY rank",
     "model_metrics": "model_metrics WHERE metric = 'ndcg'",
+    "release_scores": "release_scores WHERE segment = 'all' ORDER BY as_of, k",
     "validation_results": "validation_results",
 }
 
@@ -45,6 +46,8 @@ def print_run(record: RunRecord) -> None:
     _print_counts(total, "All rows ingested so far", facts["exclude_rules"])
     _print_late(late_events_of(record))
     print_metrics(record)
+    if record.finished("release_scores"):
+        out.print_line(f"What readers had: {record.station('release_scores').facts['sentence']}.")
     if record.quality:
         names = ("check", "observed", "bound", "passed")
         rows = [
