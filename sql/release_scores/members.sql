@@ -15,11 +15,9 @@ SELECT '{{ name }}', value, user_index
 FROM active_attributes
 WHERE name = '{{ name }}' AND value IN (
     SELECT value
-    FROM active_attributes
-    WHERE name = '{{ name }}'
-    GROUP BY value
-    HAVING count(*) > 1
-    ORDER BY count(*) DESC, value
+    FROM (SELECT value, count(*) AS n FROM active_attributes WHERE name = '{{ name }}' GROUP BY value) AS counted
+    WHERE n > 1
+    ORDER BY n DESC, value
     LIMIT {{ values }}
 )
 {% endfor %}
