@@ -16,7 +16,7 @@ def release_scores_station(night: Night, engine: Engine) -> Result:
     from tasks.release_scores.scores import release_scores
 
     ids, before = id_types(night.configuration), release_that_readers_had(night.store, night.as_of)
-    scores = release_scores(night.configuration, engine, night.folder.dataset, before, night.as_of, ids)
+    scores = release_scores(night.configuration, engine, night.folder.dataset, before, night.as_of)
     with TableWriter(night.folder.staging, "release_scores", ids) as writer:
         writer.write(scores.table)
     facts = {"judged": before.release_id if before else None, "sentence": scores.sentence}

@@ -138,7 +138,7 @@ def _rewrite(store: Store, release: Release, subjects: Subjects, user_rows: _Use
     _copy_rows(old, folder, _POPULAR, ids, popular_masks.next_mask)
     items = _write_catalogue(old, folder)
     info = {name: str(manifest.get(name, "")) for name in _INFO}
-    content = build_database(folder, items, ids, info, machine_resources(), tables)
+    content = build_database(folder, items, ids, info, machine_resources(), tables=tables)
     items.unlink()
     shutil.rmtree(folder / ".spill", ignore_errors=True)
     note = {

@@ -38,6 +38,7 @@ def build_database(
     ids: IdTypes,
     info: Mapping[str, str],
     resources: Resources,
+    *,
     tables: Collection[Table] = tuple(TABLES.values()),
 ) -> dict[str, str]:
     """Build nightshelf.duckdb from the Parquet files in `folder`; return a content hash per table.
@@ -53,7 +54,7 @@ def build_database(
         with connection(folder, resources) as con, writing(path):
             con.execute(f"ATTACH {_quoted(str(path))} AS release (STORAGE_VERSION '{STORAGE_VERSION}')")
             con.execute("USE release")
-            _fill(con, folder, items, ids, info, tables)
+            _fill(con, folder, items, ids, info, tables=tables)
             hashes = {table.name: _verified(con, table, ids, folder) for table in tables}
             con.execute("USE memory")
             con.execute("DETACH release")
@@ -132,6 +133,7 @@ def _fill(
     items: Path,
     ids: IdTypes,
     info: Mapping[str, str],
+    *,
     tables: Collection[Table],
 ) -> None:
     con.execute("BEGIN")  # a single commit, because each flushes the file to disk

@@ -17,6 +17,7 @@ from models.activity import ACTIVITY, BOUNDS
 from sql.engines.engine import Engine
 from sql.engines.text import render
 from tasks.configuration.configuration import Configuration
+from tasks.configuration.ids import id_types
 from tasks.dataset.parts import parts_of
 from tasks.interactions.events import end_of
 from tasks.release.releases import Release
@@ -26,6 +27,7 @@ from tasks.release_scores.sentences import no_release, not_judged, sentence
 
 PARTS: Final = ("users", "items", "pairs", "sequences", "user_attributes")
 COLUMNS: Final = ("user_id", "rank", "item_id", "source")
+QUERIES: Final = ("met_items", "shown_rows", "active_users", "active_attributes", "members", "list_parts")
 BUILT_IN: Final = ("all", "model", "source", "rank", "activity")
 VALUES: Final = 20  # of an attribute, those with the most users
 RANKS: Final = 100  # the first ranks, each with a row of its own
@@ -43,12 +45,7 @@ class ReleaseScores:
 
 
 def release_scores(
-    configuration: Configuration,
-    engine: Engine,
-    dataset: Path,
-    before: Release | None,
-    as_of: date,
-    ids: IdTypes,
+    configuration: Configuration, engine: Engine, dataset: Path, before: Release | None, as_of: date
 ) -> ReleaseScores:
     """Judge the lists of the release `before` by the events after its date, up to `as_of`.
 
@@ -59,12 +56,13 @@ def release_scores(
     n such items: recall@k = sum of rel_r / n; NDCG@k = sum of rel_r / log2(r + 1), by the same sum
     for a list that begins with min(n, k) such items (Järvelin and Kekäläinen 2002, binary gains).
     """
+    ids = id_types(configuration)
     tonight, text = RELEASE_SCORES.schema(ids).empty_table(), no_release(as_of)
     if before is not None:
         lists = before.table("recommendations")
         unusable = _unusable(lists, ids)
         if unusable is None:
-            tonight = _tonight(configuration, engine, dataset, before, as_of, ids)
+            tonight = _tonight(configuration, engine, dataset, before, as_of)
         text = sentence(tonight, before.as_of) if unusable is None else not_judged(before.as_of, unusable)
     table = pa.concat_tables([*earlier_nights(before, as_of, ids), tonight])
     return ReleaseScores(table.sort_by([(name, "ascending") for name in RELEASE_SCORES.key]), text)
@@ -85,7 +83,7 @@ def _unusable(lists: Path, ids: IdTypes) -> str | None:
 
 
 def _tonight(
-    configuration: Configuration, engine: Engine, dataset: Path, before: Release, as_of: date, ids: IdTypes
+    configuration: Configuration, engine: Engine, dataset: Path, before: Release, as_of: date
 ) -> pa.Table:
     """Return tonight's rows; none without events since."""
     lists = before.table("recommendations")
@@ -96,12 +94,11 @@ def _tonight(
     for name, rows in _constants(configuration, ranks).items():
         engine.table(name, rows)
     values = _values(configuration, before.as_of)
-    for name in ("met_items", "shown_rows", "active_users"):
+    for name in QUERIES:
         engine.materialise(name, render(f"release_scores/{name}", values))
-    for name in ("active_attributes", "members", "list_parts", "slices"):
-        engine.view(name, render(f"release_scores/{name}", values))
+    engine.view("slices", render("release_scores/slices", values))
     sums = engine.fetch(render("release_scores/release_scores"))
-    return _means(sums, before.as_of, as_of, ids)
+    return _means(sums, before.as_of, as_of, id_types(configuration))
 
 
 def _values(configuration: Configuration, judged: date) -> dict[str, Any]:
@@ -147,7 +144,9 @@ def _means(sums: pa.Table, judged: date, as_of: date, ids: IdTypes) -> pa.Table:
     }
     columns = {name: pa.array([day] * len(sums), pa.date32()) for name, day in dates.items()}
     columns |= {name: pa.array(figure, from_pandas=True) for name, figure in figures.items()}
-    return pa.table([columns[name] if name in columns else sums[name] for name in schema.names], schema=schema)
+    return pa.table(
+        [columns[name] if name in columns else sums[name] for name in schema.names], schema=schema
+    )
 
 
 def _divided(sums: Floats, by: npt.NDArray[np.int64]) -> Floats:

@@ -26,8 +26,8 @@ def sentence(rows: pa.Table, judged: date) -> str:
     row = whole_lists(rows)
     if row is None:
         return f"the lists of {judged} cannot be judged: no event since"
-    found = f"{_share(row['events_listed'], row['events'])} of {row['events']:,} events since by users with a list"
-    found += f", {_share(row['events_found'], row['events'])} with an item of it"
+    listed, in_list = (_share(row[name], row["events"]) for name in ("events_listed", "events_found"))
+    found = f"{listed} of {row['events']:,} events since by users with a list, {in_list} with an item of it"
     if not row["users_judged"]:
         return f"the lists of {judged}: {found}; no user with a list met anything new"
     hit = f"{_share(row['users_hit'], row['users_judged'])} of {row['users_judged']:,} users found something"

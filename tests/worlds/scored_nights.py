@@ -107,7 +107,7 @@ def expected(events: pd.DataFrame, lists: pd.DataFrame, night: int) -> pd.DataFr
     shown = lists[lists["user_id"].isin(met["user"])].merge(
         met, how="left", left_on=["user_id", "item_id"], right_on=["user", "item"]
     )
-    shown["hit"] = shown["fresh"].eq(True)  # noqa: FBT003 - missing counts as no
+    shown["hit"] = shown["fresh"].eq(True)  # a missing value is no
     slices = [("all", "all", k, shown[shown["rank"] <= k]) for k in KS]
     slices += [
         ("source", source, k, group[group["rank"] <= k])

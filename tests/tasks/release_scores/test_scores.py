@@ -38,7 +38,8 @@ def log_by_hand(shop: Shop) -> None:
     """Write what a, b, c and d did before, and since; e is a bot."""
     seen = {"value": 0}  # does not count, but makes an item known
     shop.log(
-        ("a", "p", "2026-03-09 23:59:59"), ("b", "p", "2026-03-02 08:00:00"), ("c", "p", "2026-03-03 08:00:00"),
+        ("a", "p", "2026-03-09 23:59:59"), ("b", "p", "2026-03-02 08:00:00"),
+        ("c", "p", "2026-03-03 08:00:00"),
         ("a", "v", "2026-03-08 10:00:00", seen),
         ("a", "y", "2026-03-10 00:00:00"), ("a", "y", "2026-03-10 09:00:00"),  # rank 2, for the first time
         ("a", "q", "2026-03-10 09:01:00"),  # new, and not in the list
@@ -57,13 +58,13 @@ class Judge:
     shop: Shop
     engine: Any
 
-    def scores(self, before: Release | None, as_of: date = TODAY, ids: Any = TEXT, **more: Any) -> ReleaseScores:
+    def scores(self, before: Release | None, as_of: date = TODAY, **more: Any) -> ReleaseScores:
         sections: dict[str, Any] = {
             "evaluation": {"ks": (2,)},
             "dataset": {"positive": "value is null or value >= 1", "max_user_events": 7},
         }
         built = self.shop.build(as_of, **(sections | more))
-        return release_scores(built.configuration, self.engine, built.folder, before, as_of, ids)
+        return release_scores(built.configuration, self.engine, built.folder, before, as_of)
 
 
 def row(table: pa.Table, segment: str, value: str, k: int) -> dict[str, Any]:
@@ -90,11 +91,10 @@ def quick(tmp_path: Path, duckdb_engine: Any) -> Judge:
 def test_scores_worked_by_hand(judge: Judge, tmp_path: Path) -> None:
     path = judge.shop.file("users.csv", "id,country", "a,DE", "b,DE", "d,FR", "e,DE")
     before = kept(tmp_path, YESTERDAY, TEXT, recommendations=lists_of(LISTS))
-    scores = judge.scores(
-        before,
-        users={"path": path, "id": "id", "attributes": {"country": "country"}},
-        quality={"segments": ["country"]},
-    )
+    users = {"path": path, "id": "id", "attributes": {"country": "country"}}
+    by_country = {"users": users, "quality": {"segments": ["country"]}}
+    scores = judge.scores(before, **by_country)
+    assert scores.table.equals(Judge(judge.shop, judge.shop.engine).scores(before, **by_country).table)
     second, third = 1 / math.log2(3), 1 / math.log2(4)  # what a hit at ranks 2 and 3 gains
     of_a = second / (1 + second)  # two new items, the first k of the best list have both
     whole = row(scores.table, "all", "all", 3)
@@ -127,7 +127,8 @@ def test_items_met_before_are_relevant_where_lists_may_repeat(quick: Judge, tmp_
     lists = lists_of(LISTS | {"a": ("p", "y", "z")})
     before = kept(tmp_path, YESTERDAY, TEXT, recommendations=lists)
     strict, repeating = (
-        row(quick.scores(before, top_n={"repeats": repeats}).table, "all", "all", 3) for repeats in (False, True)
+        row(quick.scores(before, top_n={"repeats": repeats}).table, "all", "all", 3)
+        for repeats in (False, True)
     )
     assert (strict["pairs"], strict["hits"], strict["events_found"]) == (3, 2, 4)
     assert (repeating["pairs"], repeating["hits"], repeating["events_found"]) == (5, 3, 4)
@@ -196,7 +197,7 @@ def fourteen(tmp_path_factory: pytest.TempPathFactory, duckdb_engine: Any) -> di
     for night in range(NIGHTS):
         as_of = nights.FIRST + timedelta(days=night)
         built = shop.build(as_of, name=f"dataset-{night}", **MORE)
-        scores = release_scores(built.configuration, duckdb_engine, built.folder, before, as_of, ids)
+        scores = release_scores(built.configuration, duckdb_engine, built.folder, before, as_of)
         tomorrow = pd.Timestamp(as_of) + pd.Timedelta(days=1)
         made = taste.lists(events[events["time"] < tomorrow])
         if night == 5:
