@@ -16,7 +16,7 @@ from tasks.interactions.account import Counts
 from tasks.interactions.ingest import Ingest
 from tasks.interactions.late_events import LateEvents
 from tasks.release.main_metrics import main_metrics
-from tasks.report.summary import late_events_of
+from tasks.report.summary import judged_sentence, late_events_of
 from tasks.store.files import readable
 from tasks.store.runs import RunRecord, measured_metrics
 
@@ -46,8 +46,9 @@ def print_run(record: RunRecord) -> None:
     _print_counts(total, "All rows ingested so far", facts["exclude_rules"])
     _print_late(late_events_of(record))
     print_metrics(record)
-    if record.finished("release_scores"):
-        out.print_line(f"What readers had: {record.station('release_scores').facts['sentence']}.")
+    judged = judged_sentence(record)
+    if judged:
+        out.print_line(f"What readers had: {judged}.")
     if record.quality:
         names = ("check", "observed", "bound", "passed")
         rows = [
