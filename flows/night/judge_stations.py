@@ -19,6 +19,7 @@ def release_scores_station(night: Night, engine: Engine) -> Result:
     scores = release_scores(night.configuration, engine, night.folder.dataset, before, night.as_of)
     with TableWriter(night.folder.staging, "release_scores", ids) as writer:
         writer.write(scores.table)
+    night.record.warn(*scores.warnings)
     facts = {"judged": before.release_id if before else None, "sentence": scores.sentence}
     return Result(scores.table.num_rows, facts)
 

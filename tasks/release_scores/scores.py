@@ -24,6 +24,7 @@ from tasks.release.releases import Release
 from tasks.release.tables import RELEASE_SCORES, IdTypes
 from tasks.release_scores.history import earlier_nights
 from tasks.release_scores.sentences import no_release, not_judged, sentence
+from tasks.runtime.errors import StoreError
 
 PARTS: Final = ("users", "items", "pairs", "sequences", "user_attributes")
 COLUMNS: Final = ("user_id", "rank", "item_id", "source")
@@ -38,10 +39,11 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ReleaseScores:
-    """The table release_scores, and a sentence about tonight's rows or why there are none."""
+    """The table release_scores, a sentence about tonight's rows or why there are none, warnings."""
 
     table: pa.Table
     sentence: str
+    warnings: tuple[str, ...] = ()
 
 
 def release_scores(
@@ -57,15 +59,23 @@ def release_scores(
     for a list that begins with min(n, k) such items (Järvelin and Kekäläinen 2002, binary gains).
     """
     ids = id_types(configuration)
-    tonight, text = RELEASE_SCORES.schema(ids).empty_table(), no_release(as_of)
-    if before is not None:
-        lists = before.table("recommendations")
-        unusable = _unusable(lists, ids)
-        if unusable is None:
-            tonight = _tonight(configuration, engine, dataset, before, as_of)
-        text = sentence(tonight, before.as_of) if unusable is None else not_judged(before.as_of, unusable)
-    table = pa.concat_tables([*earlier_nights(before, as_of, ids), tonight])
-    return ReleaseScores(table.sort_by([(name, "ascending") for name in RELEASE_SCORES.key]), text)
+    tonight = RELEASE_SCORES.schema(ids).empty_table()
+    if before is None:
+        return ReleaseScores(tonight, no_release(as_of))
+    warnings, earlier = [], tonight
+    try:
+        earlier = earlier_nights(before, as_of, ids)
+    except StoreError as damage:
+        warnings.append(f"the scores of earlier nights are lost: {damage}")
+    unusable = _unusable(before.table("recommendations"), ids)
+    if unusable is None:
+        tonight = _tonight(configuration, engine, dataset, before, as_of)
+        text = sentence(tonight, before.as_of)
+    else:
+        text = not_judged(before.as_of, unusable)
+        warnings.append(text)
+    table = pa.concat_tables([earlier, tonight]).sort_by([(name, "ascending") for name in RELEASE_SCORES.key])
+    return ReleaseScores(table, text, tuple(warnings))
 
 
 def _unusable(lists: Path, ids: IdTypes) -> str | None:
@@ -151,4 +161,6 @@ def _means(sums: pa.Table, judged: date, as_of: date, ids: IdTypes) -> pa.Table:
 
 def _divided(sums: Floats, by: npt.NDArray[np.int64]) -> Floats:
     """Return the quotients, NaN where the divisor is not positive."""
-    return np.divide(sums, by, out=np.full(len(sums), np.nan), where=by > 0)
+    quotients = np.full(len(sums), np.nan)
+    np.divide(sums, by, out=quotients, where=by > 0)
+    return quotients

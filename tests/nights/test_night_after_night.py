@@ -24,6 +24,8 @@ from tasks.interactions.ledger import Ledger
 from tasks.release.publish import rollback
 from tasks.store.runs import measured_metrics
 
+JUDGED = "SELECT DISTINCT as_of, scored_as_of, first_date FROM release_scores ORDER BY as_of"
+
 
 def rows(night: Night, release_id: str, sql: str) -> list[Any]:
     """Answer a query over the tables of a release and the log files."""
@@ -155,6 +157,7 @@ def test_one_run_from_scratch_gives_the_same_lists_as_successive_nights(
 def test_a_backfill_publishes_without_moving_readers(night: Night) -> None:
     run_night(night.configured(**QUICK), THIRD)
     pointed = night.pointed()
+    assert rows(night, str(pointed), JUDGED) == [(SECOND, FIRST, SECOND), (THIRD, SECOND, THIRD)]
     late = run_night(night.configured(), FIRST)
     assert night.pointed() == pointed
     assert late.release_id in night.published()
@@ -170,7 +173,10 @@ def test_a_backfill_publishes_without_moving_readers(night: Night) -> None:
 def test_readers_can_roll_back_and_the_next_night_continues(night: Night) -> None:
     yesterday = next(name for name in night.published() if name.startswith(str(FIRST)))
     assert rollback(night.store).release_id == night.pointed() == yesterday
-    assert run_night(night.configured(**QUICK), THIRD).release_id == night.pointed()
+    record = run_night(night.configured(**QUICK), THIRD)
+    assert record.release_id == night.pointed()
+    assert record.station("release_scores").facts["judged"] == yesterday  # the second was withdrawn
+    assert rows(night, record.release_id, JUDGED) == [(THIRD, FIRST, SECOND)]
     assert rollback(night.store).release_id == yesterday
 
 

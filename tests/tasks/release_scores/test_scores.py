@@ -164,11 +164,22 @@ def test_lists_that_cannot_be_read_beside_tonights_dataset_are_not_judged(
         change(pd.read_parquet(path)).to_parquet(path)
     scores = quick.scores(before)
     assert (len(scores.table), scores.sentence) == (0, f"the lists of 2026-03-09 cannot be judged: {reason}")
+    assert scores.warnings == (scores.sentence,)
+
+
+def test_a_damaged_history_is_a_warning_and_tonight_is_judged(quick: Judge, tmp_path: Path) -> None:
+    before = kept(tmp_path, YESTERDAY, TEXT, recommendations=lists_of(LISTS))
+    before.table("release_scores").write_bytes(b"PAR1 and no more")
+    scores = quick.scores(before)
+    assert row(scores.table, "all", "all", 3)["hits"] == 2
+    (warning,) = scores.warnings
+    assert warning.startswith("the scores of earlier nights are lost: cannot read ")
 
 
 def test_a_night_says_that_there_is_nothing_to_judge(quick: Judge, tmp_path: Path) -> None:
     first = quick.scores(None)
     assert len(first.table) == 0
+    assert first.warnings == ()
     assert first.sentence == "readers had no release before 2026-03-10: there are no lists to judge"
     before = kept(tmp_path, TODAY, TEXT, recommendations=lists_of(LISTS))
     silent = quick.scores(before, TODAY + timedelta(days=1))
