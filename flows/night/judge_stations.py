@@ -1,11 +1,27 @@
-"""The stations that decide which model serves, and whether a night may reach readers."""
+"""The stations that judge: what readers had, which model serves, whether a night may reach readers."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
 from flows.night.night import Night, Result
-from tasks.release.releases import release_before
+from tasks.configuration.engines import Engine
+from tasks.configuration.ids import id_types
+from tasks.release.releases import release_before, release_that_readers_had
+from tasks.release.writer import TableWriter
+
+
+def release_scores_station(night: Night, engine: Engine) -> Result:
+    """Judge the lists that readers had by the events since, beside the scores of earlier nights."""
+    from tasks.release_scores.scores import release_scores
+
+    ids, before = id_types(night.configuration), release_that_readers_had(night.store, night.as_of)
+    scores = release_scores(night.configuration, engine, night.folder.dataset, before, night.as_of)
+    with TableWriter(night.folder.staging, "release_scores", ids) as writer:
+        writer.write(scores.table)
+    night.record.warn(*scores.warnings)
+    facts = {"judged": before.release_id if before else None, "sentence": scores.sentence}
+    return Result(scores.table.num_rows, facts)
 
 
 def served_model_station(night: Night) -> Result:

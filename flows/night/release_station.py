@@ -117,6 +117,7 @@ def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any
         "engine": night.configuration.engine.name,
         "dataset": record.station("dataset").facts,
         "served": night.serving.facts(),
+        "release_scores": record.station("release_scores").facts if record.finished("release_scores") else {},
         "quality": record.quality,
         "override": record.override,
     }

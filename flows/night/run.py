@@ -9,7 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Protocol, TypeVar
 
-from flows.night.judge_stations import quality_station, served_model_station
+from flows.night.judge_stations import quality_station, release_scores_station, served_model_station
 from flows.night.lifecycle import open_night, writable_store
 from flows.night.model_stations import measure_station, train_station
 from flows.night.night import Night, Result
@@ -239,7 +239,8 @@ def _required_models(night: Night) -> tuple[str, ...]:
 def _run_measurement(night: Night, step: Step) -> None:
     """Run the stations up to the measurement of the models."""
     enabled = night.configuration.evaluation.enabled
-    if not night.record.finished("holdout" if enabled else "popular_items"):
+    finished = night.record.finished("holdout" if enabled else "popular_items")
+    if not finished or (_publishes(night) and not night.record.finished("release_scores")):
         _run_engine_stations(night, step, enabled)
     for name in night.configuration.in_training_order if enabled else ():
         _run_model_station(night, step, "measure", name, measure_station)
@@ -251,9 +252,16 @@ def _run_engine_stations(night: Night, step: Step, enabled: bool) -> None:
         run_station(night, step, "interactions", partial(interactions_station, night, engine))
         run_station(night, step, "validation_results", partial(validation_station, night, engine))
         run_station(night, step, "dataset", partial(dataset_station, night, engine))
+        if _publishes(night):
+            run_station(night, step, "release_scores", partial(release_scores_station, night, engine))
         run_station(night, step, "popular_items", partial(popular_station, night, engine))
         if enabled:
             run_station(night, step, "holdout", partial(holdout_station, night, engine))
+
+
+def _publishes(night: Night) -> bool:
+    """Return whether the run is to make a release, and not only to measure."""
+    return night.record.purpose == "night"
 
 
 def _models_to_train(night: Night) -> tuple[str, ...]:

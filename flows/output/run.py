@@ -17,7 +17,7 @@ from tasks.interactions.ingest import Ingest
 from tasks.interactions.late_events import LateEvents
 from tasks.release.main_metrics import main_metrics
 from tasks.report.item_freshness import freshness_of
-from tasks.report.summary import late_events_of
+from tasks.report.summary import judged_sentence, late_events_of
 from tasks.store.files import readable
 from tasks.store.runs import RunRecord, measured_metrics
 
@@ -26,6 +26,7 @@ SAMPLES = {
     "similar_items": "similar_items_with_titles ORDER BY item_id, rank",
     "popular_items": "popular_items_with_titles WHERE segment = 'all' AND window_days = 7 ORDER BY rank",
     "model_metrics": "model_metrics WHERE metric = 'ndcg'",
+    "release_scores": "release_scores WHERE segment = 'all' ORDER BY as_of, k",
     "validation_results": "validation_results",
 }
 
@@ -48,6 +49,9 @@ def print_run(record: RunRecord) -> None:
     if freshness := freshness_of(record):
         out.print_line(str(freshness))
     print_metrics(record)
+    judged = judged_sentence(record)
+    if judged:
+        out.print_line(f"What readers had: {judged}.")
     if record.quality:
         names = ("check", "observed", "bound", "passed")
         rows = [

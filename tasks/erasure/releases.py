@@ -125,10 +125,11 @@ def _rewrite(store: Store, release: Release, subjects: Subjects, user_rows: _Use
     """Write the release again without their rows and replace the old one."""
     folder = store.releases / f"{PREFIX}{release.release_id}"
     manifest, old = release.manifest(), release.folder
+    tables = [table for table in TABLES.values() if release.table(table.name).is_file()]
     with writing(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        for table in TABLES.values():
+        for table in tables:
             if table.name not in (_LISTS, _POPULAR):
                 shutil.copy2(old / f"{table.name}.parquet", folder)
     ids = _id_types(old)
@@ -137,7 +138,7 @@ def _rewrite(store: Store, release: Release, subjects: Subjects, user_rows: _Use
     _copy_rows(old, folder, _POPULAR, ids, popular_masks.next_mask)
     items = _write_catalogue(old, folder)
     info = {name: str(manifest.get(name, "")) for name in _INFO}
-    content = build_database(folder, items, ids, info, machine_resources())
+    content = build_database(folder, items, ids, info, machine_resources(), tables=tables)
     items.unlink()
     shutil.rmtree(folder / ".spill", ignore_errors=True)
     note = {

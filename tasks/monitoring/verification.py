@@ -150,7 +150,7 @@ def _releases(survey: _Survey) -> None:
             survey.damaged.append(
                 survey.finding(folder / MANIFEST, f"has unexpected content: {error!r}", remedy)
             )
-        for path in unexpected_files(folder):
+        for path in unexpected_files(folder, manifest):
             survey.damaged.append(survey.finding(path, UNEXPECTED, "remove it"))
 
 

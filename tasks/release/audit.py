@@ -14,7 +14,14 @@ import pyarrow.parquet as pq
 
 from sql.engines.text import render
 from tasks.release.database import connection, parquet
-from tasks.release.tables import GLOBAL_SEGMENT, MODEL_METRICS, SEEN_BEFORE, TABLES, IdTypes
+from tasks.release.tables import (
+    GLOBAL_SEGMENT,
+    MODEL_METRICS,
+    RELEASE_SCORES,
+    SEEN_BEFORE,
+    TABLES,
+    IdTypes,
+)
 from tasks.runtime.errors import UserError
 from tasks.runtime.resources import Resources
 
@@ -85,7 +92,7 @@ _Check = tuple[str, str, Any, Any]  # table, check, observed, expected; the last
 
 
 def audit(folder: Path, expectations: Expectations) -> Audit:
-    """Check the five Parquet files in `folder`, within the expectations' resources."""
+    """Check the Parquet files in `folder`, within the expectations' resources."""
     checks = list(_schemas(folder, expectations.ids))
     if all(observed == expected for _, _, observed, expected in checks):
         with connection(folder, expectations.resources) as con:
@@ -137,7 +144,7 @@ class _Auditor:
             check for name, column in _MENTIONED for check in self.catalogue(name, column, offered=False)
         ]
         checks += [*self.known_users(), *self.known_items(), *self.pairs()]
-        return [*checks, *self.fallback(), *self.metrics()]
+        return [*checks, *self.fallback(), *self.metrics(), *self.scores()]
 
     def order(self, name: str) -> Iterator[_Check]:
         self.con.execute("SET threads = 1")  # returns the rows in file order
@@ -205,6 +212,14 @@ class _Auditor:
         keys = {tuple(row[key] for key in MODEL_METRICS.key) for row in rows}
         yield MODEL_METRICS.name, "figures that are not finite", sum(not math.isfinite(f) for f in figures), 0
         yield MODEL_METRICS.name, "rows whose key is not unique", len(rows) - len(keys), 0
+
+    def scores(self) -> Iterator[_Check]:
+        name = RELEASE_SCORES.name
+        row = self.row("release_scores", table=self.files[name], key=", ".join(RELEASE_SCORES.key))
+        yield name, "rows with a part that is larger than its whole", row["contradictory"], 0
+        yield name, "rows with events that do not follow the judged release", row["undated"], 0
+        yield name, "rows with a figure that is no share, or is outside its interval", row["no_shares"], 0
+        yield name, "rows whose key is not unique", row["repeated"], 0
 
     def slices(self, name: str) -> Iterator[str]:
         """Yield conditions that cut a table into about _SLICE_ROWS rows, never within a list."""

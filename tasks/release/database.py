@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ _DUCKDB_TYPES: Final = {
     pa.float32(): "FLOAT",
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
 }
 _ITEM_COMMENT: Final = "the items of the catalogue; title is null if unknown"
 
@@ -37,12 +38,14 @@ def build_database(
     ids: IdTypes,
     info: Mapping[str, str],
     resources: Resources,
+    *,
+    tables: Collection[Table] = tuple(TABLES.values()),
 ) -> dict[str, str]:
     """Build nightshelf.duckdb from the Parquet files in `folder`; return a content hash per table.
 
     `items` is a Parquet file with item_id and title. `info` holds the values of the view
-    release_info. StoreError if a table cannot be read, or differs in the database from its Parquet
-    file.
+    release_info. `tables` are all, except for a release of an older version. StoreError if a table
+    cannot be read, or differs in the database from its Parquet file.
     """
     path = folder / DATABASE
     for leftover in (path, Path(f"{path}.wal")):
@@ -51,8 +54,8 @@ def build_database(
         with connection(folder, resources) as con, writing(path):
             con.execute(f"ATTACH {_quoted(str(path))} AS release (STORAGE_VERSION '{STORAGE_VERSION}')")
             con.execute("USE release")
-            _fill(con, folder, items, ids, info)
-            hashes = {table.name: _verified(con, table, ids, folder) for table in TABLES.values()}
+            _fill(con, folder, items, ids, info, tables=tables)
+            hashes = {table.name: _verified(con, table, ids, folder) for table in tables}
             con.execute("USE memory")
             con.execute("DETACH release")
     except (duckdb.Error, pa.ArrowException, OSError) as error:
@@ -118,15 +121,23 @@ def _buffers(values: Any) -> list[Any]:
         ends = np.frombuffer(offsets, np.int32)[filled.offset : filled.offset + len(filled) + 1]
         text = memoryview(data)[ends[0] : ends[-1]] if data else b""
         return [valid, np.diff(ends), text]
+    if pa.types.is_date32(values.type):
+        values = values.cast(pa.int32())
     zero = pa.scalar(0).cast(values.type)
     return [valid, values.fill_null(zero).to_numpy(zero_copy_only=False)]
 
 
 def _fill(
-    con: duckdb.DuckDBPyConnection, folder: Path, items: Path, ids: IdTypes, info: Mapping[str, str]
+    con: duckdb.DuckDBPyConnection,
+    folder: Path,
+    items: Path,
+    ids: IdTypes,
+    info: Mapping[str, str],
+    *,
+    tables: Collection[Table],
 ) -> None:
     con.execute("BEGIN")  # a single commit, because each flushes the file to disk
-    for table in TABLES.values():
+    for table in tables:
         _load(con, table, ids, folder / f"{table.name}.parquet")
     _load_items(con, items, ids)
     con.execute(views(info))

@@ -31,6 +31,7 @@ FACTS: Final = (
 )
 UNEXPECTED: Final = "is not part of the release"
 _RELEASE_FILES: Final = (*(f"{name}.parquet" for name in TABLES), DATABASE)
+_LATER_FILES: Final = {f"{name}.parquet" for name, table in TABLES.items() if table.later}
 
 
 def build_manifest(
@@ -72,32 +73,40 @@ def updated_manifest(
     folder: Path, manifest: Mapping[str, Any], content: Mapping[str, str], **facts: Any
 ) -> dict[str, Any]:
     """Return the manifest after the files in `folder` were rewritten; `facts` replace old ones."""
-    files = {name: _described(folder / name) for name in _RELEASE_FILES}
+    files = {name: _described(folder / name) for name in _files_of(manifest)}
     return {**manifest, **facts, "files": files, "database_content": dict(content)}
 
 
 def file_problems(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
     """Return the problems of a release's files: missing, changed or unexpected; empty if whole."""
     expected = manifest.get("files")
-    if not isinstance(expected, dict) or set(expected) != set(_RELEASE_FILES):
+    if not isinstance(expected, dict) or set(expected) != set(_files_of(manifest)):
         return [f"{MANIFEST} does not list the files {', '.join(_RELEASE_FILES)}"]
     changed = differences(recorded_files(folder, manifest))
     problems = [_problem_text(path.name, problem) for path, problem in sorted(changed.items())]
-    return problems + [_problem_text(path.name, UNEXPECTED) for path in unexpected_files(folder)]
+    unexpected = unexpected_files(folder, manifest)
+    return problems + [_problem_text(path.name, UNEXPECTED) for path in unexpected]
 
 
 def recorded_files(folder: Path, manifest: Mapping[str, Any]) -> dict[Path, FileHash]:
     """Return the recorded hash of each file of a release; KeyError if the manifest lacks any."""
-    described = {name: manifest["files"][name] for name in _RELEASE_FILES}
+    described = {name: manifest["files"][name] for name in _files_of(manifest)}
     return {
         folder / name: FileHash(sha256=file["sha256"], bytes=file["bytes"])
         for name, file in described.items()
     }
 
 
-def unexpected_files(folder: Path) -> list[Path]:
+def unexpected_files(folder: Path, manifest: Mapping[str, Any]) -> list[Path]:
     """Return the paths in a release's folder that are not part of the release."""
-    return sorted(path for path in folder.iterdir() if path.name not in (*_RELEASE_FILES, MANIFEST))
+    return sorted(path for path in folder.iterdir() if path.name not in (*_files_of(manifest), MANIFEST))
+
+
+def _files_of(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the files that a release must have; one of an older version lacks later tables."""
+    recorded = manifest.get("files")
+    known = recorded if isinstance(recorded, dict) else {}
+    return tuple(name for name in _RELEASE_FILES if name in known or name not in _LATER_FILES)
 
 
 def _problem_text(name: str, problem: str) -> str:

@@ -43,7 +43,7 @@ def stage(
     resources: Resources,
     expires_after: dt.timedelta = dt.timedelta(hours=48),
 ) -> Staging:
-    """Complete the release in the run's staging folder, from the five Parquet files there.
+    """Complete the release in the run's staging folder, from the Parquet files there.
 
     It adds the DuckDB file and the manifest. `items` is dataset/items.parquet; for `facts`, see
     `tasks.release.manifest`. Staging again replaces both.

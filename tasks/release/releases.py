@@ -128,18 +128,28 @@ def _described(folder: Path, pointer: Pointer | None) -> Release:
 def release_before(store: Store, as_of: date) -> Release | None:
     """Return the release that a date's night is compared with, None if there is none.
 
-    It is the last active release of an earlier date; if none was ever active, the release of the
-    latest earlier date. A repeated night is thus compared with the same release as before, and a
-    release that was rolled back is skipped.
+    It is the one that readers had; if they had none, the release of the latest earlier date.
     """
-    pointer = read_pointer(store)
+    earlier = _earlier(store, as_of)
+    latest = max(earlier.values(), key=lambda release: (release.as_of, release.sequence), default=None)
+    return release_that_readers_had(store, as_of) or latest
+
+
+def release_that_readers_had(store: Store, as_of: date) -> Release | None:
+    """Return the last active release of an earlier date, None if none was active or it is gone.
+
+    A repeated night thus gets the same release as before, and a release that was rolled back is
+    passed over.
+    """
+    pointer, earlier = read_pointer(store), _earlier(store, as_of)
     active = [*pointer.history, pointer.release_id] if pointer else []
-    earlier = {
+    return next((earlier[name] for name in reversed(active) if name in earlier), None)
+
+
+def _earlier(store: Store, as_of: date) -> dict[str, Release]:
+    """Return the undamaged releases of earlier dates by id."""
+    return {
         release.release_id: release
         for release in releases(store)
         if not release.problem and release.as_of < as_of
     }
-    for release_id in reversed(active):
-        if release_id in earlier:
-            return earlier[release_id]
-    return max(earlier.values(), key=lambda release: (release.as_of, release.sequence), default=None)

@@ -1,4 +1,4 @@
-"""The five tables of a release: columns, types, order and meaning, for writers and audit."""
+"""The tables of a release: columns, types, order and meaning, for writers and audit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GLOBAL_SEGMENT: Final = "all"  # popular_items among all users: segment = segmen
 SEEN_BEFORE: Final = "seen_before"  # source of rows that repeat a seen item for lack of others
 
 _STRING, _INT32, _INT64 = pa.string(), pa.int32(), pa.int64()
-_FLOAT, _DOUBLE, _BOOLEAN = pa.float32(), pa.float64(), pa.bool_()
+_FLOAT, _DOUBLE, _BOOLEAN, _DATE = pa.float32(), pa.float64(), pa.bool_(), pa.date32()
 
 
 def popular_source(window_days: float) -> str:
@@ -49,12 +49,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a release; its rows are sorted by `key`, which is unique."""
+    """A table of a release; its rows are sorted by `key`, which is unique.
+
+    Releases of version 0.1 lack the tables that are `later`; they can still be read.
+    """
 
     name: str
     row: str
     key: tuple[str, ...]
     columns: tuple[Column, ...]
+    later: bool = False
 
     def schema(self, ids: IdTypes) -> Any:
         """Return the pyarrow schema for these id types; columns that hold no null are declared so."""
@@ -134,9 +138,44 @@ VALIDATION_RESULTS: Final = Table(
         Column("rows_failed", _INT64, "rows", "rows that broke the check"),
     ),
 )
+RELEASE_SCORES: Final = Table(
+    "release_scores",
+    "night, segment, value and k; what readers had, judged by the events since",
+    ("as_of", "segment", "segment_value", "k"),
+    (
+        Column("as_of", _DATE, "date", "the night that judged; the last date of its events"),
+        Column("segment", _STRING, "name", "all, model, source, rank, activity, or an attribute of users"),
+        Column("segment_value", _STRING, "value", "the segment's value; 'all' in the segment 'all'"),
+        Column("k", _INT32, "items", "only the first k items of each list count"),
+        Column("scored_as_of", _DATE, "date", "the date of the release that was judged"),
+        Column("first_date", _DATE, "date", "the first date of the events, the day after scored_as_of"),
+        Column("users", _INT64, "users", "users with an event that counts; bots do not"),
+        Column("users_listed", _INT64, "users", "of these, users with a list"),
+        Column("users_judged", _INT64, "users", "of these, users who met an item that was new to them"),
+        Column("users_hit", _INT64, "users", "of these, users who met such an item of their list"),
+        Column("events", _INT64, "events", "their events that count"),
+        Column("events_listed", _INT64, "events", "of these, events of users with a list"),
+        Column("events_found", _INT64, "events", "of these, events with an item of the user's list"),
+        Column("listed_rows", _INT64, "rows", "rows of the lists of these users"),
+        Column("pairs", _INT64, "pairs", "users with a list, and items that they met for the first time"),
+        Column("hits", _INT64, "pairs", "of these, pairs with an item of the user's list"),
+        Column("recall", _DOUBLE, "share", "hits / pairs of a user, mean of users_judged", nullable=True),
+        Column("ndcg", _DOUBLE, "share", "NDCG of a user, mean of users_judged", nullable=True),
+        Column("ndcg_low", _DOUBLE, "share", "lower end of its 95 % interval", nullable=True),
+        Column("ndcg_high", _DOUBLE, "share", "upper end of its 95 % interval", nullable=True),
+    ),
+    later=True,
+)
 TABLES: Final = {
     table.name: table
-    for table in (RECOMMENDATIONS, SIMILAR_ITEMS, POPULAR_ITEMS, MODEL_METRICS, VALIDATION_RESULTS)
+    for table in (
+        RECOMMENDATIONS,
+        SIMILAR_ITEMS,
+        POPULAR_ITEMS,
+        MODEL_METRICS,
+        RELEASE_SCORES,
+        VALIDATION_RESULTS,
+    )
 }
 
 

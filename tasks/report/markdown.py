@@ -40,6 +40,9 @@ PAGE: Final = """\
 | report | {{ report }} |
 {% endif %}
 | compared with | {{ before or "no earlier release" }} |
+{% if judged %}
+| what readers had | {{ judged }} |
+{% endif %}
 
 {% if record.warnings %}
 ## Warnings
@@ -125,6 +128,7 @@ def night_page(store: Store, record: RunRecord) -> str:
             : 1 if tables["Quality"] and not record.finished("release") else None
         ],
         readers=summary.effect_on_readers(record),
+        judged=summary.judged_sentence(record),
         store=store.root,
         before=summary.compared_release(store, record),
         report=report_of(store, record),

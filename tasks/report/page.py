@@ -23,6 +23,7 @@ from tasks.report.item_freshness import sentences, turnover_rows
 from tasks.report.list_churn import Churn, list_churn
 from tasks.report.markdown import plain
 from tasks.report.plots import STYLES, swatch
+from tasks.report.release_scores import NUMBERS, what_readers_had
 from tasks.report.sample_users import Sample, sample_users
 from tasks.runtime.redaction import redacted
 from tasks.store.files import readable, write_text_atomically, writing
@@ -122,6 +123,8 @@ def _variables(store: Store, record: RunRecord, configuration: Configuration) ->
         "day": f"{record.as_of.day} {record.as_of:%B %Y}",
         "release_before": release_before,
         "readers": summary.effect_on_readers(record),
+        "had": what_readers_had(store, record),
+        "had_numbers": NUMBERS,
         "message": _message_lines(record),
         **_gate_results(store, record),
         "freshness": {"sentences": sentences(record), "rows": turnover_rows(record)},
@@ -249,11 +252,7 @@ def _recommendations_file(store: Store, record: RunRecord) -> Path | None:
     """Return the file of a run's recommendations, published or staged; None if incomplete."""
     if not record.finished("recommendations"):
         return None
-    folders = [record.folder(store).staging]
-    if record.release_id:
-        folders.insert(0, store.release(record.release_id))
-    paths = [folder / "recommendations.parquet" for folder in folders]
-    return next((path for path in paths if path.is_file()), None)
+    return summary.table_file(store, record, "recommendations")
 
 
 def _tiles(record: RunRecord, metrics: Sequence[Row], served: str, churn: Churn | None) -> Iterator[Row]:

@@ -145,6 +145,12 @@ def nights(axis: Any, models: Sequence[Line], dates: Sequence[str], label: str) 
     axis.grid(visible=False, axis="x")
 
 
+def by_rank(axis: Any, line: Line, label: str) -> None:
+    """Draw a share by rank; `x` of the line are ranks."""
+    lines(axis, [line], "rank in the list", label)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+
+
 def trade_off(axis: Any, models: Sequence[Line], x_label: str, y_label: str) -> None:
     """Draw a point per model with its interval; `x` and `y` of a line have one value each."""
     for line in models:

@@ -58,11 +58,7 @@ def late_events_of(record: RunRecord) -> LateEvents:
 
 def check_rows(store: Store, record: RunRecord) -> list[Row]:
     """Return the checks of the validation gate, failed ones first; empty if it was not reached."""
-    folders = [record.folder(store).staging]
-    if record.release_id:
-        folders.insert(0, store.release(record.release_id))
-    paths = [folder / "validation_results.parquet" for folder in folders]
-    path = next((path for path in paths if path.is_file()), None)
+    path = table_file(store, record, "validation_results")
     if path is None:
         return []
     with pq.ParquetFile(path) as file:
@@ -79,6 +75,21 @@ def check_rows(store: Store, record: RunRecord) -> list[Row]:
         for check in checks
     ]
     return sorted(rows, key=lambda row: row["result"] != "✗ failed")  # stable
+
+
+def table_file(store: Store, record: RunRecord, name: str) -> Path | None:
+    """Return the file of a run's table, published or staged; None if there is none."""
+    folders = [record.folder(store).staging]
+    if record.release_id:
+        folders.insert(0, store.release(record.release_id))
+    paths = [folder / f"{name}.parquet" for folder in folders]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def judged_sentence(record: RunRecord) -> str:
+    """Return what a night says about the lists that readers had; empty if it did not judge them."""
+    judged = record.finished("release_scores")
+    return str(record.station("release_scores").facts["sentence"]) if judged else ""
 
 
 def quality_rows(record: RunRecord) -> list[Row]:

@@ -14,7 +14,7 @@ from worlds.night_world import FIRST, Night, shop, write_logs
 
 pytestmark = pytest.mark.prefect
 
-STATIONS = ["interactions", "validation_results", "dataset", "popular_items"]
+STATIONS = ["interactions", "validation_results", "dataset", "release_scores", "popular_items"]
 STATIONS += [
     "measure popularity",
     "measure recent_popularity",

@@ -24,6 +24,8 @@ from tasks.interactions.ledger import Ledger
 from tasks.release.publish import rollback
 from tasks.store.runs import measured_metrics
 
+JUDGED = "SELECT DISTINCT as_of, scored_as_of, first_date FROM release_scores ORDER BY as_of"
+
 
 def rows(night: Night, release_id: str, sql: str) -> list[Any]:
     """Answer a query over the tables of a release and the log files."""
@@ -113,6 +115,27 @@ def test_nothing_after_the_date_is_used(nights: Night) -> None:
     assert not later & {item for (item,) in named}
 
 
+def test_a_night_judges_the_lists_that_readers_had(nights: Night) -> None:
+    first, second = sorted(nights.published())
+    facts = nights.records()[-1].station("release_scores").facts
+    assert facts["judged"] == first
+    assert str(facts["sentence"]).startswith(f"the lists of {FIRST}: ")
+    assert rows(nights, first, "SELECT count(*) FROM release_scores") == [(0,)]
+    days = [f"'{nights.store.root}/interactions/event_date={day}/*.parquet'" for day in (FIRST, SECOND)]
+    lists = f"'{nights.store.release(first)}/recommendations.parquet'"
+    counted = rows(
+        nights,
+        second,
+        "SELECT count(*), count(l.rank), count(DISTINCT l.user_id) FROM (SELECT DISTINCT user_id, item_id "
+        f"FROM {days[1]} EXCEPT SELECT user_id, item_id FROM {days[0]}) AS met "
+        f"JOIN (SELECT DISTINCT user_id FROM {lists}) USING (user_id) "
+        f"LEFT JOIN {lists} AS l USING (user_id, item_id)",
+    )
+    judged = "SELECT pairs, hits, users_hit FROM release_scores WHERE segment = 'all' AND k = 6"
+    assert rows(nights, second, judged) == counted
+    assert counted[0][1] > 0
+
+
 def test_the_same_date_twice_gives_the_same_bytes(night: Night) -> None:
     before = night.pointed()
     repeated = run_night(night.configured(), SECOND)
@@ -128,12 +151,14 @@ def test_one_run_from_scratch_gives_the_same_lists_as_successive_nights(
     record = run_night(fresh.configured(), SECOND)
     ours, theirs = fresh.hashes(record.release_id), nights.hashes(nights.pointed())
     differing = {table for table in TABLES if ours[table] != theirs[table]}
-    assert differing <= {"validation_results"}  # which separates new rows of the date from earlier ones
+    # one separates new rows of the date from earlier ones, the other judges what readers had
+    assert differing - {"validation_results"} == {"release_scores"}
 
 
 def test_a_backfill_publishes_without_moving_readers(night: Night) -> None:
     run_night(night.configured(**QUICK), THIRD)
     pointed = night.pointed()
+    assert rows(night, str(pointed), JUDGED) == [(SECOND, FIRST, SECOND), (THIRD, SECOND, THIRD)]
     late = run_night(night.configured(), FIRST)
     assert night.pointed() == pointed
     assert late.release_id in night.published()
@@ -149,7 +174,10 @@ def test_a_backfill_publishes_without_moving_readers(night: Night) -> None:
 def test_readers_can_roll_back_and_the_next_night_continues(night: Night) -> None:
     yesterday = next(name for name in night.published() if name.startswith(str(FIRST)))
     assert rollback(night.store).release_id == night.pointed() == yesterday
-    assert run_night(night.configured(**QUICK), THIRD).release_id == night.pointed()
+    record = run_night(night.configured(**QUICK), THIRD)
+    assert record.release_id == night.pointed()
+    assert record.station("release_scores").facts["judged"] == yesterday  # the second was withdrawn
+    assert rows(night, record.release_id, JUDGED) == [(THIRD, FIRST, SECOND)]
     assert rollback(night.store).release_id == yesterday
 
 
@@ -158,6 +186,7 @@ def test_evaluation_and_ingest_publish_nothing(night: Night) -> None:
         record = evaluate_only(night.configured(), THIRD)
         ingested = ingest_only(night.configured(), THIRD)
     assert record.state == "measured"
-    assert [station.name for station in record.stations] == STATIONS[: STATIONS.index("train popularity")]
+    measuring = STATIONS[: STATIONS.index("train popularity")]
+    assert [station.name for station in record.stations] == [s for s in measuring if s != "release_scores"]
     assert (ingested.ingested, ingested.known) == (0, 3)
     assert ingested.total == Ledger.read(night.store).counts()

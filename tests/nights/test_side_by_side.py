@@ -27,6 +27,11 @@ def quick(night: Night) -> Configuration:
     return night.configured(engine__threads=2, **QUICK)
 
 
+def tables(night: Night, release_id: str) -> dict[str, str]:
+    """Return the hashes of the tables that do not judge what was active before: dates may overtake."""
+    return {name: value for name, value in night.hashes(release_id).items() if name != "release_scores"}
+
+
 def repeated(night: Night, last: date) -> list[list[Outcome]]:
     """Repeat the backfill, two dates at once, until nothing remains; return the attempts."""
     attempts = []
@@ -56,7 +61,7 @@ def test_a_parallel_backfill_with_faults_ends_equal_to_a_clean_one(
     ours, theirs = ({name[:10]: name for name in each_night.published()} for each_night in (night, clean))
     assert ours.keys() == theirs.keys()
     for day, release_id in ours.items():
-        assert night.hashes(release_id) == clean.hashes(theirs[day]), day
+        assert tables(night, release_id) == tables(clean, theirs[day]), day
     assert str(night.pointed()).startswith(str(last))
     assert night.scratch() == []
     assert night.store.running_dates() == {}
@@ -85,7 +90,7 @@ def test_parallel_dates_share_memory_and_threads_and_give_the_same_tables(tmp_pa
         rows, people = users.fetchall()[0]
     assert rows == 6 * people > 0
     run_backfill(quick(alone), plan(quick(alone), FIRST, SECOND))
-    assert night.hashes(release.name) == alone.hashes(str(alone.pointed()))
+    assert tables(night, release.name) == tables(alone, str(alone.pointed()))
 
 
 @pytest.mark.parametrize(

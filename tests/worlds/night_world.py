@@ -32,7 +32,14 @@ QUICK: dict[str, Any] = {
 MODELS = 'models = ["popularity", "recent_popularity"]\nserve = "popularity"'
 ALS = 'models = ["als", "popularity"]\nserve = "als"'
 """A personal model for tests that need one: its process takes over twice as long to start."""
-TABLES = ("recommendations", "similar_items", "popular_items", "model_metrics", "validation_results")
+TABLES = (
+    "recommendations",
+    "similar_items",
+    "popular_items",
+    "model_metrics",
+    "release_scores",
+    "validation_results",
+)
 
 TEXT = """
 [store]
@@ -83,6 +90,7 @@ STATIONS = [
     "interactions",
     "validation_results",
     "dataset",
+    "release_scores",
     "popular_items",
     "holdout",
     "measure popularity",

@@ -38,7 +38,8 @@ def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
 def test_the_demo_shows_every_table_and_its_next_commands_work(prefect_server: str, tmp_path: Path) -> None:
     shown = command("demo", "--folder", "my demo", *DEMO, "--no-prefect", cwd=tmp_path).stdout
     lines = [line.strip() for line in shown.splitlines()]
-    for name in TABLES:
+    assert "there are no lists to judge" in shown  # the first night: readers had nothing before
+    for name in sorted({*TABLES} - {"release_scores"}):
         start = lines.index(name)
         assert len([line for line in lines[start + 1 : start + 10] if line]) >= 4, f"no rows of {name}"
     next_commands = [shlex.split(line) for line in lines[lines.index("Next:") + 1 :] if line]
@@ -56,4 +57,5 @@ def test_the_demo_shows_every_table_and_its_next_commands_work(prefect_server: s
     settings = after.manifest()["configuration"]
     assert (settings["popular"]["n"], settings["models"]["als"]["factors"]) == (7, 4)
     assert (after.as_of - before.as_of).days == 1
+    assert after.manifest()["files"]["release_scores.parquet"]["rows"] > 0
     assert len(Ledger.read(store).files()) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tasks.runtime.errors import UserError
 Columns = dict[str, list[Any]]
 
 REC, SIM, POP = "recommendations", "similar_items", "popular_items"
+SCORES = "release_scores"
 
 
 def put(column: str, row: int, value: Any) -> Callable[[Columns], None]:
@@ -82,6 +84,17 @@ FAULTS = [
     (POP, drop(0, 2), "rows for the segment 'all': expected True, got False"),
     ("model_metrics", put("value", 0, float("nan")), "figures that are not finite: expected 0, got 1"),
     ("model_metrics", put("model", 1, "als"), "rows whose key is not unique: expected 0, got 1"),
+    (SCORES, put("hits", 0, 6), "with a part that is larger than its whole: expected 0, got 1"),
+    (SCORES, put("users_hit", 1, 3), "with a part that is larger than its whole: expected 0, got 1"),
+    (SCORES, put("events_found", 1, 8), "with a part that is larger than its whole: expected 0, got 1"),
+    (
+        SCORES,
+        put("first_date", 0, dt.date(2025, 12, 31)),
+        "do not follow the judged release: expected 0, got 1",
+    ),
+    (SCORES, put("ndcg", 0, 0.6), "no share, or is outside its interval: expected 0, got 1"),
+    (SCORES, put("recall", 1, float("nan")), "no share, or is outside its interval: expected 0, got 1"),
+    (SCORES, add(), "rows whose key is not unique: expected 0, got 1"),
 ]
 
 
