@@ -64,7 +64,7 @@ demo: $(READY)  ## run a night on generated logs and show every table
 test: $(DEV)  ## run the test suite
 	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
-quick: $(DEV)  ## run the tests that start no service, night or training
+quick: $(DEV)  ## run the tests that start no service, night, training or plot
 	$(BIN)/python -m pytest --quick -n 2 --dist loadgroup
 
 coverage: $(DEV)  ## run the test suite and print the lines and branches that no test runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 settings.register_profile("untimed", deadline=None)  # a timing is a benchmark, never a test
 settings.load_profile("untimed")
+
+# hundreds of child processes would compile every module again, a fifth of what they cost
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -44,8 +48,23 @@ FIRST = (
 )
 """The slowest groups and files, by measured CPU seconds: started last, one would run alone at the end."""
 
-SLOW = ("attacks/", "deployments/", "flows/", "nights/", "models/neural/", "tasks/training/", "tasks/tuning/")
-"""Folders whose tests run whole nights, processes, or trainings by torch: not for `make quick`."""
+SLOW = (
+    "attacks/",
+    "deployments/",
+    "flows/",
+    "nights/",
+    "models/neural/",
+    "tasks/monitoring/",
+    "tasks/report/",
+    "tasks/training/",
+    "tasks/tuning/",
+    "tasks/validation/",
+    "models/evaluation/test_metrics_agree.py",
+    "models/test_registry.py",
+    "tasks/dataset/test_freshness.py",
+    "tasks/runtime/test_logs.py",
+)
+"""Tests that run nights, processes, Great Expectations, matplotlib or torch: not for `make quick`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
