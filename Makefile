@@ -118,6 +118,8 @@ sbom: $(TOOLS)/.ready  ## list all locked packages, including transitive ones, a
 
 benchmarks: $(DEV)
 	$(BIN)/python -m benchmarks.topn
+	$(BIN)/python -m benchmarks.topn --ties
+	$(BIN)/python -m benchmarks.night
 	$(BIN)/python -m benchmarks.als
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.metrics

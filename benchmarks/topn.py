@@ -1,9 +1,9 @@
 """Compare the top-N kernel with implicit and the bare matrix product.
 
-    python -m benchmarks.topn [--large]
+    python -m benchmarks.topn [--large | --ties]
 
 All methods take turns in one process, several times. Medians are printed, so a busy machine affects
-all methods alike.
+all methods alike. ``--ties`` compares vectors with tied and nearly tied scores with ordinary ones.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models.options import workers
+from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN, top_n_factors
 
 Vectors = npt.NDArray[np.float32]
@@ -140,9 +142,56 @@ def large(n_users: int, n_items: int) -> None:
     print(f"peak extra memory {(peak - before) / 2**20:.0f} MiB")
 
 
+def tied_worlds(n_users: int, n_items: int) -> dict[str, tuple[Vectors, Vectors]]:
+    """Return user and item vectors by the kind of their ties; the first are ordinary."""
+    rng = np.random.default_rng(0)
+    users = rng.standard_normal((n_users, FACTORS), dtype=np.float32)
+    items = rng.standard_normal((n_items, FACTORS), dtype=np.float32)
+    lengths = rng.standard_normal((n_items, 1), dtype=np.float32)
+    equal = np.repeat(items[:1], n_items, axis=0)
+    noise = (1e-7 * rng.standard_normal((n_items, FACTORS))).astype(np.float32)
+    return {
+        "ordinary": (users, items),
+        "rank one": (users, lengths * items[:1]),
+        "all equal": (users, equal),
+        "equal but for 1e-7": (users, equal * (1 + noise)),
+        "zero items": (users, np.zeros_like(items)),
+        "zero users": (np.zeros_like(users), items),
+        "zeros but one": (users, np.concatenate([items[:1], np.zeros_like(items[1:])])),
+        "10 vectors": (users, items[rng.integers(0, 10, n_items)]),
+        "each item 100 times": (users, items[rng.integers(0, max(1, n_items // 100), n_items)]),
+    }
+
+
+def ties(n_users: int, n_items: int, repeats: int) -> None:
+    """Print the median CPU seconds of lists and of similar items by kind, and the ratio to ordinary."""
+    lists, similar = tied_worlds(n_users, n_items), tied_worlds(n_users, 2 * n_items)
+    queries = np.arange(min(n_users, 2 * n_items))
+    seconds: dict[str, dict[str, list[float]]] = {"lists": {}, "similar items": {}}
+    for repeat in range(repeats + 1):
+        for kind in lists:
+            calls: dict[str, Callable[[], object]] = {
+                "lists": partial(top_n_factors, *lists[kind], N),
+                "similar items": partial(similar_vectors, similar[kind][1], queries, 20),
+            }
+            for name, call in calls.items():
+                used = time.process_time()
+                call()
+                if repeat:
+                    seconds[name].setdefault(kind, []).append(time.process_time() - used)
+    sizes = {"lists": f"{n_users} users x {n_items} items, N={N}"}
+    sizes["similar items"] = f"{len(queries)} of {2 * n_items} items, N=20"
+    for name, taken in seconds.items():
+        print(f"{name}: {sizes[name]}, {FACTORS} factors; CPU seconds, and ratio to ordinary")
+        for kind, repeated in taken.items():
+            median = statistics.median(repeated)
+            print(f"  {kind:20s} {median:6.2f} ({median / statistics.median(taken['ordinary']):.2f})")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--large", action="store_true", help="200,000 users x 50,000 items, and memory")
+    parser.add_argument("--ties", action="store_true", help="tied and nearly tied scores")
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--repeats", type=int, default=5)
@@ -150,6 +199,9 @@ def main() -> None:
     print(f"{workers(0)} cores, load {psutil.getloadavg()[0]:.1f}")
     if arguments.large:
         large(200_000, 50_000)
+        return
+    if arguments.ties:
+        ties(arguments.users, arguments.items, arguments.repeats)
         return
     for kind in ("even", "popular", "sorted"):
         compare(kind, arguments.users, arguments.items, arguments.repeats)

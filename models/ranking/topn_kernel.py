@@ -19,6 +19,7 @@ ROWS = 16
 GROUP = LANES * ROWS
 BINS = 512
 COUNTED = 192  # up to this many keys, counting sorts faster
+CROWD = 16  # a row is crowded if more than one item in so many is a candidate
 LOWEST = np.float64(np.finfo(np.float32).min)  # masked scores are lower
 NOT_FINITE = 0x7F800000
 TINY = 1e-34  # the loss when products underflow float32: up to d * 2^-126
@@ -143,6 +144,35 @@ def _dot(a: Doubles, b: Floats) -> np.float32:
     return np.float32(((s0 + s4) + (s1 + s5)) + ((s2 + s6) + (s3 + s7)))
 
 
+@compiled("float64(float64[::1], float64)")
+def _slack(user: Doubles, error: float) -> float:
+    """Return by how much two approximate scores can be in the wrong order; 0 if they are exact."""
+    square = 0.0
+    for x in user:
+        square += x * x
+    return 2 * error * np.sqrt(square) + TINY if error * square > 0 else 0.0
+
+
+@compiled("float64(float64, float64)")
+def _cut(score: float, slack: float) -> float:
+    """Return the lowest approximate score that can exceed ``score``."""
+    return score - slack if slack > 0 else np.nextafter(score, np.inf)
+
+
+@compiled("boolean(float32[::1], float32[::1], float32)")
+def _is_crowded(row: Floats, maxima: Floats, cut: np.float32) -> bool:
+    """Return whether an eighth of the items are candidates; they are counted only if they can be."""
+    hot = 0
+    for x in maxima:
+        hot += int(x >= cut)
+    if hot * CROWD <= len(maxima):
+        return False
+    candidates = 0
+    for i in range(len(row)):
+        candidates += int(row[i] >= cut)
+    return candidates * CROWD > len(row)
+
+
 @compiled(
     "int64(float32[::1], float32[::1], float64[::1], float32[:, ::1], float64[::1], int64, int32[::1], "
     "uint64[::1])"
@@ -159,21 +189,23 @@ def _scan(  # noqa: PLR0917
 ) -> int:
     """Collect the keys of the n best items, and perhaps others, in any order; return their number.
 
-    ``limits`` is (threshold, above, slack): ``row`` can be off by half the slack. With vectors,
-    items that are not certainly worse are scored again by ``_dot``. ``candidates`` is scratch.
-    Results are written first and counted afterwards, which avoids branches.
+    ``limits`` is (cut, above, slack): ``row`` can be off by half the slack, and items below the cut
+    are certainly not among the best. With vectors, the others are scored again by ``_dot``.
+    ``candidates`` is scratch. Results are written first and counted afterwards, which avoids
+    branches.
     """
-    threshold, above, slack = limits[0], limits[1], limits[2]
-    cut = max(max(threshold, above) - slack, LOWEST)
+    cut, above, slack = limits[0], limits[1], limits[2]
     count, waiting = 0, 0
     least = np.uint64(0)
-    for chunk in range(len(maxima)):
-        if maxima[chunk] >= cut:
-            first = chunk // LANES * GROUP + chunk % LANES
-            for item in range(first, min(len(row), first + GROUP), LANES):
-                candidates[waiting] = item
-                waiting += int(row[item] >= cut)
-        if waiting < len(candidates) - ROWS and chunk < len(maxima) - 1:
+    groups = len(maxima) // LANES
+    for group in range(groups):
+        first = group * GROUP
+        for lane in range(LANES):
+            if maxima[group * LANES + lane] >= cut:
+                for item in range(first + lane, min(len(row), first + GROUP), LANES):
+                    candidates[waiting] = item
+                    waiting += int(row[item] >= cut)
+        if waiting <= GROUP and group < groups - 1:
             continue
         for i in range(waiting):
             score = _dot(user, vectors[candidates[i]]) if len(user) > 0 else row[candidates[i]]
@@ -183,7 +215,7 @@ def _scan(  # noqa: PLR0917
             if count == len(keys):
                 least = _nth_largest(keys, n)
                 count = n
-                cut = max(cut, _score_and_item(least)[0] - slack)
+                cut = max(cut, _cut(np.float64(_score_and_item(least)[0]), slack))
         waiting = 0
     return count
 
@@ -206,7 +238,7 @@ def _write(keys: npt.NDArray[np.uint64], items: Ints, best: Floats) -> None:
 
 @compiled(
     "int64(float32[:, ::1], float32[:, ::1], float32[:, ::1], int64[::1], int32[::1], int32[::1], "
-    "float64[::1], int32[:, ::1], float32[:, ::1])"
+    "float64[::1], boolean, boolean[::1], int32[:, ::1], float32[:, ::1])"
 )
 def select_rows(  # noqa: PLR0917
     scores: Floats,
@@ -216,37 +248,45 @@ def select_rows(  # noqa: PLR0917
     seen: Ints,
     blocked: Ints,
     limits: Doubles,
+    masked: bool,
+    waiting: npt.NDArray[np.bool_],
     items: Ints,
     best: Floats,
 ) -> int:
-    """Write each row's top n of ``scores`` to ``items`` and ``best``; masks ``scores`` in place.
+    """Write the top n of each ``waiting`` row to ``items`` and ``best``; crowded rows keep waiting.
 
-    Row r has seen ``seen[indptr[r]:indptr[r + 1]]``. ``limits`` is (above, error). With ``users``
-    (rows, d) and ``vectors`` (n_items, d), d > 0, ``scores`` approximates their product up to error
-    * |user|. Returns the first row with a score that is not finite, or -1.
+    Row r has seen ``seen[indptr[r]:indptr[r + 1]]``, and is masked in place unless ``masked``.
+    ``limits`` is (above, error). With ``users`` (n_rows, d) and ``vectors`` (n_items, d), d > 0,
+    ``scores`` approximates their product up to error * |user|; only then a row can be crowded.
+    Returns the first row with a score that is not finite, or -1.
     """
     n = items.shape[1]
     maxima = np.empty((scores.shape[1] + GROUP - 1) // GROUP * LANES, dtype=np.float32)
     part = np.empty_like(maxima)
     bins = np.empty(BINS, dtype=np.int64)
-    candidates = np.empty(GROUP, dtype=np.int32)
+    candidates = np.empty(2 * GROUP, dtype=np.int32)
     keys = np.empty(2 * n + GROUP, dtype=np.uint64)
     row_limits = np.empty(3, dtype=np.float64)
-    for r in range(items.shape[0]):
+    for r in range(len(scores)):
+        if not waiting[r]:
+            continue
         row = scores[r]
-        if not _all_finite(row.view(np.int32)):
-            return r
-        for item in blocked:
-            row[item] = -np.inf
-        for entry in range(indptr[r], indptr[r + 1]):
-            row[seen[entry]] = -np.inf
+        if not masked:
+            if not _all_finite(row.view(np.int32)):
+                return r
+            for item in blocked:
+                row[item] = -np.inf
+            for entry in range(indptr[r], indptr[r + 1]):
+                row[seen[entry]] = -np.inf
         _chunk_maxima(row, maxima)
-        row_limits[0] = -np.inf
-        if len(maxima) > n:
-            row_limits[0] = _threshold(maxima, n, bins, part)
+        threshold = _threshold(maxima, n, bins, part) if len(maxima) > n else np.float32(-np.inf)
         user = users[r].astype(np.float64)
-        row_limits[1] = limits[0]
-        row_limits[2] = 2 * limits[1] * np.sqrt(np.float64(_dot(user, users[r]))) + TINY * (limits[1] > 0)
+        slack = _slack(user, limits[1])
+        cut = max(np.float64(threshold) - slack, _cut(limits[0], slack), LOWEST)
+        row_limits[0], row_limits[1], row_limits[2] = cut, limits[0], slack
+        if slack > 0 and _is_crowded(row, maxima, np.float32(cut)):
+            continue
+        waiting[r] = False
         count = _scan(row, maxima, user, vectors, row_limits, n, candidates, keys)
         _write(keys[:count], items[r], best[r])
     return -1

@@ -43,12 +43,14 @@ class ClassifiedRows:
         folders = sorted((self.folder / "outcome=accepted").glob("day=*"))
         return {folder.name.removeprefix("day="): folder for folder in folders}
 
-    def account(self) -> Iterator[tuple[int, str, str | None, int]]:
+    def account(self, days: Mapping[int, Mapping[str, int]]) -> Iterator[tuple[int, str, str | None, int]]:
         """Yield (file_id, outcome, rule, rows): the rows of each file that each rule decided.
 
-        Rejected lines count as quarantined.
+        ``days`` is what `days` returns: the accepted rows, which no rule decided. Rejected lines
+        count as quarantined.
         """
-        for outcome in OUTCOMES:
+        yield from ((file_id, "accepted", None, sum(rows.values())) for file_id, rows in days.items())
+        for outcome in OUTCOMES[1:]:
             if paths := self._parts(outcome):
                 self.engine.parquet("classified", paths)
                 for row in self.engine.fetch(render("interactions/outcomes")).to_pylist():

@@ -48,7 +48,8 @@ class BatchIngest:
         forgotten = read_forgotten(store).keyed()
         classified = self._classify(batch, last_days, forgotten)
         self._drop_stored(classified, replaces)
-        counts, days = _account(batch, classified), classified.days()
+        days = classified.days()
+        counts = _account(batch, classified, days)
         refused = self.scratch / "quarantine"
         classified.write_quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
         screen_quarantine(refused, forgotten)
@@ -114,10 +115,12 @@ def _ingested_file(arrival: Arrival, counts: Counts, last: date | None, days: di
     )
 
 
-def _account(batch: Sequence[Arrival], classified: ClassifiedRows) -> dict[int, Counts]:
+def _account(
+    batch: Sequence[Arrival], classified: ClassifiedRows, days: Mapping[int, Mapping[str, int]]
+) -> dict[int, Counts]:
     """Return the account of each file; AssertionError unless every row read has an outcome."""
     counts, landing = {arrival.raw.file_id: Counts() for arrival in batch}, classified.landing
-    for file_id, outcome, rule, rows in classified.account():
+    for file_id, outcome, rule, rows in classified.account(days):
         counts[file_id].book(COUNT_OF[outcome], rule, rows)
     for arrival in batch:
         file_id = arrival.raw.file_id

@@ -67,7 +67,7 @@ def late_events(
         if late or any(day <= str(release.as_of) for day in wrong):
             days |= late
             dates.add(release.as_of)
-    failed = [day for day in arrived if date.fromisoformat(day) != making and _has_failed(store, day)]
+    failed = [day for day in _failed(store, arrived) if date.fromisoformat(day) != making]
     dates.update(date.fromisoformat(day) for day in failed)
     days |= {day: arrived[day] for day in failed}
     return LateEvents(days=dict(sorted(days.items())), dates=sorted(dates))
@@ -96,13 +96,11 @@ def _inputs(release: Release) -> set[int]:
     return {int(file["file_id"]) for file in inputs}
 
 
-def _has_failed(store: Store, day: str) -> bool:
-    """Return whether a date has no release because its last run did not finish."""
-    as_of = date.fromisoformat(day)
-    if any(release.as_of == as_of for release in releases(store)):
-        return False
-    last = last_night(store, as_of)
-    return last is not None and last.state in {"failed", "interrupted"}
+def _failed(store: Store, days: Iterable[str]) -> list[str]:
+    """Return those of ``days`` that have no release because their last run did not finish."""
+    released = {str(release.as_of) for release in releases(store)}
+    last = {day: last_night(store, date.fromisoformat(day)) for day in days if day not in released}
+    return [day for day, run in last.items() if run is not None and run.state in {"failed", "interrupted"}]
 
 
 def _ranges(dates: Sequence[date]) -> list[tuple[date, date]]:

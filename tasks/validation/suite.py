@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -64,14 +65,29 @@ def figure_name(expectation: Expectation) -> str:
 
 
 def _great_expectations() -> Any:
-    """Return the library, imported late: it takes seconds."""
+    """Return the library, imported late: it takes seconds.
+
+    Its import makes a million objects that stay, in which the collector would look for garbage.
+    """
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    with warnings.catch_warnings(), _main_with_a_file():
+    with warnings.catch_warnings(), _main_with_a_file(), _without_collector():
         # it imports pyspark, which warns about pandas 3; no frame passes between the two
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
         warnings.filterwarnings("ignore", "module 'sre_(constants|parse)' is deprecated", DeprecationWarning)
         import great_expectations
     return great_expectations
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Stop the cyclic garbage collector inside the block, if it runs."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -172,6 +172,70 @@ def test_factors_rank_by_the_product_rounded_once(
     assert_equal(top_n_factors(drawn[:2], drawn, 10, above=above), expected)
 
 
+TIES = ["equal", "few", "near", "rank one", "zero items", "zero users", "tiny"]
+
+
+@st.composite
+def tied_vectors(draw: st.DrawFn) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Draw vectors of 1 to 6 users and of up to 700 items, many of them with (nearly) equal scores."""
+    n_users, n_items, width = draw(st.integers(1, 6)), draw(st.integers(2, 700)), draw(st.integers(1, 19))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    users, items = rng.standard_normal((n_users, width)), rng.standard_normal((n_items, width))
+    for kind in draw(st.sets(st.sampled_from(TIES), min_size=1)):
+        if kind in {"equal", "few"}:
+            items = items[rng.integers(0, 1 if kind == "equal" else 12, n_items) % n_items]
+        elif kind == "near":
+            items = items[:1] * (1 + 1e-7 * rng.standard_normal(items.shape))
+        elif kind == "rank one":
+            items = np.outer(rng.standard_normal(n_items), items[0])
+        elif kind == "zero items":
+            items = items * (rng.random((n_items, 1)) < 0.3)
+        elif kind == "zero users":
+            users = users * (rng.random((n_users, 1)) < 0.5)
+        elif np.abs(users).max() > 1e-20:
+            users, items = users * 1e-23, items * 1e13
+    return users.astype(np.float32), items.astype(np.float32)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tied_vectors(), st.integers(1, 90), st.sampled_from([None, 0.0]), st.integers(0, 2**32), st.data())
+def test_ties_and_near_ties_rank_by_the_product_rounded_once(
+    drawn: tuple, n: int, above: float | None, seed: int, data: st.DataObject
+) -> None:
+    users, items = drawn
+    rng = np.random.default_rng(seed)
+    seen = rng.random((len(users), len(items))) < data.draw(st.sampled_from([0, 0.05, 0.9]))
+    allowed = rng.random(len(items)) < data.draw(st.sampled_from([0.5, 1]))
+    scores = np.array([[rounded_once(u, i) for i in items.tolist()] for u in users.tolist()])
+    top = top_n_factors(users, items, n, exclude=sparse.csr_array(seen), allowed=allowed, above=above)
+    assert_equal(top, reference(scores, n, seen | ~allowed, above))
+
+
+def test_near_ties_of_tiny_vectors_are_found() -> None:
+    rng = np.random.default_rng(0)
+    users = (rng.standard_normal((50, 13)) * 1e-23).astype(np.float32)  # their squares are 0 in float32
+    near = rng.standard_normal((1, 13)) + rng.standard_normal((400, 13)) * 1e-7
+    items = (near * 1e13).astype(np.float32)
+    scores = np.array([[rounded_once(u, i) for i in items.tolist()] for u in users.tolist()])
+    expected = reference(scores, 5, np.zeros(scores.shape, np.bool_), None)
+    assert_equal(top_n_factors(users, items, 5), expected)
+
+
+@pytest.mark.parametrize("width", [1, 8, 13, 64])
+@pytest.mark.parametrize("crowd", [1, 4, 47])
+def test_crowded_users_get_the_same_lists_as_alone(width: int, crowd: int) -> None:
+    users, items = vectors(60, 900, width)
+    users[crowd:, 1:] = 0  # the others only see the first factor
+    items[:, 1:] = items[0, 1:]  # for the crowd, all items are nearly equal
+    items[:, 0] *= 1e-7 if width > 1 else 1
+    expected = [top_n_factors(users[i : i + 1], items, 30) for i in range(60)]
+    assert_equal(top_n_factors(users, items, 30), TopN.stack(expected, 30))
+    scores = np.array([[rounded_once(u, i) for i in items.tolist()] for u in users.tolist()])
+    assert_equal(
+        top_n_factors(users, items, 30), reference(scores, 30, np.zeros(scores.shape, np.bool_), None)
+    )
+
+
 def test_items_with_equal_vectors_tie_at_any_position() -> None:
     users, items = vectors(100, 1, 61)
     copies = np.repeat(items, 1003, axis=0)

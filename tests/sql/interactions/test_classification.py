@@ -42,7 +42,7 @@ def classified(engine: Any, tmp_path: Path) -> ClassifiedRows:
 
 
 def test_every_line_is_counted_under_its_outcome_and_rule(classified: ClassifiedRows) -> None:
-    rows = list(classified.account())
+    rows = list(classified.account(classified.days()))
     assert {file_id for file_id, *_ in rows} == {7}
     assert {(outcome, rule): n for _, outcome, rule, n in rows} == ACCOUNT
     assert (classified.days(), list(classified.accepted()), classified.repeated) == ({7: {DAY: 2}}, [DAY], 1)
@@ -57,7 +57,7 @@ def test_rows_that_are_already_stored_become_duplicates(classified: ClassifiedRo
     assert classified.days() == {7: {DAY: 2}}
     classified.drop_stored({DAY: [stored]}, replaced=[])
     assert classified.days() == {7: {DAY: 1}}
-    account = {(outcome, rule): n for _, outcome, rule, n in classified.account()}
+    account = {(outcome, rule): n for _, outcome, rule, n in classified.account(classified.days())}
     assert (account["accepted", None], account["duplicate", None]) == (1, 2)
 
 
@@ -85,7 +85,12 @@ def test_a_landing_without_rows_has_no_rows_of_any_outcome(engine: Any, tmp_path
     classified = classify_rows(landing, source, engine, tmp_path / "classified", {1: None})
     classified.drop_stored({DAY: []}, replaced=[])
     classified.write_quarantine(tmp_path / "quarantine", {1: "empty.csv"})
-    assert (list(classified.account()), classified.days(), classified.accepted(), classified.repeated) == (
+    assert (
+        list(classified.account(classified.days())),
+        classified.days(),
+        classified.accepted(),
+        classified.repeated,
+    ) == (
         [],
         {},
         {},
