@@ -12,11 +12,12 @@ from pydantic import Field
 from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.factors.als_checkpoint import ALSCheckpoint
+from models.factors.als_checkpoint import ALSCheckpoint, State
 from models.factors.least_squares import (
     Rows,
     Solve,
     cpu_solver,
+    principal_axes,
     rotate,
     row_problems,
     solve_rotated,
@@ -129,16 +130,17 @@ class ALS(Model[ALSConfig]):
         users = self._rows(matrix, self._strengths, known=self.trained_items)
         items = self._rows(by_item, self._strengths, known=np.diff(matrix.indptr) > 0)
         checkpoint = ALSCheckpoint.of(self.config, options, matrix)
-        shape = (self.n_items, self.config.factors)
-        rounds, vectors = checkpoint.load(shape, self.config.iterations) or (0, self._initial(options.seed))
+        state = State(0, np.zeros((len(users), self.config.factors), np.float32), self._initial(options.seed))
+        state = checkpoint.load(state, self.config.iterations) or state
         solve = _solver(options)
         with solving():
-            for epoch in range(rounds, self.config.iterations):
-                vectors, loss = _round(solve, users, items, vectors)
-                checkpoint.save(epoch + 1, vectors)
+            for epoch in range(state.epoch, self.config.iterations):
+                state, loss = _round(solve, users, items, state)
+                checkpoint.save(state)
                 self.report["loss"] = loss
                 options.report(self.name, epoch + 1, self.config.iterations, loss=loss)
-            self._restore({"item_vectors": rotate(vectors)[0], "strengths": np.array(self._strengths)})
+            vectors = rotate(state.items, principal_axes(state.items)[0])
+            self._restore({"item_vectors": vectors, "strengths": np.array(self._strengths)})
 
     def _strengths_for(self, matrix: Any, by_item: Any) -> Strengths:
         """Return the absolute strengths for a training matrix and its transpose."""
@@ -219,17 +221,18 @@ class ALS(Model[ALSConfig]):
         self._squares = np.square(self._items, dtype=np.float64).sum(axis=0)  # (factors,)
 
 
-def _round(solve: Solve, users: Rows, items: Rows, vectors: FloatArray) -> tuple[FloatArray, float]:
-    """Solve the users given the item ``vectors``, then the items; return these and the loss.
+def _round(solve: Solve, users: Rows, items: Rows, state: State) -> tuple[State, float]:
+    """Solve the users given the items, then the items; return the new state and the loss.
 
-    The loss is the one of the class, over all pairs and with penalties. With the items at their
-    minimum, it is the sum of c p^2 minus the sum of b'y, plus the penalties of the users.
+    The loss is the one of the class, over all pairs and with penalties: the sum of c p^2 minus what
+    the items explain, plus the penalties of the users.
     """
-    half = solve(users, vectors)
+    half = solve(users, state.items, state.users)
     penalties = users.penalties @ np.square(half.solved, dtype=np.float64).sum(axis=1)
-    half = solve(items, half.solved)
+    other = solve(items, half.solved, half.fixed)
     observed = users.extra.sum(dtype=np.float64) + users.unobserved * len(users.extra)
-    return half.solved, float(observed - half.explained + penalties)
+    new = State(state.epoch + 1, other.fixed, other.solved)
+    return new, float(observed - other.explained + penalties)
 
 
 def _solver(options: TrainingOptions) -> Solve:

@@ -157,7 +157,7 @@ def test_long_rows_are_solved_in_pieces_on_any_number_of_threads() -> None:
         known=np.ones(1500, np.bool_),
     )
     with solving():
-        half = cpu_solver(2)(rows, fixed)
+        half = cpu_solver(2)(rows, fixed, np.zeros((70, 8), np.float32))
     y = half.fixed.astype(np.float64)
     for column, vector in zip(world.matrix.toarray().T.astype(np.float64), half.solved, strict=True):
         c = confidence(column, config)
@@ -205,9 +205,10 @@ def test_torch_solves_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         penalty=lambda total: penalty(total, CONFIG),
         known=np.ones(60, np.bool_),
     )
+    start = np.zeros((len(rows), 6), np.float32)
     with solving():
-        compiled = cpu_solver(1)(rows, fixed)
-    batched = als_torch.device_solver(torch.device("cpu"))(rows, fixed)
+        compiled = cpu_solver(1)(rows, fixed, start)
+    batched = als_torch.device_solver(torch.device("cpu"))(rows, fixed, start)
     assert len(list(als_torch._batches(rows, 6))) > 5
     np.testing.assert_allclose(
         batched.solved @ batched.fixed.T, compiled.solved @ compiled.fixed.T, atol=1e-5
