@@ -17,6 +17,7 @@ from models.factors.least_squares import (
     Rows,
     Solve,
     cpu_solver,
+    penalty_of,
     principal_axes,
     rotate,
     row_problems,
@@ -71,7 +72,7 @@ class ALSConfig(ModelConfig):
     regularization_exponent: float = Field(
         default=1.0, ge=0, le=2, description="power of that total confidence; 0: equal penalties"
     )
-    init_scale: float = Field(default=0.1, gt=0, description="expected length of the initial item vectors")
+    init_scale: float = Field(default=1.0, gt=0, description="expected length of the initial item vectors")
 
 
 class ALS(Model[ALSConfig]):
@@ -135,7 +136,7 @@ class ALS(Model[ALSConfig]):
         solve = _solver(options)
         with solving():
             for epoch in range(state.epoch, self.config.iterations):
-                state, loss = _round(solve, users, items, state)
+                state, loss = _round(solve, users, items, state, options.workers)
                 checkpoint.save(state)
                 self.report["loss"] = loss
                 options.report(self.name, epoch + 1, self.config.iterations, loss=loss)
@@ -221,14 +222,14 @@ class ALS(Model[ALSConfig]):
         self._squares = np.square(self._items, dtype=np.float64).sum(axis=0)  # (factors,)
 
 
-def _round(solve: Solve, users: Rows, items: Rows, state: State) -> tuple[State, float]:
+def _round(solve: Solve, users: Rows, items: Rows, state: State, threads: int) -> tuple[State, float]:
     """Solve the users given the items, then the items; return the new state and the loss.
 
     The loss is the one of the class, over all pairs and with penalties: the sum of c p^2 minus what
     the items explain, plus the penalties of the users.
     """
     half = solve(users, state.items, state.users)
-    penalties = users.penalties @ np.square(half.solved, dtype=np.float64).sum(axis=1)
+    penalties = penalty_of(half.solved, users.penalties, threads)
     other = solve(items, half.solved, half.fixed)
     observed = users.extra.sum(dtype=np.float64) + users.unobserved * len(users.extra)
     new = State(state.epoch + 1, other.fixed, other.solved)

@@ -141,6 +141,16 @@ def rotate(vectors: Floats, basis: Floats, threads: int = 1) -> Floats:
     return rotated
 
 
+def penalty_of(vectors: Floats, penalties: Doubles, threads: int) -> float:
+    """Return the sum of penalties (n_rows,) times squared lengths, summed in a fixed order."""
+
+    def run(start: int, stop: int) -> float:
+        part = vectors[start:stop].astype(np.float64)
+        return float(penalties[start:stop] @ np.einsum("ij,ij->i", part, part))
+
+    return sum(blocks(len(vectors), threads, run, BLOCK))
+
+
 def solve_rotated(  # noqa: PLR0917
     rows: Rows, fixed: Floats, squares: Doubles, threads: int, start: Floats | None = None, steps: int = 0
 ) -> Solution:
