@@ -4,15 +4,14 @@
 
 The logs are MovieLens-1M and a generated one of 500,000 users and 100,000 items. A tenth of the
 pairs is hidden. After every epoch (users given items, items given users), the exact vectors of up
-to 3,000 users are solved from the items', and their lists are compared with the hidden pairs. That
+to 2,000 users are solved from the items', and their lists are compared with the hidden pairs. That
 time does not count; preparing the data does. A training ends when three epochs in a row have not
 raised NDCG@10, or at the limit.
 
 The rivals are implicit (conjugate gradients, Cholesky) and, if it is installed, irspack (conjugate
 gradients, iALS++, Cholesky). Everybody has one thread, one thread of BLAS, and starts from random
-items of length 1. irspack minimises the loss of Nightshelf and gets its settings, translated;
-implicit's loss is another. Both are tuned alike: the best of six settings on the same hidden
-pairs, after six epochs with 64 factors.
+items of length 1. irspack minimises the loss of Nightshelf, implicit that with a
+`regularization_exponent` of 0. Both get the best of the same six settings, by five epochs.
 """
 
 from __future__ import annotations
@@ -50,11 +49,10 @@ from models.ranking.topn import top_n_factors
 from tasks.demo.shapes import Shape, shape_events
 
 Floats = npt.NDArray[np.float32]
-Setting = tuple[float, float]  # unobserved_ratio and shrinkage; of implicit, alpha and regularization
+Setting = tuple[float, float]  # unobserved_ratio and shrinkage
 LARGE = Shape(500_000, 100_000, 10_000_000, 180, niches=400, tail=1.1, loyalty=0.9, repeats=0.2)
-HIDDEN, USERS, PATIENCE = 0.1, 3_000, 3
-OURS = [(ratio, shrinkage) for ratio in (3.0, 10.0, 30.0) for shrinkage in (0.03, 0.1)]
-IMPLICIT = [(alpha, penalty) for alpha in (2.0, 4.33, 10.0) for penalty in (10.0, 40.0)]
+HIDDEN, USERS, PATIENCE = 0.1, 2_000, 3
+SETTINGS = [(ratio, shrinkage) for ratio in (10.0, 30.0) for shrinkage in (0.03, 0.05, 0.08)]
 
 
 @dataclass(frozen=True)
@@ -168,9 +166,12 @@ def implicit(*, use_cg: bool) -> Callable[[Watch, int, Setting], None]:
     def train(watch: Watch, factors: int, setting: Setting) -> None:
         from implicit.cpu.als import AlternatingLeastSquares
 
-        watch.alpha, watch.penalty = setting[0] - 1, lambda total: np.full_like(total, setting[1])
+        unobserved, regularization = _strengths(watch.log, setting, regularization_exponent=0.0)
+        alpha, regularization = 1 / unobserved, regularization / unobserved  # unobserved weight 1
+        watch.alpha, watch.penalty = alpha, lambda total: np.full_like(total, regularization)
+        watch.started = time.process_time()
         model = AlternatingLeastSquares(
-            factors, setting[1], setting[0], iterations=watch.epochs, use_cg=use_cg, num_threads=1
+            factors, regularization, 1 + alpha, iterations=watch.epochs, use_cg=use_cg, num_threads=1
         )
         users, items = watch.log.train.shape
         model.user_factors = np.zeros((users, factors), np.float32)
@@ -221,9 +222,10 @@ def _start(items: int, factors: int) -> Floats:
     return drawn / np.float32(factors**0.5)
 
 
-def _strengths(log: Log, setting: Setting) -> tuple[float, float]:
-    """Return what Nightshelf's scale-free settings are on a log."""
-    config = als.ALSConfig(factors=16, iterations=2, unobserved_ratio=setting[0], shrinkage=setting[1])
+def _strengths(log: Log, setting: Setting, **loss: float) -> tuple[float, float]:
+    """Return the weight of unobserved pairs and the penalty that scale-free settings are on a log."""
+    ratio, shrinkage = setting
+    config = als.ALSConfig(factors=16, iterations=2, unobserved_ratio=ratio, shrinkage=shrinkage, **loss)
     model = als.ALS(config).fit(Dataset(log.train), TrainingOptions(device="cpu", threads=1))
     return model._strengths
 
@@ -246,9 +248,9 @@ def run(name: str, watch: Watch, factors: int, setting: Setting) -> list[tuple[f
     return watch.curve
 
 
-def choose(name: str, log: Log, settings: list[Setting], limit: float) -> Setting:
-    """Return the setting with the best NDCG after six epochs with 64 factors."""
-    values = {setting: run(name, Watch(log, limit, 6), 64, setting)[-1][1] for setting in settings}
+def choose(name: str, log: Log, factors: int) -> Setting:
+    """Return the setting with the best NDCG after five epochs."""
+    values = {setting: run(name, Watch(log, np.inf, 5), factors, setting)[-1][1] for setting in SETTINGS}
     print(f"{name}:", ", ".join(f"{setting} {value:.4f}" for setting, value in values.items()), flush=True)
     return max(values, key=lambda setting: values[setting])
 
@@ -279,6 +281,7 @@ def main() -> None:
     parser.add_argument("--logs", nargs="+", default=["movielens-1m", "large"])
     parser.add_argument("--factors", type=int, nargs="+", default=[128, 512])
     parser.add_argument("--limit", type=float, default=600.0, help="CPU seconds of a training")
+    parser.add_argument("--tuned-at", type=int, default=128, help="factors with which to choose settings")
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--trainings", nargs="+", default=list(TRAININGS))
     arguments = parser.parse_args()
@@ -288,8 +291,8 @@ def main() -> None:
         log = read_log(name, arguments.data)
         print(f"\n{name}: {log.train.shape[0]} x {log.train.shape[1]}, {log.train.nnz} pairs to train on")
         chosen = {
-            "nightshelf": choose("nightshelf", log, OURS, arguments.limit),
-            "implicit": choose("implicit CG", log, IMPLICIT, arguments.limit),
+            "nightshelf": choose("nightshelf", log, arguments.tuned_at),
+            "implicit": choose("implicit CG", log, arguments.tuned_at),
         }
         for factors in arguments.factors:
             compare(log, factors, chosen, arguments)

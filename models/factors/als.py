@@ -13,6 +13,7 @@ from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.factors.als_checkpoint import ALSCheckpoint, State
+from models.factors.als_cost import training_cost
 from models.factors.least_squares import (
     Rows,
     Solve,
@@ -25,7 +26,7 @@ from models.factors.least_squares import (
     solving,
 )
 from models.factors.strengths import Strengths, least_zeroing_penalty
-from models.options import SMALL_FLOPS, Cost, Size, TrainingOptions, workers
+from models.options import Cost, Size, TrainingOptions, workers
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
 from models.search_space import Range, Space
@@ -95,8 +96,9 @@ class ALS(Model[ALSConfig]):
     (models.factors.strengths).
 
     Users and items without a weight are left out, also of the sums. A new user is solved from the
-    history by eq. 4, exactly like a known one. The item vectors are kept in the basis of their
-    principal axes.
+    history by eq. 4, exactly. In training, rows with many entries only take two steps of conjugate
+    gradients towards that solution in each round (models.factors.als_kernel); the rounds converge
+    to the same vectors. The item vectors are kept in the basis of their principal axes.
     """
 
     name = "als"
@@ -110,17 +112,8 @@ class ALS(Model[ALSConfig]):
 
     @classmethod
     def cost(cls, config: ALSConfig, size: Size) -> Cost:
-        """Return the cost of the solves: a row with n entries takes n d min(n, d) operations."""
-        d = config.factors
-
-        def row(entries: float) -> float:
-            small = min(entries, d)
-            return entries * small * d + small**3 / 3
-
-        users, items = max(size.users, 1), max(size.items, 1)
-        work = users * row(size.pairs / users) + items * row(size.pairs / items)
-        memory = 4.0 * d * (2 * users + 2 * items) + 40.0 * size.pairs
-        return Cost(config.iterations * (work / SMALL_FLOPS + 2e-6 * (users + items)), memory)
+        """Return the seconds on two cores and the bytes of a training (models.factors.als_cost)."""
+        return training_cost(config.factors, config.iterations, size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         matrix = dataset.matrix

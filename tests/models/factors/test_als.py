@@ -240,9 +240,11 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+@pytest.mark.parametrize("factors", [6, 24])  # exact rounds, and steps from the vectors of the last
 def test_a_killed_training_resumes_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, factors: int
 ) -> None:
+    config = als(factors=factors)
     monkeypatch.setattr(als_checkpoint, "SECONDS", 0.0)
     epochs: list[int] = []
 
@@ -253,17 +255,17 @@ def test_a_killed_training_resumes_to_the_same_bytes(
 
     options = TrainingOptions(device="cpu", checkpoints=tmp_path, progress=die)
     with pytest.raises(Killed):
-        ALS(CONFIG).fit(random_world(), options)
-    resumed = ALS(CONFIG).fit(random_world(), options)
+        ALS(config).fit(random_world(), options)
+    resumed = ALS(config).fit(random_world(), options)
     assert epochs == [1, 2, 3, 4]
-    expected = ALS(CONFIG).fit(random_world()).item_vectors()
+    expected = ALS(config).fit(random_world()).item_vectors()
     np.testing.assert_array_equal(resumed.item_vectors(), expected)
-    different = ALS(CONFIG).fit(random_world(seed=1), options)  # other data: starts over
+    different = ALS(config).fit(random_world(seed=1), options)  # other data: starts over
     assert epochs[4:] == [1, 2, 3, 4]
     assert "belongs to another training" in caplog.text
     (file,) = (tmp_path / "als").iterdir()
     file.write_bytes(file.read_bytes()[:-40])
-    retrained = ALS(CONFIG).fit(random_world(seed=1), options)
+    retrained = ALS(config).fit(random_world(seed=1), options)
     np.testing.assert_array_equal(different.item_vectors(), retrained.item_vectors())
     assert "cannot read the checkpoint" in caplog.text
 
