@@ -23,6 +23,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -158,10 +159,6 @@ def nightshelf(watch: Watch, factors: int, setting: Setting, steps: int = STEPS)
         model.fit(Dataset(watch.log.train), TrainingOptions(device="cpu", threads=1))
 
 
-def exact_nightshelf(watch: Watch, factors: int, setting: Setting) -> None:
-    nightshelf(watch, factors, setting, steps=0)
-
-
 def implicit(*, use_cg: bool) -> Callable[[Watch, int, Setting], None]:
     def train(watch: Watch, factors: int, setting: Setting) -> None:
         from implicit.cpu.als import AlternatingLeastSquares
@@ -235,7 +232,7 @@ TRAININGS: dict[str, Callable[[Watch, int, Setting], None]] = {
     "implicit CG": implicit(use_cg=True),
     "irspack CG": irspack("CG"),
     "irspack iALS++": irspack("IALSPP"),
-    "nightshelf, exact": exact_nightshelf,
+    "nightshelf, exact": partial(nightshelf, steps=0),
     "implicit Cholesky": implicit(use_cg=False),
     "irspack Cholesky": irspack("CHOLESKY"),
 }

@@ -10,7 +10,7 @@ import numba
 F = TypeVar("F", bound=Callable[..., object])
 
 
-REORDERED: Final = {"reassoc", "contract"}  # not nnan or ninf: an overflow must remain visible
+REORDERED: Final[set[str]] = {"reassoc", "contract"}  # not nnan or ninf: an overflow must remain visible
 
 
 def compiled(signature: str | list[str], *, reorder: bool = False) -> Callable[[F], F]:
@@ -24,14 +24,14 @@ def compiled(signature: str | list[str], *, reorder: bool = False) -> Callable[[
     each other belong in one file, because a change in another file does not invalidate the caller's
     cache.
     """
-    options = {"nogil": True, "fastmath": REORDERED if reorder else False}
+    fastmath: bool | set[str] = REORDERED if reorder else False
 
     def compile_(function: F) -> F:
         try:
-            return cast("F", numba.njit(signature, cache=True, **options)(function))
+            return cast("F", numba.njit(signature, nogil=True, cache=True, fastmath=fastmath)(function))
         except RuntimeError as error:
             if "cannot cache function" not in str(error):
                 raise
-            return cast("F", numba.njit(signature, **options)(function))
+            return cast("F", numba.njit(signature, nogil=True, fastmath=fastmath)(function))
 
     return compile_
