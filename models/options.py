@@ -20,7 +20,6 @@ BLOCK_BYTES: Final = 512 * 2**20
 _LIMITS: Final[ContextVar[tuple[int, int]]] = ContextVar("threads and bytes of scores", default=(0, 0))
 
 FLOPS = 5e10  # of dense products in float32, a second, on two cores
-SMALL_FLOPS = 1.2e10  # of the small solves of ALS
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,21 @@ from pydantic import Field
 from models.base import Model
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.factors.als_checkpoint import ALSCheckpoint
+from models.factors.als_checkpoint import ALSCheckpoint, State
+from models.factors.als_cost import training_cost
 from models.factors.least_squares import (
     Rows,
     Solve,
     cpu_solver,
+    penalty_of,
+    principal_axes,
     rotate,
     row_problems,
     solve_rotated,
     solving,
 )
 from models.factors.strengths import Strengths, least_zeroing_penalty
-from models.options import SMALL_FLOPS, Cost, Size, TrainingOptions, workers
+from models.options import Cost, Size, TrainingOptions, workers
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
 from models.recency.decay import Decay
@@ -73,7 +76,7 @@ class ALSConfig(AgingConfig):
     regularization_exponent: float = Field(
         default=1.0, ge=0, le=2, description="power of that total confidence; 0: equal penalties"
     )
-    init_scale: float = Field(default=0.1, gt=0, description="expected length of the initial item vectors")
+    init_scale: float = Field(default=1.0, gt=0, description="expected length of the initial item vectors")
 
 
 class ALS(Model[ALSConfig]):
@@ -96,8 +99,9 @@ class ALS(Model[ALSConfig]):
     (models.factors.strengths).
 
     Users and items without a weight are left out, also of the sums. A new user is solved from the
-    history by eq. 4, exactly like a known one. The item vectors are kept in the basis of their
-    principal axes.
+    history by eq. 4, exactly. In training, rows with many entries only take two steps of conjugate
+    gradients towards that solution in each round (models.factors.als_kernel); the rounds converge
+    to the same vectors. The item vectors are kept in the basis of their principal axes.
     """
 
     name = "als"
@@ -111,22 +115,13 @@ class ALS(Model[ALSConfig]):
 
     @classmethod
     def cost(cls, config: ALSConfig, size: Size) -> Cost:
-        """Return the cost of the solves: a row with n entries takes n d min(n, d) operations.
+        """Return the seconds on two cores and the bytes of a training (models.factors.als_cost).
 
         Learning the half-life adds the trainings of cheap models.
         """
-        d = config.factors
-
-        def row(entries: float) -> float:
-            small = min(entries, d)
-            return entries * small * d + small**3 / 3
-
-        users, items = max(size.users, 1), max(size.items, 1)
-        work = users * row(size.pairs / users) + items * row(size.pairs / items)
-        memory = 4.0 * d * (2 * users + 2 * items) + 40.0 * size.pairs
-        solves = Cost(config.iterations * (work / SMALL_FLOPS + 2e-6 * (users + items)), memory)
+        own = training_cost(config.factors, config.iterations, size)
         learns = config.half_life_days == "learned"
-        return solves + learning_cost(cls.cost(_cheap(config), size)) if learns else solves
+        return own + learning_cost(cls.cost(_cheap(config), size)) if learns else own
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         self._decay = decay_of(self.config.half_life_days, dataset, lambda: ALS(_cheap(self.config)), options)
@@ -139,16 +134,17 @@ class ALS(Model[ALSConfig]):
         users = self._rows(matrix, self._strengths, known=self.trained_items)
         items = self._rows(by_item, self._strengths, known=np.diff(matrix.indptr) > 0)
         checkpoint = ALSCheckpoint.of(self.config, options, matrix)
-        shape = (self.n_items, self.config.factors)
-        rounds, vectors = checkpoint.load(shape, self.config.iterations) or (0, self._initial(options.seed))
+        state = State(0, np.zeros((len(users), self.config.factors), np.float32), self._initial(options.seed))
+        state = checkpoint.load(state, self.config.iterations) or state
         solve = _solver(options)
         with solving():
-            for epoch in range(rounds, self.config.iterations):
-                vectors, loss = _round(solve, users, items, vectors)
-                checkpoint.save(epoch + 1, vectors)
+            for epoch in range(state.epoch, self.config.iterations):
+                state, loss = _round(solve, users, items, state, options.workers)
+                checkpoint.save(state)
                 self.report["loss"] = loss
                 options.report(self.name, epoch + 1, self.config.iterations, loss=loss)
-            arrays = {"item_vectors": rotate(vectors)[0], "strengths": np.array(self._strengths)}
+            vectors = rotate(state.items, principal_axes(state.items)[0])
+            arrays = {"item_vectors": vectors, "strengths": np.array(self._strengths)}
             self._restore(arrays | {"decay": self._decay.array()})
 
     def _strengths_for(self, matrix: Any, by_item: Any) -> Strengths:
@@ -238,17 +234,18 @@ def _cheap(config: ALSConfig) -> ALSConfig:
     return config.model_copy(update={"half_life_days": None, **size})
 
 
-def _round(solve: Solve, users: Rows, items: Rows, vectors: FloatArray) -> tuple[FloatArray, float]:
-    """Solve the users given the item ``vectors``, then the items; return these and the loss.
+def _round(solve: Solve, users: Rows, items: Rows, state: State, threads: int) -> tuple[State, float]:
+    """Solve the users given the items, then the items; return the new state and the loss.
 
-    The loss is the one of the class, over all pairs and with penalties. With the items at their
-    minimum, it is the sum of c p^2 minus the sum of b'y, plus the penalties of the users.
+    The loss is the one of the class, over all pairs and with penalties: the sum of c p^2 minus what
+    the items explain, plus the penalties of the users.
     """
-    half = solve(users, vectors)
-    penalties = users.penalties @ np.square(half.solved, dtype=np.float64).sum(axis=1)
-    half = solve(items, half.solved)
+    half = solve(users, state.items, state.users)
+    penalties = penalty_of(half.solved, users.penalties, threads)
+    other = solve(items, half.solved, half.fixed)
     observed = users.extra.sum(dtype=np.float64) + users.unobserved * len(users.extra)
-    return half.solved, float(observed - half.explained + penalties)
+    new = State(state.epoch + 1, other.fixed, other.solved)
+    return new, float(observed - other.explained + penalties)
 
 
 def _solver(options: TrainingOptions) -> Solve:

@@ -1,4 +1,4 @@
-"""The state of an unfinished ALS training: the item vectors after a round."""
+"""The state of an unfinished ALS training: the vectors after a round."""
 
 from __future__ import annotations
 
@@ -19,8 +19,21 @@ from models.base import ModelConfig
 from models.errors import ModelError
 from models.options import TrainingOptions
 
+Floats = npt.NDArray[np.float32]
 LOGGER = logging.getLogger(__name__)
 SECONDS = 60.0  # between checkpoints
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """After ``epoch`` rounds: vectors of ``users`` and ``items`` float32 (n, d), in one basis.
+
+    Training needs the users, too: a round starts from the vectors of the last.
+    """
+
+    epoch: int
+    users: Floats
+    items: Floats
 
 
 @dataclass
@@ -46,8 +59,8 @@ class ALSCheckpoint:
             digest.update(np.ascontiguousarray(part).data)
         return cls(options.checkpoints / "als" / "checkpoint.npz", digest.hexdigest())
 
-    def save(self, epoch: int, vectors: npt.NDArray[np.float32]) -> None:
-        """Save the item vectors after ``epoch`` rounds if the last checkpoint is a minute old."""
+    def save(self, state: State) -> None:
+        """Save the state if the last checkpoint is a minute old."""
         if self.file is None or time.monotonic() - self.saved < SECONDS:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -55,8 +68,9 @@ class ALSCheckpoint:
         with partial.open("wb") as stream:
             np.savez(
                 stream,
-                vectors=vectors,
-                epoch=np.int64(epoch),
+                users=state.users,
+                items=state.items,
+                epoch=np.int64(state.epoch),
                 fingerprint=self.fingerprint,
                 allow_pickle=False,
             )
@@ -65,23 +79,27 @@ class ALSCheckpoint:
         partial.replace(self.file)
         self.saved = time.monotonic()
 
-    def load(self, shape: tuple[int, int], rounds: int) -> tuple[int, npt.NDArray[np.float32]] | None:
-        """Return the finished rounds (at most ``rounds``) and the vectors; None without a file."""
+    def load(self, initial: State, rounds: int) -> State | None:
+        """Return the stored state, in shape like ``initial``, after 1 to ``rounds`` rounds, or None."""
         if self.file is None or not self.file.exists():
             return None
         template: dict[str, npt.NDArray[Any]] = {
-            "vectors": np.broadcast_to(np.float32(0), shape),
+            "users": initial.users,
+            "items": initial.items,
             "epoch": np.array(0, dtype=np.int64),
             "fingerprint": np.array(self.fingerprint),
         }
         try:
             with self.file.open("rb") as stream:
                 stored = read_arrays(stream, describe_arrays(template), self.file)
-            epoch, vectors = int(stored["epoch"]), stored["vectors"]
-            if not (1 <= epoch <= rounds and np.isfinite(vectors).all()):
-                raise ModelError(f"expected finite vectors after 1 to {rounds} rounds, got round {epoch}")
+            state = State(int(stored["epoch"]), stored["users"], stored["items"])
+            finite = np.isfinite(state.users).all() and np.isfinite(state.items).all()
+            if not (1 <= state.epoch <= rounds and finite):
+                raise ModelError(
+                    f"expected finite vectors after 1 to {rounds} rounds, got round {state.epoch}"
+                )
             if str(stored["fingerprint"]) == self.fingerprint:
-                return epoch, vectors
+                return state
             LOGGER.warning(
                 "the checkpoint in %s belongs to another training: starting from scratch", self.file
             )

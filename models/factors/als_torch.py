@@ -14,9 +14,9 @@ ELEMENTS = 1 << 27  # float32 values in a batch's vectors, and in its matrices: 
 
 
 def device_solver(device: torch.device) -> Solve:
-    """Return the solver on a device; it always has one unknown per factor."""
+    """Return the solver on a device: exact, always with one unknown per factor, from any start."""
 
-    def solve(rows: Rows, fixed: Floats) -> Solution:
+    def solve(rows: Rows, fixed: Floats, start: Floats) -> Solution:  # noqa: ARG001
         vectors = torch.from_numpy(fixed).to(device)
         wide = vectors.double()
         squares, basis = torch.linalg.eigh(wide.T @ wide)

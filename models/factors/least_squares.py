@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,9 @@ from models.errors import ModelError
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 ROWS = 32  # rows per task: few, so threads end together, but enough to share scratch memory
-GRAM_ROWS = 4096  # rows whose products are summed in float32 before adding in float64
+BLOCK = 4096  # rows of a large product at a time; their squares are summed in float32
+STEPS = 2  # of conjugate gradients in a round: more cost more than the rounds they save
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +44,18 @@ class Rows:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """``fixed`` (n_columns, d) and ``solved`` (n_rows, d) float32 in one basis; the sum of b'x."""
+    """``fixed`` (n_columns, d) and ``solved`` (n_rows, d) float32 in one basis; the sum of b'x.
+
+    Where the solution is not exact, ``explained`` has 2b'x - x'Ax instead of b'x, for Ax = b.
+    """
 
     fixed: Floats
     solved: Floats
     explained: float
 
 
-Solve = Callable[[Rows, Floats], Solution]
+Solve = Callable[[Rows, Floats, Floats], Solution]
+"""Solve rows given the ``fixed`` vectors, from ``start`` (n_rows, d) in the same basis."""
 
 
 def row_problems(
@@ -96,33 +103,70 @@ def solving() -> Iterator[None]:
         ) from error
 
 
-def gram(vectors: Floats) -> Doubles:
+def blocks(count: int, threads: int, run: Callable[[int, int], T], size: int) -> Iterator[T]:
+    """Yield ``run(start, stop)`` for each block of ``size`` of ``count`` rows, in their order."""
+    starts = range(0, count, size)
+    with ThreadPoolExecutor(max(1, min(threads, len(starts)))) as pool:
+        yield from pool.map(lambda start: run(start, min(start + size, count)), starts)
+
+
+def gram(vectors: Floats, threads: int = 1) -> Doubles:
     """Return vectors.T @ vectors float64 (d, d), summed in a fixed order."""
     total = np.zeros((vectors.shape[1], vectors.shape[1]))
-    for start in range(0, len(vectors), GRAM_ROWS):
-        part = vectors[start : start + GRAM_ROWS]
-        total += part.T @ part
+
+    def run(start: int, stop: int) -> Floats:
+        part = vectors[start:stop]
+        return part.T @ part
+
+    for part in blocks(len(vectors), threads, run, BLOCK):
+        total += part
     return total
 
 
-def rotate(vectors: Floats) -> tuple[Floats, Doubles]:
-    """Rotate vectors so their columns are orthogonal; return them and the squared lengths."""
-    squares, basis = np.linalg.eigh(gram(vectors))
-    rotated = np.ascontiguousarray(vectors @ basis.astype(np.float32))
-    return rotated, np.maximum(squares, 0.0)
+def principal_axes(vectors: Floats, threads: int = 1) -> tuple[Floats, Doubles]:
+    """Return the basis float32 (d, d) that makes the columns orthogonal, and their squared lengths."""
+    squares, basis = np.linalg.eigh(gram(vectors, threads))
+    return basis.astype(np.float32), np.maximum(squares, 0.0)
 
 
-def solve_rotated(rows: Rows, fixed: Floats, squares: Doubles, threads: int) -> Solution:
-    """Solve every row against vectors from ``rotate``; the same bytes for any number of threads."""
+def rotate(vectors: Floats, basis: Floats, threads: int = 1) -> Floats:
+    """Return vectors @ basis, contiguous; the same bytes for any number of threads."""
+    rotated = np.empty_like(vectors)
+
+    def run(start: int, stop: int) -> None:
+        np.matmul(vectors[start:stop], basis, out=rotated[start:stop])
+
+    for _ in blocks(len(vectors), threads, run, BLOCK):
+        pass
+    return rotated
+
+
+def penalty_of(vectors: Floats, penalties: Doubles, threads: int) -> float:
+    """Return the sum of penalties (n_rows,) times squared lengths, summed in a fixed order."""
+
+    def run(start: int, stop: int) -> float:
+        part = vectors[start:stop].astype(np.float64)
+        return float(penalties[start:stop] @ np.einsum("ij,ij->i", part, part))
+
+    return sum(blocks(len(vectors), threads, run, BLOCK))
+
+
+def solve_rotated(  # noqa: PLR0917
+    rows: Rows, fixed: Floats, squares: Doubles, threads: int, start: Floats | None = None, steps: int = 0
+) -> Solution:
+    """Solve every row against vectors in the basis of their principal axes.
+
+    Exactly, or with ``steps`` from ``start``, which is overwritten (see als_kernel.solve_rows). The
+    bytes are the same for any number of threads.
+    """
     from models.factors.als_kernel import solve_rows
 
-    solved = np.empty((len(rows), fixed.shape[1]), dtype=np.float32)
+    solved = np.empty((len(rows), fixed.shape[1]), dtype=np.float32) if start is None else start
 
-    def run(start: int) -> float:
-        stop = min(start + ROWS, len(rows))
+    def run(low: int, high: int) -> float:
         return solve_rows(
-            start,
-            stop,
+            low,
+            high,
             rows.indptr,
             rows.indices,
             rows.extra,
@@ -131,18 +175,21 @@ def solve_rotated(rows: Rows, fixed: Floats, squares: Doubles, threads: int) -> 
             squares,
             rows.penalties,
             solved,
+            steps,
         )
 
-    starts = range(0, len(rows), ROWS)
-    with ThreadPoolExecutor(max(1, min(threads, len(starts)))) as pool:
-        explained = sum(pool.map(run, starts))
+    explained = sum(blocks(len(rows), threads, run, ROWS))
+    if not np.isfinite(explained):
+        raise np.linalg.LinAlgError("the vectors are not finite")
     return Solution(fixed, solved, explained)
 
 
-def cpu_solver(threads: int) -> Solve:
-    """Return the solver on the CPU; use it within ``solving``."""
+def cpu_solver(threads: int, steps: int = STEPS) -> Solve:
+    """Return the solver on the CPU; use it within ``solving``. Without steps, it is exact."""
 
-    def solve(rows: Rows, fixed: Floats) -> Solution:
-        return solve_rotated(rows, *rotate(fixed), threads)
+    def solve(rows: Rows, fixed: Floats, start: Floats) -> Solution:
+        basis, squares = principal_axes(fixed, threads)
+        rotated = rotate(fixed, basis, threads)
+        return solve_rotated(rows, rotated, squares, threads, rotate(start, basis, threads), steps)
 
     return solve

@@ -45,17 +45,18 @@ def test_a_malicious_checkpoint_of_als_is_not_used(
     file = tmp_path / "als" / "checkpoint.npz"
     with np.load(file) as stored:
         good = dict(stored)
-    vectors = good["vectors"]
-    nan = vectors.copy()
+    users, items = good["users"], good["items"]
+    nan = items.copy()
     nan[0, 0] = math.nan
     caplog.clear()
     assert_same(fit("als", tmp_path), expected)
     assert not caplog.text  # the good checkpoint is used; the cases below differ from it
     changes: list[dict[str, Any]] = [
-        {"vectors": vectors[:-1]}, {"vectors": vectors.astype(np.float64)}, {"vectors": nan},
-        {"vectors": vectors[:, :-1]}, {"epoch": np.int64(4)}, {"epoch": np.int64(-5)}, {"epoch": np.int64(0)},
+        {"items": items[:-1]}, {"items": items.astype(np.float64)}, {"items": nan}, {"users": users * nan[0]},
+        {"items": items[:, :-1]}, {"users": users[:, :-1]}, {"users": users[1:]},
+        {"epoch": np.int64(4)}, {"epoch": np.int64(-5)}, {"epoch": np.int64(0)},
         {"epoch": np.array([3, 3])}, {"epoch": np.float64(2.5)}, {"fingerprint": np.array("x")},
-        {"more": vectors}, {"fingerprint": np.array("0" * 64)},
+        {"more": items}, {"fingerprint": np.array("0" * 64)},
     ]  # fmt: skip
     written = []
     for change in changes:
@@ -69,7 +70,7 @@ def test_a_malicious_checkpoint_of_als_is_not_used(
         assert_same(fit("als", tmp_path), expected)
         assert "starting from scratch" in caplog.text
     stream = io.BytesIO()
-    np.savez(stream, **(good | {"vectors": vectors * 2, "epoch": np.int64(3)}))
+    np.savez(stream, **(good | {"items": items * 2, "epoch": np.int64(3)}))
     file.write_bytes(stream.getvalue())
     twice = fit("als", tmp_path)["item_vectors"]  # a fitting one is trusted
     assert np.abs(twice).sum() > 1.5 * np.abs(expected["item_vectors"]).sum()

@@ -157,7 +157,7 @@ def test_long_rows_are_solved_in_pieces_on_any_number_of_threads() -> None:
         known=np.ones(1500, np.bool_),
     )
     with solving():
-        half = cpu_solver(2)(rows, fixed)
+        half = cpu_solver(2)(rows, fixed, np.zeros((70, 8), np.float32))
     y = half.fixed.astype(np.float64)
     for column, vector in zip(world.matrix.toarray().T.astype(np.float64), half.solved, strict=True):
         c = confidence(column, config)
@@ -205,9 +205,10 @@ def test_torch_solves_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
         penalty=lambda total: penalty(total, CONFIG),
         known=np.ones(60, np.bool_),
     )
+    start = np.zeros((len(rows), 6), np.float32)
     with solving():
-        compiled = cpu_solver(1)(rows, fixed)
-    batched = als_torch.device_solver(torch.device("cpu"))(rows, fixed)
+        compiled = cpu_solver(1)(rows, fixed, start)
+    batched = als_torch.device_solver(torch.device("cpu"))(rows, fixed, start)
     assert len(list(als_torch._batches(rows, 6))) > 5
     np.testing.assert_allclose(
         batched.solved @ batched.fixed.T, compiled.solved @ compiled.fixed.T, atol=1e-5
@@ -239,9 +240,11 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+@pytest.mark.parametrize("factors", [6, 24])  # exact rounds, and steps from the vectors of the last
 def test_a_killed_training_resumes_to_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, factors: int
 ) -> None:
+    config = als(factors=factors)
     monkeypatch.setattr(als_checkpoint, "SECONDS", 0.0)
     epochs: list[int] = []
 
@@ -252,17 +255,17 @@ def test_a_killed_training_resumes_to_the_same_bytes(
 
     options = TrainingOptions(device="cpu", checkpoints=tmp_path, progress=die)
     with pytest.raises(Killed):
-        ALS(CONFIG).fit(random_world(), options)
-    resumed = ALS(CONFIG).fit(random_world(), options)
+        ALS(config).fit(random_world(), options)
+    resumed = ALS(config).fit(random_world(), options)
     assert epochs == [1, 2, 3, 4]
-    expected = ALS(CONFIG).fit(random_world()).item_vectors()
+    expected = ALS(config).fit(random_world()).item_vectors()
     np.testing.assert_array_equal(resumed.item_vectors(), expected)
-    different = ALS(CONFIG).fit(random_world(seed=1), options)  # other data: starts over
+    different = ALS(config).fit(random_world(seed=1), options)  # other data: starts over
     assert epochs[4:] == [1, 2, 3, 4]
     assert "belongs to another training" in caplog.text
     (file,) = (tmp_path / "als").iterdir()
     file.write_bytes(file.read_bytes()[:-40])
-    retrained = ALS(CONFIG).fit(random_world(seed=1), options)
+    retrained = ALS(config).fit(random_world(seed=1), options)
     np.testing.assert_array_equal(different.item_vectors(), retrained.item_vectors())
     assert "cannot read the checkpoint" in caplog.text
 
