@@ -10,6 +10,7 @@ from models.options import Size
 
 MOVIELENS = Size(6_040, 3_706, 1_000_209)
 MUSIC = Size(9_000, 40_581, 300_387)
+LARGE = Size(500_000, 100_000, 5_567_418)
 FEW_DAYS = Size(7_760, 1_392, 47_585)
 
 
@@ -23,6 +24,8 @@ FEW_DAYS = Size(7_760, 1_392, 47_585)
         (MUSIC, 16, 12, 1.49),
         (MUSIC, 128, 12, 3.13),
         (MUSIC, 512, 3, 5.80),
+        (LARGE, 128, 6, 29.5),
+        (LARGE, 512, 1, 21.7),
         (FEW_DAYS, 128, 12, 0.46),
         (FEW_DAYS, 512, 3, 0.88),
     ],
