@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -121,7 +122,7 @@ class ALS(Model[ALSConfig]):
         """
         own = training_cost(config.factors, config.iterations, size)
         learns = config.half_life_days == "learned"
-        return own + learning_cost(cls.cost(_cheap(config), size)) if learns else own
+        return own + learning_cost(partial(cls.cost, _cheap(config)), size) if learns else own
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         self._decay = decay_of(self.config.half_life_days, dataset, lambda: ALS(_cheap(self.config)), options)

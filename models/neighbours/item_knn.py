@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -71,13 +72,15 @@ class ItemKNN(Model[ItemKNNConfig]):
         products = 4.0 * size.pairs**2 / max(size.users, 1)
         neighbours = 16.0 * size.items * config.neighbours
         own = Cost(2e-8 * products + 1e-5 * size.items, neighbours + 40.0 * size.pairs)
-        return own + learning_cost(own) if config.half_life_days == "learned" else own
+        if config.half_life_days != "learned":
+            return own
+        return own + learning_cost(partial(cls.cost, _cheap(config)), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         self._decay = decay_of(
             self.config.half_life_days,
             dataset,
-            lambda: ItemKNN(self.config.model_copy(update={"half_life_days": None})),
+            lambda: ItemKNN(_cheap(self.config)),
             options,
         )
         self.report["half_life_days"] = self._decay.days
@@ -153,6 +156,11 @@ class ItemKNN(Model[ItemKNNConfig]):
                 f"expected neighbours from -1 to {self.n_items - 1}, got {items.min()}..{items.max()}"
             )
         self._keep(items, similarities)
+
+
+def _cheap(config: ItemKNNConfig) -> ItemKNNConfig:
+    """Return the settings that learn the half-life: the same, without decay."""
+    return config.model_copy(update={"half_life_days": None})
 
 
 def largest_of_rows(matrix: sparse.csr_array, n: int) -> TopN:

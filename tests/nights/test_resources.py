@@ -117,6 +117,9 @@ def test_spark_gets_the_same_limits(tmp_path: Path) -> None:
             "engine.spark_settings": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"},
             "train.models": ["popularity"],
             "train.serve": "popularity",
+            "evaluation.enabled": False,
+            "quality.enabled": False,
+            "report.enabled": False,
         },
     )
     assert {(line["spark"], line["processors"]) for line in notes if "spark" in line} == {("local[1]", 1)}

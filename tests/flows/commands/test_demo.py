@@ -52,6 +52,7 @@ def test_the_demo_shows_every_table_and_its_next_commands_work(prefect_server: s
     before = current(store)
     for arguments in next_commands:
         changed = ["--set", "popular.n=7", "--set", "models.als.factors=4"] if arguments[1] == "run" else []
+        changed += ["--set", "train.models=['als','popularity']"] if changed else []
         assert command(*arguments[1:], *changed, cwd=tmp_path, PREFECT_API_URL=prefect_server).stdout
     after = current(store)
     settings = after.manifest()["configuration"]

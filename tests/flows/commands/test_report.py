@@ -20,7 +20,7 @@ from tasks.runtime.errors import UserError
 MODELS = 'models = ["popularity", "random"]\nserve = "popularity"'
 REPORTED = TEXT.replace("enabled = false", "enabled = true").replace("ks = [5]", "ks = [5, 10]")
 COMMAND = [sys.executable, "-c", "from flows.command_line import main; main()", "report"]
-PLOTS = {"ndcg", "recall", "hitrate", "breadth", "nights", "popularity", "churn"}
+PLOTS = {"ranks", "ndcg", "recall", "hitrate", "breadth", "nights", "popularity", "churn"}
 
 PROBLEMS = """() => {
   const found = [];

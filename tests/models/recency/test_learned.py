@@ -14,7 +14,8 @@ from models import artefact
 from models.dataset import Dataset
 from models.evaluation.metrics import match_lists
 from models.factors.als import ALS, ALSConfig
-from models.options import TrainingOptions
+from models.options import Cost, Size, TrainingOptions
+from models.recency import learned
 from models.recency.half_life import DAY
 from models.registry import create
 from models.splitting.split import event_matrix, to_sequences
@@ -60,20 +61,20 @@ def ndcg(name: str, settings: dict[str, Any], world: World) -> tuple[float, Any]
 @pytest.mark.parametrize("name", ["als", "item_knn"])
 def test_where_tastes_change_old_events_lose_weight_and_lists_get_better(name: str) -> None:
     world = log(changes=True)
-    learned, report = ndcg(name, {}, world)
+    aging, report = ndcg(name, {}, world)
     alike, fixed = ndcg(name, {"half_life_days": None}, world)
     assert report["half_life_days"] < 15
     assert fixed["half_life_days"] is None
-    assert learned > 1.1 * alike
+    assert aging > 1.1 * alike
 
 
 @pytest.mark.parametrize("name", ["als", "item_knn"])
 def test_where_nothing_changes_old_events_keep_most_of_their_weight(name: str) -> None:
     world = log(changes=False)
-    learned, report = ndcg(name, {}, world)
+    aging, report = ndcg(name, {}, world)
     alike, _ = ndcg(name, {"half_life_days": None}, world)
     assert (report["half_life_days"] or 40) > 15
-    assert learned > 0.95 * alike
+    assert aging > 0.95 * alike
 
 
 def test_a_given_half_life_is_used(tmp_path: Path) -> None:
@@ -90,3 +91,26 @@ def test_without_times_nothing_decays() -> None:
     data, _, _ = log(changes=True)
     model = create("als", SMALL["als"]).fit(Dataset(data.matrix), OPTIONS)
     assert model.report["half_life_days"] is None
+
+
+def test_a_large_log_is_learned_from_on_evenly_spread_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _, _ = log(changes=True)
+    pairs = data.matrix.nnz
+    monkeypatch.setattr(learned, "PAIRS", pairs // 3)
+    sample = learned._sampled(data)
+    assert sample.n_users == 100
+    assert 0.8 * pairs / 3 < sample.matrix.nnz < 1.2 * pairs / 3
+    assert sample.sequences is not None
+    assert len(sample.sequences) == sample.n_users
+    assert create("als", SMALL["als"]).fit(data, OPTIONS).report["half_life_days"] < 15
+    monkeypatch.setattr(learned, "PAIRS", pairs)
+    assert learned._sampled(data) is data
+
+
+def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
+    def cost(size: Size) -> Cost:
+        return Cost(1e-6 * size.pairs, size.items)
+
+    million, ten = (learned.learning_cost(cost, Size(scale, 50, scale)) for scale in (10**6, 10**7))
+    assert million == ten == Cost(pytest.approx(7.0), 50)
+    assert learned.learning_cost(cost, Size(10, 50, 1000)).seconds == pytest.approx(7e-3)

@@ -1,4 +1,4 @@
-"""How fast items change, worked by hand, on both engines, and on logs whose speed is known."""
+"""How fast items change: worked by hand, by Python on both engines, on logs whose speed is known."""
 
 from __future__ import annotations
 
@@ -56,44 +56,44 @@ def measured(engine, folder: Path, *rows, **sections) -> Freshness:
     ],
 )
 def test_the_age_of_items_that_may_be_older_than_the_log_is_a_bound(  # noqa: PLR0917
-    engine, tmp_path, last, minutes, at_least, sentence
+    duckdb_engine, tmp_path, last, minutes, at_least, sentence
 ):
-    freshness = measured(engine, tmp_path, *EARLY, *BETWEEN, *last)
+    freshness = measured(duckdb_engine, tmp_path, *EARLY, *BETWEEN, *last)
     assert (freshness.events, freshness.median_minutes, freshness.at_least) == (2, minutes, at_least)
     assert str(freshness) == sentence
 
 
-def test_bots_and_events_that_do_not_count_are_left_out(engine, tmp_path):
+def test_bots_and_events_that_do_not_count_are_left_out(duckdb_engine, tmp_path):
     last = (("a", "new", "2026-03-10 11:00:00"), ("c", "old", "2026-03-10 13:30:00"))
     bot = [("bot", item, f"2026-03-0{day} 10:00:00") for item in ("new", "old") for day in (2, 3, 4, 5, 6)]
     ignored = [("d", "old", "2026-03-10 23:00:00", {"value": 0})] * 5
     freshness = measured(
-        engine, tmp_path, *EARLY, *BETWEEN, *last, *bot, *ignored,
+        duckdb_engine, tmp_path, *EARLY, *BETWEEN, *last, *bot, *ignored,
         dataset={"max_user_events": 9, "positive": "value is null"},
     )  # fmt: skip
-    assert freshness == measured(engine, tmp_path / "people", *EARLY, *BETWEEN, *last)
+    assert freshness == measured(duckdb_engine, tmp_path / "people", *EARLY, *BETWEEN, *last)
 
 
-def test_the_only_item_is_at_least_as_old_as_the_log(engine, tmp_path):
+def test_the_only_item_is_at_least_as_old_as_the_log(duckdb_engine, tmp_path):
     freshness = measured(
-        engine, tmp_path, *(("a", "i", f"2026-03-{day:02} 12:00:00") for day in range(1, 11))
+        duckdb_engine, tmp_path, *(("a", "i", f"2026-03-{day:02} 12:00:00") for day in range(1, 11))
     )
     assert (freshness.events, freshness.median_minutes, freshness.at_least) == (2, 8 * 1440, True)
     assert [(row.days, row.new_events, row.top, row.kept) for row in freshness.turnover] == [(1, 0, 1, 1)]
 
 
-def test_a_log_of_one_moment_tells_no_age(engine, tmp_path):
+def test_a_log_of_one_moment_tells_no_age(duckdb_engine, tmp_path):
     moment = "2026-03-10 12:00:00"
-    freshness = measured(engine, tmp_path, ("a", "i", moment), ("b", "j", moment), ("c", "k", moment))
+    freshness = measured(duckdb_engine, tmp_path, ("a", "i", moment), ("b", "j", moment), ("c", "k", moment))
     assert freshness == Freshness(events=3, median_minutes=0, at_least=True)
     assert str(freshness) == TOO_SHORT
 
 
-def test_without_an_event_that_counts_there_is_nothing_to_say(engine, tmp_path):
-    shop = Shop(tmp_path, engine)
+def test_without_an_event_that_counts_there_is_nothing_to_say(duckdb_engine, tmp_path):
+    shop = Shop(tmp_path, duckdb_engine)
     shop.log(("a", "i", "2026-03-10 12:00:00", {"value": 0}))
     built = shop.build(dataset={"positive": "value > 0"})
-    assert measure_freshness(built.configuration, engine, AS_OF, built.folder) is None
+    assert measure_freshness(built.configuration, duckdb_engine, AS_OF, built.folder) is None
 
 
 def day_of(day: str, counts: dict[str, int]) -> list[tuple[str, str, str]]:
@@ -102,10 +102,10 @@ def day_of(day: str, counts: dict[str, int]) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("first", "weeks"), [("2026-02-25 23:59:00", True), ("2026-02-26 00:00:00", False)])
-def test_turnover_compares_windows_that_are_whole_in_the_log(engine, tmp_path, first, weeks):
+def test_turnover_compares_windows_that_are_whole_in_the_log(duckdb_engine, tmp_path, first, weeks):
     rest = {f"i{n}": 1 for n in range(2, 10)}
     freshness = measured(
-        engine,
+        duckdb_engine,
         tmp_path,
         ("u0", "i9", first),
         *day_of("2026-03-09", {"i0": 3, "i1": 2, **rest}),
@@ -117,10 +117,10 @@ def test_turnover_compares_windows_that_are_whole_in_the_log(engine, tmp_path, f
     assert freshness.turnover == ([day, week] if weeks else [day])
 
 
-def test_the_days_of_turnover_are_those_of_the_time_zone(engine, tmp_path):
+def test_the_days_of_turnover_are_those_of_the_time_zone(duckdb_engine, tmp_path):
     rows = [("u", "i", "2026-03-08 12:00:00"), ("u", "j", "2026-03-10 00:00:00")]  # local, as_of begins
     rows += [("u", "j", "2026-03-09 23:59:59"), ("u", "k", "2026-03-10 23:59:59")]
-    freshness = measured(engine, tmp_path, *rows, source={"time_zone": "America/New_York"})
+    freshness = measured(duckdb_engine, tmp_path, *rows, source={"time_zone": "America/New_York"})
     (day,) = freshness.turnover
     assert (day.events, day.new_events) == (2, 1)
 
