@@ -26,6 +26,9 @@ MODULES += [
     "tasks.recommendations.similar_items",
     "tasks.release.publish",
     "tasks.evaluation.model_metrics",
+    "models.evaluation.metrics_kernel",
+    "models.evaluation.bootstrap_kernel",
+    "models.ranking.topn_kernel",
 ]
 VAE = {"epochs": 120, "patience": 120, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
 DEEP = {

@@ -17,7 +17,9 @@ from tasks.release.query import query
 from tasks.store.layout import Store
 
 DATA = Path(os.environ.get("NIGHTSHELF_DATA") or ROOT.parent / "shared" / "data").absolute()
-WITHOUT = {"evaluation.enabled": False, "train.models": ["als"]}  # models are measured elsewhere
+SMALL = {"factors": 8, "iterations": 2, "half_life_days": 365.0}
+WITHOUT = {"evaluation.enabled": False, "train.models": ["als"], "models.als": SMALL}
+"""Models are measured elsewhere."""
 
 pytestmark = [
     pytest.mark.real_data,

@@ -29,43 +29,38 @@ POOLED = {
 """The modules that start our threads in every night."""
 
 
-def watched(folder: Path, **overrides: Any) -> tuple[Notes, dict[str, Any]]:
-    """Run a night with all kinds of models in a child process; return notes and manifest."""
-    logs, notes = write_logs(folder / "logs", days=2), folder / "notes.jsonl"
-    night = shop(folder / "shop", logs)
-    changes = {
-        "train.models": ["als", "item_knn", "mult_vae", "blend", "popularity"],
-        "train.serve": "best",
-        "report.enabled": True,
-        "quality.min_users": 2,
-        "models.mult_vae": {"epochs": 1, "hidden": 16, "latent": 4},
-        **overrides,
-    }
+def watched(folder: Path, program: str, *arguments: str) -> Notes:
+    """Run a program of `worlds` in a child process; return what it and its children note."""
+    notes = folder / "notes.jsonl"
     path = os.pathsep.join([str(WORLDS / "watched"), IMPORTABLE])
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     done = subprocess.run(
-        [
-            sys.executable,
-            str(WORLDS / "watched_night.py"),
-            str(night.config),
-            str(FIRST),
-            json.dumps(changes),
-        ],
+        [sys.executable, str(WORLDS / program), *arguments],
         env=environment | {"PYTHONPATH": path, "WATCHED": str(notes)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    lines = [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
-    return lines, current(night.store).manifest()
+    return [json.loads(line) for line in notes.read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> tuple[Notes, dict[str, Any]]:
-    """Return the notes of a night on one thread and 512 MiB, and its manifest."""
-    overrides = {"engine.threads": 1, "engine.memory": "512MiB"}
-    return watched(tmp_path_factory.mktemp("single"), **overrides)
+    """Return the notes of a night of all kinds of models on one thread and 512 MiB, and its manifest."""
+    folder = tmp_path_factory.mktemp("single")
+    night = shop(folder / "shop", write_logs(folder / "logs", days=2))
+    changes = {
+        "train.models": ["als", "item_knn", "mult_vae", "blend", "popularity"],
+        "train.serve": "best",
+        "report.enabled": True,
+        "quality.min_users": 2,
+        "models.mult_vae": {"epochs": 1, "hidden": 16, "latent": 4},
+        "engine.threads": 1,
+        "engine.memory": "512MiB",
+    }
+    notes = watched(folder, "watched_night.py", str(night.config), str(FIRST), json.dumps(changes))
+    return notes, current(night.store).manifest()
 
 
 def ours(notes: Notes) -> dict[str, set[int]]:
@@ -108,19 +103,14 @@ def test_children_and_databases_get_the_same_limits(single: tuple[Notes, dict[st
 @pytest.mark.spark
 @pytest.mark.usefixtures("spark_engine")  # skips without Java
 def test_spark_gets_the_same_limits(tmp_path: Path) -> None:
-    notes, _ = watched(
-        tmp_path,
-        **{
-            "engine.threads": 1,
-            "engine.memory": "1GiB",
-            "engine.name": "spark",
-            "engine.spark_settings": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"},
-            "train.models": ["popularity"],
-            "train.serve": "popularity",
-            "evaluation.enabled": False,
-            "quality.enabled": False,
-            "report.enabled": False,
-        },
-    )
-    assert {(line["spark"], line["processors"]) for line in notes if "spark" in line} == {("local[1]", 1)}
-    assert {size for sizes in ours(notes).values() for size in sizes} == {1}
+    night = shop(tmp_path, tmp_path)
+    changes = {
+        "engine.threads": 1,
+        "engine.memory": "1GiB",
+        "engine.name": "spark",
+        "engine.spark_settings": {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1"},
+    }
+    notes = watched(tmp_path, "watched_engine.py", str(night.config), json.dumps(changes))
+    assert [(line["spark"], line["processors"]) for line in notes if "spark" in line] == [("local[1]", 1)]
+    (limits,) = (line for line in notes if "station" in line)
+    assert {limits["workers"], limits["arrow"], int(limits["openmp"]), *limits["pools"]} == {1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from models.contract.worlds import matrix, random_world
@@ -48,7 +48,8 @@ def test_one_step_solves_a_row_of_orthogonal_items() -> None:
         assert solution.explained == pytest.approx(9.0, rel=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@example(seed=0, factors=9, items=14, unobserved=0.3, penalty=1.0)  # its residual underflows
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32 - 1),
     factors=st.integers(EXACT + 1, 60),
