@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -48,6 +50,18 @@ FIRST = (
 )
 """The slowest groups and files, by measured CPU seconds: started last, one would run alone at the end."""
 
+KERNELS = (
+    ("models.factors.als_kernel", "models.ranking.ladder", "models.ranking.reasons"),
+    (
+        "models.ranking.topn_kernel",
+        "models.ranking.rescoring_kernel",
+        "models.evaluation.bootstrap_kernel",
+        "models.evaluation.diversity_kernel",
+        "models.evaluation.metrics_kernel",
+    ),
+)
+"""The modules that numba compiles, in two halves."""
+
 SLOW = (
     "attacks/",
     "deployments/",
@@ -63,8 +77,11 @@ SLOW = (
     "models/test_registry.py",
     "tasks/dataset/test_freshness.py",
     "tasks/runtime/test_logs.py",
+    "test_architecture.py",
+    "test_wheel.py",
 )
-"""Tests that run nights, processes, Great Expectations, matplotlib or torch: not for `make quick`."""
+"""Not for `make quick`: tests that run nights, processes, Great Expectations, matplotlib or torch, and
+those that read every file."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,6 +95,15 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make pytest-xdist distribute groups in the order below, not by their number of tests."""
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
+    if getattr(config.option, "numprocesses", None):  # of the process that starts the workers
+        compile_kernels()
+
+
+def compile_kernels() -> None:
+    """Compile what numba compiles, half of it in another process, before each worker would do so."""
+    commands = [[sys.executable, "-c", f"import {', '.join(names)}"] for names in KERNELS]
+    started = [subprocess.Popen(command, cwd=Path(__file__).parents[1]) for command in commands]
+    assert [process.wait() for process in started] == [0, 0]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
