@@ -69,6 +69,9 @@ SLOW = (
     "nights/",
     "models/neural/",
     "tasks/monitoring/",
+    "tasks/release/test_audit.py",
+    "tasks/release/test_publish.py",
+    "tasks/release_scores/",
     "tasks/report/",
     "tasks/training/",
     "tasks/tuning/",
@@ -77,7 +80,9 @@ SLOW = (
     "models/test_registry.py",
     "tasks/dataset/test_freshness.py",
     "tasks/runtime/test_logs.py",
+    "tasks/runtime/test_resources.py",
     "test_architecture.py",
+    "test_nightshelf.py",
     "test_wheel.py",
 )
 """Not for `make quick`: tests that run nights, processes, Great Expectations, matplotlib or torch, and
