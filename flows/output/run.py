@@ -26,7 +26,10 @@ SAMPLES = {
     "similar_items": "similar_items_with_titles ORDER BY item_id, rank",
     "popular_items": "popular_items_with_titles WHERE segment = 'all' AND window_days = 7 ORDER BY rank",
     "model_metrics": "model_metrics WHERE metric = 'ndcg'",
-    "release_scores": "release_scores WHERE segment = 'all' ORDER BY as_of, k",
+    "release_scores": """(
+        SELECT as_of, segment, segment_value, k, users_judged, users_hit, recall, ndcg
+        FROM release_scores WHERE segment IN ('all', 'model')
+    )""",
     "validation_results": "validation_results",
 }
 
@@ -105,7 +108,10 @@ def print_demo(config: Path, as_of: date) -> None:
     user = _typical_user(store)
     for name, text in SAMPLES.items():
         sample = query(store, f"SELECT * FROM {text.format(user=_quoted(user))} LIMIT 5")
-        out.print_table(out.columns_of(sample), out.rows_of(sample), name)
+        if sample.num_rows:
+            out.print_table(out.columns_of(sample), out.rows_of(sample), name)
+        else:
+            out.print_line(f"{name}: no rows yet")
     out.print_line("Next:", style="bold")
     for command in next_commands(config, as_of, user):
         out.print_line(f"  {command}")
