@@ -42,6 +42,7 @@ def test_the_demo_shows_every_table_and_its_next_commands_work(prefect_server: s
     for name in sorted({*TABLES} - {"release_scores"}):
         start = lines.index(name)
         assert len([line for line in lines[start + 1 : start + 10] if line]) >= 4, f"no rows of {name}"
+    assert "release_scores: no rows yet" in lines
     next_commands = [shlex.split(line) for line in lines[lines.index("Next:") + 1 :] if line]
     assert [arguments[:2] for arguments in next_commands] == [
         ["nightshelf", "show"],
