@@ -50,18 +50,6 @@ FIRST = (
 )
 """The slowest groups and files, by measured CPU seconds: started last, one would run alone at the end."""
 
-KERNELS = (
-    ("models.factors.als_kernel", "models.ranking.ladder", "models.ranking.reasons"),
-    (
-        "models.ranking.topn_kernel",
-        "models.ranking.rescoring_kernel",
-        "models.evaluation.bootstrap_kernel",
-        "models.evaluation.diversity_kernel",
-        "models.evaluation.metrics_kernel",
-    ),
-)
-"""The modules that numba compiles, in two halves."""
-
 SLOW = (
     "attacks/",
     "deployments/",
@@ -106,8 +94,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def compile_kernels() -> None:
     """Compile what numba compiles, half of it in another process, before each worker would do so."""
-    commands = [[sys.executable, "-c", f"import {', '.join(names)}"] for names in KERNELS]
-    started = [subprocess.Popen(command, cwd=Path(__file__).parents[1]) for command in commands]
+    root = Path(__file__).parents[1]
+    files = [path for path in sorted(root.glob("models/*/*.py")) if "\n@compiled(" in path.read_text("utf-8")]
+    names = [".".join(path.relative_to(root).with_suffix("").parts) for path in files]
+    commands = [[sys.executable, "-c", f"import {', '.join(half)}"] for half in (names[::2], names[1::2])]
+    started = [subprocess.Popen(command, cwd=root) for command in commands]
     assert [process.wait() for process in started] == [0, 0]
 
 

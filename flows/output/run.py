@@ -52,8 +52,7 @@ def print_run(record: RunRecord) -> None:
     if freshness := freshness_of(record):
         out.print_line(str(freshness))
     print_metrics(record)
-    judged = judged_sentence(record)
-    if judged:
+    if judged := judged_sentence(record):
         out.print_line(f"What readers had: {judged}.")
     if record.quality:
         names = ("check", "observed", "bound", "passed")

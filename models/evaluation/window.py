@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from models.dataset import Dataset, Histories, evenly_spread
@@ -12,6 +13,7 @@ from models.errors import ModelError
 from models.splitting.split import event_matrix, last_share_start, split_between, train_sequences
 
 SHARE = 0.2  # of the events: the window
+LENGTH = 10  # of the lists that are compared
 USERS = 2_000  # compared at most
 FEWEST_USERS = 30
 SCORES = 10**8  # at most, so that large catalogues are compared on fewer users
@@ -58,3 +60,13 @@ class Window:
             return None
         users = evenly_spread(users, min(USERS, max(FEWEST_USERS, SCORES // dataset.n_items)))
         return cls(past, past.histories.rows(users), sparse.csr_array(relevant[users]))
+
+
+def losses(values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return how much worse each candidate is than the best, and the standard error of that.
+
+    ``values`` (candidates, users): their metric. Both are float64 (candidates,): the mean
+    difference to the best candidate over the users, and its error.
+    """
+    differences = values[int(np.argmax(values.mean(axis=1)))] - values
+    return differences.mean(axis=1), differences.std(axis=1) / values.shape[1] ** 0.5

@@ -121,8 +121,7 @@ class ALS(Model[ALSConfig]):
         Learning the half-life adds the trainings of cheap models.
         """
         own = training_cost(config.factors, config.iterations, size)
-        learns = config.half_life_days == "learned"
-        return own + learning_cost(partial(cls.cost, _cheap(config)), size) if learns else own
+        return own + learning_cost(config.half_life_days, partial(cls.cost, _cheap(config)), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         self._decay = decay_of(self.config.half_life_days, dataset, lambda: ALS(_cheap(self.config)), options)

@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from models.dataset import Histories
 from models.evaluation.metrics import match_lists
-from models.evaluation.window import Window
+from models.evaluation.window import LENGTH, Window, losses
 from models.ranking.topn import block_users, top_n
 
 STEPS = 5  # weights are multiples of 1 / STEPS
-LENGTH = 10  # of the lists that are compared
 
 Scores = Callable[[Histories], npt.NDArray[np.float64]]
 """Returns the standardised scores of a model, float64 (n_users, n_items)."""
@@ -45,9 +44,7 @@ def learn_weights(window: Window, models: Mapping[str, Scores]) -> dict[str, flo
             ).items
             matches = match_lists(lists, relevant, [LENGTH])
             values[number, start : start + step] = matches.values(["ndcg"])["ndcg", LENGTH]
-    losses = values[int(np.argmax(values.mean(axis=1)))] - values
-    errors = losses.std(axis=1) / values.shape[1] ** 0.5
-    loss, shares = losses.mean(axis=1), np.array(weights)
-    unevenness = np.where(loss <= errors, np.square(shares).sum(axis=1), np.inf)
+    loss, error = losses(values)
+    unevenness = np.where(loss <= error, np.square(weights).sum(axis=1), np.inf)
     best = weights[int(np.lexsort([loss, unevenness])[0])]
     return {name: share / STEPS for name, share in zip(models, best, strict=True)}

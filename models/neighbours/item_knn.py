@@ -72,9 +72,7 @@ class ItemKNN(Model[ItemKNNConfig]):
         products = 4.0 * size.pairs**2 / max(size.users, 1)
         neighbours = 16.0 * size.items * config.neighbours
         own = Cost(2e-8 * products + 1e-5 * size.items, neighbours + 40.0 * size.pairs)
-        if config.half_life_days != "learned":
-            return own
-        return own + learning_cost(partial(cls.cost, _cheap(config)), size)
+        return own + learning_cost(config.half_life_days, partial(cls.cost, _cheap(config)), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         self._decay = decay_of(

@@ -161,7 +161,7 @@ def _cut(score: float, slack: float) -> float:
 
 @compiled("boolean(float32[::1], float32[::1], float32)")
 def _is_crowded(row: Floats, maxima: Floats, cut: np.float32) -> bool:
-    """Return whether an eighth of the items are candidates; they are counted only if they can be."""
+    """Return whether more than one item in CROWD is a candidate; they are counted only if they can be."""
     hot = 0
     for x in maxima:
         hot += int(x >= cut)

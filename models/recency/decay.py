@@ -11,7 +11,7 @@ from scipy import sparse
 
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
-from models.recency.half_life import DAY
+from models.recency.half_life import DAY, entry_pairs, event_pairs
 
 OLDEST = 40.0  # half-lives: the age that older events count as, so that no weight becomes 0
 
@@ -78,9 +78,7 @@ class Decay:
 
 def _last_times(matrix: sparse.csr_array, sequences: Sequences, unknown: int) -> npt.NDArray[np.int64]:
     """Return the time of the last event of each entry, int64 (nnz,); ``unknown`` without an event."""
-    n_items = int(matrix.shape[1])
-    pairs = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * n_items + matrix.indices
-    events = np.repeat(np.arange(len(sequences)), sequences.lengths) * n_items + sequences.items
+    pairs, events = entry_pairs(matrix), event_pairs(sequences, int(matrix.shape[1]))
     entry = np.minimum(np.searchsorted(pairs, events), max(len(pairs) - 1, 0))
     kept = np.zeros(len(events), np.bool_) if not len(pairs) else pairs[entry] == events
     times = np.full(len(pairs), np.iinfo(np.int64).min)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-from models.dataset import Dataset, evenly_spread
+from models.dataset import Dataset, Sequences, evenly_spread
 from models.errors import ModelError
+from models.evaluation.window import FEWEST_USERS, LENGTH, losses
 
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
@@ -16,9 +18,7 @@ Longs = npt.NDArray[np.int64]
 HOUR = 3_600 * 10**6  # microseconds
 DAY = 24 * HOUR
 CUTS = (0.6, 0.7, 0.8, 0.9)  # shares of the events before each cut
-LENGTH = 10  # of the lists that are compared
 USERS = 2_000  # compared at most for each cut, evenly spread
-FEWEST_USERS = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,7 @@ class PairEvents:
         sequences, matrix, n_items = dataset.sequences, dataset.matrix, dataset.n_items
         if sequences is None:
             raise ModelError("expected sequences with timestamps, to weigh events by age, got none")
-        pairs = np.repeat(np.arange(len(sequences)), sequences.lengths) * n_items + sequences.items
-        trained = np.repeat(np.arange(dataset.n_users), np.diff(matrix.indptr)) * n_items + matrix.indices
+        pairs, trained = event_pairs(sequences, n_items), entry_pairs(matrix)
         order = np.argsort(pairs, kind="stable")  # within a user, events are in time order already
         pairs = pairs[order]
         kept = trained[np.minimum(np.searchsorted(trained, pairs), len(trained) - 1)] == pairs
@@ -87,6 +86,18 @@ class PairEvents:
         last = np.ones(len(pairs), np.bool_)
         last[:-1] = pairs[1:] != pairs[:-1]
         return LastEvents(pairs[last] // self.n_items, pairs[last] % self.n_items, times[last], self.n_items)
+
+
+def event_pairs(sequences: Sequences, n_items: int) -> Longs:
+    """Return user * n_items + item of each event, int64 (n_events,)."""
+    users = np.repeat(np.arange(len(sequences)), sequences.lengths)
+    return np.asarray(users * n_items + sequences.items)
+
+
+def entry_pairs(matrix: sparse.csr_array) -> Longs:
+    """Return user * n_items + item of each entry of a csr matrix (n_users, n_items), ascending."""
+    users = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    return np.asarray(users * matrix.shape[1] + matrix.indices)
 
 
 def learn_half_life(events: PairEvents) -> float | None:
@@ -119,9 +130,8 @@ def longest_of_the_best(values: Floats) -> int:
     ``values`` (candidates, users): their metric, for candidates from long to short. The error is
     that of the mean difference to the best, over the users.
     """
-    losses = values[int(np.argmax(values.mean(axis=1)))] - values
-    errors = losses.std(axis=1) / values.shape[1] ** 0.5
-    return int(np.argmax(losses.mean(axis=1) <= errors))
+    loss, error = losses(values)
+    return int(np.argmax(loss <= error))
 
 
 def _measure(events: PairEvents, cut: int, stop: int, candidates: list[float | None]) -> Floats:

@@ -14,12 +14,11 @@ from models.base import Model, ModelConfig
 from models.dataset import Dataset, evenly_spread
 from models.errors import ModelError
 from models.evaluation.metrics import match_lists
-from models.evaluation.window import Window
+from models.evaluation.window import LENGTH, Window
 from models.options import Cost, Size, TrainingOptions
 from models.recency.decay import Decay
 from models.recency.half_life import DAY, Floats, PairEvents, learn_half_life, longest_of_the_best
 
-LENGTH = 10  # of the lists that are compared
 PAIRS = 1_000_000  # at most, about, to train on: a half-life needs no more
 MULTIPLES = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)  # of the half-life of popularity: the candidates
 
@@ -63,8 +62,10 @@ def decay_of(
     return Decay.of(dataset, half_lives[longest_of_the_best(np.stack(values))])
 
 
-def learning_cost(cost: Callable[[Size], Cost], size: Size) -> Cost:
-    """Return the cost of learning a half-life with models that have a ``cost``, if anything decays."""
+def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: Size) -> Cost:
+    """Return the cost of ``decay_of`` with models that have a ``cost``, if anything decays."""
+    if half_life_days != "learned":
+        return Cost(0, 0)
     share = min(1.0, PAIRS / max(size.pairs, 1))
     cheap = cost(Size(round(share * size.users), size.items, round(share * size.pairs)))
     return Cost((1 + len(MULTIPLES)) * cheap.seconds, cheap.memory)

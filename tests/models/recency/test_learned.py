@@ -111,6 +111,8 @@ def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
     def cost(size: Size) -> Cost:
         return Cost(1e-6 * size.pairs, size.items)
 
-    million, ten = (learned.learning_cost(cost, Size(scale, 50, scale)) for scale in (10**6, 10**7))
+    million, ten = (
+        learned.learning_cost("learned", cost, Size(scale, 50, scale)) for scale in (10**6, 10**7)
+    )
     assert million == ten == Cost(pytest.approx(7.0), 50)
-    assert learned.learning_cost(cost, Size(10, 50, 1000)).seconds == pytest.approx(7e-3)
+    assert learned.learning_cost("learned", cost, Size(10, 50, 1000)).seconds == pytest.approx(7e-3)
