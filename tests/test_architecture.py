@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import grimp
@@ -17,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("flows", "tasks", "models", "sql")
 FILES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-SHORT = [*FILES, *TESTS, *sorted((ROOT / "benchmarks").rglob("*.py")), *sorted(ROOT.glob("*.py"))]
+ELSEWHERE = {*TESTS, *(ROOT / "benchmarks").rglob("*.py"), *ROOT.glob("*.py")}
+SHORT = [*FILES, *sorted(ELSEWHERE)]
 UNMIRRORED = {
     "attacks/": "hostile input, wherever it comes in",
     "nights/": "whole nights, through every room",
@@ -70,9 +72,15 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return everything in a file of the code, from the outside in; several tests read each file."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imported(path: Path) -> Iterator[str]:
     """Yield the top-level packages that a file imports anywhere."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -140,7 +148,8 @@ def test_no_file_is_long(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SHORT, ids=name)
 def test_no_function_is_long(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if path in ELSEWHERE else nodes(path)
+    for node in tree:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             assert lines <= LONGEST_FUNCTION, f"{name(path)}:{node.lineno} {node.name} has {lines} lines"
@@ -159,14 +168,14 @@ def test_a_test_file_mirrors_a_file_of_the_code_or_says_why_not() -> None:
     assert not unneeded, f"not needed any more: {unneeded}"
 
 
-def literals(tree: ast.AST) -> Iterator[tuple[int, frozenset[str], bool]]:
+def literals(path: Path) -> Iterator[tuple[int, frozenset[str], bool]]:
     """Yield each listing of three or more strings: line, strings, and whether it is a type."""
     types = {
         node.slice
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
     }
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Tuple | ast.List | ast.Set) and len(node.elts) >= 3:
             values = [element.value for element in node.elts if isinstance(element, ast.Constant)]
             if len(values) == len(node.elts) and all(isinstance(value, str) for value in values):
@@ -175,8 +184,7 @@ def literals(tree: ast.AST) -> Iterator[tuple[int, frozenset[str], bool]]:
 
 def test_the_names_of_a_type_are_listed_once() -> None:
     """If a type lists three names or more, other code uses the type or its `get_args`."""
-    trees = {name(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
-    lists = [(f"{file}:{line}", *rest) for file, tree in trees.items() for line, *rest in literals(tree)]
+    lists = [(f"{name(path)}:{line}", *rest) for path in FILES for line, *rest in literals(path)]
     types = {names for _, names, is_type in lists if is_type}
     places = {names: [place for place, listed, _ in lists if listed == names] for names in types}
     assert {", ".join(sorted(names)): lines for names, lines in places.items() if len(lines) > 1} == {}
@@ -184,7 +192,7 @@ def test_the_names_of_a_type_are_listed_once() -> None:
 
 def test_no_module_imports_private_names_of_another() -> None:
     for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ROOMS:
                 private = [alias.name for alias in node.names if alias.name.startswith("_")]
                 assert not private, f"{name(path)}:{node.lineno} imports {', '.join(private)}"
@@ -193,7 +201,7 @@ def test_no_module_imports_private_names_of_another() -> None:
 def test_an_option_of_several_commands_is_written_once() -> None:
     helps: list[str] = []
     for path in (ROOT / "flows" / "commands").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"typer.Option", "typer.Argument"}:
                 helps += [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "help"]
     assert sorted(text for text in set(helps) if helps.count(text) > 1) == []
@@ -222,8 +230,7 @@ def test_no_modules_import_each_other_even_indirectly() -> None:
 
 @pytest.mark.parametrize("path", [path for path in FILES if "output" not in path.parts], ids=name)
 def test_errors_are_raised_and_nothing_is_printed(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in nodes(path):
         if isinstance(node, ast.Raise):
             assert "NotImplementedError" not in ast.dump(node), f"{name(path)}:{node.lineno}"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -264,15 +271,15 @@ def test_only_the_flows_themselves_load_prefect() -> None:
 
 @pytest.mark.parametrize("path", [path for path in FILES if {"flows", "tasks"} & {*path.parts}], ids=name)
 def test_memory_and_threads_come_from_the_resources(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     takers = {
         alias.name
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("models.")
         for alias in node.names
     } & TAKE_THREADS
-    for node in ast.walk(tree):
-        where = f"{name(path)}:{getattr(node, 'lineno', 0)}"
+    file = name(path)
+    for node in nodes(path):
+        where = f"{file}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Constant) and path.name != "sections.py":
             assert not (isinstance(node.value, str) and BUDGET.fullmatch(node.value)), where
         if isinstance(node, ast.Call):

@@ -39,6 +39,7 @@ ENCODED_USERS = 512  # users to encode at a time
 INPUT_SPREAD = 0.3
 # an epoch has at least 16 updates, unless a batch would have fewer than 16 users
 LEAST_UPDATES, LEAST_USERS = 16, 16
+PARALLEL = 1e8  # operations of an update: with fewer, threads wait for each other more than they work
 
 
 class MultVAEConfig(TrainerConfig):
@@ -52,11 +53,7 @@ class MultVAEConfig(TrainerConfig):
     """
 
     epochs: int = Field(default=40, ge=1, description="most passes over the training users")
-    batch_size: int = Field(
-        default=250,
-        ge=1,
-        description="users per update; with few users it shrinks, so an epoch has at least 16 updates",
-    )
+    batch_size: int = Field(default=250, ge=1, description="most users per update, fewer of few users")
     learning_rate: float = Field(default=4e-3, gt=0, description="step size of Adam")
     patience: int = Field(
         default=20,
@@ -77,6 +74,14 @@ class MultVAEConfig(TrainerConfig):
         lt=1,
         description="share of users held out for early stopping; 0 never stops early",
     )
+
+    def batch(self, users: int) -> int:
+        """Return the users per update, of so many in training."""
+        return min(self.batch_size, max(LEAST_USERS, users // LEAST_UPDATES))
+
+    def operations(self, users: int, items: int) -> float:
+        """Return those of an update: six for each user and element of the dense output layer."""
+        return 6.0 * self.batch(users) * self.hidden * items
 
 
 class Network(torch.nn.Module):
@@ -153,14 +158,9 @@ class Reconstruction:
     validation: ValidationSet | None
     device: torch.device
 
-    @property
-    def batch_size(self) -> int:
-        """Users per update."""
-        return min(self.config.batch_size, max(LEAST_USERS, int(self.matrix.shape[0]) // LEAST_UPDATES))
-
     def batches(self, order: np.random.Generator) -> Iterator[Bags]:
         """Yield all training users in batches."""
-        users, size = order.permutation(self.matrix.shape[0]), self.batch_size
+        users, size = order.permutation(self.matrix.shape[0]), self.config.batch(self.matrix.shape[0])
         for start in range(0, len(users), size):
             yield Bags.of(self.matrix[users[start : start + size]], self.device)
 
@@ -170,7 +170,7 @@ class Reconstruction:
         mean, log_variance = network.encode(batch.normalised().with_dropout(config.dropout, draw))
         noise = torch.randn(mean.shape, generator=draw, device=mean.device)
         logits = network.logits(network.decode(mean + noise * torch.exp(0.5 * log_variance)))
-        updates = config.epochs * -(-self.matrix.shape[0] // self.batch_size)
+        updates = config.epochs * -(-self.matrix.shape[0] // config.batch(self.matrix.shape[0]))
         beta = annealed_beta(config.beta, update, config.anneal_share * updates)
         return negative_log_likelihood(logits, batch) + beta * divergence(mean, log_variance)
 
@@ -214,12 +214,12 @@ class MultVAE(Model[MultVAEConfig]):
 
     @classmethod
     def cost(cls, config: MultVAEConfig, size: Size) -> Cost:
-        """Return the cost of the dense output layer, six operations an element and user.
+        """Return the cost of the dense output layer, and 4 ms an update for all else.
 
-        To it come 4 ms an update for all else. Weights, gradients and Adam's two moments are kept.
+        Weights, gradients and Adam's two moments are kept.
         """
-        batch = min(config.batch_size, max(LEAST_USERS, size.users // LEAST_UPDATES))
-        update = 6.0 * batch * config.hidden * size.items / FLOPS + 4e-3
+        batch = config.batch(size.users)
+        update = config.operations(size.users, size.items) / FLOPS + 4e-3
         updates = config.epochs * -(-size.users // batch)
         weights = 2.0 * size.items * config.hidden
         return Cost(updates * update, 16 * weights + 12.0 * batch * size.items + 16.0 * size.pairs)
@@ -233,9 +233,10 @@ class MultVAE(Model[MultVAEConfig]):
         kept = validation_users(matrix, self.config.validation_share, draw)
         validation = ValidationSet.split(matrix[kept], draw) if len(kept) else None
         training = matrix[np.setdiff1d(np.arange(matrix.shape[0]), kept)]
-        with torch_threads(options.workers, device):
+        items = int(self.trained_items.sum())
+        parallel = self.config.operations(training.shape[0], items) >= PARALLEL
+        with torch_threads(options.workers if parallel else 1, device):
             draw_weights = epoch_generator(options.seed, 0, torch.device("cpu"))
-            items = int(self.trained_items.sum())
             self._network = Network(items, self.config.hidden, self.config.latent, draw_weights).to(device)
             objective = Reconstruction(self._network, self.config, training, validation, device)
             self.report |= Trainer(self.name, objective, self.config, options).run()

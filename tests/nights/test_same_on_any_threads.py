@@ -23,7 +23,6 @@ ALL: dict[str, Any] = {
 }
 FEW = {"train__models": ["als", "mult_vae"], "evaluation__enabled": False}
 EVERY = {"train__models": [*registry.known()], "evaluation__enabled": True}
-THREADS_MATTER = {"mult_vae"}
 SIZES = [pytest.param(FEW, id="few"), pytest.param(EVERY, id="every", marks=pytest.mark.torture)]
 Nights = tuple[Night, Night]
 
@@ -55,22 +54,20 @@ def test_one_thread_and_two_give_the_same_models_and_tables(nights: Nights) -> N
     contents = [arrays(night) for night in nights]
     assert contents[0].keys() == contents[1].keys()
     assert {"models/als", "models/mult_vae"} <= contents[0].keys()
-    differ = {name for name in contents[0] if contents[0][name] != contents[1][name]}
-    assert {name.rpartition("/")[2] for name in differ} <= THREADS_MATTER
+    assert contents[0] == contents[1]  # this Mult-VAE is too small for more threads
     single, double = (night.hashes(str(night.pointed())) for night in nights)
-    # the last bits of Mult-VAE may change its metrics
-    assert {name for name in single if single[name] != double[name]} <= {"model_metrics"}
+    assert single == double
 
 
-def test_the_manifest_names_the_models_that_depend_on_threads(nights: Nights) -> None:
-    for threads, night in enumerate(nights, start=1):
-        assert current(night.store).manifest()["threads"] == dict.fromkeys(THREADS_MATTER, threads)
+def test_the_manifest_names_the_models_that_can_depend_on_threads(nights: Nights) -> None:
+    for night in nights:
+        assert current(night.store).manifest()["threads"] == {"mult_vae": 1}
     blended = {"parts": {"als": {}, "mult_vae": {"threads": 2}}}
     assert TrainedModel("blend", Path(), "cpu", 1.0, blended).threads == 2
 
 
 @pytest.mark.torture
-def test_a_model_that_depends_on_threads_repeats_on_the_same_number(
+def test_a_night_on_two_threads_repeats(
     nights: Nights, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     double, settings = nights[1], request.node.callspec.params["nights"]

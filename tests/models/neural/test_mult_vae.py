@@ -261,6 +261,14 @@ def test_a_step_size_that_makes_the_loss_infinite_is_an_error() -> None:
         MultVAE(config).fit(Dataset(checkerboard()), ONE_THREAD)
 
 
+@pytest.mark.parametrize(("hidden", "items", "threads"), [(2000, 600, 2), (2000, 500, 1), (8, 600, 1)])
+def test_a_small_training_takes_one_thread(hidden: int, items: int, threads: int) -> None:
+    # an update of 16 of the 20 users: 16 x 6 x 2000 x 600 = 115,200,000 operations
+    config = MultVAEConfig(hidden=hidden, latent=2, epochs=1, validation_share=0)
+    model = MultVAE(config).fit(Dataset(checkerboard(20, items)), TrainingOptions("cpu", threads=2))
+    assert model.report["threads"] == threads
+
+
 def test_a_loaded_model_recommends_the_same(tmp_path: Path) -> None:
     data = checkerboard()
     model = MultVAE(SMALL.model_copy(update={"epochs": 3})).fit(Dataset(data), ONE_THREAD)
