@@ -55,7 +55,7 @@ def main() -> None:
         for model in options.models:
             command = [sys.executable, "-m", "benchmarks.costs", "--threads", str(options.threads)]
             command += ["--one", log, model]
-            finished = subprocess.run(command, capture_output=True, text=True, check=False)
+            finished = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
             if finished.returncode:
                 lines = finished.stderr.strip().splitlines()
                 print(f"{log:10} {model:18} failed: {lines[-1] if lines else finished.returncode}")

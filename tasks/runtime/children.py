@@ -29,14 +29,9 @@ Send = Callable[[dict[str, Any]], None]
 def running(command: Sequence[str], stderr: IO[bytes]) -> Iterator[Child]:
     """Yield a running child, ended after the block.
 
-    Its OpenMP threads sleep while they wait, unless the environment says otherwise: on a machine
-    that others use, too, threads that spin took ten times the CPU seconds of a small training.
-
     A child that calls `end_with_parent` also ends when this process dies.
     """
     search_path = [str(Path.cwd()) if path == "" else path for path in sys.path]
-    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
-    environment["PYTHONPATH"] = os.pathsep.join(search_path)  # so that it finds the same modules
     child = subprocess.Popen(  # noqa: S603 - our own program
         command,
         stdin=subprocess.PIPE,
@@ -44,7 +39,7 @@ def running(command: Sequence[str], stderr: IO[bytes]) -> Iterator[Child]:
         stderr=stderr,
         text=True,
         encoding="utf-8",
-        env=environment,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(search_path)},  # so that it finds the same modules
         start_new_session=True,  # Ctrl-C is for the parent, which ends the child
     )
     with child:  # closes its pipes
