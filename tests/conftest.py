@@ -26,6 +26,9 @@ settings.load_profile("untimed")
 # hundreds of child processes would compile every module again, a fifth of what they cost
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# as in a night (tasks.runtime.resources): threads of OpenMP that spin take the processor from tests
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 QUICK = {"spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}

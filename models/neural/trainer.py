@@ -27,6 +27,7 @@ from pydantic import Field, TypeAdapter
 from models.base import ModelConfig
 from models.device import epoch_generator
 from models.errors import ModelError
+from models.neural.adam import Adam
 from models.neural.checkpoint import CheckpointFolder, require_matching
 from models.options import TrainingOptions
 
@@ -119,9 +120,7 @@ class Trainer(Generic[Batch]):
         self.state = State()
         parameters = list(objective.module.parameters())
         self.device = parameters[0].device
-        self.optimizer = torch.optim.Adam(
-            parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimizer = Adam(parameters, config.weight_decay)
         self.best: dict[str, torch.Tensor] = {}
         self.folder = self._folder()
 
@@ -152,8 +151,6 @@ class Trainer(Generic[Batch]):
         state, epoch = self.state, self.state.epoch + 1
         draw = epoch_generator(self.options.seed, epoch, self.device)
         self.objective.module.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, epoch)
         losses: list[float] = []
         for batch in self.objective.batches(np.random.default_rng([self.options.seed, epoch])):
             losses.append(self._update(batch, draw, f"epoch {epoch}, step {len(losses) + 1}"))
@@ -172,9 +169,9 @@ class Trainer(Generic[Batch]):
                 f"expected a finite loss of {self.name}, got {value} at {step}; "
                 f"a smaller learning_rate than {self.config.learning_rate} may help"
             )
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.clear()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(self.config, self.state.epoch + 1))
         return value
 
     def _validate(self) -> None:
@@ -214,7 +211,7 @@ class Trainer(Generic[Batch]):
             return
         arrays = {f"module.{name}": weight for name, weight in self.objective.module.state_dict().items()}
         arrays |= {f"best.{name}": weight for name, weight in self.best.items()}
-        for number, moments in self.optimizer.state_dict()["state"].items():
+        for number, moments in self.optimizer.moments.items():
             arrays |= {f"optimizer.{number}.{name}": moment for name, moment in moments.items()}
         self.folder.save(self.state.epoch, arrays, asdict(self.state))
 
@@ -243,7 +240,7 @@ class Trainer(Generic[Batch]):
         for name, moment in groups["optimizer"].items():
             number, _, kind = name.partition(".")
             moments.setdefault(int(number), {})[kind] = moment
-        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        self.optimizer.restore(moments)
         self.state = state
         return self.state.epoch
 

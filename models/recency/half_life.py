@@ -11,6 +11,7 @@ from scipy import sparse
 from models.dataset import Dataset, Sequences, evenly_spread
 from models.errors import ModelError
 from models.evaluation.window import FEWEST_USERS, LENGTH, losses
+from models.splitting.keys import among, distinct
 
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
@@ -162,14 +163,14 @@ class _Question:
         """Return the question that later pairs ask of the past; None without users."""
         known = np.zeros(past.n_items, np.bool_)
         known[past.items] = True
-        new = known[items] & np.isin(users, past.users)
-        new &= ~np.isin(users * past.n_items + items, past.users * past.n_items + past.items)
+        new = known[items] & among(users, past.users)
+        new &= ~among(users * past.n_items + items, past.users * past.n_items + past.items)
         users, items = users[new], items[new]
-        asked = np.unique(users)
+        asked = distinct(users)
         if not len(asked):
             return None
         asked = evenly_spread(asked, USERS)
-        seen, sought = np.isin(past.users, asked), np.isin(users, asked)
+        seen, sought = among(past.users, asked), among(users, asked)
         row = np.searchsorted(asked, np.concatenate([past.users[seen], users[sought]]))
         item = np.concatenate([past.items[seen], items[sought]])
         is_sought = np.arange(len(row)) >= np.count_nonzero(seen)
@@ -178,14 +179,14 @@ class _Question:
 
     def ndcg(self, popularity: npt.NDArray[np.float32]) -> Floats:
         """Return each user's NDCG@10, float64 (n_users,), of one ranking without their seen items."""
-        ranks = np.empty(len(popularity), np.int64)
-        ranks[np.argsort(-popularity, kind="stable")] = np.arange(len(popularity))
-        order = np.lexsort([ranks[self.item], self.row])
-        row, item, sought = self.row[order], self.item[order], self.sought[order]
-        before = np.concatenate([[0], np.cumsum(~sought)])[:-1]  # seen items ranked above, of all users
-        before -= before[np.searchsorted(row, row)]  # of this user
-        position = ranks[item] - before
-        listed = sought & (position < LENGTH) & (popularity[item] > 0)
+        ranks, order = np.empty(len(popularity), np.int64), np.argsort(-popularity, kind="stable")
+        ranks[order], ordered = np.arange(len(popularity)), popularity[order]
+        keys = self.row * len(ranks) + ranks[self.item]  # ordered by user, then rank
+        seen, sought = np.sort(keys[~self.sought]), np.sort(keys[self.sought])
+        row, rank = np.divmod(sought, len(ranks))
+        above = np.searchsorted(seen, sought) - np.searchsorted(seen, row * len(ranks))  # seen by the user
+        position = rank - above
+        listed = (position < LENGTH) & (ordered[rank] > 0)
         gains = np.bincount(row[listed], _gains(position[listed]), len(self.ideal))
         return gains / self.ideal
 

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from models.dataset import Sequences
 from models.errors import ModelError
+from models.splitting.keys import among, distinct
 from models.timestamps import LATEST, microseconds, to_microseconds
 
 Bools = npt.NDArray[np.bool_]
@@ -244,8 +245,8 @@ def split_events(
     """Return the split for given training and test events."""
     users = np.repeat(np.arange(len(sequences)), sequences.lengths)
     pairs = users * n_items + sequences.items
-    trained_pairs, tested_pairs = np.unique(pairs[train]), np.unique(pairs[tested])
-    new = np.setdiff1d(tested_pairs, trained_pairs, assume_unique=True)
+    trained_pairs, tested_pairs = distinct(pairs[train]), distinct(pairs[tested])
+    new = tested_pairs[~among(tested_pairs, trained_pairs)]
     shape = (len(sequences), n_items)
     parts = (np.ones(len(new), np.float32), (new // n_items, new % n_items))
     return Split(

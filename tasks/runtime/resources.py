@@ -16,6 +16,9 @@ BLOCK_SHARE: Final = 0.25
 """Share of the memory for blocks of scores; no SQL engine runs at that time."""
 POOLS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Variables that size the thread pools of child processes and of libraries loaded later."""
+WAITING: Final = "OMP_WAIT_POLICY"
+"""How OpenMP's threads wait for each other. By default they spin, which on a machine with other work
+takes the processor from the thread that they wait for: small trainings took fifty times as long."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,11 @@ class Resources:
 
     @contextmanager
     def _environment(self) -> Iterator[None]:
-        """Set the variables that size thread pools, unless they are set to less."""
-        before = {name: os.environ.get(name) for name in POOLS}
-        for name, value in before.items():
+        """Set the variables that size thread pools, unless they are set to less, and the waiting."""
+        before = {name: os.environ.get(name) for name in (*POOLS, WAITING)}
+        os.environ.setdefault(WAITING, "PASSIVE")
+        for name in POOLS:
+            value = before[name]
             least = int(value) if value and value.isdigit() and int(value) else self.threads
             os.environ[name] = str(min(least, self.threads))
         try:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-import os
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
@@ -15,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.validation.expectations import Expectation
+from tasks.validation.library import great_expectations
 from tasks.validation.profile import Profile
 
 SUITE = "nightshelf_{}"
@@ -34,7 +32,7 @@ def evaluate(
         If Great Expectations could not evaluate an expectation, which is a bug.
     """
     context = _context(site)
-    gx = _great_expectations()
+    gx = great_expectations()
     source = context.data_sources.add_pandas("interactions")
     run_id = gx.RunIdentifier(run_name=as_of.isoformat(), run_time=datetime.combine(as_of, time(), UTC))
     holds: dict[Expectation, bool] = {}
@@ -64,50 +62,6 @@ def figure_name(expectation: Expectation) -> str:
     return f"{expectation.check}_{expectation.column}" if expectation.column else expectation.check
 
 
-def _great_expectations() -> Any:
-    """Return the library, imported late: it takes seconds.
-
-    Its import makes a million objects that stay, in which the collector would look for garbage.
-    """
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    with warnings.catch_warnings(), _main_with_a_file(), _without_collector():
-        # it imports pyspark, which warns about pandas 3; no frame passes between the two
-        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        warnings.filterwarnings("ignore", "module 'sre_(constants|parse)' is deprecated", DeprecationWarning)
-        import great_expectations
-    return great_expectations
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Stop the cyclic garbage collector inside the block, if it runs."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextmanager
-def _main_with_a_file() -> Iterator[None]:
-    """Give `__main__` a file inside the block if it has none (python -c, or a program on stdin).
-
-    The library imports pyspark.sql.connect, which takes a main module without a file for its own
-    doctests. Without grpcio, it then ends the whole program with exit code 0.
-    """
-    main = sys.modules["__main__"]
-    if hasattr(main, "__file__"):
-        yield
-        return
-    main.__file__ = "<no file>"
-    try:
-        yield
-    finally:
-        del main.__file__
-
-
 @contextmanager
 def _raising_logged_errors() -> Iterator[None]:
     """Raise an error that the site builder only logs, before it goes on without the page."""
@@ -131,7 +85,7 @@ def _raising_logged_errors() -> Iterator[None]:
 
 def _context(site: Path | None) -> Any:
     """Return a context in memory that writes nothing but its pages, into `site` if there is one."""
-    gx = _great_expectations()
+    gx = great_expectations()
     from great_expectations.data_context.types import base
 
     sites: dict[str, Any] = {}
@@ -173,7 +127,7 @@ def _frames(expected: Sequence[Expectation], profile: Profile) -> Mapping[str, A
 
 def _translated(expectation: Expectation) -> Any:
     """Return the expectation as an object of Great Expectations."""
-    gxe = _great_expectations().expectations
+    gxe = great_expectations().expectations
     # its pages do not escape texts: an event type named <img onerror=...> would become an element
     arguments: dict[str, Any] = {
         "column": figure_name(expectation),

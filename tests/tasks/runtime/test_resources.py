@@ -62,6 +62,18 @@ def test_smaller_pools_keep_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
         assert os.environ["OMP_NUM_THREADS"] == "1"
 
 
+def test_threads_of_openmp_wait_without_spinning_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    with Resources.of(GIB, 1).applied():
+        assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert "OMP_WAIT_POLICY" not in os.environ
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    with Resources.of(GIB, 1).applied():
+        assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
 def test_child_processes_and_late_libraries_keep_to_the_threads() -> None:
     code = (
         "import torch, pyarrow, numpy; from threadpoolctl import threadpool_info;"
