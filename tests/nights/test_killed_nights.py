@@ -30,7 +30,7 @@ MODULES += [
     "models.evaluation.bootstrap_kernel",
     "models.ranking.topn_kernel",
 ]
-VAE = {"epochs": 120, "patience": 120, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
+VAE = {"epochs": 40, "patience": 40, "hidden": 8, "latent": 4, "checkpoint_seconds": 0.0}
 DEEP = {
     "train.models": ["mult_vae"],
     "train.serve": "mult_vae",
