@@ -59,6 +59,23 @@ class Night:
         return resolve_serving(self.configuration, {EVERYBODY: facts["model"], **chosen})
 
     @property
+    def similar_model(self) -> str:
+        """The model whose similar items are shown; where a floor was chosen, a personal one."""
+        from tasks.recommendations.similar_items import similar_model
+
+        served, failed = self.serving.default, self.record.failed_models
+        if not self.configuration.train.chooses:
+            return served
+        names = [name for name in self.configuration.train.models if name not in failed]
+        return similar_model(served, self.record.station("served_model").facts["figures"], names)
+
+    @property
+    def half_life_days(self) -> float | None:
+        """The half-life of popularity, by the model recent_popularity; None without it or one."""
+        facts = [s.facts for s in self.record.stations if s.model == "recent_popularity" and not s.failed]
+        return facts[-1].get("half_life_days") if facts else None
+
+    @property
     def measured(self) -> Measured | None:
         """The models measured on the last events; None if none were."""
         if not self.record.finished("holdout"):

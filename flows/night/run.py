@@ -268,5 +268,5 @@ def _models_to_train(night: Night) -> tuple[str, ...]:
     """Return the models to train on all events."""
     configuration = night.configuration
     if configuration.evaluation.enabled and configuration.train.refit == "served":
-        return night.serving.names
+        return tuple(dict.fromkeys((*night.serving.names, night.similar_model)))
     return configuration.in_training_order

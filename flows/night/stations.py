@@ -124,7 +124,10 @@ def recommendations_station(night: Night) -> Result:
 
     run, serving = night.folder, night.serving
     artefacts = {name: run.model(name) for name in serving.names}
-    filled = recommendations(night.configuration, run.dataset, artefacts, run.staging, night.report, serving)
+    half_life = night.half_life_days
+    filled = recommendations(
+        night.configuration, run.dataset, artefacts, run.staging, night.report, serving, half_life
+    )
     return Result(filled.rows, {"users": filled.users, "by_source": filled.by_source})
 
 
@@ -132,6 +135,8 @@ def similar_station(night: Night) -> Result:
     """Write similar items for every item."""
     from tasks.recommendations.similar_items import similar_items
 
-    run = night.folder
-    served = run.model(night.serving.default)
-    return Result(similar_items(night.configuration, run.dataset, served, run.staging, night.report), {})
+    run, name = night.folder, night.similar_model
+    if not night.record.finished("train", name):
+        name = night.serving.default
+    rows = similar_items(night.configuration, run.dataset, run.model(name), run.staging, night.report)
+    return Result(rows, {"model": name})

@@ -22,7 +22,7 @@ class RecentPopularityConfig(ModelConfig):
     half_life_days: Days | Literal["learned"] | None = Field(
         default="learned",
         description="age at which an item's user counts half; learned: the one that best predicts the "
-        "last fifth of the events; none: all count alike",
+        "last 40 % of the events; none: all count alike",
     )
     window_days: float | None = Field(
         default=None, gt=0, description="only events of the last N days count; none: all count"

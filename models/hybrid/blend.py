@@ -16,10 +16,11 @@ from models.activity import ACTIVITY, Activity, activity
 from models.base import HasSimilarItems, Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.evaluation.window import SCORES, USERS, Window
-from models.hybrid.learned_weights import Scores, learn_weights
+from models.evaluation.window import SCORES, SHARES, USERS, Window, rolling_windows, sampled_size
+from models.hybrid.learned_weights import STEPS, Scores, best_combination, combinations, combined_values
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.topn import TopN
+from models.recency.learned import settled
 
 FloatArray = npt.NDArray[np.float32]
 WEIGHTS = "weights"
@@ -32,7 +33,7 @@ class BlendConfig(ModelConfig):
     weights: Weights | Literal["learned"] = Field(
         default="learned",
         description="weight of each model, such as als = 0.7; learned: those of the candidates that best "
-        "predict the last fifth of the training events",
+        "predict the last 40 % of the training events",
     )
     candidates: tuple[str, ...] = Field(
         default=("als", "item_knn", "recent_popularity"),
@@ -80,9 +81,10 @@ class Blend(Model[BlendConfig]):
     to mean 0 and scaled to variance 1 over the trained items. Models with scores on different
     scales then contribute by their weights (ZMUV of Montague, Aslam 2001, "Relevance score
     normalization for metasearch"). A model that scores all items alike for a user adds nothing for
-    that user. Learned weights are those with the best lists on the last fifth of the training
-    events, for models trained on the events before (models.hybrid.learned_weights). If a user's
-    activity (models/activity.py) has its own weights, they replace the general ones.
+    that user. Learned weights are those with the best lists on four windows of the last 40 % of the
+    training events (models.evaluation.window), for models trained on the events before each
+    (models.hybrid.learned_weights). If a user's activity (models/activity.py) has its own weights,
+    they replace the general ones.
     """
 
     name = "blend"
@@ -106,44 +108,56 @@ class Blend(Model[BlendConfig]):
 
     @classmethod
     def cost(cls, config: BlendConfig, size: Size) -> Cost:
-        """Return the cost of its parts; with learned weights, twice, and the comparison."""
-        total = Cost(0, 0)
+        """Return the cost of its parts; with learned weights, also before each window."""
+        total, learning = Cost(0, 0), Cost(0, 0)
         for name in config.parts:
-            settings = registry.config(name, config.settings.get(name, {}))
-            total += registry.model_class(name).cost(settings, size)
+            settings, model = registry.config(name, config.settings.get(name, {})), registry.model_class(name)
+            total += model.cost(settings, size)
+            if "half_life_days" in type(settings).model_fields:
+                settings = settings.model_copy(update={"half_life_days": None})
+            learning += model.cost(settings, sampled_size(size))
         if config.weights != "learned":
             return total
         compared = min(SCORES, USERS * size.items)
-        return total + total + Cost(1e-7 * compared, 0)
+        seconds = sum(SHARES) * learning.seconds + len(SHARES) * 1e-7 * compared
+        return total + Cost(seconds, learning.memory)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        weights = self.config.weights
-        self._general = self._learned(dataset, options) if weights == "learned" else dict(weights)
-        used = {name: config for name, config in self.parts.items() if self._uses(name)}
-        for name, config in used.items():
+        windows: list[Window] = []
+        if isinstance(self.config.weights, str):
+            windows = rolling_windows(dataset)
+            self._general = dict.fromkeys(self.config.parts if windows else self._personal, 1.0)
+        else:
+            self._general = dict(self.config.weights)
+        for name, config in self.parts.items():
             if name in self._models:
                 if self._models[name].n_items != dataset.n_items:
                     raise ModelError(f"model {name} was trained on other items than the blend")
-                continue
-            folder = options.checkpoints and options.checkpoints / name
-            trained = registry.create(name, config).fit(dataset, replace(options, checkpoints=folder))
-            self._models[name] = trained
-        self._models = {name: self._models[name] for name in used}
+            elif self._uses(name):
+                folder = options.checkpoints and options.checkpoints / name
+                trained = registry.create(name, config).fit(dataset, replace(options, checkpoints=folder))
+                self._models[name] = trained
+        if windows:
+            self._general = self._learned(windows, replace(options, checkpoints=None, progress=None))
+        self._models = {name: self._models[name] for name in self.parts if self._uses(name)}
         parts = {name: model.report for name, model in self._models.items()}
         self.report = {"weights": self._general, "parts": parts}
 
-    def _learned(self, dataset: Dataset, options: TrainingOptions) -> dict[str, float]:
-        """Return learned weights; if the events say too little, equal ones of the personal parts."""
-        window = Window.of(dataset)
-        if window is None:
-            names = [name for name in self.config.parts if registry.model_class(name).personal]
-            return dict.fromkeys(names or self.config.parts, 1.0)
-        models: dict[str, Scores] = {}
-        quiet = replace(options, checkpoints=None, progress=None)
-        for name, config in self.parts.items():
-            model = registry.create(name, config).fit(window.past, quiet)
-            models[name] = partial(_standardised, model)
-        return learn_weights(window, models)
+    @property
+    def _personal(self) -> tuple[str, ...]:
+        """The names of the personal parts; of all without any."""
+        names = self.config.parts
+        return tuple(name for name in names if registry.model_class(name).personal) or names
+
+    def _learned(self, windows: list[Window], options: TrainingOptions) -> dict[str, float]:
+        """Return learned weights; the trained parts keep the half-lives that they have learned."""
+        names, values = self.config.parts, []
+        configs = {name: settled(self._models[name]) for name in names}
+        for window in windows:
+            scores = [_scores_after(name, config, window, options) for name, config in configs.items()]
+            values.append(combined_values(window, scores))
+        best = best_combination(combinations(len(names)), np.concatenate(values, axis=1))
+        return {name: share / STEPS for name, share in zip(names, best, strict=True)}
 
     def _uses(self, name: str) -> bool:
         """Return whether a part has a weight above 0 for anybody."""
@@ -203,6 +217,14 @@ class Blend(Model[BlendConfig]):
                 {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
             )
             self._models[name] = model
+
+
+def _scores_after(name: str, config: ModelConfig, window: Window, options: TrainingOptions) -> Scores:
+    """Return the scores of a model trained before a window; all alike if it learns nothing there."""
+    try:
+        return partial(_standardised, registry.create(name, config).fit(window.past, options))
+    except ModelError:
+        return lambda histories: np.zeros(histories.matrix.shape)
 
 
 def _standardised(model: Model[Any], histories: Histories) -> npt.NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""The weights of a blend, learned on a window of the training events."""
+"""The weights of a blend, learned on windows of the training events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from itertools import product
 
 import numpy as np
@@ -10,33 +10,31 @@ import numpy.typing as npt
 
 from models.dataset import Histories
 from models.evaluation.metrics import match_lists
-from models.evaluation.window import LENGTH, Window, losses
+from models.evaluation.window import LENGTH, Window
 from models.ranking.topn import block_users, top_n
 
 STEPS = 5  # weights are multiples of 1 / STEPS
 
-Scores = Callable[[Histories], npt.NDArray[np.float64]]
+Floats = npt.NDArray[np.float64]
+Scores = Callable[[Histories], Floats]
 """Returns the standardised scores of a model, float64 (n_users, n_items)."""
 
 
-def learn_weights(window: Window, models: Mapping[str, Scores]) -> dict[str, float]:
-    """Return the weights, adding up to 1, that make the best lists on a window, by NDCG@10.
+def combinations(parts: int) -> list[tuple[int, ...]]:
+    """Return all weights of a number of models, in multiples of 1 / STEPS that add up to STEPS."""
+    return [shares for shares in product(range(STEPS, -1, -1), repeat=parts) if sum(shares) == STEPS]
 
-    All multiples of 1/5 are tried. The answer is the most even of those that are not worse than the
-    best by more than the standard error of their difference over the users (of equally even ones,
-    the best). A single window cannot tell these apart, and on the next one even weights hold
-    better: the "forecast combination puzzle" (Stock, Watson 2004, "Combination forecasts of output
-    growth in a seven-country data set").
-    """
-    steps = range(STEPS, -1, -1)
-    weights = [shares for shares in product(steps, repeat=len(models)) if sum(shares) == STEPS]
+
+def combined_values(window: Window, models: Sequence[Scores]) -> Floats:
+    """Return the NDCG@10 of each combination on a window: float64 (n_combinations, n_users)."""
+    weights = combinations(len(models))
     values = np.zeros((len(weights), len(window.histories)))
     trained = np.bincount(window.past.matrix.indices, minlength=window.past.n_items) > 0
     step = block_users(window.past.n_items)
     for start in range(0, len(window.histories), step):
         histories = window.histories.rows(slice(start, start + step))
         relevant = window.relevant[start : start + step]
-        scores = [model(histories) for model in models.values()]
+        scores = [model(histories) for model in models]
         for number, combination in enumerate(weights):
             blended = sum(share * part for share, part in zip(combination, scores, strict=True) if share)
             lists = top_n(
@@ -44,7 +42,16 @@ def learn_weights(window: Window, models: Mapping[str, Scores]) -> dict[str, flo
             ).items
             matches = match_lists(lists, relevant, [LENGTH])
             values[number, start : start + step] = matches.values(["ndcg"])["ndcg", LENGTH]
-    loss, error = losses(values)
-    unevenness = np.where(loss <= error, np.square(weights).sum(axis=1), np.inf)
-    best = weights[int(np.lexsort([loss, unevenness])[0])]
-    return {name: share / STEPS for name, share in zip(models, best, strict=True)}
+    return values
+
+
+def best_combination(weights: Sequence[tuple[int, ...]], values: Floats) -> tuple[int, ...]:
+    """Return the combination with the best mean; of equal ones, the most even.
+
+    ``values`` (n_combinations, n): their metric of the users of all windows, each user once for
+    every window. Several windows average what a single one decides by chance. Taking the most even
+    of the combinations within the error of the best, which helps after one window, does not help
+    after four: on 18 logs it lost as often as it won (docs/benchmarks.md).
+    """
+    unevenness = np.square(weights).sum(axis=1)
+    return weights[int(np.lexsort([unevenness, -values.mean(axis=1)])[0])]

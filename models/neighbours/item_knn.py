@@ -82,7 +82,7 @@ class ItemKNN(Model[ItemKNNConfig]):
             options,
         )
         self.report["half_life_days"] = self._decay.days
-        columns = weighted(self._decay.dataset(dataset).matrix, self.config.weighting)
+        columns = weighted(self._decay.scaled_dataset(dataset).matrix, self.config.weighting)
         by_item = columns.T.tocsr()  # (n_items, n_users)
         norms = np.sqrt(by_item.multiply(by_item).sum(axis=1)).astype(np.float32)
         step = block_users(self.n_items)

@@ -59,6 +59,19 @@ class Decay:
         decayed = sparse.csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape)
         return Histories(decayed, sequences)
 
+    def scaled_dataset(self, dataset: Dataset) -> Dataset:
+        """Return a dataset with decayed weights, scaled so that their sum is as before.
+
+        What is compared with the weights, such as a shrinkage, then keeps its strength.
+        """
+        if not self.half_life:
+            return dataset
+        matrix = self.dataset(dataset).matrix
+        scale = dataset.matrix.sum(dtype=np.float64) / matrix.sum(dtype=np.float64)
+        parts = ((scale * matrix.data).astype(np.float32), matrix.indices, matrix.indptr)
+        matrix = sparse.csr_array(parts, shape=matrix.shape)
+        return Dataset(matrix, dataset.sequences, dataset.item_features)
+
     @property
     def days(self) -> float | None:
         """The half-life in days; None if nothing decays."""

@@ -10,15 +10,14 @@ from scipy import sparse
 
 from models.dataset import Dataset, Sequences, evenly_spread
 from models.errors import ModelError
-from models.evaluation.window import FEWEST_USERS, LENGTH, losses
 from models.splitting.keys import among, distinct
+from models.evaluation.window import FEWEST_USERS, LENGTH, losses, rolling_cuts
 
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]
 
 HOUR = 3_600 * 10**6  # microseconds
 DAY = 24 * HOUR
-CUTS = (0.6, 0.7, 0.8, 0.9)  # shares of the events before each cut
 USERS = 2_000  # compared at most for each cut, evenly spread
 
 
@@ -105,54 +104,55 @@ def learn_half_life(events: PairEvents) -> float | None:
     """Return the half-life in microseconds whose ranking best predicts later events.
 
     The candidates are 1 hour, 2 hours, 4 hours and so on, up to the span of the log, and None,
-    which counts all events alike. At each of four cuts, which divide the last 40 % of the events
-    into equal parts, each candidate ranks the items by their popularity then. Its NDCG@10 is
-    measured over the users who have a history at the cut and take up items before the next cut
-    that are new to them, but not to the log. The answer is the longest candidate that is not worse
-    than the best by more than the standard error of their difference: what a few users did does
-    not make it short. With fewer than 30 such users the events say too little, and it is None.
+    which counts all events alike. At the start of each window (models.evaluation.window), each
+    candidate ranks the items by their popularity then. Its NDCG@10 is measured over the users who
+    have a history and take up items in the window that are new to them, but not to the log. The
+    answer is the longest candidate that is not worse than the best by more than the standard error
+    of their difference: what a few users did does not make it short. With fewer than 30 such users
+    the events say too little, and it is None.
     """
     times = events.times
-    cuts = np.unique(np.quantile(times, CUTS, method="higher"))
     candidates: list[float | None] = [None]
     span = float(times.max() - times.min())
     candidates += [float(HOUR) * 2**power for power in range(64) if HOUR * 2**power <= span][::-1]
-    windows = zip(cuts, [*cuts[1:], times.max() + 1], strict=True)
-    measured = [_measure(events, int(cut), int(stop), candidates) for cut, stop in windows]
-    values = np.concatenate([np.zeros((len(candidates), 0)), *measured], axis=1)
-    if values.shape[1] < FEWEST_USERS:
+    measured = [_measure(events, *cut, candidates) for cut in rolling_cuts(times)]
+    users = np.concatenate([asked for asked, _ in measured])
+    if len(np.unique(users)) < FEWEST_USERS:
         return None
-    return candidates[longest_of_the_best(values)]
+    return candidates[longest_of_the_best(np.concatenate([values for _, values in measured], axis=1), users)]
 
 
-def longest_of_the_best(values: Floats) -> int:
+def longest_of_the_best(values: Floats, users: Longs) -> int:
     """Return the first candidate that is not worse than the best by more than a standard error.
 
-    ``values`` (candidates, users): their metric, for candidates from long to short. The error is
-    that of the mean difference to the best, over the users.
+    ``values`` (candidates, n): their metric of ``users`` (n,), for candidates from long to short.
+    The error is that of the mean difference to the best (models.evaluation.window.losses).
     """
-    loss, error = losses(values)
+    loss, error = losses(values, users)
     return int(np.argmax(loss <= error))
 
 
-def _measure(events: PairEvents, cut: int, stop: int, candidates: list[float | None]) -> Floats:
-    """Return the NDCG@10 of each candidate and user between two times, (candidates, users)."""
+def _measure(events: PairEvents, cut: int, stop: int, candidates: list[float | None]) -> tuple[Longs, Floats]:
+    """Return the users between two times, and each candidate's NDCG@10 (candidates, users)."""
     past, later = events.last(cut), events.last(stop)
     new = later.times >= cut
     question = _Question.of(past, later.users[new], later.items[new])
     if question is None:
-        return np.zeros((len(candidates), 0))
-    return np.stack([question.ndcg(past.popularity(cut, half_life)) for half_life in candidates])
+        return np.zeros(0, np.int64), np.zeros((len(candidates), 0))
+    values = [question.ndcg(past.popularity(cut, half_life)) for half_life in candidates]
+    return question.users, np.stack(values)
 
 
 @dataclass(frozen=True, eq=False)
 class _Question:
     """Users' seen items and the items they took up later, sorted by user.
 
-    ``entries`` are the pairs: ``row`` int64, the number of the user; ``item``; ``sought`` bool,
-    False for seen items. ``ideal`` float64 (n_users,): the best DCG of each user.
+    ``users`` int64 (n_users,). ``entries`` are the pairs: ``row`` int64, the number of the user;
+    ``item``; ``sought`` bool, False for seen items. ``ideal`` float64 (n_users,): the best DCG of
+    each user.
     """
 
+    users: Longs
     row: Longs
     item: Longs
     sought: npt.NDArray[np.bool_]
@@ -175,7 +175,7 @@ class _Question:
         item = np.concatenate([past.items[seen], items[sought]])
         is_sought = np.arange(len(row)) >= np.count_nonzero(seen)
         counts = np.minimum(np.bincount(row[is_sought], minlength=len(asked)), LENGTH)
-        return cls(row, item, is_sought, np.cumsum(_gains(np.arange(LENGTH)))[counts - 1])
+        return cls(asked, row, item, is_sought, np.cumsum(_gains(np.arange(LENGTH)))[counts - 1])
 
     def ndcg(self, popularity: npt.NDArray[np.float32]) -> Floats:
         """Return each user's NDCG@10, float64 (n_users,), of one ranking without their seen items."""

@@ -1,26 +1,35 @@
-"""The half-life of a model's training weights, learned on a window of the training events."""
+"""The half-life of a model's training weights, learned on windows of the training events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from models.base import Model, ModelConfig
-from models.dataset import Dataset, evenly_spread
+from models.dataset import Dataset
 from models.errors import ModelError
 from models.evaluation.metrics import match_lists
-from models.evaluation.window import LENGTH, Window
+from models.evaluation.window import (
+    LENGTH,
+    SHARES,
+    Window,
+    losses,
+    rolling_windows,
+    sampled,
+    sampled_size,
+)
 from models.options import Cost, Size, TrainingOptions
 from models.recency.decay import Decay
 from models.recency.half_life import DAY, Floats, PairEvents, learn_half_life, longest_of_the_best
 
-PAIRS = 1_000_000  # at most, about, to train on: a half-life needs no more
-MULTIPLES = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)  # of the half-life of popularity: the candidates
+PAIRS = 250_000  # at most, about, to train on: a half-life needs no more
+MULTIPLES = (16.0, 4.0, 1.0, 0.25)  # of the half-life of popularity: the candidates
+PART = 1 / MULTIPLES[0]  # of the span of the log: in the place of that half-life, if nothing was learned
 
 HalfLife = Annotated[float, Field(gt=0)] | Literal["learned"] | None
 
@@ -31,7 +40,7 @@ class AgingConfig(ModelConfig):
     half_life_days: HalfLife = Field(
         default="learned",
         description="age at which a pair's weight counts half, by its last event; learned: the one that "
-        "best predicts the last fifth of the training events; none: age does not count",
+        "best predicts the last 40 % of the training events; none: age does not count",
     )
 
 
@@ -40,54 +49,67 @@ def decay_of(
 ) -> Decay:
     """Return the decay of the training weights; ``model`` makes a cheap model to learn it with.
 
-    Where popularity is best predicted by all events alike, so is taste, and nothing decays.
-    Otherwise the candidates are multiples of the half-life of popularity (models.recency.half_life)
-    from 8 to 1/4, and no decay. Each trains ``model`` on the events before the last fifth, of evenly
-    spread users with about a million pairs; the answer is the longest that is not worse than the
-    best by more than the standard error of their difference in NDCG@10 on that fifth. Without
-    times, or with too few users, nothing decays.
+    The candidates are no decay, and multiples of the half-life of popularity
+    (models.recency.half_life) from 16 to 1/4; if that does not decay, the span of the log and parts
+    of it. Each trains ``model`` on the events before each window (models.evaluation.window); the
+    answer is the longest that is not worse than the best by more than the standard error of their
+    difference in NDCG@10. Where popularity does not decay, parts shorter than two that are surely
+    worse than the best are not tried. Without times, or with too few users, nothing decays.
     """
     if half_life_days != "learned":
         return Decay.of(dataset, None if half_life_days is None else half_life_days * DAY)
-    window = Window.of(dataset)
-    if window is None:
+    windows = rolling_windows(dataset, PAIRS)
+    if not windows:
         return Decay()
-    window = replace(window, past=_sampled(window.past))
-    popular = learn_half_life(PairEvents.of(window.past))
-    if popular is None:
-        return Decay()
-    half_lives = [None, *(popular * multiple for multiple in MULTIPLES)]
-    measure = partial(_measure, window, options=replace(options, checkpoints=None, progress=None))
-    values = [measure(Decay.of(window.past, half_life), model()) for half_life in half_lives]
-    return Decay.of(dataset, half_lives[longest_of_the_best(np.stack(values))])
+    events = PairEvents.of(sampled(dataset))
+    popular = learn_half_life(events)
+    base = popular or PART * float(events.times.max() - events.times.min())
+    half_lives = [None, *(base * multiple for multiple in MULTIPLES)]
+    users = np.concatenate([window.users for window in windows])
+    values = np.zeros((0, len(users)))
+    for half_life in half_lives:
+        aging = _with_half_life(model(), half_life)
+        values = np.vstack([values, np.concatenate([_measure(w, aging, options) for w in windows])])
+        if popular is None and _past_the_best(values, users):
+            break
+    return Decay.of(dataset, half_lives[longest_of_the_best(values, users)])
+
+
+def settled(model: Model[Any]) -> ModelConfig:
+    """Return the configuration of a trained model, with the half-life that it learned as given."""
+    config: ModelConfig = model.config
+    if getattr(config, "half_life_days", None) != "learned" or "half_life_days" not in model.report:
+        return config
+    return config.model_copy(update={"half_life_days": model.report["half_life_days"]})
 
 
 def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: Size) -> Cost:
     """Return the cost of ``decay_of`` with models that have a ``cost``, if anything decays."""
     if half_life_days != "learned":
         return Cost(0, 0)
-    share = min(1.0, PAIRS / max(size.pairs, 1))
-    cheap = cost(Size(round(share * size.users), size.items, round(share * size.pairs)))
-    return Cost((1 + len(MULTIPLES)) * cheap.seconds, cheap.memory)
+    cheap = cost(sampled_size(size, PAIRS))
+    trainings = (1 + len(MULTIPLES)) * sum(SHARES)  # a training costs as much as its events
+    return Cost(trainings * cheap.seconds, cheap.memory)
 
 
-def _sampled(dataset: Dataset) -> Dataset:
-    """Return the dataset of evenly spread users with about PAIRS pairs, or all of a smaller one."""
-    share = PAIRS / max(dataset.matrix.nnz, 1)
-    if share >= 1:
-        return dataset
-    users = evenly_spread(np.arange(dataset.n_users), max(1, round(share * dataset.n_users)))
-    histories = dataset.histories.rows(users)
-    return Dataset(histories.matrix, histories.sequences, dataset.item_features)
+def _past_the_best(values: Floats, users: npt.NDArray[np.int64]) -> bool:
+    """Return whether the last two candidates are surely worse than the best: the rest is, too."""
+    loss, error = losses(values, users)
+    return len(loss) > 2 and bool((loss[-2:] > 2 * error[-2:]).all())
 
 
-def _measure(window: Window, decay: Decay, model: Model[Any], options: TrainingOptions) -> Floats:
-    """Return the users' NDCG@10 on the window, float64 (n_users,); 0 if the model learns nothing."""
+def _with_half_life(model: Model[Any], half_life: float | None) -> Model[Any]:
+    """Return a new model with the same settings and a half-life in microseconds."""
+    days = None if half_life is None else half_life / DAY
+    return type(model)(model.config.model_copy(update={"half_life_days": days}))
+
+
+def _measure(window: Window, model: Model[Any], options: TrainingOptions) -> Floats:
+    """Return the users' NDCG@10 in the window, float64 (n_users,); 0 if the model learns nothing."""
     try:
-        model.fit(decay.dataset(window.past), options)
+        model.fit(window.past, replace(options, checkpoints=None, progress=None))
     except ModelError:
         return np.zeros(len(window.histories))
-    histories = decay.histories(window.histories)
-    n = min(LENGTH, model.n_items)
-    lists = model.recommend(histories, n, exclude=window.histories.matrix, threads=options.threads).items
+    seen, n = window.histories.matrix, min(LENGTH, model.n_items)
+    lists = model.recommend(window.histories, n, exclude=seen, threads=options.threads).items
     return np.asarray(match_lists(lists, window.relevant, [n]).values(["ndcg"])["ndcg", n])

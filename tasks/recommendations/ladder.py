@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read, rows
-from tasks.release.tables import popular_source
+from tasks.release.tables import POPULAR_RECENTLY, popular_source
 
 if TYPE_CHECKING:
     from models.ranking.ladder import Rankings
@@ -36,10 +36,16 @@ class Ladder:
     names: tuple[str, ...]
 
 
-def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArray[np.bool_]) -> Ladder:
+def make_ladder(
+    configuration: Configuration,
+    dataset: Path,
+    allowed: npt.NDArray[np.bool_],
+    half_life_days: float | None = None,
+) -> Ladder:
     """Return the ladder: the user's segment, recent popularity, all-time popularity, the catalogue.
 
-    ``allowed`` bool (n_items,): the items that may be recommended.
+    ``allowed`` bool (n_items,): the items that may be recommended. With a half-life, popularity by
+    that comes before the popularity of the fallback window.
     """
     from models.ranking.ladder import Rankings
 
@@ -51,7 +57,10 @@ def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArra
         lists += [ranked[settings.fallback_segment, value, settings.fallback_hours] for value in values]
         steps.append(attribute_positions(settings.fallback_segment, dataset, values))
         names.append(f"popular_{settings.fallback_segment}")
-    everybody = {
+    everybody = {}
+    if half_life_days is not None:
+        everybody[POPULAR_RECENTLY] = _recent_items(dataset, allowed, half_life_days)
+    everybody |= {
         popular_source(hours / 24): ranked.get(("all", "all", hours), np.zeros(0, np.int32))
         for hours in (settings.fallback_hours, 0)
     }
@@ -60,6 +69,20 @@ def make_ladder(configuration: Configuration, dataset: Path, allowed: npt.NDArra
         lists.append(items)
         names.append(name)
     return Ladder(Rankings.of(lists), np.stack(steps, axis=1), tuple(names))
+
+
+def _recent_items(dataset: Path, allowed: npt.NDArray[np.bool_], half_life_days: float) -> Ints:
+    """Return the items that may be recommended by their popularity with a half-life, ties by index.
+
+    The popularity is that of the model recent_popularity; items without any are left out.
+    """
+    from models.recency.half_life import DAY, PairEvents
+    from tasks.dataset.arrays import load_dataset
+
+    last = PairEvents.of(load_dataset(dataset)).last()
+    popularity = np.where(allowed, last.popularity(int(last.times.max()), half_life_days * DAY), 0)
+    order = np.argsort(-popularity, kind="stable")
+    return order[popularity[order] > 0].astype(np.int32)
 
 
 def _ranked_items(table: pa.Table) -> dict[Key, Ints]:

@@ -60,11 +60,13 @@ def recommendations(  # noqa: PLR0917
     staging: Path,
     report: Report = silent,
     serving: Serving | None = None,
+    half_life_days: float | None = None,
 ) -> ListCounts:
     """Write the table recommendations into `staging`, from the model in `artefact`.
 
     With several models, `artefact` maps the names of `serving` to folders, and `serving` assigns
-    users.
+    users. `half_life_days` is that of popularity in this log, for the fallback ladder; None if old
+    events predict as well as new ones.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def recommendations(  # noqa: PLR0917
     require_enough(configuration.top_n.n, allowed)
     users = read(dataset, "users", ["user_id"])["user_id"].combine_chunks()
     served = ServedLists.of(artefact, serving, dataset, load_histories(dataset))
-    ladder = make_ladder(configuration, dataset, allowed)
+    ladder = make_ladder(configuration, dataset, allowed, half_life_days)
     sources = pa.array([*(model.name for model in served.models), *ladder.names, SEEN_BEFORE])
     counts = np.zeros(len(sources), dtype=np.int64)
     with TableWriter(staging, "recommendations", id_types(configuration)) as writer:

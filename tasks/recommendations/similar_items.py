@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,27 @@ def similar_items(
             writer.write(_columns(items["item_id"], block, full, source))
             report("similar_items", int(block[-1]) + 1, len(items))
     return writer.rows
+
+
+def similar_model(served: str, measured: Mapping[str, float], names: Sequence[str]) -> str:
+    """Return the model whose similar items are shown: the served one, unless it is no personal one.
+
+    A floor knows nothing of items. Then it is the best by `measured`, the metric of each model (the
+    first of `names` without any), of the personal models that list similar items and are no blend;
+    the floor, if there are none.
+    """
+    from models import registry
+    from models.base import HasSimilarItems
+
+    if registry.model_class(served).personal:
+        return served
+    classes = {name: registry.model_class(name) for name in names}
+    able = [
+        name
+        for name, model in classes.items()
+        if model.personal and issubclass(model, HasSimilarItems) and not hasattr(model, "adopt")  # a blend
+    ]
+    return max(able, key=lambda name: measured.get(name, 0.0), default=served)
 
 
 def rows_per_item(configuration: Configuration, allowed: Any) -> int:

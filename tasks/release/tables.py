@@ -12,6 +12,7 @@ from tasks.runtime.errors import UserError
 
 GLOBAL_SEGMENT: Final = "all"  # popular_items among all users: segment = segment_value = 'all'
 
+POPULAR_RECENTLY: Final = "popular_recently"  # source of rows filled by popularity with a half-life
 SEEN_BEFORE: Final = "seen_before"  # source of rows that repeat a seen item for lack of others
 
 _STRING, _INT32, _INT64 = pa.string(), pa.int32(), pa.int64()

@@ -1,4 +1,4 @@
-"""The weights of a blend, learned on the last events before those it is measured on."""
+"""The weights of a blend, learned on windows before the events that it is measured on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from models import artefact
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.evaluation.window import Window
+from models.evaluation.window import rolling_windows
 from models.hybrid.blend import Blend, BlendConfig
-from models.hybrid.learned_weights import learn_weights
+from models.hybrid.learned_weights import best_combination, combinations, combined_values
 from models.options import TrainingOptions
 from models.splitting.split import event_matrix, to_sequences
 
@@ -32,23 +32,7 @@ def world() -> Dataset:
     return Dataset(event_matrix(sequences, ITEMS), sequences)
 
 
-def test_the_window_is_the_last_fifth_and_the_past_knows_nothing_of_it(world: Dataset) -> None:
-    window = Window.of(world)
-    assert window is not None
-    assert world.sequences is not None
-    assert window.past.sequences is not None
-    start = np.sort(world.sequences.timestamps)[-800]
-    assert window.past.sequences.timestamps.max() < start
-    assert len(window.past.sequences.items) == 3_200
-    seen = window.histories.matrix.multiply(window.relevant)
-    assert seen.nnz == 0
-    assert window.past.matrix.nnz == event_matrix(window.past.sequences, ITEMS).nnz
-    assert (np.diff(window.relevant.indptr) > 0).all()
-
-
 def test_a_model_that_knows_the_answers_gets_all_the_weight(world: Dataset) -> None:
-    window = Window.of(world)
-    assert window is not None
     random = np.random.default_rng(0)
 
     def noise(histories: Histories) -> npt.NDArray[np.float64]:
@@ -58,8 +42,23 @@ def test_a_model_that_knows_the_answers_gets_all_the_weight(world: Dataset) -> N
         odd = histories.matrix.indices[histories.matrix.indptr[:-1]] % 2  # of each user's first item
         return (np.arange(ITEMS)[None] % 2 == odd[:, None]) * 1.0
 
-    assert learn_weights(window, {"noise": noise, "taste": taste})["taste"] >= 0.8
-    assert learn_weights(window, {"taste": taste}) == {"taste": 1.0}
+    windows = rolling_windows(world)
+    values = np.hstack([combined_values(window, [noise, taste]) for window in windows])
+    assert values.shape == (6, sum(len(window.users) for window in windows))
+    assert best_combination(combinations(2), values)[1] >= 4
+    assert combined_values(windows[0], [taste]).shape == (1, len(windows[0].users))
+
+
+def test_weights_are_all_multiples_of_a_fifth() -> None:
+    assert combinations(1) == [(5,)]
+    assert combinations(2) == [(5, 0), (4, 1), (3, 2), (2, 3), (1, 4), (0, 5)]
+    assert len(combinations(3)) == 21
+
+
+def test_the_best_mean_over_all_windows_wins_and_of_equal_ones_the_most_even() -> None:
+    weights = [(5, 0), (3, 2), (0, 5)]
+    assert best_combination(weights, np.array([[0.1, 0.5], [0.3, 0.4], [0.6, 0.0]])) == (3, 2)
+    assert best_combination(weights, np.array([[0.5, 0.25], [0.25, 0.5], [0.0, 0.75]])) == (3, 2)
 
 
 def test_a_blend_learns_and_keeps_its_weights(world: Dataset, tmp_path: Path) -> None:
@@ -75,7 +74,7 @@ def test_a_blend_learns_and_keeps_its_weights(world: Dataset, tmp_path: Path) ->
 
 def test_too_little_to_learn_from_gives_equal_weights_to_personal_models(world: Dataset) -> None:
     without_times = Dataset(world.matrix)
-    assert Window.of(without_times) is None
+    assert rolling_windows(without_times) == []
     model = Blend(BlendConfig(settings={"als": {"factors": 4, "iterations": 3}})).fit(without_times, OPTIONS)
     assert model.report["weights"] == {"als": 1.0, "item_knn": 1.0}
 

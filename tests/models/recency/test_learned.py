@@ -17,6 +17,7 @@ from models.factors.als import ALS, ALSConfig
 from models.options import Cost, Size, TrainingOptions
 from models.recency import learned
 from models.recency.half_life import DAY
+from models.recency.learned import settled
 from models.registry import create
 from models.splitting.split import event_matrix, to_sequences
 
@@ -93,18 +94,12 @@ def test_without_times_nothing_decays() -> None:
     assert model.report["half_life_days"] is None
 
 
-def test_a_large_log_is_learned_from_on_evenly_spread_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settled_model_keeps_the_half_life_that_it_learned() -> None:
     data, _, _ = log(changes=True)
-    pairs = data.matrix.nnz
-    monkeypatch.setattr(learned, "PAIRS", pairs // 3)
-    sample = learned._sampled(data)
-    assert sample.n_users == 100
-    assert 0.8 * pairs / 3 < sample.matrix.nnz < 1.2 * pairs / 3
-    assert sample.sequences is not None
-    assert len(sample.sequences) == sample.n_users
-    assert create("als", SMALL["als"]).fit(data, OPTIONS).report["half_life_days"] < 15
-    monkeypatch.setattr(learned, "PAIRS", pairs)
-    assert learned._sampled(data) is data
+    model = create("als", SMALL["als"]).fit(data, OPTIONS)
+    assert settled(model).half_life_days == model.report["half_life_days"]
+    assert create("als", settled(model)).fit(data, OPTIONS).report["half_life_days"] < 15
+    assert settled(create("popularity").fit(data)) == create("popularity").config
 
 
 def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
@@ -114,5 +109,5 @@ def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
     million, ten = (
         learned.learning_cost("learned", cost, Size(scale, 50, scale)) for scale in (10**6, 10**7)
     )
-    assert million == ten == Cost(pytest.approx(7.0), 50)
-    assert learned.learning_cost("learned", cost, Size(10, 50, 1000)).seconds == pytest.approx(7e-3)
+    assert million == ten == Cost(pytest.approx(15 / 4), 50)
+    assert learned.learning_cost("learned", cost, Size(10, 50, 1000)).seconds == pytest.approx(15e-3)

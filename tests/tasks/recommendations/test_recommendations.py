@@ -10,8 +10,9 @@ import pytest
 from worlds.dataset_world import Shop, plain
 
 from sql.engines.duckdb_engine import DuckDBEngine
+from tasks.recommendations.ladder import make_ladder
 from tasks.recommendations.recommendations import recommendations
-from tasks.recommendations.similar_items import similar_items
+from tasks.recommendations.similar_items import similar_items, similar_model
 from tasks.runtime.errors import InputError
 
 USERS, ITEMS, N = 60, 25, 6
@@ -153,6 +154,39 @@ def test_the_ladder_starts_with_the_users_segment(shop, tmp_path, window, source
     recommendations(wider, built.folder, tmp_path / "model", staging)
     assert lists(staging / "recommendations.parquet")["a"][5] == ("z", -6, "seen_before")
     assert {row[2] for row in lists(staging / "recommendations.parquet")["d"]} > {"catalogue"}
+
+
+def test_a_learned_half_life_comes_before_the_window(shop, tmp_path):
+    """With half a day, p's two events of three days ago count 2 x 1/64, q's of yesterday 1/4."""
+    small_shop = Shop(tmp_path, shop.engine, engine={"threads": 1})
+    small_shop.log(
+        ("a", "z", "2026-03-10 12:00:00"), ("b", "q", "2026-03-09 12:00:00"),
+        ("b", "p", "2026-03-07 12:00:00"), ("c", "p", "2026-03-07 12:00:00"),
+    )  # fmt: skip
+    small_shop.sections |= {"popular": {"windows": [7, 0], "fallback_window": 7}, "top_n": {"n": 2}}
+    built = small_shop.build()
+    ladder = make_ladder(built.configuration, built.folder, np.ones(3, np.bool_), 0.5)
+    assert ladder.names == ("popular_recently", "popular_7_days", "popular_all_time", "catalogue")
+    names = built.rows("items", "item_id")
+    first = ladder.rankings.items[: ladder.rankings.indptr[1]]
+    assert [names[item] for item in first] == ["z", "q", "p"]
+    assert make_ladder(built.configuration, built.folder, np.ones(3, np.bool_)).names == ladder.names[1:]
+    half_life, artefact, staging = 0.5, built.train("random"), tmp_path / "staging"
+    small_shop.sections["top_n"] = {"n": 3, "shortage": "repeat"}
+    counts = recommendations(
+        small_shop.configuration(), built.folder, artefact, staging, half_life_days=half_life
+    )
+    assert counts.users == 3
+
+
+def test_where_a_floor_serves_the_best_personal_model_that_knows_similar_items_lists_them():
+    measured = {"als": 0.1, "item_knn": 0.2, "blend": 0.3, "popularity": 0.4}
+    assert similar_model("popularity", measured, [*measured, "random"]) == "item_knn"
+    assert similar_model("blend", measured, list(measured)) == "blend"
+    assert similar_model("popularity", {}, ["popularity", "als", "item_knn"]) == "als"
+    assert similar_model("recent_popularity", measured, ["popularity", "recent_popularity", "blend"]) == (
+        "recent_popularity"
+    )
 
 
 def test_repeats_are_recommended_if_configured(shop, built, models, tmp_path):
