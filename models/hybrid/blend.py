@@ -156,7 +156,7 @@ class Blend(Model[BlendConfig]):
         for window in windows:
             scores = [_scores_after(name, config, window, options) for name, config in configs.items()]
             values.append(combined_values(window, scores))
-        best = best_combination(combinations(len(names)), np.concatenate(values, axis=1))
+        best = best_combination(combinations(len(names)), values)
         return {name: share / STEPS for name, share in zip(names, best, strict=True)}
 
     def _uses(self, name: str) -> bool:

@@ -45,13 +45,15 @@ def combined_values(window: Window, models: Sequence[Scores]) -> Floats:
     return values
 
 
-def best_combination(weights: Sequence[tuple[int, ...]], values: Floats) -> tuple[int, ...]:
+def best_combination(weights: Sequence[tuple[int, ...]], values: Sequence[Floats]) -> tuple[int, ...]:
     """Return the combination with the best mean; of equal ones, the most even.
 
-    ``values`` (n_combinations, n): their metric of the users of all windows, each user once for
-    every window. Several windows average what a single one decides by chance. Taking the most even
-    of the combinations within the error of the best, which helps after one window, does not help
-    after four: on 18 logs it lost as often as it won (docs/benchmarks.md).
+    ``values`` are those of each window (n_combinations, n_users), the earliest first. Every user of
+    a window counts, of the first window once, of the second twice, and so on: the later the window,
+    the more its models resemble those that will serve. In a growing log, models for persons know
+    too little in the first one. Taking the most even of the combinations within the error of the
+    best, which helps after one window, does not help after four (docs/benchmarks.md).
     """
-    unevenness = np.square(weights).sum(axis=1)
-    return weights[int(np.lexsort([unevenness, -values.mean(axis=1)])[0])]
+    count = np.repeat(np.arange(len(values)) + 1, [window.shape[1] for window in values])
+    means = np.average(np.concatenate(values, axis=1), axis=1, weights=count)
+    return weights[int(np.lexsort([np.square(weights).sum(axis=1), -means])[0])]

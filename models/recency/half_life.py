@@ -10,8 +10,8 @@ from scipy import sparse
 
 from models.dataset import Dataset, Sequences, evenly_spread
 from models.errors import ModelError
-from models.splitting.keys import among, distinct
 from models.evaluation.window import FEWEST_USERS, LENGTH, losses, rolling_cuts
+from models.splitting.keys import among, distinct
 
 Floats = npt.NDArray[np.float64]
 Longs = npt.NDArray[np.int64]

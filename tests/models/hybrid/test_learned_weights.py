@@ -43,8 +43,8 @@ def test_a_model_that_knows_the_answers_gets_all_the_weight(world: Dataset) -> N
         return (np.arange(ITEMS)[None] % 2 == odd[:, None]) * 1.0
 
     windows = rolling_windows(world)
-    values = np.hstack([combined_values(window, [noise, taste]) for window in windows])
-    assert values.shape == (6, sum(len(window.users) for window in windows))
+    values = [combined_values(window, [noise, taste]) for window in windows]
+    assert [part.shape for part in values] == [(6, len(window.users)) for window in windows]
     assert best_combination(combinations(2), values)[1] >= 4
     assert combined_values(windows[0], [taste]).shape == (1, len(windows[0].users))
 
@@ -55,10 +55,13 @@ def test_weights_are_all_multiples_of_a_fifth() -> None:
     assert len(combinations(3)) == 21
 
 
-def test_the_best_mean_over_all_windows_wins_and_of_equal_ones_the_most_even() -> None:
+def test_the_best_mean_wins_later_windows_count_more_and_of_equal_ones_the_most_even() -> None:
+    """The means over one user, and two that count twice, are 1.1/5, 1.7/5 and 0.6/5."""
     weights = [(5, 0), (3, 2), (0, 5)]
-    assert best_combination(weights, np.array([[0.1, 0.5], [0.3, 0.4], [0.6, 0.0]])) == (3, 2)
-    assert best_combination(weights, np.array([[0.5, 0.25], [0.25, 0.5], [0.0, 0.75]])) == (3, 2)
+    first, second = np.array([[0.1], [0.3], [0.6]]), np.array([[0.2, 0.3], [0.4, 0.3], [0.0, 0.0]])
+    assert best_combination(weights, [first, second]) == (3, 2)
+    assert best_combination(weights, [np.array([[0.9], [0.5], [0.0]]), first]) == (0, 5)
+    assert best_combination(weights, [np.full((3, 4), 0.5)]) == (3, 2)
 
 
 def test_a_blend_learns_and_keeps_its_weights(world: Dataset, tmp_path: Path) -> None:
