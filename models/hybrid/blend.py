@@ -150,13 +150,19 @@ class Blend(Model[BlendConfig]):
         return tuple(name for name in names if registry.model_class(name).personal) or names
 
     def _learned(self, windows: list[Window], options: TrainingOptions) -> dict[str, float]:
-        """Return learned weights; the trained parts keep the half-lives that they have learned."""
+        """Return learned weights; the trained parts keep the half-lives that they have learned.
+
+        A personal part always has a weight: without one, the blend would be a model that exists.
+        """
         names, values = self.config.parts, []
         configs = {name: settled(self._models[name]) for name in names}
         for window in windows:
             scores = [_scores_after(name, config, window, options) for name, config in configs.items()]
             values.append(combined_values(window, scores))
-        best = best_combination(combinations(len(names)), values)
+        personal = np.array([name in self._personal for name in names])
+        weights = combinations(len(names))
+        kept = [number for number, shares in enumerate(weights) if np.dot(shares, personal) > 0]
+        best = best_combination([weights[number] for number in kept], [window[kept] for window in values])
         return {name: share / STEPS for name, share in zip(names, best, strict=True)}
 
     def _uses(self, name: str) -> bool:

@@ -75,6 +75,18 @@ def test_a_blend_learns_and_keeps_its_weights(world: Dataset, tmp_path: Path) ->
     assert np.array_equal(loaded.scores(world.histories), model.scores(world.histories))
 
 
+def test_a_personal_model_keeps_a_weight_where_only_what_is_recent_counts() -> None:
+    """An item lives for a day and users have no taste; a blend of floors would learn nothing."""
+    random = np.random.default_rng(5)
+    times = np.sort(random.random(3_000) * 100)
+    items = (times.astype(np.int64) * 5 + random.integers(0, 8, 3_000)) % 400
+    stamps = (times * 86_400 * 10**6).astype(np.int64)
+    sequences, _ = to_sequences(random.integers(0, 300, 3_000), items, stamps, 300)
+    data = Dataset(event_matrix(sequences, 400), sequences)
+    model = Blend(BlendConfig(candidates=("random", "recent_popularity"))).fit(data, OPTIONS)
+    assert model.report["weights"] == {"random": 0.2, "recent_popularity": 0.8}
+
+
 def test_too_little_to_learn_from_gives_equal_weights_to_personal_models(world: Dataset) -> None:
     without_times = Dataset(world.matrix)
     assert rolling_windows(without_times) == []

@@ -28,6 +28,14 @@ def test_a_weight_halves_with_each_half_life_before_the_last_event() -> None:
     assert decay.dataset(data).matrix.toarray().tolist() == [[1.0, 0, 1.0], [0, 0.75, 0]]
 
 
+def test_scaled_weights_keep_their_sum() -> None:
+    """The decayed weights 1, 1 and 3/4 add up to 11/4, the weights to 6."""
+    data = two_users()
+    scaled = Decay.of(data, 2.0 * DAY).scaled_dataset(data).matrix.toarray()
+    assert scaled == pytest.approx(np.array([[1, 0, 1], [0, 0.75, 0]]) * 24 / 11)
+    assert Decay().scaled_dataset(data) is data
+
+
 def test_later_events_count_whole_and_old_ones_never_vanish() -> None:
     data = two_users()
     decay = Decay.of(data, DAY / 24 / 60)  # a minute
