@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 
 from flows.night.night import Night
@@ -18,7 +18,7 @@ from tasks.runtime.progress import Report
 from tasks.runtime.redaction import clean
 from tasks.store.layout import LOCK_WAIT, Store
 from tasks.store.runs import RunRecord, mark_interrupted, prune
-from tasks.training.train import Trainer, train_in_child
+from tasks.training.train import Trainer, one_child
 
 LOG = logging.getLogger("nightshelf")
 FREE_BYTES = 512 * 2**20  # with less free disk no run starts
@@ -46,11 +46,12 @@ def open_night(
     if trainer is None and configuration.train.deployment:
         LOG.info("[train] deployment is for nights run by Prefect; this night trains in child processes")
     store = writable_store(configuration)
-    with store.date_lock(as_of, f"run for {as_of}"), configuration.resources.applied():
+    own = one_child() if trainer is None else nullcontext(trainer)
+    with store.date_lock(as_of, f"run for {as_of}"), configuration.resources.applied(), own as trains:
         with store.lock(f"run for {as_of}: beginning", LOCK_WAIT, report):
             sweep_scratch(store.runs)
             mark_interrupted(store, as_of)
-            night = Night(configuration, store, as_of, begin(store), report, trainer or train_in_child)
+            night = Night(configuration, store, as_of, begin(store), report, trains)
             sweep_scratch(night.folder.root)
         with log_fields(run_id=night.record.run_id, as_of=str(as_of)):
             try:

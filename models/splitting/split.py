@@ -245,9 +245,8 @@ def split_events(
     """Return the split for given training and test events."""
     users = np.repeat(np.arange(len(sequences)), sequences.lengths)
     pairs = users * n_items + sequences.items
-    trained_pairs, tested_pairs = distinct(pairs[train]), distinct(pairs[tested])
-    new = tested_pairs[~among(tested_pairs, trained_pairs)]
-    shape = (len(sequences), n_items)
+    tested_pairs = distinct(pairs[tested])
+    new, shape = tested_pairs[~among(tested_pairs, distinct(pairs[train]))], (len(sequences), n_items)
     parts = (np.ones(len(new), np.float32), (new // n_items, new % n_items))
     return Split(
         train=train,

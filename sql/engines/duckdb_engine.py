@@ -18,6 +18,7 @@ from sql.landing.landing import Landing, RawFile
 from sql.source import Reading
 from sql.timestamps import time_regex
 
+MANY_FILES, SMALL_FILE = 100, 2**18  # bytes
 SPARK_NAMES = (
     "timestamp_micros(us) AS make_timestamp(us)",
     "from_utc_timestamp(t, zone) AS timezone(zone, timezone('UTC', t))",
@@ -77,7 +78,8 @@ class DuckDBEngine:
     def __init__(self, folder: Path, memory_bytes: int, threads: int) -> None:
         self.dialect = DuckDBDialect()
         self._kinds: dict[str, str] = {}
-        self._folder, self._threads = folder, max(threads, 1)
+        self._copied: dict[str, str] = {}
+        self._folder, self._threads, self._memory = folder, max(threads, 1), memory_bytes
         folder.mkdir(parents=True, exist_ok=True)
         database = folder / "engine.duckdb"
         database.unlink(missing_ok=True)
@@ -117,12 +119,26 @@ class DuckDBEngine:
             landed = list(pool.map(lambda file: land_file(file, reading, mapped, folder), files))
         return collect(landed, self.parquet)
 
-    def parquet(self, name: str, paths: Sequence[Path]) -> None:
-        """Create relation `name`, a view over Parquet files."""
+    def parquet(self, name: str, paths: Sequence[Path], *, reread: bool = False) -> None:
+        """Create relation `name`, a view over Parquet files; with `reread`, many small ones are copied.
+
+        A query takes longer to open a small file than to read it. The copy stays until the relation
+        is created from other files.
+        """
         files = ", ".join("'" + escape_glob(path).replace("'", "''") + "'" for path in paths)
-        self.view(
-            name, f"SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
-        )
+        query = f"SELECT * FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+        if not (reread and self._many_and_small(paths)):
+            self.view(name, query)
+        elif self._copied.get(name) != query:
+            self.materialise(name, query)
+            self._copied[name] = query
+
+    def _many_and_small(self, paths: Sequence[Path]) -> bool:
+        """Return whether the files are many and small, and together a small part of the memory."""
+        if len(paths) < MANY_FILES or not all(path.is_file() for path in paths):
+            return False
+        size = sum(path.stat().st_size for path in paths)
+        return size <= min(len(paths) * SMALL_FILE, self._memory // 8)
 
     def table(self, name: str, rows: pa.Table) -> None:
         """Create relation `name` from a small Arrow table."""
@@ -142,6 +158,7 @@ class DuckDBEngine:
         """Create a view or table, dropping the other kind first: DuckDB replaces only its kind."""
         if self._kinds.get(name, kind) != kind:
             self.execute(f"DROP {self._kinds[name]} {name}")
+        self._copied.pop(name, None)
         self.execute(f"CREATE OR REPLACE {kind} {name} AS {query}")
         self._kinds[name] = kind
 

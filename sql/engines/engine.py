@@ -41,8 +41,11 @@ class Engine(Protocol):
     def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
         """Read raw files into relations of text with file_id and line; see `landing.py`."""
 
-    def parquet(self, name: str, paths: Sequence[Path]) -> None:
-        """Create relation `name`, a view over Parquet files; missing columns are null."""
+    def parquet(self, name: str, paths: Sequence[Path], *, reread: bool = False) -> None:
+        """Create relation `name`, a view over Parquet files; missing columns are null.
+
+        `reread` says that several queries will read the files, which do not change meanwhile.
+        """
 
     def table(self, name: str, rows: pa.Table) -> None:
         """Create relation `name` from a small Arrow table; this binds values."""

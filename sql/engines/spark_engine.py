@@ -119,7 +119,7 @@ class SparkEngine:
             landed.append(result)
         return collect(landed, self.parquet)
 
-    def parquet(self, name: str, paths: Sequence[Path]) -> None:
+    def parquet(self, name: str, paths: Sequence[Path], *, reread: bool = False) -> None:  # noqa: ARG002
         """Create relation `name`, a view over Parquet files."""
         with _spark_errors():
             frame = self._spark.read.parquet(*map(_escaped_glob, paths))

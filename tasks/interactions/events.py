@@ -36,7 +36,7 @@ def make_events(
     """
     parts = ledger.parts((None, as_of.isoformat()))
     if parts:
-        engine.parquet("interactions", parts)
+        engine.parquet("interactions", parts, reread=True)
     else:
         engine.table("interactions", _no_interactions(configuration))
     weights = configuration.source.event_weights

@@ -62,18 +62,25 @@ def end(child: Child) -> None:
 
 def listen(child: Child, report: Report, name: str) -> dict[str, Any]:
     """Pass on a child's progress and log records until it ends; return its last other message."""
-    assert child.stdout is not None  # noqa: S101 - it is a pipe
     result: dict[str, Any] = {}
+    while message := next_message(child, report, name):
+        result = message
+    return result
+
+
+def next_message(child: Child, report: Report, name: str) -> dict[str, Any]:
+    """Pass on progress and log records until another message and return it; empty if the child ends."""
+    assert child.stdout is not None  # noqa: S101 - it is a pipe
     for line in child.stdout:
-        message = json.loads(line)
+        message: dict[str, Any] = json.loads(line)
         if "progress" in message:
             report(*message["progress"])
         elif "log" in message:
             LOG.log(message["log"][0], "%s: %s", name, message["log"][1])
         else:
-            result = message
+            return message
     child.wait()
-    return result
+    return {}
 
 
 def open_channel() -> Send:

@@ -1,26 +1,34 @@
-"""The process that trains one model: `python -m tasks.training.child REQUEST [cpu]`.
+"""The process that trains models: `python -m tasks.training.child [REQUEST [cpu]]`.
 
-It writes lines of JSON to standard output: progress, log records, and last the outcome. What
-libraries print goes to standard error. It ends itself when its standard input closes, since its
-parent is gone.
+Without a request it serves: each line of standard input is the path of a request, or that and
+`cpu`, as a list in JSON. It writes lines of JSON to standard output: progress, log records, and
+last the outcome. What libraries print goes to standard error. It ends itself when its standard
+input closes, since its parent is gone.
 """
 
 from __future__ import annotations
 
+import gc
+import json
 import logging
+import os
 import resource
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+import psutil
 
 from tasks.runtime.children import LogForwarder, Send, end_with_parent, open_channel
 from tasks.runtime.errors import StoreError, UserError
 from tasks.runtime.resources import Resources
 from tasks.training.artefacts import TrainedModel, checkpoint_folder, fit, progress_callback
-from tasks.training.request import TrainingRequest, facts_of, read_request, run_of
+from tasks.training.request import TrainingRequest, facts_of, log_file, read_request, run_of
 
 CODES = {"trained": 0, "defect": 1, "refused": 2, "device": 3, "memory": 4, "store": 5}
 """The exit code for each outcome, unless a signal ends the process."""
@@ -30,14 +38,43 @@ CUDA_ERRORS = {"AcceleratorError", "OutOfMemoryError"}  # raised by torch, whate
 
 
 def main(arguments: list[str]) -> int:
-    """Train what the request asks for; return the exit code."""
+    """Train what the request asks for and return the exit code; without a request, serve."""
     send = open_channel()
     logging.getLogger().addHandler(LogForwarder(send))
     logging.getLogger().setLevel(logging.INFO)
+    if not arguments:
+        _serve(send)
     threading.Thread(target=end_with_parent, name="parent-watch", daemon=True).start()
     outcome = _attempt(Path(arguments[0]), arguments[1:] == ["cpu"], send)
     send(outcome)
     return CODES[outcome["ended"]]
+
+
+def _serve(send: Send) -> NoReturn:
+    """Train one request after another; end at once when standard input closes, even in a training.
+
+    Each outcome has `resident`: the bytes that the process holds then.
+    """
+    requests: SimpleQueue[list[str]] = SimpleQueue()
+    threading.Thread(target=_read_requests, args=(requests,), name="requests", daemon=True).start()
+    while True:
+        file, *device = requests.get()
+        with suppress(OSError):  # the peak is that of this training
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        log = os.open(log_file(Path(file)), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        os.dup2(log, 2)  # and what is printed: `open_channel` sent that to the same place
+        os.dup2(log, 1)
+        os.close(log)
+        outcome = _attempt(Path(file), device == ["cpu"], send)
+        gc.collect()
+        send(outcome | {"resident": psutil.Process().memory_info().rss})
+
+
+def _read_requests(requests: SimpleQueue[list[str]]) -> None:
+    """Pass on the requests of standard input until it is closed at the other end; then exit at once."""
+    for line in sys.stdin:
+        requests.put(json.loads(line))
+    os._exit(1)
 
 
 def _attempt(file: Path, on_cpu: bool, send: Send) -> dict[str, Any]:

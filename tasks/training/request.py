@@ -133,6 +133,11 @@ def result_file(file: Path) -> Path:
     return file.with_name(file.name.replace(".request.json", ".trained.json"))
 
 
+def log_file(file: Path) -> Path:
+    """Return the file with what a training prints, beside its request."""
+    return file.with_name(file.name.replace(".request.json", ".log"))
+
+
 def facts_of(file: Path, artefact: Path) -> dict[str, Any] | None:
     """Return the facts of the finished training of exactly this request, else None."""
     if not (file.is_file() and result_file(file).is_file()):

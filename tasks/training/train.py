@@ -1,27 +1,33 @@
 """Training in a child process, so that a model that crashes does not take the night with it.
 
 The child is a fresh interpreter, never a fork, in which CUDA deadlocks. The parent passes the path
-of a request and receives lines of JSON; arrays never pass between them.
+of a request and receives lines of JSON; arrays never pass between them. A night's trainings share a
+child as long as it succeeds and stays small, since a child takes up to a second to start.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from tasks.runtime.children import listen, running
+from tasks.runtime.children import Child, listen, next_message, running
 from tasks.runtime.errors import StoreError, TrainingError, TrainingKilledError
 from tasks.runtime.progress import Report, silent
 from tasks.store.files import write_json_atomically, writing
 from tasks.training.artefacts import TrainedModel
-from tasks.training.request import Training, facts_of, read_request, result_file
+from tasks.training.request import Training, facts_of, log_file, read_request, result_file
 
 LOG = logging.getLogger("nightshelf")
 CHILD: Final = (sys.executable, "-P", "-m", "tasks.training.child")
+KEPT_SHARE: Final = 0.25  # of the memory: a child with more is not kept for the next training
+Outcome = dict[str, Any]
 
 
 class Trainer(Protocol):
@@ -56,17 +62,80 @@ def train_in_child(
     StoreError
         If the artefact cannot be written.
     """
+
+    def run(*device: str) -> Outcome:
+        return _run([*command, str(training.file), *device], training, report)
+
+    return _train(training, run, warnings)
+
+
+@contextmanager
+def one_child() -> Iterator[Trainer]:
+    """Yield a trainer that trains as `train_in_child` does, but with one child for many trainings."""
+    with ExitStack() as stack:
+        yield _ServingChild(stack)
+
+
+class _ServingChild:
+    """A child that trains one request after another; `stack` ends it.
+
+    It is ended if a training fails, or leaves it with more than a quarter of the memory that the
+    request allows; the next training starts another.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self._child: Child | None = None
+
+    def __call__(self, training: Training, report: Report) -> TrainedModel:
+        """Train by the request in `training.file`; see `train_in_child`."""
+        return _train(training, partial(self._run, training, report))
+
+    def _run(self, training: Training, report: Report, *device: str) -> Outcome:
+        log = log_file(training.file)
+        with writing(log):
+            log.write_bytes(b"")
+        child = self._started(log)
+        outcome: Outcome = {}
+        kept = False
+        assert child.stdin is not None  # noqa: S101 - it is a pipe
+        try:
+            with suppress(BrokenPipeError):  # it has ended, as its return code says
+                child.stdin.write(json.dumps([str(training.file), *device]) + "\n")
+                child.stdin.flush()
+            outcome = next_message(child, report, training.model)
+            trained = outcome.get("ended") == "trained"
+            kept = trained and outcome["resident"] <= read_request(training.file).memory * KEPT_SHARE
+        finally:
+            if not kept:
+                self._stack.close()
+                self._child = None
+        if trained:
+            return outcome
+        raise _error(training.model, 1 if outcome else child.returncode, outcome, log)
+
+    def _started(self, log: Path) -> Child:
+        """Return the child; one that starts prints to `log`, until it is told of another."""
+        if self._child is None or self._child.poll() is not None:
+            self._stack.close()
+            with log.open("ab") as stderr:
+                self._child = self._stack.enter_context(running(CHILD, stderr))
+        return self._child
+
+
+def _train(training: Training, run: Callable[..., Outcome], warnings: Sequence[str] = ()) -> TrainedModel:
+    """Return the model that `run` trains, on the CPU at last, or that an earlier call trained."""
     read_request(training.file)
     trained = finished(training)
     if trained is not None:
         return trained
     all_warnings = list(warnings)
     try:
-        outcome = _run([*command, str(training.file)], training, report)
+        outcome = run()
     except DeviceFailedError as error:
         all_warnings.append(f"{training.model}: trained on cpu: CUDA failed: {error}")
         LOG.warning("%s", all_warnings[-1])
-        outcome = _run([*command, str(training.file), "cpu"], training, report)
+        outcome = run("cpu")
     keys = ("device", "seconds", "report", "peak_memory")
     facts = {"request": training.digest(), "warnings": all_warnings, **{key: outcome[key] for key in keys}}
     write_json_atomically(result_file(training.file), facts)
@@ -90,20 +159,19 @@ def _model(training: Training, facts: dict[str, Any]) -> TrainedModel:
     )
 
 
-def _run(command: Sequence[str], training: Training, report: Report) -> dict[str, Any]:
+def _run(command: Sequence[str], training: Training, report: Report) -> Outcome:
     """Run one child to its end; return its outcome."""
-    log_file = training.file.with_name(f"{training.model}.log")
-    with writing(log_file):
-        log = log_file.open("wb")
+    with writing(log_file(training.file)):
+        log = log_file(training.file).open("wb")
     with log, running(command, log) as child:
         outcome = listen(child, report, training.model)
     code = child.returncode
     if outcome.get("ended") == "trained" and code == 0:
         return outcome
-    raise _error(training.model, code, outcome, log_file)
+    raise _error(training.model, code, outcome, log_file(training.file))
 
 
-def _error(model: str, code: int, outcome: dict[str, Any], log_file: Path) -> Exception:
+def _error(model: str, code: int, outcome: Outcome, log: Path) -> Exception:
     """Return the error for a child's outcome and exit code."""
     ended, message = outcome.get("ended"), str(outcome.get("message", ""))
     if ended == "device":
@@ -117,7 +185,7 @@ def _error(model: str, code: int, outcome: dict[str, Any], log_file: Path) -> Ex
     if code < 0:
         guess = " (out of memory?)" if -code == signal.SIGKILL else ""
         return TrainingKilledError(
-            f"model {model}: the training was killed by signal {-code}{guess}; its log is {log_file}"
+            f"model {model}: the training was killed by signal {-code}{guess}; its log is {log}"
         )
     cause = message or f"exit code {code}"
-    return TrainingError(f"model {model}: the training failed by a defect, {cause}; its log is {log_file}")
+    return TrainingError(f"model {model}: the training failed by a defect, {cause}; its log is {log}")

@@ -36,6 +36,21 @@ def test_missing_columns_of_a_file_are_null(engine, tmp_path):
     assert engine.fetch("SELECT b FROM two_files ORDER BY a").to_pylist() == [{"b": "x"}, {"b": None}]
 
 
+def test_many_small_files_that_are_read_again_are_the_same_relation(engine, tmp_path):
+    paths = [tmp_path / f"{number}.parquet" for number in range(101)]
+    for number, path in enumerate(paths):
+        pq.write_table(pa.table({"a": [number]}), path)
+    for chosen in (paths, paths, paths[1:], paths[:2]):
+        engine.parquet("many", chosen, reread=True)
+        expected = sum(int(path.stem) for path in chosen)
+        assert engine.fetch("SELECT count(*) AS n, CAST(sum(a) AS BIGINT) AS s FROM many").to_pylist() == [
+            {"n": len(chosen), "s": expected}
+        ]
+    paths[0].unlink()
+    with pytest.raises(EngineError):
+        engine.parquet("many", paths, reread=True)
+
+
 def test_timestamps_are_written_without_a_zone(engine, tmp_path):
     engine.write("SELECT TIMESTAMP '2026-01-05 10:00:00' AS t", tmp_path / "out")
     [path] = (tmp_path / "out").glob("*.parquet")

@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import psutil
 import pytest
-from worlds.dataset_world import AS_OF, Shop, train
+from worlds.dataset_world import AS_OF
 from worlds.paths import IMPORTABLE
+from worlds.training_world import EPOCHS, SECTIONS, VAE, arrays, trainings
 
-from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.runtime.errors import TrainingError, TrainingKilledError, UserError, is_transient
 from tasks.store.files import read_json, write_json_atomically
-from tasks.store.run_folder import RunFolder
 from tasks.training.child import is_cuda_failure
-from tasks.training.request import Training, read_request, write_request
+from tasks.training.request import read_request, write_request
 from tasks.training.train import finished, train_in_child
 
-EPOCHS = 120  # enough that the kill always comes long before the end
-VAE = {"hidden": 8, "latent": 4, "epochs": EPOCHS, "patience": EPOCHS, "checkpoint_seconds": 0.0}
-SECTIONS: dict[str, Any] = {
-    "engine": {"threads": 1},
-    "train": {"models": ["als", "mult_vae", "popularity"]},
-    "models": {"als": {"factors": 4, "iterations": 2}, "mult_vae": VAE},
-}
 ORPHANING = """
 import sys
 from datetime import date
@@ -64,58 +53,6 @@ from tasks.training.child import main
 code = main(sys.argv[1:])
 sys.exit(code or sorted({"pandas", "sqlglot", "great_expectations", "torch"} & set(sys.modules)) or 0)
 """
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shop")
-    engine = DuckDBEngine(folder / "engine", 2**29, 1)
-    rng = np.random.default_rng(1)
-    rows = []
-    for user in range(40):
-        items = rng.choice(15, 6, replace=False) * 2 + user % 2
-        rows += [(f"u{user:02}", f"i{item:02}", "2026-03-09 10:00:00") for item in items]
-    shop = Shop(folder, engine, **SECTIONS)
-    shop.log(*rows)
-    shop.build(name=f"store/runs/{AS_OF}/r1/dataset")
-    yield shop
-    engine.close()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(shop, tmp_path_factory):
-    """Return a function: model name -> its arrays as bytes, trained in this process."""
-    folder, run = tmp_path_factory.mktemp("undisturbed"), RunFolder(shop.store, AS_OF, "r1")
-
-    @functools.cache
-    def trained(model: str) -> bytes:
-        train(shop.configuration(), model, run.dataset, folder / model)
-        return (folder / model / "arrays.npz").read_bytes()
-
-    return trained
-
-
-@pytest.fixture
-def requested(shop):
-    """Return a function that writes the request of an untrained model, with other sections."""
-
-    def write(model: str, **sections: Any) -> Training:
-        training = Training(RunFolder(shop.store, AS_OF, "r1"), model, "served")
-        for path in training.run.models.glob(f"{model}*"):
-            subprocess.run(["rm", "-r", str(path)], check=True)
-        write_request(training, shop.configuration(**sections))
-        return training
-
-    return write
-
-
-def arrays(training: Training) -> bytes:
-    return (training.artefact / "arrays.npz").read_bytes()
-
-
-def trainings() -> list[psutil.Process]:
-    """Return the children that train; the tests may have others, such as servers and Java."""
-    return [child for child in psutil.Process().children() if "tasks.training.child" in child.cmdline()]
 
 
 def is_gone(pid: int) -> bool:
