@@ -92,7 +92,7 @@ def _model(training: Training, facts: dict[str, Any]) -> TrainedModel:
 
 def _run(command: Sequence[str], training: Training, report: Report) -> dict[str, Any]:
     """Run one child to its end; return its outcome."""
-    log_file = training.file.with_name(f"{training.model}.log")
+    log_file = training.file.with_name(f"{training.artefact.name}.log")
     with writing(log_file):
         log = log_file.open("wb")
     with log, running(command, log) as child:

@@ -1,0 +1,65 @@
+"""What a contest says in words, for the terminal, the page and `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tasks.incumbents.contest import Judged
+from tasks.incumbents.document import Change
+from tasks.incumbents.evidence import needed
+
+DEFAULT: Final = "default"
+
+
+def settings_text(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return the settings that differ, such as `factors default to 64`; by name."""
+    names = sorted(name for name in {*before, *after} if _text(before, name) != _text(after, name))
+    return ", ".join(f"{name} {_text(before, name)} to {_text(after, name)}" for name in names)
+
+
+def change_sentence(change: Change, metric: str) -> str:
+    """Return a sentence about a change of the incumbent."""
+    share = f" ({change.gain / change.incumbent:+.1%})" if change.incumbent > 0 else ""
+    return (
+        f"{change.model} has new settings since {change.as_of}: "
+        f"{settings_text(change.before, change.after)}; {metric} {change.gain:+.4f} "
+        f"[{change.low:+.4f}, {change.high:+.4f}]{share} over {change.nights} nights, {change.users:,} users"
+    )
+
+
+def judged_rows(judged: Sequence[Judged], before: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each challenger of a night, for the record and the page.
+
+    `evidence` is ln E beside what a win needs (tasks/incumbents/evidence.py).
+    """
+    rows = []
+    for one in judged:
+        found, challenger = one.evidence, one.challenger
+        row: dict[str, Any] = {
+            "challenger": challenger.number,
+            "settings": settings_text(before, challenger.settings),
+            "nights": 0,
+            "users": 0,
+            "gain": "",
+            "gain, 95 %": "",
+            "evidence": "",
+            "verdict": one.verdict,
+        }
+        if found is not None:
+            row |= {
+                "nights": found.nights,
+                "users": found.users,
+                "gain": f"{found.gain:+.4f}",
+                "gain, 95 %": f"{found.low:+.4f} – {found.high:+.4f}",
+                "evidence": f"{found.log_evidence:.1f} of {needed(challenger.number):.1f}",
+            }
+        rows.append(row)
+    return rows
+
+
+def _text(settings: Mapping[str, Any], name: str) -> str:
+    if name not in settings:
+        return DEFAULT
+    value = settings[name]
+    return "none" if value is None else str(value)
