@@ -140,9 +140,7 @@ def nights(model: str, seed: int, count: int, *, changed: bool) -> Told:
     return told
 
 
-def lines_of(
-    told: Told, model: str, seed: int, middle: int, changed: bool, seconds: float
-) -> Iterator[str]:
+def lines_of(told: Told, model: str, seed: int, middle: int, changed: bool, seconds: float) -> Iterator[str]:
     """Yield the lines about a run of nights."""
     late = slice(middle, None)
     gain = _interval(told.gains[late], told.users[late])

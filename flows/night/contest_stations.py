@@ -33,9 +33,7 @@ def eve_station(night: Night, engine: Engine) -> Result:
         night.configuration, before, night.plan_with(state), night.folder.dataset, night.as_of
     )
     if isinstance(planned, Contest):
-        budget = budget_of(
-            night.configuration, planned.model, state, night.plan_with(state), night.size
-        )
+        budget = budget_of(night.configuration, planned.model, state, night.plan_with(state), night.size)
         if not (budget.take(budget.incumbent) and budget.take(budget.incumbent)):
             planned = f"the plan of [train] minutes leaves no room for challengers of {planned.model}"
     if not isinstance(planned, Contest):

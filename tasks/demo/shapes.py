@@ -132,9 +132,7 @@ def shape_events(shape: Shape, *, seed: int, scale: float = 1.0) -> tuple[Longs,
     return users.astype(np.int64), items, times.astype(np.int64)
 
 
-def _niches(
-    random: np.random.Generator, users: Longs, n_users: int, times: Longs, shape: Shape
-) -> Longs:
+def _niches(random: np.random.Generator, users: Longs, n_users: int, times: Longs, shape: Shape) -> Longs:
     """Draw the niche of each event: one of its user's, or any with the chance 1 - loyalty."""
     count = min(shape.niches, len(NICHES_PER_USER))
     own = random.integers(0, shape.niches, (n_users, count))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.incumbents.document import Challenger, Change, Incumbent, Settings
-from tasks.incumbents.draws import Ground, draw
+from tasks.incumbents.draws import FORMER, Ground, draw
 from tasks.incumbents.evidence import DIGITS, Evidence, Z, evidence, needed, trial
 
 NIGHTS: Final = 2  # at least, before a challenger may win
@@ -71,11 +71,12 @@ def contest(
     """Measure an incumbent and at most `slots` challengers on a night, and judge them.
 
     Challengers on trial go on; free slots get new ones. `fits` says whether the budget has room for
-    another training. If the incumbent cannot be trained, nothing is judged.
+    another training. If the incumbent cannot be trained, nothing is judged, and the configured
+    settings count again.
     """
     reference = measure(0, incumbent.settings)
     if reference is None:
-        return Night(incumbent, None, (), None)
+        return _without_reference(incumbent, ground)
     ground = replace(ground, half_life=reference.half_life)
     waiting, entered = list(incumbent.challengers), list[Challenger]()
     tried = incumbent.tried
@@ -99,9 +100,7 @@ def contest(
         next_one = incumbent.model_copy(update={"tried": tried, "challengers": kept})
         return Night(next_one, None, tuple(judged), reference)
     verdicts = tuple(replace(one, verdict=WON) if one is winner else one for one in judged)
-    new = Incumbent(
-        configured=incumbent.configured, settings=winner.challenger.settings, since=ground.as_of
-    )
+    new = _succeeded(incumbent, winner, judged, ground.as_of, slots)
     return Night(new, _change(ground, incumbent, winner), verdicts, reference)
 
 
@@ -136,6 +135,41 @@ def _winner(judged: Sequence[Judged]) -> Judged | None:
     """Return the one with the largest gain among those that are surely better."""
     better = [one for one in judged if one.evidence and surely_better(one.challenger, one.evidence)]
     return max(better, key=lambda one: one.evidence.gain if one.evidence else 0.0, default=None)
+
+
+def _without_reference(incumbent: Incumbent, ground: Ground) -> Night:
+    """Return a night without an incumbent to compare with; what it had won is given up."""
+    if not incumbent.settings:
+        return Night(incumbent, None, (), None)
+    change = Change(as_of=ground.as_of, model=ground.model, before=incumbent.settings, after={})
+    plain = Incumbent(configured=incumbent.configured, since=ground.as_of)
+    return Night(plain, change, (), None)
+
+
+def _succeeded(
+    incumbent: Incumbent, winner: Judged, judged: Sequence[Judged], as_of: date, slots: int
+) -> Incumbent:
+    """Return the new incumbent; the former one and what stays on trial are its first challengers.
+
+    So what won by a passing state of the log is soon put back.
+    """
+    others = [one for one in judged if one is not winner and one.stays and one.evidence]
+    others.sort(key=lambda one: -(one.evidence.gain if one.evidence else 0.0))
+    first = [
+        (FORMER, incumbent.settings),
+        *((one.challenger.role, one.challenger.settings) for one in others),
+    ]
+    challengers = tuple(
+        Challenger(number=number, role=role, settings=settings)
+        for number, (role, settings) in enumerate(first[:slots], 1)
+    )
+    return Incumbent(
+        configured=incumbent.configured,
+        settings=winner.challenger.settings,
+        since=as_of,
+        tried=len(challengers),
+        challengers=challengers,
+    )
 
 
 def _change(ground: Ground, incumbent: Incumbent, winner: Judged) -> Change:

@@ -63,20 +63,21 @@ class Change(_Part):
     """A challenger that became the incumbent: who won against whom, when, by how much.
 
     `gain` is its mean difference over `users` on `nights`, with a 95 % interval; `incumbent` is the
-    mean of the settings `before` on the same users, `number` which of their challengers it was.
+    mean of the settings `before` on the same users, `number` which of their challengers it was. With
+    0 nights, the model could not be trained with the settings `before`, and nobody won.
     """
 
     as_of: date
     model: str
     before: Settings
     after: Settings
-    nights: int
-    users: int
-    incumbent: float
-    gain: float
-    low: float
-    high: float
-    number: int
+    nights: int = 0
+    users: int = 0
+    incumbent: float = 0.0
+    gain: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    number: int = 0
 
 
 class Incumbents(_Part):

@@ -19,9 +19,11 @@ from tasks.incumbents.document import Challenger, Settings
 HALF_LIFE: Final = "half_life_days"
 LEARNED: Final = "learned"
 PLANNED: Final = ("epochs",)  # settings that the plan of the minutes may change
-ROLES: Final = ("shorter", "near", "longer", "far")
-RECENCY: Final = ("shorter", "longer")
-SHORTER: Final = (1 / 16, 1 / 2)  # of the incumbent's half-life
+PLAIN, FORMER = "plain", "former"
+ROLES: Final = (PLAIN, "shorter", "near", "longer", "far", "shortest")
+RECENCY: Final = ("shorter", "longer", "shortest")
+SHORTER: Final = (1 / 6, 2 / 3)  # of the incumbent's half-life
+SHORTEST: Final = (1 / 30, 1 / 6)
 LONGER: Final = (2.0, 8.0)
 LEAST: Final = 1 / 24  # days
 STEP: Final = 0.15  # of the width of a range: the deviation of a near draw
@@ -59,54 +61,72 @@ def variable(model: str, configured: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(names - set(configured) - set(PLANNED)))
 
 
-def draw(ground: Ground, number: int, roles: Collection[str], taken: Collection[Settings]) -> Challenger | None:
-    """Return the next challenger, with the first role in turn that is not among `roles`.
+def draw(
+    ground: Ground, number: int, roles: Collection[str], taken: Collection[Settings]
+) -> Challenger | None:
+    """Return the next challenger: of the first role in turn that is not among `roles`, if possible.
 
-    It depends on the seed, the date, the model, the incumbent and the number alone. None if nothing
-    new was drawn, such as for a model with two possible settings.
+    The roles: `plain` has the configured settings, once an incumbent has others; `shorter`,
+    `shortest` and `longer` change the half-life alone; `near` changes some settings a little, `far` all of them.
+    The draw depends on the seed, the date, the model, the incumbent and the number alone. None if
+    nothing new was drawn, such as for a model with two possible settings.
     """
     possible = _roles(ground)
     turned = [possible[(number - 1 + step) % len(possible)] for step in range(len(possible))]
-    role = next((role for role in turned if role not in roles), turned[0])
     random = np.random.default_rng(
         [ground.seed, ground.as_of.toordinal(), crc32(ground.model.encode()), number]
     )
-    for _ in range(TRIES):
-        settings = _without_defaults(ground, {**ground.incumbent, **_drawn(ground, role, random)})
-        known = [ground.incumbent, *taken]
-        if settings not in known and _valid(ground, settings):
-            return Challenger(number=number, role=role, settings=settings)
+    known = [ground.incumbent, *taken]
+    for role in sorted(turned, key=lambda role: role in roles):  # stable
+        for _ in range(TRIES):
+            settings = _without_defaults(ground, _drawn(ground, role, random))
+            if settings not in known and _valid(ground, settings):
+                return Challenger(number=number, role=role, settings=settings)
     return None
 
 
 def _roles(ground: Ground) -> tuple[str, ...]:
     """Return the roles that a model's challengers can have."""
     names = variable(ground.model, ground.configured)
-    kept = [role for role in ROLES if role not in RECENCY or HALF_LIFE in names]
     others = [name for name in names if name != HALF_LIFE]
-    return tuple(role for role in kept if role in RECENCY or others)
+    possible = {PLAIN: bool(ground.incumbent), **dict.fromkeys(RECENCY, HALF_LIFE in names)}
+    possible["longer"] &= bool(_longer(ground))
+    return tuple(role for role in ROLES if possible.get(role, bool(others)))
 
 
 def _drawn(ground: Ground, role: str, random: Draw) -> Settings:
-    """Return the settings that a draw changes."""
-    if role == "shorter":
-        return {HALF_LIFE: _multiplied(ground.half_life or ground.span, SHORTER, random)}
+    """Return drawn settings."""
+    if role == PLAIN:
+        return {}
     if role == "longer":
-        return {HALF_LIFE: _longer(ground, random)}
+        options = _longer(ground)
+        value = options[int(random.integers(len(options)))]
+        return ground.incumbent | {
+            HALF_LIFE: _multiplied(value, LONGER, random) if value == ground.half_life else value
+        }
+    if role in RECENCY:
+        bounds = SHORTER if role == "shorter" else SHORTEST
+        return ground.incumbent | {HALF_LIFE: _multiplied(ground.half_life or ground.span, bounds, random)}
     space = registry.model_class(ground.model).space
-    names = [name for name in variable(ground.model, ground.configured) if name in space and name != HALF_LIFE]
+    names = [
+        name for name in variable(ground.model, ground.configured) if name in space and name != HALF_LIFE
+    ]
     if role == "far":
-        return {name: _anywhere(space[name], random) for name in names}
+        return ground.incumbent | {name: _anywhere(space[name], random) for name in names}
     chosen = [name for name in names if random.random() < CHANGED] or [names[random.integers(len(names))]]
-    return {name: _nearby(space[name], ground.value(name), random) for name in chosen}
+    return ground.incumbent | {name: _nearby(space[name], ground.value(name), random) for name in chosen}
 
 
-def _longer(ground: Ground, random: Draw) -> Any:
-    """Return a longer half-life, none, or a learned one, whichever the incumbent does not have."""
-    options: list[Any] = [value for value in (None, LEARNED) if value != ground.value(HALF_LIFE)]
+def _longer(ground: Ground) -> list[Any]:
+    """Return what a longer half-life can be: a multiple of the present one, none, or a learned one."""
+    if HALF_LIFE not in variable(ground.model, ground.configured):
+        return []
+    now, options = ground.value(HALF_LIFE), list[Any]()
     if ground.half_life is not None:
-        options.append(_multiplied(ground.half_life, LONGER, random))
-    return options[int(random.integers(len(options)))]
+        options += [ground.half_life, None]
+    if now != LEARNED:
+        options.append(LEARNED)
+    return options
 
 
 def _multiplied(half_life: float, bounds: tuple[float, float], random: Draw) -> float:
@@ -124,7 +144,9 @@ def _nearby(kind: Range | Choice, value: Any, random: Draw) -> Any:
     """Return a value of a range at a normal distance from the present one; of a choice, any."""
     if isinstance(kind, Choice):
         return _anywhere(kind, random)
-    low, high, now = (math.log(x) if kind.log else float(x) for x in (kind.low, kind.high, max(value, kind.low)))
+    low, high, now = (
+        math.log(x) if kind.log else float(x) for x in (kind.low, kind.high, max(value, kind.low))
+    )
     return _scaled(kind, (now - low) / (high - low) + STEP * random.standard_normal())
 
 

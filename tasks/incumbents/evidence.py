@@ -8,8 +8,11 @@ normal mixture; checked against the numerical integral):
 
     E = 2 sqrt(rho / (V + rho)) exp(S^2 / (2 (V + rho))) Phi(S / sqrt(V + rho))
 
-Under the hypothesis, the chance that E ever reaches 1 / a, on any night, is at most a (Ville's
-inequality). It holds in the limit of many users, since a night's mean is taken as normal. The j-th
+Tastes change, and what was worse last week may be better now. So the evidence is the mean of the
+ratios E_k of the nights from the k-th on, with the weights 1 / (k (k + 1)), which sum to 1; a ratio
+is 1 before its first night. Under the hypothesis, the chance that it ever reaches 1 / a, on any
+night, is at most a: each ratio is a martingale that begins at 1, and so is their mean (Ville's
+inequality). That holds in the limit of many users, since a night's mean is taken as normal. The j-th
 challenger of an incumbent gets a = LEVEL / (j (j + 1)). These sum to LEVEL over all challengers
 that there may ever be, so the chance that an incumbent is ever replaced by what is not better is at
 most LEVEL, whatever the length of its reign.
@@ -37,10 +40,10 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Evidence:
-    """All nights of a challenger together.
+    """What the nights of a challenger say: the last ones, from the night on at which it shows most.
 
-    `gain` and `incumbent` are means over the users of all nights, `error` the standard error of
-    `gain`; `log_evidence` is ln E.
+    `gain` and `incumbent` are means over the users of these `nights`, `error` the standard error of
+    `gain`; `log_evidence` is the logarithm of the evidence of all nights.
     """
 
     nights: int
@@ -88,21 +91,19 @@ def trial(as_of: date, values: Values, reference: Values) -> Trial:
 
 
 def evidence(trials: Sequence[Trial]) -> Evidence:
-    """Return the evidence of one or more nights, each with new events.
+    """Return the evidence of one or more nights, each with new events; of the last two or more.
 
-    If nights disagree whether there is a gain, the variance is multiplied by the ratio of their
-    spread to what their errors explain (Birge 1932), if that is above 1.
+    A single night has that of itself.
     """
-    users = sum(night.users for night in trials)
-    total = sum(night.users * night.gain for night in trials)
-    incumbent = sum(night.users * night.incumbent for night in trials) / users
-    variances = [(night.users * night.error) ** 2 for night in trials]
-    gain, variance = total / users, sum(variances)
-    if min(night.gain for night in trials) < 0 < max(night.gain for night in trials):
-        spread = sum(((night.gain - gain) / night.error) ** 2 for night in trials)
-        variance *= max(1.0, spread / (len(trials) - 1))
-    log_evidence = _log_mixture(total, variance, PRECISION * variances[0])
-    return Evidence(len(trials), users, incumbent, gain, math.sqrt(variance) / users, log_evidence)
+    ratios = [_log_ratio(trials[start:]) - _log_weight(start + 1) for start in range(len(trials))]
+    most = max(range(max(1, len(trials) - 1)), key=ratios.__getitem__)
+    later = -math.log(len(trials) + 1)  # the weights of nights to come, whose ratios are 1
+    log_evidence = float(np.logaddexp.reduce([*ratios, later]))
+    shown = trials[most:]
+    total, variance = _sum(shown)
+    users = sum(night.users for night in shown)
+    incumbent = sum(night.users * night.incumbent for night in shown) / users
+    return Evidence(len(shown), users, incumbent, total / users, math.sqrt(variance) / users, log_evidence)
 
 
 def needed(number: int) -> float:
@@ -110,8 +111,32 @@ def needed(number: int) -> float:
     return math.log(number * (number + 1) / LEVEL)
 
 
-def _log_mixture(total: float, variance: float, precision: float) -> float:
-    """Return ln E of a sum with a variance."""
+def _log_weight(start: int) -> float:
+    return math.log(start * (start + 1))
+
+
+def _sum(trials: Sequence[Trial]) -> tuple[float, float]:
+    """Return the summed gains of all users of some nights, and their variance.
+
+    If nights disagree whether there is a gain, the variance is multiplied by the ratio of their
+    spread to what their errors explain (Birge 1932), if that is above 1.
+    """
+    total = sum(night.users * night.gain for night in trials)
+    variance = sum((night.users * night.error) ** 2 for night in trials)
+    if min(night.gain for night in trials) < 0 < max(night.gain for night in trials):
+        mean = total / sum(night.users for night in trials)
+        spread = sum(((night.gain - mean) / night.error) ** 2 for night in trials)
+        variance *= max(1.0, spread / (len(trials) - 1))
+    return total, variance
+
+
+def _log_ratio(trials: Sequence[Trial]) -> float:
+    """Return ln E of some nights."""
+    return log_mixture(*_sum(trials), PRECISION * (trials[0].users * trials[0].error) ** 2)
+
+
+def log_mixture(total: float, variance: float, precision: float) -> float:
+    """Return ln E of a sum with a variance, for a prior precision rho."""
     from scipy.special import log_ndtr
 
     width = variance + precision

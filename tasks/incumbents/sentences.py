@@ -20,10 +20,13 @@ def settings_text(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 def change_sentence(change: Change, metric: str) -> str:
     """Return a sentence about a change of the incumbent."""
+    changed = settings_text(change.before, change.after)
+    if not change.nights:
+        return f"{change.model} could not be trained with what it had learned, on {change.as_of}: {changed}"
     share = f" ({change.gain / change.incumbent:+.1%})" if change.incumbent > 0 else ""
     return (
         f"{change.model} has new settings since {change.as_of}: "
-        f"{settings_text(change.before, change.after)}; {metric} {change.gain:+.4f} "
+        f"{changed}; {metric} {change.gain:+.4f} "
         f"[{change.low:+.4f}, {change.high:+.4f}]{share} over {change.nights} nights, {change.users:,} users"
     )
 

@@ -31,7 +31,9 @@ def carried(configuration: Configuration, before: Release | None) -> tuple[Incum
     kept, lost = dict(state.models), list[str]()
     for model, incumbent in state.models.items():
         configured = configuration.models.get(model, {})
-        if _as_json(incumbent.configured) == _as_json(configured) and _valid(model, configured, incumbent.settings):
+        if _as_json(incumbent.configured) == _as_json(configured) and _valid(
+            model, configured, incumbent.settings
+        ):
             continue
         del kept[model]
         if incumbent.settings:
