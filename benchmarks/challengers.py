@@ -1,4 +1,4 @@
-"""Do incumbents follow a change of taste, and stay where they are without one?
+"""Whether incumbents follow a change of taste, and stay where they are without one.
 
     python -m benchmarks.challengers [--seeds 5] [--models item_knn als] [--nights 30]
 
@@ -17,11 +17,12 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 from models import registry
 from models.dataset import Dataset, Sequences
@@ -47,11 +48,14 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Day:
-    """A day of a log: what came before it, as training data, and what its users took up on it."""
+    """A day of a log: what came before it, as training data, and what its users took up on it.
+
+    ``users`` int64 (n_users,): those with a history; ``relevant`` csr (n_users, n_items).
+    """
 
     past: Dataset
     users: npt.NDArray[np.int64]
-    split: object
+    relevant: sparse.csr_array
 
     @classmethod
     def of(cls, sequences: Sequences, n_items: int, day: int) -> Day:
@@ -60,7 +64,8 @@ class Day:
         earlier = train_sequences(sequences, split)
         counts = event_matrix(earlier, n_items)
         counts.data[:] = 1 + np.log1p(counts.data)
-        return cls(Dataset(counts.astype(np.float32), earlier), split.warm_users, split)
+        users = split.warm_users
+        return cls(Dataset(counts.astype(np.float32), earlier), users, split.warm[users])
 
     def measure(self, model: str, settings: Settings) -> Measured | None:
         """Return the NDCG@10 of the day's users; None if the model cannot be trained."""
@@ -71,7 +76,7 @@ class Day:
             return None
         histories = self.past.histories.rows(self.users)
         lists = trained.recommend(histories, 10, exclude=histories.matrix).items
-        matches = match_lists(lists, self.split.warm[self.users], [10])  # type: ignore[attr-defined]
+        matches = match_lists(lists, self.relevant, [10])
         return Measured(matches.values(["ndcg"])["ndcg", 10], trained.report.get("half_life_days"))
 
 
@@ -79,20 +84,19 @@ class Day:
 class Told:
     """What happened in a run of nights: the changes by night, and differences to the fixed one.
 
-    ``gains`` (n_nights) of arrays (n_users,), with the ``users`` they belong to.
+    ``gains``: an array (n_users,) a night, of the ``users`` of that night.
     """
 
-    changes: list[tuple[int, str]]
-    gains: list[Values]
-    users: list[npt.NDArray[np.int64]]
-    fixed: list[float]
-    tried: int
+    changes: list[tuple[int, str]] = field(default_factory=list)
+    gains: list[Values] = field(default_factory=list)
+    users: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    fixed: list[float] = field(default_factory=list)
 
 
 def main() -> None:
-    """Print a line per model, seed and log, and what all seeds say together."""
+    """Print some lines per model, log and seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--models", nargs="+", default=list(CONFIGURED))
     parser.add_argument("--nights", type=int, default=30)
@@ -103,9 +107,10 @@ def main() -> None:
             for seed in seeds:
                 began = time.process_time()
                 told = nights(model, seed, options.nights, changed=changed)
-                seconds = time.process_time() - began
-                for line in lines_of(told, model, seed, options.nights // 2, changed, seconds):
-                    print(line, flush=True)
+                name = f"{model}, seed {seed}, taste {'changes' if changed else 'stays'}"
+                print(f"{name} ({time.process_time() - began:.0f} CPU s)")
+                for line in lines_of(told, options.nights // 2):
+                    print(f"    {line}", flush=True)
 
 
 def nights(model: str, seed: int, count: int, *, changed: bool) -> Told:
@@ -117,20 +122,20 @@ def nights(model: str, seed: int, count: int, *, changed: bool) -> Told:
     users, items, times = shape_events(shape, seed=seed)
     sequences, _ = to_sequences(users, items, times * 1000, shape.users)
     configured, state = CONFIGURED[model], Incumbent()
-    told = Told([], [], [], [], 0)
+    told = Told()
     for night in range(count):
         day = Day.of(sequences, shape.items, BEFORE + night)
-        fixed = day.measure(model, configured)
-        assert fixed is not None
         as_of = START + timedelta(days=BEFORE + night)
         ground = Ground(model, configured, state.settings, None, float(BEFORE + night), seed, as_of)
 
         def measure(_: int, settings: Settings, day: Day = day) -> Measured | None:
-            return day.measure(model, {**configured, **settings}) if settings else fixed
+            return day.measure(model, {**configured, **settings})
 
-        outcome = contest(state, ground, SLOTS, lambda _: True, measure)
-        assert outcome.measured is not None
-        told.gains.append(outcome.measured.values - fixed.values)
+        fixed, outcome = measure(0, {}), contest(state, ground, SLOTS, lambda _: True, measure)
+        if fixed is None:
+            raise SystemExit(f"{model} cannot be trained on the log of seed {seed}")
+        had = outcome.measured.values if outcome.measured else np.zeros(len(day.users))
+        told.gains.append(had - fixed.values)
         told.users.append(day.users)
         told.fixed.append(float(fixed.values.mean()))
         if outcome.change is not None:
@@ -140,19 +145,14 @@ def nights(model: str, seed: int, count: int, *, changed: bool) -> Told:
     return told
 
 
-def lines_of(told: Told, model: str, seed: int, middle: int, changed: bool, seconds: float) -> Iterator[str]:
+def lines_of(told: Told, middle: int) -> Iterator[str]:
     """Yield the lines about a run of nights."""
-    late = slice(middle, None)
-    gain = _interval(told.gains[late], told.users[late])
     after = [night - middle for night, _ in told.changes if night > middle]
-    first = f"first change {after[0]} nights after it" if after else "no change after it"
-    name = f"{model}, seed {seed}, {'taste changes' if changed else 'taste stays'}"
-    yield (
-        f"{name}: {len(told.changes)} changes{', ' + first if changed else ''}; last {len(told.gains) - middle} "
-        f"nights, minus fixed ({np.mean(told.fixed[late]):.4f}): {gain}; {seconds:.0f} CPU s"
-    )
+    gain, fixed = _interval(told.gains[middle:], told.users[middle:]), np.mean(told.fixed[middle:])
+    first = f", the first in the second half on night {after[0]} of it" if after else ""
+    yield f"{len(told.changes)} changes{first}; second half, minus fixed ({fixed:.4f}): {gain}"
     for night, text in told.changes:
-        yield f"    night {night}: {text}"
+        yield f"night {night}: {text}"
 
 
 def _interval(gains: list[Values], users: list[npt.NDArray[np.int64]]) -> str:

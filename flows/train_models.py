@@ -36,7 +36,7 @@ def _run_name() -> str:
 
 
 @flow(name="train-models", flow_run_name=_run_name, persist_result=False)
-def train_models(
+def train_models(  # noqa: PLR0917
     store: Annotated[str, Field(description="Path of the store, as this worker sees it.")],
     as_of: Annotated[date, Field(description="The date of the run.")],
     run_id: Annotated[str, Field(description="The run whose dataset is trained on.")],

@@ -96,7 +96,7 @@ def contest(
     judged = [_judge(challenger, ground.as_of, reference, measure) for challenger in entered]
     winner = _winner(judged)
     if winner is None:
-        kept = tuple([*(one.challenger for one in judged if one.stays), *waiting])
+        kept = (*(one.challenger for one in judged if one.stays), *waiting)
         next_one = incumbent.model_copy(update={"tried": tried, "challengers": kept})
         return Night(next_one, None, tuple(judged), reference)
     verdicts = tuple(replace(one, verdict=WON) if one is winner else one for one in judged)

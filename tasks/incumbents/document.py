@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+FACT: Final = "incumbents"  # the name of the state in a manifest
 VERSION: Final = 1
 CHANGES: Final = 100  # kept in the history, the newest last
 Settings = dict[str, Any]

@@ -67,9 +67,9 @@ def draw(
     """Return the next challenger: of the first role in turn that is not among `roles`, if possible.
 
     The roles: `plain` has the configured settings, once an incumbent has others; `shorter`,
-    `shortest` and `longer` change the half-life alone; `near` changes some settings a little, `far` all of them.
-    The draw depends on the seed, the date, the model, the incumbent and the number alone. None if
-    nothing new was drawn, such as for a model with two possible settings.
+    `shortest` and `longer` change the half-life alone; `near` changes some settings a little, `far`
+    all of them. The draw depends on the seed, the date, the model, the incumbent and the number
+    alone. None if nothing new was drawn, such as for a model with two possible settings.
     """
     possible = _roles(ground)
     turned = [possible[(number - 1 + step) % len(possible)] for step in range(len(possible))]
@@ -101,9 +101,9 @@ def _drawn(ground: Ground, role: str, random: Draw) -> Settings:
     if role == "longer":
         options = _longer(ground)
         value = options[int(random.integers(len(options)))]
-        return ground.incumbent | {
-            HALF_LIFE: _multiplied(value, LONGER, random) if value == ground.half_life else value
-        }
+        if isinstance(value, float):
+            value = _multiplied(value, LONGER, random)
+        return ground.incumbent | {HALF_LIFE: value}
     if role in RECENCY:
         bounds = SHORTER if role == "shorter" else SHORTEST
         return ground.incumbent | {HALF_LIFE: _multiplied(ground.half_life or ground.span, bounds, random)}
@@ -130,7 +130,8 @@ def _longer(ground: Ground) -> list[Any]:
 
 
 def _multiplied(half_life: float, bounds: tuple[float, float], random: Draw) -> float:
-    return _rounded(max(LEAST, half_life * math.exp(random.uniform(*map(math.log, bounds)))))
+    low, high = map(math.log, bounds)
+    return _rounded(max(LEAST, half_life * math.exp(random.uniform(low, high))))
 
 
 def _anywhere(kind: Range | Choice, random: Draw) -> Any:
@@ -142,7 +143,7 @@ def _anywhere(kind: Range | Choice, random: Draw) -> Any:
 
 def _nearby(kind: Range | Choice, value: Any, random: Draw) -> Any:
     """Return a value of a range at a normal distance from the present one; of a choice, any."""
-    if isinstance(kind, Choice):
+    if isinstance(kind, Choice) or value is None:
         return _anywhere(kind, random)
     low, high, now = (
         math.log(x) if kind.log else float(x) for x in (kind.low, kind.high, max(value, kind.low))

@@ -8,12 +8,13 @@ normal mixture; checked against the numerical integral):
 
     E = 2 sqrt(rho / (V + rho)) exp(S^2 / (2 (V + rho))) Phi(S / sqrt(V + rho))
 
-Tastes change, and what was worse last week may be better now. So the evidence is the mean of the
-ratios E_k of the nights from the k-th on, with the weights 1 / (k (k + 1)), which sum to 1; a ratio
-is 1 before its first night. Under the hypothesis, the chance that it ever reaches 1 / a, on any
-night, is at most a: each ratio is a martingale that begins at 1, and so is their mean (Ville's
-inequality). That holds in the limit of many users, since a night's mean is taken as normal. The j-th
-challenger of an incumbent gets a = LEVEL / (j (j + 1)). These sum to LEVEL over all challengers
+Tastes change, and what was worse last week may be better now. So there is a ratio E_k of the nights
+from each k-th night on, weighted by 1 / (k (k + 1)), and the evidence is the largest weighted one of
+two nights or more. The weights sum to 1, so that is at most the weighted mean of all ratios, each
+of which is 1 before its first night. Under the hypothesis, the chance that this mean ever reaches
+1 / a, on any night, is at most a: each ratio is a martingale that begins at 1, and so is the mean
+(Ville's inequality). That holds in the limit of many users, since a night's mean is taken as
+normal. The j-th challenger of an incumbent gets a = LEVEL / (j (j + 1)). These sum to LEVEL over all challengers
 that there may ever be, so the chance that an incumbent is ever replaced by what is not better is at
 most LEVEL, whatever the length of its reign.
 """
@@ -43,7 +44,7 @@ class Evidence:
     """What the nights of a challenger say: the last ones, from the night on at which it shows most.
 
     `gain` and `incumbent` are means over the users of these `nights`, `error` the standard error of
-    `gain`; `log_evidence` is the logarithm of the evidence of all nights.
+    `gain`; `log_evidence` is the logarithm of their weighted ratio.
     """
 
     nights: int
@@ -97,13 +98,11 @@ def evidence(trials: Sequence[Trial]) -> Evidence:
     """
     ratios = [_log_ratio(trials[start:]) - _log_weight(start + 1) for start in range(len(trials))]
     most = max(range(max(1, len(trials) - 1)), key=ratios.__getitem__)
-    later = -math.log(len(trials) + 1)  # the weights of nights to come, whose ratios are 1
-    log_evidence = float(np.logaddexp.reduce([*ratios, later]))
     shown = trials[most:]
     total, variance = _sum(shown)
     users = sum(night.users for night in shown)
     incumbent = sum(night.users * night.incumbent for night in shown) / users
-    return Evidence(len(shown), users, incumbent, total / users, math.sqrt(variance) / users, log_evidence)
+    return Evidence(len(shown), users, incumbent, total / users, math.sqrt(variance) / users, ratios[most])
 
 
 def needed(number: int) -> float:

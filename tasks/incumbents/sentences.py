@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from tasks.incumbents.contest import Judged
-from tasks.incumbents.document import Change
-from tasks.incumbents.evidence import needed
+from tasks.incumbents.document import FACT, Change, read_incumbents
+
+if TYPE_CHECKING:
+    from tasks.incumbents.contest import Judged
 
 DEFAULT: Final = "default"
 
@@ -36,6 +37,8 @@ def judged_rows(judged: Sequence[Judged], before: Mapping[str, Any]) -> list[dic
 
     `evidence` is ln E beside what a win needs (tasks/incumbents/evidence.py).
     """
+    from tasks.incumbents.evidence import needed
+
     rows = []
     for one in judged:
         found, challenger = one.evidence, one.challenger
@@ -66,3 +69,12 @@ def _text(settings: Mapping[str, Any], name: str) -> str:
         return DEFAULT
     value = settings[name]
     return "none" if value is None else str(value)
+
+
+def changed_settings(manifest: Mapping[str, Any]) -> str:
+    """Return a sentence about a change of the settings by a release; empty if there was none."""
+    state = read_incumbents(manifest.get(FACT), "")
+    last = state.history[-1] if state.history else None
+    if last is None or str(last.as_of) != str(manifest.get("as_of")):
+        return ""
+    return change_sentence(last, str(manifest[FACT]["metric"]))

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from tasks.configuration.configuration import Configuration
 from tasks.evaluation.model_metrics import compared_length
-from tasks.incumbents.document import Incumbents, read_incumbents
+from tasks.incumbents.document import FACT, Incumbents, read_incumbents
 from tasks.incumbents.sentences import settings_text
 from tasks.release.releases import Release
-
-FACT: Final = "incumbents"  # in a manifest
 
 
 def metric_of(configuration: Configuration) -> str:
