@@ -15,10 +15,13 @@ day, paired by user and day. Its interval resamples users, with all their days.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -128,8 +131,12 @@ def nights(model: str, seed: int, count: int, *, changed: bool) -> Told:
         as_of = START + timedelta(days=BEFORE + night)
         ground = Ground(model, configured, state.settings, None, float(BEFORE + night), seed, as_of)
 
-        def measure(_: int, settings: Settings, day: Day = day) -> Measured | None:
-            return day.measure(model, {**configured, **settings})
+        @cache
+        def measured(settings: str, day: Day = day) -> Measured | None:
+            return day.measure(model, {**configured, **json.loads(settings)})
+
+        def measure(_: int, settings: Settings, measured: Any = measured) -> Measured | None:
+            return measured(json.dumps(settings))  # type: ignore[no-any-return]
 
         fixed, outcome = measure(0, {}), contest(state, ground, SLOTS, lambda _: True, measure)
         if fixed is None:

@@ -14,9 +14,9 @@ two nights or more. The weights sum to 1, so that is at most the weighted mean o
 of which is 1 before its first night. Under the hypothesis, the chance that this mean ever reaches
 1 / a, on any night, is at most a: each ratio is a martingale that begins at 1, and so is the mean
 (Ville's inequality). That holds in the limit of many users, since a night's mean is taken as
-normal. The j-th challenger of an incumbent gets a = LEVEL / (j (j + 1)). These sum to LEVEL over all challengers
-that there may ever be, so the chance that an incumbent is ever replaced by what is not better is at
-most LEVEL, whatever the length of its reign.
+normal. The j-th challenger of an incumbent gets a = LEVEL / (j (j + 1)). These sum to LEVEL over all
+challengers that there may ever be, so the chance that an incumbent is ever replaced by what is not
+better is at most LEVEL, whatever the length of its reign.
 """
 
 from __future__ import annotations

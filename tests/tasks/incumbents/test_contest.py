@@ -77,7 +77,7 @@ def test_what_won_by_a_passing_state_is_put_back() -> None:
         return taste(0)(night, settings) if night < 5 else taste(None)(night, settings)
 
     state, changes = play(passing, 12)
-    assert [change.before for _, change in changes][0] == {}
+    assert changes[0][1].before == {}
     assert changes[-1][1].after == state.settings == {}
 
 
