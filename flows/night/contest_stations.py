@@ -13,7 +13,7 @@ from tasks.incumbents.plan import Contest, budget_of, incumbent_of, plan_contest
 from tasks.incumbents.state import carried
 from tasks.interactions.events import make_events
 from tasks.release.releases import release_before
-from tasks.runtime.errors import MODEL_ERRORS, is_transient
+from tasks.runtime.errors import MODEL_ERRORS, TrainingKilledError, is_transient
 from tasks.training.request import Training, write_request
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ def incumbents_station(night: Night) -> Result:
 
 
 def _measured(night: Night, question: Question, training: Training, settings: Settings) -> Measured | None:
-    """Train a contender on the eve and measure it; None if that is not possible."""
+    """Train a contender on the eve and measure it; None if that is not possible.
+
+    A challenger whose training is killed is given up: it may need more memory than there is.
+    """
     from tasks.incumbents.contest import Measured
 
     write_request(training, night.configuration, settings)
@@ -101,7 +104,8 @@ def _measured(night: Night, question: Question, training: Training, settings: Se
         trained = night.trainer(training, night.report)
         values = question.measured(trained.folder)
     except MODEL_ERRORS as error:
-        if is_transient(error):
+        given_up = training.contender and isinstance(error, TrainingKilledError)
+        if is_transient(error) and not given_up:
             raise
         LOG.info("contender %d of %s: %s", training.contender, training.model, error)
         return None

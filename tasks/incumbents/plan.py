@@ -94,7 +94,8 @@ def plan_contest(
         return "there is no release before"
     facts = before.manifest().get("served")
     served = Serving(**facts).names if facts else ()
-    models = [name for name in _varied(configuration, served) if name in contestable(configuration)]
+    served_tonight = [name for name in served if name in configuration.train.models]
+    models = [name for name in _varied(configuration, served_tonight) if name in contestable(configuration)]
     models = [name for name in models if name not in plan.left_out]
     if not models:
         return "what served has no settings that the configuration leaves open"
