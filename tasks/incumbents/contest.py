@@ -48,7 +48,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Night:
+class Outcome:
     """What a night made of an incumbent: the next one, a change if a challenger won, all verdicts."""
 
     incumbent: Incumbent
@@ -67,7 +67,7 @@ def contest(
     slots: int,
     fits: Callable[[Settings], bool],
     measure: Measure,
-) -> Night:
+) -> Outcome:
     """Measure an incumbent and at most `slots` challengers on a night, and judge them.
 
     Challengers on trial go on; free slots get new ones. `fits` says whether the budget has room for
@@ -98,10 +98,10 @@ def contest(
     if winner is None:
         kept = (*(one.challenger for one in judged if one.stays), *waiting)
         next_one = incumbent.model_copy(update={"tried": tried, "challengers": kept})
-        return Night(next_one, None, tuple(judged), reference)
+        return Outcome(next_one, None, tuple(judged), reference)
     verdicts = tuple(replace(one, verdict=WON) if one is winner else one for one in judged)
     new = _succeeded(incumbent, winner, judged, ground.as_of, slots)
-    return Night(new, _change(ground, incumbent, winner), verdicts, reference)
+    return Outcome(new, _change(ground, incumbent, winner), verdicts, reference)
 
 
 def _judge(challenger: Challenger, as_of: date, reference: Measured, measure: Measure) -> Judged:
@@ -122,7 +122,7 @@ def _verdict(challenger: Challenger, found: Evidence) -> str:
         return "no gain worth a change"
     if surely_better(challenger, found):
         return ON_TRIAL  # unless it wins
-    return "not surely better in time" if found.nights >= MOST_NIGHTS else ON_TRIAL
+    return "not surely better in time" if len(challenger.trials) >= MOST_NIGHTS else ON_TRIAL
 
 
 def surely_better(challenger: Challenger, found: Evidence) -> bool:
@@ -137,13 +137,13 @@ def _winner(judged: Sequence[Judged]) -> Judged | None:
     return max(better, key=lambda one: one.evidence.gain if one.evidence else 0.0, default=None)
 
 
-def _without_reference(incumbent: Incumbent, ground: Ground) -> Night:
+def _without_reference(incumbent: Incumbent, ground: Ground) -> Outcome:
     """Return a night without an incumbent to compare with; what it had won is given up."""
     if not incumbent.settings:
-        return Night(incumbent, None, (), None)
+        return Outcome(incumbent, None, (), None)
     change = Change(as_of=ground.as_of, model=ground.model, before=incumbent.settings, after={})
     plain = Incumbent(configured=incumbent.configured, since=ground.as_of)
-    return Night(plain, change, (), None)
+    return Outcome(plain, change, (), None)
 
 
 def _succeeded(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.incumbents.contest import Measured, Night, contest
+from tasks.incumbents.contest import Measured, Outcome, contest
 from tasks.incumbents.document import Challenger, Incumbent, Settings
 from tasks.incumbents.draws import Ground
 
@@ -113,7 +113,7 @@ def test_the_budget_decides_how_many_are_tried() -> None:
     rooms = iter([True, False])
     state = Incumbent(tried=3, challengers=waiting)
     values = np.random.default_rng(1).random(USERS)
-    outcome: Night = contest(state, ground, 4, lambda _: next(rooms), lambda *_: Measured(values, None))
+    outcome: Outcome = contest(state, ground, 4, lambda _: next(rooms), lambda *_: Measured(values, None))
     assert [one.challenger.number for one in outcome.judged] == [1]
     assert [challenger.number for challenger in outcome.incumbent.challengers] == [1, 2, 3]
     assert outcome.incumbent.tried == 3
