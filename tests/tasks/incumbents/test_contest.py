@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.incumbents.contest import Measured, Outcome, contest
-from tasks.incumbents.document import Challenger, Incumbent, Settings
+from tasks.incumbents.document import Challenger, Incumbent, Settings, Trial
 from tasks.incumbents.draws import Ground
 
 FIRST, USERS = date(2026, 3, 2), 600
@@ -117,3 +117,18 @@ def test_the_budget_decides_how_many_are_tried() -> None:
     assert [one.challenger.number for one in outcome.judged] == [1]
     assert [challenger.number for challenger in outcome.incumbent.challengers] == [1, 2, 3]
     assert outcome.incumbent.tried == 3
+
+
+def test_a_trial_ends_after_eight_nights() -> None:
+    nights = [FIRST + timedelta(days=night) for night in range(7)]
+    trials = tuple(Trial(as_of=day, users=USERS, incumbent=0.2, gain=0.004, error=0.01) for day in nights)
+    waiting = Challenger(number=1, role="near", settings={"shrink": 5.0}, trials=trials)
+    ground = Ground("item_knn", {}, {}, None, 30.0, 7, FIRST + timedelta(days=7))
+    means = 0.2 + (0.004 + 0.25 * (-1.0) ** np.arange(USERS)) * np.array([[0.0], [1.0]])
+
+    def measure(number: int, _: Settings) -> Measured:
+        return Measured(means[number], None)
+
+    outcome = contest(Incumbent(tried=1, challengers=(waiting,)), ground, 1, lambda _: True, measure)
+    assert [one.verdict for one in outcome.judged] == ["not surely better in time"]
+    assert outcome.incumbent.challengers == ()
