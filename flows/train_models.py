@@ -36,15 +36,21 @@ def _run_name() -> str:
 
 
 @flow(name="train-models", flow_run_name=_run_name, persist_result=False)
-def train_models(
+def train_models(  # noqa: PLR0917
     store: Annotated[str, Field(description="Path of the store, as this worker sees it.")],
     as_of: Annotated[date, Field(description="The date of the run.")],
     run_id: Annotated[str, Field(description="The run whose dataset is trained on.")],
     model: Annotated[str, Field(description="The model to train.")],
     phase: Annotated[
         Phase,
-        Field(description="past: without the last events, for measurement. served: on everything."),
+        Field(
+            description="past: without the last events, for measurement. served: on everything. eve: on "
+            "what the release before had, as an incumbent or a challenger."
+        ),
     ] = "served",
+    contender: Annotated[
+        int, Field(ge=0, description="The number of a challenger in the phase eve, 0 for the incumbent.")
+    ] = 0,
 ) -> Any:
     """Train one model by the request in the run's folder; the nightly run waits for it.
 
@@ -54,9 +60,11 @@ def train_models(
         run_id: The run whose dataset is trained on, as in runs/<date>/<run id> of the store.
         model: The model to train.
         phase: past: without the last events, for measurement. served: on everything up to the date.
+            eve: on what the release before had, as an incumbent or a challenger.
+        contender: The number of a challenger in the phase eve, 0 for the incumbent.
     """
     try:
-        training = requested_training(store, as_of, run_id, model, phase)
+        training = requested_training(store, as_of, run_id, model, phase, contender)
         with show_flow(training.run.store.root, REPORT.get() or log_progress(LOG)) as report:
             trained = _train(training, report)
     except EXPECTED_ERRORS as error:
@@ -74,12 +82,14 @@ def _train(training: Training, report: Report) -> TrainedModel:
     return as_task(name, log_retries(name, train, warnings.append))
 
 
-def requested_training(store: str, as_of: date, run_id: str, model: str, phase: Phase) -> Training:
+def requested_training(  # noqa: PLR0917
+    store: str, as_of: date, run_id: str, model: str, phase: Phase, contender: int = 0
+) -> Training:
     """Return the requested training; UserError if the run did not request it."""
     run = RunFolder(Store(Path(store)), as_of, run_id)
     if not run.root.is_dir():
         raise UserError(f"there is no run {run_id} for {as_of} in the store {run.store.root}")
-    training = Training(run, model, phase)
+    training = Training(run, model, phase, contender)
     request = read_request(training.file)
     if request.model != model:
         raise UserError(f"{training.file}: expected a request for {model}, got one for {request.model}")

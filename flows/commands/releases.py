@@ -176,6 +176,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     if facts["locked_by"]:
         yield "locked by", facts["locked_by"]
     yield from _accounting_lines(facts["row_accounting"])
+    if facts["settings"]:
+        yield "settings", facts["settings"]
     for warning in facts["warnings"]:
         yield "warning", warning
     damaged = facts["releases"]["damaged"]

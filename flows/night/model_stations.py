@@ -47,7 +47,7 @@ def _training_facts(trained: TrainedModel) -> dict[str, Any]:
 def train_model(night: Night, name: str, phase: Phase) -> TrainedModel:
     """Train one model with the night's trainer; its warnings become the night's."""
     training = Training(night.folder, name, phase)
-    write_request(training, night.configuration, night.plan.settings.get(name))
+    write_request(training, night.tuned, night.plan.settings.get(name))
     trained = night.trainer(training, night.report)
     night.record.warn(*trained.warnings)
     return trained

@@ -8,6 +8,9 @@ from datetime import date
 from typing import Any
 
 from tasks.configuration.configuration import Configuration
+from tasks.incumbents.document import Incumbents
+from tasks.incumbents.plan import contestable
+from tasks.incumbents.state import tuned
 from tasks.interactions.ledger import Ledger
 from tasks.quality.champion import Measured
 from tasks.recommendations.serving import EVERYBODY, Serving, resolve_serving
@@ -84,10 +87,37 @@ class Night:
         return Measured(self.folder.past, self.folder.past_models, cut)
 
     @property
-    def plan(self) -> Plan:
-        """Which models fit the budget, by the size of the dataset; known once that is built."""
+    def learns(self) -> bool:
+        """Whether the run publishes, and may try settings beside those of the models that serve."""
+        return self.record.purpose == "night" and bool(contestable(self.configuration))
+
+    @property
+    def incumbents(self) -> Incumbents | None:
+        """What the settings of the models are tonight; None without any that were learned."""
+        for kind in ("incumbents", "eve"):
+            if self.record.finished(kind) and "state" in (facts := self.record.station(kind).facts):
+                return Incumbents.model_validate(facts["state"])
+        return None
+
+    @property
+    def tuned(self) -> Configuration:
+        """The configuration with the settings of the incumbents: what the models train with."""
+        return tuned(self.configuration, self.incumbents)
+
+    @property
+    def size(self) -> dict[str, int]:
+        """The size of the dataset, known once that is built."""
         facts = self.record.station("dataset").facts
-        return make_plan(self.configuration, facts["users"], facts["items"], facts["trained_pairs"])
+        return {"users": facts["users"], "items": facts["items"], "pairs": facts["trained_pairs"]}
+
+    @property
+    def plan(self) -> Plan:
+        """Which models fit the budget, by the size of the dataset."""
+        return self.plan_with(self.incumbents)
+
+    def plan_with(self, state: Incumbents | None) -> Plan:
+        """Return the plan of a night with these incumbents."""
+        return make_plan(tuned(self.configuration, state), **self.size)
 
     def ledger(self) -> Ledger:
         """Return the ingests that count tonight; later ingests of other runs are not among them."""

@@ -118,6 +118,7 @@ def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any
         "dataset": record.station("dataset").facts,
         "served": night.serving.facts(),
         "release_scores": record.station("release_scores").facts if record.finished("release_scores") else {},
+        "incumbents": night.incumbents.model_dump(mode="json") if night.incumbents else {},
         "quality": record.quality,
         "override": record.override,
     }

@@ -123,6 +123,8 @@ def _has_output(night: Night, station: Station) -> bool:
     """Return whether the output of a finished station still exists and has its table's present schema."""
     run = night.folder
     folders: dict[str, Path] = {"dataset": run.dataset, "holdout": run.past}
+    if station.kind == "eve" and station.facts["contest"]:
+        folders["eve"] = run.eve
     if station.kind == "train" and station.model:
         return run.model(station.model).is_dir()
     if station.kind in folders:

@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Protocol, TypeVar
 
+from flows.night.contest_stations import eve_station, incumbents_station
 from flows.night.judge_stations import quality_station, release_scores_station, served_model_station
 from flows.night.lifecycle import open_night, writable_store
 from flows.night.model_stations import measure_station, train_station
@@ -218,8 +219,19 @@ def _run_model_station(
         )
 
 
-def _go_on_without(night: Night, kind: str, model: str, warning: str, reason: str) -> None:
-    """Record that a model takes no part in the night, with a warning."""
+def _run_contest(night: Night, step: Step) -> None:
+    """Run the contest of incumbent and challengers; if it fails, the incumbents stay as they are."""
+    try:
+        run_station(night, step, "incumbents", partial(incumbents_station, night))
+    except MODEL_ERRORS as error:
+        if night.configuration.train.on_failure == "stop":
+            raise
+        warning = f"challengers were not judged, the night went on without them: {error}"
+        _go_on_without(night, "incumbents", None, warning, str(error))
+
+
+def _go_on_without(night: Night, kind: str, model: str | None, warning: str, reason: str) -> None:
+    """Record that a model, or a contest, takes no part in the night, with a warning."""
     night.record.warn(warning)
     LOG.warning("%s", warning)
     failed = Station(kind=kind, model=model, seconds=0.0, peak_memory=0, facts={"failed": reason})
@@ -240,8 +252,11 @@ def _run_measurement(night: Night, step: Step) -> None:
     """Run the stations up to the measurement of the models."""
     enabled = night.configuration.evaluation.enabled
     finished = night.record.finished("holdout" if enabled else "popular_items")
-    if not finished or (_publishes(night) and not night.record.finished("release_scores")):
+    publishing = ["release_scores"] * _publishes(night) + ["eve"] * night.learns
+    if not finished or not all(map(night.record.finished, publishing)):
         _run_engine_stations(night, step, enabled)
+    if night.learns and night.record.station("eve").facts["contest"]:
+        _run_contest(night, step)
     for name in night.configuration.in_training_order if enabled else ():
         _run_model_station(night, step, "measure", name, measure_station)
 
@@ -257,6 +272,8 @@ def _run_engine_stations(night: Night, step: Step, enabled: bool) -> None:
         run_station(night, step, "popular_items", partial(popular_station, night, engine))
         if enabled:
             run_station(night, step, "holdout", partial(holdout_station, night, engine))
+        if night.learns:
+            run_station(night, step, "eve", partial(eve_station, night, engine))
 
 
 def _publishes(night: Night) -> bool:

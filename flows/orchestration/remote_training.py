@@ -80,8 +80,9 @@ def _submit(deployment: str, training: Training) -> FlowRun:
         "run_id": training.run.run_id,
         "model": training.model,
         "phase": training.phase,
+        "contender": training.contender,
     }
-    key = "-".join([training.run.run_id, training.phase, training.model, training.digest()])
+    key = "-".join([training.run.run_id, training.phase, training.artefact.name, training.digest()])
     for number in count(1):
         try:
             run: Any = run_deployment(

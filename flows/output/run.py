@@ -16,6 +16,7 @@ from tasks.interactions.account import Counts
 from tasks.interactions.ingest import Ingest
 from tasks.interactions.late_events import LateEvents
 from tasks.release.main_metrics import main_metrics
+from tasks.report.incumbents import change_of
 from tasks.report.item_freshness import freshness_of
 from tasks.report.summary import judged_sentence, late_events_of
 from tasks.store.files import readable
@@ -54,6 +55,8 @@ def print_run(record: RunRecord) -> None:
     print_metrics(record)
     if judged := judged_sentence(record):
         out.print_line(f"What readers had: {judged}.")
+    if change := change_of(record):
+        out.print_line(f"{change}.")
     if record.quality:
         names = ("check", "observed", "bound", "passed")
         rows = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -54,6 +54,12 @@ class TrainSection(Section):
         gt=0,
         description="Expected minutes that all trainings of a night may take, on a nominal machine of two "
         "cores. Models that do not fit get fewer epochs or are left out, with a warning.",
+    )
+    challengers: Annotated[int, Field(ge=0, le=20)] | Literal["auto"] = Field(
+        "auto",
+        description="Settings tried each night beside those of the model that serves, for its settings that "
+        "this file does not name; auto: 4, or as many as are left time for in minutes; 0: none, and "
+        "nothing that was learned counts.",
     )
     device: Device = Field("auto", description="Where models train; if CUDA is requested and fails, the CPU.")
     seed: int = Field(7, ge=0, lt=2**32, description="Seed of all random numbers.")

@@ -35,7 +35,8 @@ class Shape:
     that does not change; ``tail``: the exponent of the Pareto distribution of items' weights, small
     for a few huge items; ``loyalty``: the share of views in the user's own niches; ``repeats``: the
     share of events with an item that the user had before; ``head``: the share of all events that
-    one item gets.
+    one item gets; ``change``: the share of the span after which every user has other niches, None
+    for tastes that stay.
     """
 
     users: int
@@ -48,6 +49,7 @@ class Shape:
     loyalty: float = 0.8
     repeats: float = 0.0
     head: float = 0.0
+    change: float | None = None
 
 
 SHAPES: dict[str, Shape] = {
@@ -123,19 +125,23 @@ def shape_events(shape: Shape, *, seed: int, scale: float = 1.0) -> tuple[Longs,
     times = np.sort(times + random.integers(0, HOUR_MS, n_events))
     activity = random.permutation(1 / np.arange(1, n_users + 1) ** 0.7)
     users = random.choice(n_users, n_events, p=activity / activity.sum())
-    niche = _niches(random, users, n_users, shape)
+    niche = _niches(random, users, n_users, times, shape)
     items = _items(random, niche, times, n_items, span, shape)
     items = _repeated(random, users, items, shape.repeats)
     items[random.random(n_events) < shape.head] = 0
     return users.astype(np.int64), items, times.astype(np.int64)
 
 
-def _niches(random: np.random.Generator, users: Longs, n_users: int, shape: Shape) -> Longs:
+def _niches(random: np.random.Generator, users: Longs, n_users: int, times: Longs, shape: Shape) -> Longs:
     """Draw the niche of each event: one of its user's, or any with the chance 1 - loyalty."""
     count = min(shape.niches, len(NICHES_PER_USER))
     own = random.integers(0, shape.niches, (n_users, count))
     place = np.searchsorted(np.cumsum(NICHES_PER_USER[:count]), random.random(len(users)))
-    chosen = own[users, np.minimum(place, count - 1)]
+    place = np.minimum(place, count - 1)
+    chosen = own[users, place]
+    if shape.change is not None:
+        later = random.integers(0, shape.niches, (n_users, count))
+        chosen = np.where(times < shape.change * shape.days * DAY_MS, chosen, later[users, place])
     other = random.integers(0, shape.niches, len(users))
     return np.where(random.random(len(users)) < shape.loyalty, chosen, other).astype(np.int64)
 

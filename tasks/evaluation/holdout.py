@@ -124,7 +124,7 @@ def cut_of(dataset: Path, share: float) -> int:
 
     Events of bots do not count, since many of them would move the cut.
     """
-    ordered = np.sort(micros(_events_without_bots(dataset)["timestamp"]))
+    ordered = np.sort(micros(events_without_bots(dataset)["timestamp"]))
     cut = int(ordered[-max(1, round(share * len(ordered)))]) if len(ordered) else 0
     if not len(ordered) or cut == ordered[0]:
         raise InputError(
@@ -142,7 +142,7 @@ def make_holdout(
     `full` is the whole dataset and `past` the one built up to `cut`. Both times are in
     microseconds. Bots are not measured.
     """
-    events, seen, histories = _events_without_bots(full), load_seen(past), load_histories(past)
+    events, seen, histories = events_without_bots(full), load_seen(past), load_histories(past)
     times = micros(events["timestamp"])
     after = events.filter(pa.array((times >= cut) & (times < (LATEST if stop is None else stop))))
     users = indices_in_past(full, past, "user")[after["user_index"].to_numpy()]
@@ -172,7 +172,7 @@ def make_holdout(
     )
 
 
-def _events_without_bots(dataset: Path) -> pa.Table:
+def events_without_bots(dataset: Path) -> pa.Table:
     """Return a dataset's events of users who are no bots: user_index, item_index, timestamp."""
     events = read(dataset, "sequences", ["user_index", "item_index", "timestamp"])
     bot = read(dataset, "users", ["bot"])["bot"].combine_chunks()

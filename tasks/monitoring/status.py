@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.incumbents.sentences import changed_settings
 from tasks.interactions.forgotten import unfinished_removal
 from tasks.release.main_metrics import main_metrics
 from tasks.release.pointer import read_pointer
@@ -31,7 +32,7 @@ def store_status(store: Store, now: dt.datetime | None = None) -> dict[str, Any]
     """
     now = now or dt.datetime.now(dt.UTC)
     status: dict[str, Any] = {"store": str(store.root), "state": EMPTY, "problem": None, "release": None}
-    status |= {"row_accounting": {}, "model_metrics": [], "warnings": []}
+    status |= {"row_accounting": {}, "model_metrics": [], "warnings": [], "settings": ""}
     try:
         if read_pointer(store) is not None:
             release = current(store)
@@ -119,6 +120,7 @@ def _published_facts(release: Release) -> dict[str, Any]:
         "row_accounting": manifest["row_accounting"],
         "model_metrics": _metrics(release.table("model_metrics")),
         "warnings": manifest["warnings"],
+        "settings": changed_settings(manifest),
     }
 
 

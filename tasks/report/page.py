@@ -19,6 +19,8 @@ from tasks.evaluation.names import METRIC_NAMES, REFERENCES
 from tasks.quality.checks import table_lines
 from tasks.release.database import connection
 from tasks.report import figures, summary
+from tasks.report.incumbents import NUMBERS as LEARNED_NUMBERS
+from tasks.report.incumbents import learned_settings
 from tasks.report.item_freshness import sentences, turnover_rows
 from tasks.report.list_churn import Churn, list_churn
 from tasks.report.markdown import plain
@@ -125,6 +127,8 @@ def _variables(store: Store, record: RunRecord, configuration: Configuration) ->
         "readers": summary.effect_on_readers(record),
         "had": what_readers_had(store, record),
         "had_numbers": NUMBERS,
+        "learned": learned_settings(record),
+        "learned_numbers": LEARNED_NUMBERS,
         "message": _message_lines(record),
         **_gate_results(store, record),
         "freshness": {"sentences": sentences(record), "rows": turnover_rows(record)},

@@ -55,6 +55,11 @@ class RunFolder:
         return self._inside("past-models")
 
     @property
+    def eve(self) -> Path:
+        """The dataset up to the date of the release before."""
+        return self._inside("eve")
+
+    @property
     def staging(self) -> Path:
         """The folder where the release is built; publication renames it into the releases."""
         return self._inside(STAGING)
@@ -76,6 +81,10 @@ class RunFolder:
     def past_model(self, name: str) -> Path:
         """Return the folder of a model trained up to the start of the holdout."""
         return self._inside("past-models", checked_name("model name", name))
+
+    def eve_model(self, name: str, contender: int) -> Path:
+        """Return the folder of an incumbent (0) or challenger of a model, trained on `eve`."""
+        return self._inside("eve-models", f"{checked_name('model name', name)}-{contender:d}")
 
     def _inside(self, *parts: str) -> Path:
         day, run_id = str(checked_date(self.as_of)), checked_name("run id", self.run_id)

@@ -19,11 +19,15 @@ TRAININGS = 2  # of each model: to be measured, and to serve
 
 @dataclass(frozen=True)
 class Plan:
-    """The expected seconds of each model's training, changed settings, and why models are left out."""
+    """The expected seconds of each model's training, changed settings, and why models are left out.
+
+    `left` are the seconds of the budget that no model needs.
+    """
 
     seconds: Mapping[str, float]
     settings: Mapping[str, Mapping[str, Any]]
     left_out: Mapping[str, str]
+    left: float
 
 
 def make_plan(configuration: Configuration, users: int, items: int, pairs: int) -> Plan:
@@ -66,7 +70,7 @@ def make_plan(configuration: Configuration, users: int, items: int, pairs: int) 
             cost *= fitting / epochs
         seconds[name] = cost / TRAININGS
         spent += cost
-    return Plan(seconds, settings, left_out)
+    return Plan(seconds, settings, left_out, max(budget - spent, 0.0))
 
 
 def _minutes(seconds: float) -> str:

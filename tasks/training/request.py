@@ -18,8 +18,9 @@ from tasks.store.run_folder import RunFolder
 if TYPE_CHECKING:  # a child needs no configuration, which takes half a second to import
     from tasks.configuration.configuration import Configuration
 
-Phase = Literal["past", "served"]
-"""past: trained without the last events, to be measured; served: trained on all events."""
+Phase = Literal["past", "served", "eve"]
+"""past: trained without the last events, to be measured; served: trained on all events; eve: trained
+on the events up to the release before, as an incumbent or a challenger."""
 
 
 class TrainingRequest(BaseModel):
@@ -52,26 +53,33 @@ class TrainingRequest(BaseModel):
 
 @dataclass(frozen=True)
 class Training:
-    """The address of one training: the folder of a run, a model, a phase."""
+    """The address of one training: the folder of a run, a model, a phase.
+
+    `contender` is the number of a challenger in the phase `eve`, 0 for the incumbent.
+    """
 
     run: RunFolder
     model: str
     phase: Phase
+    contender: int = 0
 
     @property
     def dataset(self) -> Path:
         """The folder of the training data."""
-        return self.run.past if self.phase == "past" else self.run.dataset
+        folders = {"past": self.run.past, "served": self.run.dataset, "eve": self.run.eve}
+        return folders[self.phase]
 
     @property
     def artefact(self) -> Path:
         """The folder of the trained model."""
+        if self.phase == "eve":
+            return self.run.eve_model(self.model, self.contender)
         return self.run.past_model(self.model) if self.phase == "past" else self.run.model(self.model)
 
     @property
     def file(self) -> Path:
         """The file of the request, beside the artefact."""
-        return self.artefact.with_name(f"{self.model}.request.json")
+        return self.artefact.with_name(f"{self.artefact.name}.request.json")
 
     def digest(self) -> str:
         """Return a hash of this request, which includes its dataset's stamp."""

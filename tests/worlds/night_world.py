@@ -76,6 +76,7 @@ segments = ["country", "category"]
 fallback_window = 7
 fallback_segment = "country"
 [train]
+challengers = 0
 {models}
 [evaluation]
 ks = [5]

@@ -72,12 +72,28 @@ METRICS = [
 MEASURED = {name: [row for row in METRICS if row["model"] == name] for name in ("als", "popularity")}
 
 
+CHANGED = {
+    "as_of": FIRST,
+    "model": "als",
+    "before": {},
+    "after": {"factors": 64},
+    "nights": 3,
+    "users": 1_200,
+}
+CHANGED |= {"incumbent": 0.2, "gain": 0.02, "low": 0.01, "high": 0.03, "number": 4}
+LEARNED = {"metric": "ndcg@10", "history": [CHANGED]}
+JUDGED = {"challenger": 1, "settings": "factors 64 to 90", "nights": 2, "users": 800, "gain": "+0.0010"}
+JUDGED |= {"gain, 95 %": "-0.0010 – +0.0030", "evidence": "-1.0 of 3.7", "verdict": "on trial"}
+
+
 def the_run(**fields: Any) -> RunRecord:
     """Return the record of a finished night."""
     counts = COUNTS | {"rules": {"item_missing": 3}}
     stations = {
         ("interactions", None): {"arrived": counts, "total": counts, "exclude_rules": []},
         ("dataset", None): {"users": 4, "items": 8, "events": 6},
+        ("eve", None): {"state": LEARNED, "contest": {"model": "als"}, "why": ""},
+        ("incumbents", None): {"state": LEARNED, "model": "als", "judged": [JUDGED], "change": "", "why": ""},
         ("measure", "als"): {"metrics": MEASURED["als"], "device": "cpu"},
         ("measure", "popularity"): {"metrics": MEASURED["popularity"]},
         ("recommendations", None): {"by_source": {"als": 11, "popularity": 1}},

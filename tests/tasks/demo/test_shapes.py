@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_grocery_customers_repeat_and_others_seldom_do() -> None:
 def test_one_item_has_a_third_of_the_events() -> None:
     _, items, _ = shape_events(SHAPES["head"], seed=1, scale=0.1)
     assert 0.33 < (items == 0).mean() < 0.4
+
+
+def test_after_a_change_of_taste_users_have_other_items() -> None:
+    def kept(change: float | None) -> float:
+        shape = replace(SHAPES["tiny"], users=20, events=4_000, niches=25, change=change)
+        users, items, times = shape_events(shape, seed=1)
+        pairs, later = users * shape.items + items, times >= times[-1] / 2
+        return float(np.isin(pairs[later], pairs[~later]).mean())
+
+    assert kept(None) > kept(0.5) + 0.2
 
 
 def test_files_are_by_day_byte_identical_and_mapped_by_the_configuration(tmp_path: Path) -> None:

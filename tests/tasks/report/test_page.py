@@ -43,7 +43,7 @@ def test_the_report_of_a_published_night_is_complete(world: World) -> None:
     assert page.row("unaccounted for") == ["unaccounted for", "0", "0"]
     assert page.row("not_null", "user_id")[2:] == ["✓ passed", "0", "0", "0"]
     assert page.row("measure als") == ["measure als", "12", "1.5", "", "1.0 MiB", "cpu"]
-    assert page.row("all")[2] == "9.0"
+    assert page.row("all")[2] == "12.0"
 
 
 def test_metrics_have_intervals_and_changes_and_reference_models_follow(world: World) -> None:

@@ -32,6 +32,8 @@ def test_the_layout_is_as_documented(store: Store) -> None:
     assert run.past == root / "past"
     assert run.past_models == root / "past-models"
     assert run.past_model("als") == root / "past-models/als"
+    assert run.eve == root / "eve"
+    assert run.eve_model("als", 3) == root / "eve-models/als-3"
     assert run.staging == root / "staging"
     assert run.data_docs == root / "data_docs"
     assert run.report == root / "report.html"
@@ -46,6 +48,7 @@ def test_no_name_escapes_the_store(name: str) -> None:
         (lambda: RunFolder(store, name, "r1").root, 3),
         (lambda: RunFolder(store, SECOND, "r1").model(name), 5),
         (lambda: RunFolder(store, SECOND, "r1").past_model(name), 5),
+        (lambda: RunFolder(store, SECOND, "r1").eve_model(name, 1), 5),
     ):
         with suppress(StoreError):
             inside = path().relative_to(store.root).parts

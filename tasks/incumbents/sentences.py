@@ -1,0 +1,80 @@
+"""What a contest says in words, for the terminal, the page and `status`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from tasks.incumbents.document import FACT, Change, read_incumbents
+
+if TYPE_CHECKING:
+    from tasks.incumbents.contest import Judged
+
+DEFAULT: Final = "default"
+
+
+def settings_text(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return the settings that differ, such as `factors default to 64`; by name."""
+    names = sorted(name for name in {*before, *after} if _text(before, name) != _text(after, name))
+    return ", ".join(f"{name} {_text(before, name)} to {_text(after, name)}" for name in names)
+
+
+def change_sentence(change: Change, metric: str) -> str:
+    """Return a sentence about a change of the incumbent."""
+    changed = settings_text(change.before, change.after)
+    if not change.nights:
+        return f"{change.model} could not be trained with what it had learned, on {change.as_of}: {changed}"
+    share = f" ({change.gain / change.incumbent:+.1%})" if change.incumbent > 0 else ""
+    return (
+        f"{change.model} has new settings since {change.as_of}: "
+        f"{changed}; {metric} {change.gain:+.4f} "
+        f"[{change.low:+.4f}, {change.high:+.4f}]{share} over {change.nights} nights, {change.users:,} users"
+    )
+
+
+def judged_rows(judged: Sequence[Judged], before: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each challenger of a night, for the record and the page.
+
+    `evidence` is ln E beside what a win needs (tasks/incumbents/evidence.py).
+    """
+    from tasks.incumbents.evidence import needed
+
+    rows = []
+    for one in judged:
+        found, challenger = one.evidence, one.challenger
+        row: dict[str, Any] = {
+            "challenger": challenger.number,
+            "settings": settings_text(before, challenger.settings),
+            "nights": 0,
+            "users": 0,
+            "gain": "",
+            "gain, 95 %": "",
+            "evidence": "",
+            "verdict": one.verdict,
+        }
+        if found is not None:
+            row |= {
+                "nights": found.nights,
+                "users": found.users,
+                "gain": f"{found.gain:+.4f}",
+                "gain, 95 %": f"{found.low:+.4f} – {found.high:+.4f}",
+                "evidence": f"{found.log_evidence:.1f} of {needed(challenger.number):.1f}",
+            }
+        rows.append(row)
+    return rows
+
+
+def _text(settings: Mapping[str, Any], name: str) -> str:
+    if name not in settings:
+        return DEFAULT
+    value = settings[name]
+    return "none" if value is None else str(value)
+
+
+def changed_settings(manifest: Mapping[str, Any]) -> str:
+    """Return a sentence about a change of the settings by a release; empty if there was none."""
+    state = read_incumbents(manifest.get(FACT), "")
+    last = state.history[-1] if state.history else None
+    if last is None or str(last.as_of) != str(manifest.get("as_of")):
+        return ""
+    return change_sentence(last, str(manifest[FACT]["metric"]))
