@@ -215,7 +215,7 @@ def _by_steps(  # noqa: PLR0917
         for f in range(d):
             product[f] = direction[f] - scale[f] * product[f]
             curvature += np.float64(direction[f]) * np.float64(product[f])
-        if curvature <= 0:  # the residual is below what float32 can hold
+        if last > 1.001 * curvature:  # as the matrix is I + W'W, float32 no longer holds the residual
             break
         length, square = np.float32(last / curvature), 0.0
         for f in range(d):

@@ -13,7 +13,7 @@ from models.errors import ModelError
 from models.factors import als, least_squares
 from models.factors.als import ALS, ALSConfig
 from models.factors.als_kernel import EXACT
-from models.factors.least_squares import Rows, cpu_solver, row_problems, solve_rotated, solving
+from models.factors.least_squares import Rows, Solution, cpu_solver, row_problems, solve_rotated, solving
 from models.options import TrainingOptions
 
 Doubles = npt.NDArray[np.float64]
@@ -37,6 +37,15 @@ def gain(weights: Doubles, rows: Rows, fixed: Doubles, solved: Doubles) -> float
     return float(total)
 
 
+def terms(weights: Doubles, rows: Rows, exact: Solution, step: Solution) -> float:
+    """Return the sum of what ``gain`` adds and takes away: its error in float32 grows with that."""
+    scores = step.solved.astype(np.float64) @ exact.fixed.T.astype(np.float64)
+    c = rows.unobserved + weights
+    sizes = 2 * c * (weights > 0) * np.abs(scores) + c * scores**2
+    penalties = np.asarray(rows.penalties) * np.square(step.solved, dtype=np.float64).sum(axis=1)
+    return float(sizes.sum() + penalties.sum())
+
+
 def test_one_step_solves_a_row_of_orthogonal_items() -> None:
     """Y = I, so (0.5 + 2 + 1.5) x = 0.5 + 1.5 for each factor: x = 0.5, b'x = 9 * 2 * 0.5."""
     rows = problems(np.full((1, 9), 1.5), unobserved=0.5, penalty=2.0)
@@ -49,6 +58,7 @@ def test_one_step_solves_a_row_of_orthogonal_items() -> None:
 
 
 @example(seed=0, factors=9, items=14, unobserved=0.3, penalty=1.0)  # its residual underflows
+@example(seed=1090, factors=28, items=13, unobserved=0.3, penalty=30.0)  # its last steps once diverged
 @settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -74,11 +84,11 @@ def test_steps_never_lose_and_reach_the_minimum(
         for steps in (*[2] * 5, 200):
             step = solve_rotated(rows, exact.fixed, squares, 1, start, steps)
             after = gain(weights, rows, exact.fixed.astype(np.float64), step.solved.astype(np.float64))
-            assert step.explained == pytest.approx(after, rel=1e-4, abs=1e-3)
+            assert step.explained == pytest.approx(after, abs=1e-5 * terms(weights, rows, exact, step))
             assert after >= before - 1e-5 * abs(before)
             start, before = step.solved, after
     assert step.explained == pytest.approx(exact.explained, rel=1e-5)
-    np.testing.assert_allclose(step.solved @ exact.fixed.T, exact.solved @ exact.fixed.T, atol=2e-4)
+    np.testing.assert_allclose(step.solved @ exact.fixed.T, exact.solved @ exact.fixed.T, atol=1e-3)
     assert (step.solved[-1] == 0).all()  # no entries
 
 
