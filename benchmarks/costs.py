@@ -16,8 +16,9 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
+
+import psutil
 
 from models.dataset import Dataset
 from tasks.demo.shapes import SHAPES, Shape, shape_events
@@ -90,7 +91,7 @@ def measure(log: str, name: str, threads: int) -> dict[str, float]:
     size = Size(dataset.n_users, dataset.n_items, dataset.matrix.nnz)
     cost = type(model).cost(config, size)
     registry.create(name, config).fit(_dataset(LOGS["tiny"]))  # loads all libraries and kernels
-    before, started, cpu = _resident(), time.perf_counter(), time.process_time()
+    before, started, cpu = psutil.Process().memory_info().rss, time.perf_counter(), time.process_time()
     model.fit(dataset, TrainingOptions(threads=threads))
     return {
         "expected_seconds": cost.seconds,
@@ -107,11 +108,6 @@ def _dataset(shape: Shape) -> Dataset:
     users, items, times = shape_events(shape, seed=7)
     stamps = (times + START_MS).astype("datetime64[ms]")
     return ns.Interactions.of({"user": users, "item": items, "timestamp": stamps}).dataset
-
-
-def _resident() -> int:
-    """Return the bytes of this process in memory now."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -96,10 +96,10 @@ def contest(
     judged = [_judge(challenger, ground.as_of, reference, measure) for challenger in entered]
     winner = _winner(judged)
     if winner is None:
-        kept = (*(one.challenger for one in judged if one.stays), *waiting)
-        next_one = incumbent.model_copy(update={"tried": tried, "challengers": kept})
-        return Outcome(next_one, None, tuple(judged), reference)
-    verdicts = tuple(replace(one, verdict=WON) if one is winner else one for one in judged)
+        kept = (*(entry.challenger for entry in judged if entry.stays), *waiting)
+        unchanged = incumbent.model_copy(update={"tried": tried, "challengers": kept})
+        return Outcome(unchanged, None, tuple(judged), reference)
+    verdicts = tuple(replace(entry, verdict=WON) if entry is winner else entry for entry in judged)
     new = _succeeded(incumbent, winner, judged, ground.as_of, slots)
     return Outcome(new, _change(ground, incumbent, winner), verdicts, reference)
 
@@ -111,30 +111,30 @@ def _judge(challenger: Challenger, as_of: date, reference: Measured, measure: Me
         return Judged(challenger, None, "cannot be trained")
     night = trial(as_of, measured.values, reference.values)
     challenger = challenger.model_copy(update={"trials": (*challenger.trials, night)})
-    found = evidence(challenger.trials)
-    return Judged(challenger, found, _verdict(challenger, found))
+    combined = evidence(challenger.trials)
+    return Judged(challenger, combined, _verdict(challenger, combined))
 
 
-def _verdict(challenger: Challenger, found: Evidence) -> str:
-    if found.high < 0:
+def _verdict(challenger: Challenger, combined: Evidence) -> str:
+    if combined.high < 0:
         return "surely worse"
-    if found.nights >= NIGHTS and found.share < LEAST_GAIN:
+    if combined.nights >= NIGHTS and combined.share < LEAST_GAIN:
         return "no gain worth a change"
-    if surely_better(challenger, found):
+    if surely_better(challenger, combined):
         return ON_TRIAL  # unless it wins
     return "not surely better in time" if len(challenger.trials) >= MOST_NIGHTS else ON_TRIAL
 
 
-def surely_better(challenger: Challenger, found: Evidence) -> bool:
+def surely_better(challenger: Challenger, combined: Evidence) -> bool:
     """Return whether a challenger may replace the incumbent."""
-    enough = found.nights >= NIGHTS and found.share >= LEAST_GAIN
-    return enough and found.log_evidence >= needed(challenger.number)
+    enough = combined.nights >= NIGHTS and combined.share >= LEAST_GAIN
+    return enough and combined.log_evidence >= needed(challenger.number)
 
 
 def _winner(judged: Sequence[Judged]) -> Judged | None:
     """Return the one with the largest gain among those that are surely better."""
-    better = [one for one in judged if one.evidence and surely_better(one.challenger, one.evidence)]
-    return max(better, key=lambda one: one.evidence.gain if one.evidence else 0.0, default=None)
+    better = [entry for entry in judged if entry.evidence and surely_better(entry.challenger, entry.evidence)]
+    return max(better, key=lambda entry: entry.evidence.gain if entry.evidence else 0.0, default=None)
 
 
 def _without_reference(incumbent: Incumbent, ground: Ground) -> Outcome:
@@ -153,11 +153,11 @@ def _succeeded(
 
     So what won by a passing state of the log is soon put back.
     """
-    others = [one for one in judged if one is not winner and one.stays and one.evidence]
-    others.sort(key=lambda one: -(one.evidence.gain if one.evidence else 0.0))
+    others = [entry for entry in judged if entry is not winner and entry.stays and entry.evidence]
+    others.sort(key=lambda entry: -(entry.evidence.gain if entry.evidence else 0.0))
     first = [
         (FORMER, incumbent.settings),
-        *((one.challenger.role, one.challenger.settings) for one in others),
+        *((entry.challenger.role, entry.challenger.settings) for entry in others),
     ]
     challengers = tuple(
         Challenger(number=number, role=role, settings=settings)
@@ -173,21 +173,21 @@ def _succeeded(
 
 
 def _change(ground: Ground, incumbent: Incumbent, winner: Judged) -> Change:
-    found = winner.evidence
-    assert found is not None  # noqa: S101 - a winner was measured
+    combined = winner.evidence
+    assert combined is not None  # noqa: S101 - a winner was measured
     figures: dict[str, Any] = {
-        "incumbent": found.incumbent,
-        "gain": found.gain,
-        "low": found.gain - Z * found.error,
-        "high": found.gain + Z * found.error,
+        "incumbent": combined.incumbent,
+        "gain": combined.gain,
+        "low": combined.gain - Z * combined.error,
+        "high": combined.gain + Z * combined.error,
     }
     return Change(
         as_of=ground.as_of,
         model=ground.model,
         before=incumbent.settings,
         after=winner.challenger.settings,
-        nights=found.nights,
-        users=found.users,
+        nights=combined.nights,
+        users=combined.users,
         number=winner.challenger.number,
         **{name: round(value, DIGITS) for name, value in figures.items()},
     )

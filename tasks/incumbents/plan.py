@@ -15,7 +15,7 @@ from tasks.dataset.arrays import array_of, micros
 from tasks.evaluation.holdout import events_without_bots
 from tasks.incumbents.document import Incumbent, Incumbents, Settings
 from tasks.incumbents.draws import variable
-from tasks.interactions.events import end_of
+from tasks.interactions.events import DAY_MICROS, end_of
 from tasks.recommendations.serving import BEST, Serving
 from tasks.release.releases import Release
 from tasks.training.plan import TRAININGS, Plan
@@ -131,16 +131,16 @@ def returning_users(dataset: Path, cut: int) -> int:
 def span_days(dataset: Path) -> float:
     """Return the days between the first and the last event of a dataset."""
     times = micros(events_without_bots(dataset)["timestamp"])
-    return float(times.max() - times.min()) / 86_400_000_000 if len(times) else 0.0
+    return float(times.max() - times.min()) / DAY_MICROS if len(times) else 0.0
 
 
 def _varied(configuration: Configuration, names: Any) -> tuple[str, ...]:
     """Return the models among `names`, and their parts, that have settings to vary."""
-    found: dict[str, None] = {}
+    varied: dict[str, None] = {}
     for name in names:
         fixed = configuration.models.get(name, {}).get("settings", {})
         parts = [part for part in configuration.parts_of(name) if part not in fixed]
         for model in parts or [name]:
             if variable(model, configuration.models.get(model, {})):
-                found[model] = None
-    return tuple(found)
+                varied[model] = None
+    return tuple(varied)

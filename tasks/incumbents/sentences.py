@@ -40,8 +40,8 @@ def judged_rows(judged: Sequence[Judged], before: Mapping[str, Any]) -> list[dic
     from tasks.incumbents.evidence import needed
 
     rows = []
-    for one in judged:
-        found, challenger = one.evidence, one.challenger
+    for entry in judged:
+        combined, challenger = entry.evidence, entry.challenger
         row: dict[str, Any] = {
             "challenger": challenger.number,
             "settings": settings_text(before, challenger.settings),
@@ -50,15 +50,15 @@ def judged_rows(judged: Sequence[Judged], before: Mapping[str, Any]) -> list[dic
             "gain": "",
             "gain, 95 %": "",
             "evidence": "",
-            "verdict": one.verdict,
+            "verdict": entry.verdict,
         }
-        if found is not None:
+        if combined is not None:
             row |= {
-                "nights": found.nights,
-                "users": found.users,
-                "gain": f"{found.gain:+.4f}",
-                "gain, 95 %": f"{found.low:+.4f} – {found.high:+.4f}",
-                "evidence": f"{found.log_evidence:.1f} of {needed(challenger.number):.1f}",
+                "nights": combined.nights,
+                "users": combined.users,
+                "gain": f"{combined.gain:+.4f}",
+                "gain, 95 %": f"{combined.low:+.4f} – {combined.high:+.4f}",
+                "evidence": f"{combined.log_evidence:.1f} of {needed(challenger.number):.1f}",
             }
         rows.append(row)
     return rows
