@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tasks.incumbents.document import Challenger, Change, Incumbent, Settings
 from tasks.incumbents.draws import FORMER, Ground, draw
-from tasks.incumbents.evidence import DIGITS, Evidence, Z, evidence, needed, trial
+from tasks.incumbents.evidence import DIGITS, Evidence, evidence, needed, trial
 
 NIGHTS: Final = 2  # at least, before a challenger may win
 MOST_NIGHTS: Final = 8  # on trial
@@ -178,8 +178,8 @@ def _change(ground: Ground, incumbent: Incumbent, winner: Judged) -> Change:
     figures: dict[str, Any] = {
         "incumbent": combined.incumbent,
         "gain": combined.gain,
-        "low": combined.gain - Z * combined.error,
-        "high": combined.gain + Z * combined.error,
+        "low": combined.low,
+        "high": combined.high,
     }
     return Change(
         as_of=ground.as_of,
