@@ -15,14 +15,14 @@ from models.base import Model
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.weighting import Weighting, weighted
-from models.options import Cost, Size, TrainingOptions, score_bytes
-from models.ranking.topn import TopN, block_users, top_n
+from models.options import Cost, Size, TrainingOptions
+from models.ranking.topn import TopN
 from models.recency.decay import Decay
 from models.recency.learned import AgingConfig, decay_of, learning_cost
 from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
-SPARSE = 0.1  # density below which sorting the entries is faster than scanning rows
+ROWS = 256  # items whose neighbours one call finds
 
 
 class ItemKNNConfig(AgingConfig):
@@ -83,30 +83,8 @@ class ItemKNN(Model[ItemKNNConfig]):
         )
         self.report["half_life_days"] = self._decay.days
         columns = weighted(self._decay.scaled_dataset(dataset).matrix, self.config.weighting)
-        by_item = columns.T.tocsr()  # (n_items, n_users)
-        norms = np.sqrt(by_item.multiply(by_item).sum(axis=1)).astype(np.float32)
-        step = block_users(self.n_items)
-
-        def nearest(start: int) -> TopN:
-            return self._nearest(by_item[start : start + step] @ columns, norms, start)
-
-        # a block of products takes twice the memory of its scores
-        blocks = score_bytes() // (2 * 4 * step * self.n_items)
-        with ThreadPoolExecutor(max(1, min(options.workers, 4, blocks))) as pool:
-            top = TopN.stack(pool.map(nearest, range(0, self.n_items, step)), self.config.neighbours)
+        top = nearest_neighbours(columns, self.config.neighbours, self.config.shrink, options.workers)
         self._keep(top.items, np.where(top.items < 0, np.float32(0), top.scores))
-
-    def _nearest(self, products: sparse.csr_array, norms: FloatArray, start: int) -> TopN:
-        """Return the neighbours of items from ``start`` on, given their products with all items."""
-        rows = np.arange(products.shape[0])
-        row_norms = np.repeat(norms[start + rows], np.diff(products.indptr))
-        products.data /= row_norms * norms[products.indices] + np.float32(self.config.shrink)
-        itself = products.indices == np.repeat(start + rows, np.diff(products.indptr))
-        products.data[itself | ~(products.data > 0)] = 0
-        products.eliminate_zeros()
-        if products.nnz < SPARSE * products.shape[0] * products.shape[1]:
-            return largest_of_rows(products, self.config.neighbours)
-        return top_n(products.toarray(), self.config.neighbours, above=0.0, threads=1, overwrite=True)
 
     def _keep(self, items: npt.NDArray[np.int32], similarities: FloatArray) -> None:
         """Store neighbours (n_items, neighbours), padded with -1 and 0, and the scoring matrix."""
@@ -161,21 +139,26 @@ def _cheap(config: ItemKNNConfig) -> ItemKNNConfig:
     return config.model_copy(update={"half_life_days": None})
 
 
-def largest_of_rows(matrix: sparse.csr_array, n: int) -> TopN:
-    """Return the ``n`` largest entries of each row, all above 0; ties go to the smaller column."""
-    lengths = np.diff(matrix.indptr)
-    least = np.zeros(len(lengths), np.float32)  # of the entries to keep
-    for row in np.flatnonzero(lengths > n):
-        values = matrix.data[matrix.indptr[row] : matrix.indptr[row + 1]]
-        least[row] = np.partition(values, len(values) - n)[len(values) - n]
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    kept = matrix.data >= least[rows]
-    rows, columns, values = rows[kept], matrix.indices[kept], matrix.data[kept]
-    order = np.lexsort([columns, -values, rows])
-    rows, columns, values = rows[order], columns[order], values[order]
-    rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
-    kept = rank < n
-    top = TopN.empty(len(lengths), n)
-    top.items[rows[kept], rank[kept]] = columns[kept]
-    top.scores[rows[kept], rank[kept]] = values[kept]
+def nearest_neighbours(columns: sparse.csr_array, n: int, shrink: float, threads: int) -> TopN:
+    """Return the ``n`` most similar other columns of each column of ``columns`` (n_users, n_items).
+
+    The similarity of two columns is <a, b> / (|a| |b| + shrink); only those above 0 count.
+    """
+    from models.neighbours.item_knn_kernel import nearest_items
+
+    by_item = columns.T.tocsr()
+    norms = np.sqrt(by_item.multiply(by_item).sum(axis=1)).astype(np.float32)
+    top = TopN.empty(len(norms), n)
+    arrays = [
+        np.ascontiguousarray(array, dtype)
+        for side in (by_item, columns)
+        for array, dtype in ((side.indptr, np.int64), (side.indices, np.int32), (side.data, np.float32))
+    ]
+
+    def nearest(start: int) -> None:
+        stop = start + ROWS
+        nearest_items(*arrays, norms, shrink, start, top.items[start:stop], top.scores[start:stop])
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        list(pool.map(nearest, range(0, len(norms), ROWS)))
     return top

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.neighbours.item_knn import ItemKNN, ItemKNNConfig, largest_of_rows
+from models.neighbours.item_knn import ItemKNN, ItemKNNConfig, nearest_neighbours
 from models.neighbours.weighting import K1, B, weighted
 from models.options import TrainingOptions
 from models.ranking.topn import top_n
@@ -64,7 +64,7 @@ def test_a_score_sums_the_history_over_the_neighbours_of_the_item() -> None:
 def test_scores_equal_a_dense_computation(
     weighting: str, threads: int, power: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.neighbours.item_knn.block_users", lambda _: 16)  # several blocks
+    monkeypatch.setattr("models.neighbours.item_knn.ROWS", 16)  # several calls
     world = random_world()
     config = ItemKNNConfig(neighbours=7, weighting=weighting, shrink=2.5, normalisation=power)
     model = ItemKNN(config).fit(world, TrainingOptions(threads=threads))
@@ -100,11 +100,30 @@ def test_neighbours_outside_the_catalogue_are_refused() -> None:
 
 @settings(max_examples=80)
 @given(
-    st.lists(st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0, 2.0]), min_size=7, max_size=7), max_size=6),
+    st.lists(st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.5, 1.0, 2.0]), min_size=7, max_size=7), max_size=9),
     st.integers(1, 9),
+    st.sampled_from([0.0, 3.0]),
+    st.sampled_from([0, 30]),  # further items, which make the products of an item few beside all
+    st.integers(1, 3),
 )
-def test_sparse_rows_have_the_neighbours_of_dense_ones(rows: list[list[float]], n: int) -> None:
-    dense = np.array(rows, np.float32).reshape(len(rows), 7)
-    sparse_top, dense_top = largest_of_rows(matrix(dense), n), top_n(dense, n, above=0.0)
-    np.testing.assert_array_equal(sparse_top.items, dense_top.items)
-    np.testing.assert_array_equal(sparse_top.scores, dense_top.scores)
+def test_neighbours_are_the_largest_similarities_with_ties_by_item(
+    rows: list[list[float]], n: int, shrink: float, others: int, threads: int
+) -> None:
+    dense = np.pad(np.array(rows, np.float32).reshape(len(rows), 7), ((0, 0), (0, others)))
+    norms = np.sqrt(np.square(dense).sum(axis=0))
+    with np.errstate(invalid="ignore"):
+        similar = np.nan_to_num((dense.T @ dense) / (np.outer(norms, norms) + np.float32(shrink)))
+    np.fill_diagonal(similar, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.neighbours.item_knn.ROWS", 4)
+        top = nearest_neighbours(matrix(dense), n, shrink, threads)
+    expected = top_n(similar, n, above=0.0)  # small numbers: the products are exact in any order
+    np.testing.assert_array_equal(top.items, expected.items)
+    np.testing.assert_array_equal(top.scores, expected.scores)
+
+
+def test_products_too_small_for_float32_are_no_neighbours() -> None:
+    tiny = matrix([[1e-30, 1e-30, 1], [0, 0, 1]])
+    for columns in (tiny, matrix([[1e-30, 1e-30, 1, 0, 0, 0, 0, 0, 0, 0, 0]])):
+        top = nearest_neighbours(columns, 2, 1.0, 1)
+        assert top.items[:3].tolist() == [[2, -1], [2, -1], [0, 1]]
