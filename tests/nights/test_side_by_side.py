@@ -56,8 +56,9 @@ def test_a_parallel_backfill_with_faults_ends_equal_to_a_clean_one(
     monkeypatch.setattr(flows.backfill.one_date, "COMMAND", faulty)
     attempts = repeated(night, last)
     failed = [outcome for attempt in attempts for outcome in attempt if outcome.state == "failed"]
-    assert len(failed) == len(list(faults.iterdir())) > days / 4
-    assert {"killed by signal" in outcome.message for outcome in failed} == {True, False}
+    messages = [f"{outcome.as_of}: {outcome.message}" for outcome in failed]
+    assert len(messages) == len(list(faults.iterdir())) > days / 4, "\n".join(messages)
+    assert {"killed by signal" in message for message in messages} == {True, False}
     ours, theirs = ({name[:10]: name for name in each_night.published()} for each_night in (night, clean))
     assert ours.keys() == theirs.keys()
     for day, release_id in ours.items():
