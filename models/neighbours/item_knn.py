@@ -149,16 +149,17 @@ def nearest_neighbours(columns: sparse.csr_array, n: int, shrink: float, threads
     by_item = columns.T.tocsr()
     norms = np.sqrt(by_item.multiply(by_item).sum(axis=1)).astype(np.float32)
     top = TopN.empty(len(norms), n)
-    arrays = [
-        np.ascontiguousarray(array, dtype)
-        for side in (by_item, columns)
-        for array, dtype in ((side.indptr, np.int64), (side.indices, np.int32), (side.data, np.float32))
-    ]
+    sides = (*_csr_arrays(by_item), *_csr_arrays(columns))
 
     def nearest(start: int) -> None:
-        stop = start + ROWS
-        nearest_items(*arrays, norms, shrink, start, top.items[start:stop], top.scores[start:stop])
+        part = slice(start, start + ROWS)
+        nearest_items(*sides, norms, np.float32(shrink), start, top.items[part], top.scores[part])
 
     with ThreadPoolExecutor(max(1, threads)) as pool:
         list(pool.map(nearest, range(0, len(norms), ROWS)))
     return top
+
+
+def _csr_arrays(matrix: sparse.csr_array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], FloatArray]:
+    """Return the ends of the rows, the columns and the weights."""
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False), matrix.data

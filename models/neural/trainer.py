@@ -18,43 +18,21 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
-from pydantic import Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from models.base import ModelConfig
 from models.device import epoch_generator
 from models.errors import ModelError
 from models.neural.adam import Adam
 from models.neural.checkpoint import CheckpointFolder, require_matching
+from models.neural.trainer_config import TrainerConfig
 from models.options import TrainingOptions
 
 LOGGER = logging.getLogger(__name__)
 Batch = TypeVar("Batch")
-
-
-class TrainerConfig(ModelConfig):
-    """The fields of every torch model's configuration; models can redefine their defaults."""
-
-    epochs: int = Field(default=100, ge=1, description="most passes over the training users")
-    batch_size: int = Field(default=500, ge=1, description="users per update")
-    learning_rate: float = Field(default=1e-3, gt=0, description="step size of Adam")
-    schedule: Literal["constant", "cosine"] = Field(
-        default="cosine",
-        description="learning rate over the epochs: constant, or a cosine that falls to 0",
-    )
-    weight_decay: float = Field(
-        default=0.0, ge=0, description="L2 penalty on all weights, added to the gradient"
-    )
-    patience: int = Field(
-        default=10, ge=1, description="epochs without a better validation score before stopping"
-    )
-    mixed_precision: bool = Field(default=False, description="compute in bfloat16 where safe; CUDA only")
-    checkpoint_seconds: float = Field(
-        default=60.0, ge=0, description="time between checkpoints; 0: one after every epoch"
-    )
 
 
 class Objective(Protocol[Batch]):

@@ -21,7 +21,9 @@ from models.errors import ModelError
 from models.neural import layers
 from models.neural.layers import Bags, bag_product
 from models.neural.losses import annealed_beta, divergence, negative_log_likelihood
-from models.neural.mult_vae import MultVAE, MultVAEConfig, Network, Reconstruction
+from models.neural.mult_vae import MultVAE
+from models.neural.mult_vae_config import MultVAEConfig
+from models.neural.mult_vae_network import Network, Reconstruction
 from models.neural.validation import ValidationSet, validation_users
 from models.options import Progress, TrainingOptions
 

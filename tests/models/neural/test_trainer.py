@@ -20,7 +20,8 @@ from worlds.paths import IMPORTABLE
 
 from models.device import choose_device, epoch_generator, torch_threads
 from models.errors import ModelError
-from models.neural.trainer import Trainer, TrainerConfig, learning_rate
+from models.neural.trainer import Trainer, learning_rate
+from models.neural.trainer_config import TrainerConfig
 from models.options import Progress, TrainingOptions
 
 CPU = torch.device("cpu")

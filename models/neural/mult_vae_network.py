@@ -1,0 +1,195 @@
+"""The network of Mult-VAE and its objective, in torch (import it late)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from torch.nn import Parameter, functional
+
+from models.device import choose_device, epoch_generator, torch_threads
+from models.errors import ModelError
+from models.neural.layers import Bags, bag_product
+from models.neural.losses import annealed_beta, divergence, negative_log_likelihood
+from models.neural.mult_vae_config import MultVAEConfig
+from models.neural.trainer import Trainer
+from models.neural.validation import ValidationSet, validation_users
+from models.options import TrainingOptions
+
+FloatArray = npt.NDArray[np.float32]
+PARALLEL = 1e8  # operations of an update: with fewer, threads wait for each other more than they work
+
+# the deviation of the first layer: its rows have length 1, and the code's noise would drown
+# Glorot's 0.02
+INPUT_SPREAD = 0.3
+
+
+class Network(torch.nn.Module):
+    """Encoder I -> hidden -> 2 latent, decoder latent -> hidden -> I, with tanh in between.
+
+    The two large layers have a row per item (I, hidden): the product with a sparse row is a sum of
+    rows, and the rows of the last layer are item vectors. ``draw`` makes the initial weights
+    (Glorot's normal except for the input; biases normal .001) on the CPU, so they do not depend on
+    the device.
+    """
+
+    input: Parameter  # (I, hidden)
+    input_bias: Parameter  # (hidden,)
+    code: Parameter  # (2 * latent, hidden): means, then log variances
+    code_bias: Parameter  # (2 * latent,)
+    back: Parameter  # (hidden, latent)
+    back_bias: Parameter  # (hidden,)
+    output: Parameter  # (I, hidden)
+    output_bias: Parameter  # (I,)
+
+    def __init__(self, n_items: int, hidden: int, latent: int, draw: torch.Generator) -> None:
+        super().__init__()
+        for name, (rows, columns) in self.layers(n_items, hidden, latent).items():
+            spread = INPUT_SPREAD if name == "input" else (2.0 / (rows + columns)) ** 0.5
+            weight = torch.empty(rows, columns).normal_(0.0, spread, generator=draw)
+            width = columns if name == "input" else rows
+            self.register_parameter(name, Parameter(weight))
+            self.register_parameter(
+                f"{name}_bias", Parameter(torch.empty(width).normal_(0.0, 0.001, generator=draw))
+            )
+
+    @staticmethod
+    def layers(n_items: int, hidden: int, latent: int) -> dict[str, tuple[int, int]]:
+        """Return the shapes of the weights, in drawing order."""
+        shapes = {"input": (n_items, hidden), "code": (2 * latent, hidden), "back": (hidden, latent)}
+        return shapes | {"output": (n_items, hidden)}
+
+    def widened(self, trained: npt.NDArray[np.bool_]) -> Network:
+        """Return this network over more items: its weights where ``trained``, zeros elsewhere."""
+        (_, hidden), (_, latent) = self.input.shape, self.back.shape
+        wide = Network(len(trained), hidden, latent, torch.Generator())
+        rows = torch.from_numpy(trained)
+        for name, parameter in wide.named_parameters():
+            weights = self.get_parameter(name).detach().to("cpu")
+            if name in ("input", "output", "output_bias"):
+                parameter.data.zero_()
+                parameter.data[rows] = weights
+            else:
+                parameter.data = weights.clone()
+        return wide.eval()
+
+    def encode(self, bags: Bags) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and log variance (batch, latent) of the code of normalised rows."""
+        hidden = torch.tanh(bag_product(bags, self.input) + self.input_bias)
+        mean, log_variance = functional.linear(hidden, self.code, self.code_bias).chunk(2, dim=1)
+        return mean, log_variance
+
+    def decode(self, code: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden layer (batch, hidden) of codes (batch, latent)."""
+        return torch.tanh(functional.linear(code, self.back, self.back_bias))
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits (batch, I) of the last hidden layer."""
+        return functional.linear(hidden, self.output, self.output_bias)
+
+    def last_hidden(self, matrix: sparse.csr_array) -> FloatArray:
+        """Return the last hidden layer of users' mean codes, float32 (n_users, hidden), on one thread."""
+        with torch_threads(1), torch.inference_mode():
+            mean, _ = self.encode(Bags.of(matrix, torch.device("cpu")).normalised())
+            return np.asarray(self.decode(mean).numpy())
+
+    def scores(self, hidden: FloatArray) -> FloatArray:
+        """Return the logits of ``last_hidden``, float32 (n_users, I), on one thread."""
+        with torch_threads(1), torch.inference_mode():
+            return np.asarray(self.logits(torch.from_numpy(hidden)).numpy())
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return the weights by name; they share memory with the network."""
+        return {name: parameter.detach().numpy() for name, parameter in self.named_parameters()}
+
+    @classmethod
+    def restored(
+        cls, arrays: Mapping[str, npt.NDArray[Any]], n_items: int, hidden: int, latent: int
+    ) -> Network:
+        """Return the network of the weights of an artefact; ModelError if they do not fit."""
+        for name, shape in cls.layers(n_items, hidden, latent).items():
+            if arrays[name].shape != shape:  # before a network of the configured size is allocated
+                raise ModelError(f"expected {name} of shape {shape}, got {arrays[name].shape}")
+        network = cls(n_items, hidden, latent, torch.Generator().manual_seed(0)).eval()
+        for name, parameter in network.named_parameters():
+            array = arrays[name]
+            if array.shape != tuple(parameter.shape) or array.dtype != np.float32:
+                raise ModelError(
+                    f"expected {name} float32 {tuple(parameter.shape)}, got {array.dtype} {array.shape}"
+                )
+            parameter.data = torch.from_numpy(array)
+        return network
+
+
+@dataclass
+class Reconstruction:
+    """The objective (``trainer.Objective``): reconstruct each user's items from part of them."""
+
+    module: Network
+    config: MultVAEConfig
+    matrix: sparse.csr_array
+    validation: ValidationSet | None
+    device: torch.device
+
+    def batches(self, order: np.random.Generator) -> Iterator[Bags]:
+        """Yield all training users in batches."""
+        users, size = order.permutation(self.matrix.shape[0]), self.config.batch(self.matrix.shape[0])
+        for start in range(0, len(users), size):
+            yield Bags.of(self.matrix[users[start : start + size]], self.device)
+
+    def loss(self, batch: Bags, update: int, draw: torch.Generator) -> torch.Tensor:
+        """Return the negative of eq. 6 with one draw of the code, averaged over the batch."""
+        config, network = self.config, self.module
+        mean, log_variance = network.encode(batch.normalised().with_dropout(config.dropout, draw))
+        noise = torch.randn(mean.shape, generator=draw, device=mean.device)
+        logits = network.logits(network.decode(mean + noise * torch.exp(0.5 * log_variance)))
+        updates = config.epochs * -(-self.matrix.shape[0] // config.batch(self.matrix.shape[0]))
+        beta = annealed_beta(config.beta, update, config.anneal_share * updates)
+        return negative_log_likelihood(logits, batch) + beta * divergence(mean, log_variance)
+
+    def score(self) -> float | None:
+        """Return the NDCG@100 for the hidden items of the validation users; None without any."""
+        held_out, network = self.validation, self.module
+        if held_out is None:
+            return None
+        total = 0.0
+        for start in range(0, len(held_out), self.config.batch_size):
+            users = slice(start, start + self.config.batch_size)
+            mean, _ = network.encode(Bags.of(held_out.seen[users], self.device).normalised())
+            total += held_out.gain(network.logits(network.decode(mean)), users)
+        return total / len(held_out)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the training matrix."""
+        content = hashlib.sha256(repr(self.matrix.shape).encode())
+        for array in (self.matrix.indptr, self.matrix.indices, self.matrix.data):
+            content.update(np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()
+
+
+def train(
+    name: str, config: MultVAEConfig, matrix: sparse.csr_array, options: TrainingOptions
+) -> tuple[Network, dict[str, Any]]:
+    """Return the network of a matrix (n_users, I) in which all users and items have a weight.
+
+    The report says how many users were trained on and held out.
+    """
+    device = choose_device(options)
+    draw = np.random.default_rng([options.seed, 0])
+    kept = validation_users(matrix, config.validation_share, draw)
+    validation = ValidationSet.split(matrix[kept], draw) if len(kept) else None
+    training = matrix[np.setdiff1d(np.arange(matrix.shape[0]), kept)]
+    items = int(matrix.shape[1])
+    parallel = config.operations(training.shape[0], items) >= PARALLEL
+    with torch_threads(options.workers if parallel else 1, device):
+        draw_weights = epoch_generator(options.seed, 0, torch.device("cpu"))
+        network = Network(items, config.hidden, config.latent, draw_weights).to(device)
+        objective = Reconstruction(network, config, training, validation, device)
+        report = Trainer(name, objective, config, options).run()
+    return network, report | {"users": training.shape[0], "validation_users": len(kept)}
