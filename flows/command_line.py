@@ -50,8 +50,10 @@ for commands in (
 
 def main() -> None:
     """Run the command line; a user's mistake prints one message and exits with 1, no traceback."""
+    from tasks.runtime.garbage import collect_rarely
     from tasks.runtime.logs import write_logs
 
+    collect_rarely()
     try:
         with out.user_errors():
             write_logs()

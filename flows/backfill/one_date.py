@@ -20,6 +20,7 @@ from flows.night.run import Step, run_night
 from tasks.configuration.configuration import Configuration
 from tasks.runtime.children import Child, LogForwarder, end_with_parent, listen, open_channel, running
 from tasks.runtime.errors import EXPECTED_ERRORS, StoreLockedError, UserError
+from tasks.runtime.garbage import collect_rarely
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import Store
 from tasks.store.run_folder import RunFolder
@@ -101,6 +102,7 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
 
 def main() -> int:
     """Run the date that standard input names; return the exit code."""
+    collect_rarely()
     send = open_channel()
     order = Order.model_validate_json(sys.stdin.readline())
     threading.Thread(target=end_with_parent, name="parent-watch", daemon=True).start()

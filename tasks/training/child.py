@@ -26,6 +26,7 @@ import psutil
 
 from tasks.runtime.children import LogForwarder, Send, end_with_parent, open_channel
 from tasks.runtime.errors import StoreError, UserError
+from tasks.runtime.garbage import collect_rarely
 from tasks.runtime.resources import Resources
 from tasks.training.artefacts import TrainedModel, checkpoint_folder, fit, progress_callback
 from tasks.training.request import TrainingRequest, facts_of, log_file, read_request, run_of
@@ -39,6 +40,7 @@ CUDA_ERRORS = {"AcceleratorError", "OutOfMemoryError"}  # raised by torch, whate
 
 def main(arguments: list[str]) -> int:
     """Train what the request asks for and return the exit code; without a request, serve."""
+    collect_rarely()
     send = open_channel()
     logging.getLogger().addHandler(LogForwarder(send))
     logging.getLogger().setLevel(logging.INFO)
