@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import shutil
@@ -126,11 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fail if pytest-xdist did not read the groups: every worker would start every service.
-
-    The tests themselves are a million objects that stay: Python no longer searches them for cycles.
-    """
-    gc.freeze()
+    """Fail if pytest-xdist did not read the groups: every worker would start every service."""
     if session.config.getoption("loadgroup", False):
         assert all("@" in item.nodeid for item in session.items)
 
