@@ -5,7 +5,12 @@ from __future__ import annotations
 import glob
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import jinja2
 
 ROOM = Path(__file__).parents[1]
 
@@ -16,16 +21,21 @@ def render(name: str, values: Mapping[str, object] | None = None) -> str:
     Pass only validated identifiers and expressions; bind values with `Engine.table`. An undefined
     name in the template is an error.
     """
+    return _environment().get_template(f"{name}.sql").render(**(values or {}))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """Return the templates of this room, each compiled once in a process."""
     import jinja2
 
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(ROOM),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - the output is SQL, built from validated identifiers
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(f"{name}.sql").render(**(values or {}))
 
 
 def escape_glob(path: Path) -> str:
