@@ -36,17 +36,22 @@ def redacted(value: Any) -> Any:
 
     Paths become text; numbers that are not finite become None.
     """
+    return _redacted(value, _pattern(frozenset(_CONFIGURED), tuple(os.environ.items())))
+
+
+def _redacted(value: Any, known: re.Pattern[str] | None) -> Any:
     if isinstance(value, Mapping):
         return {
-            str(key): HIDDEN if item and _is_secret(str(key), item) else redacted(item)
+            str(key): HIDDEN if item and _is_secret(str(key), item) else _redacted(item, known)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [redacted(item) for item in value]
+        return [_redacted(item, known) for item in value]
     if isinstance(value, Path):
-        return redacted(str(value))
+        return _redacted(str(value), known)
     if isinstance(value, str):
-        return _without_known(_SECRET_PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(f"{HIDDEN}@", value)))
+        text = _SECRET_PARAMETER.sub(rf"\1{HIDDEN}", _USERINFO.sub(f"{HIDDEN}@", value))
+        return known.sub(HIDDEN, text) if known else text
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -102,11 +107,6 @@ def is_secret_name(name: str) -> bool:
 def _is_secret(key: str, item: Any) -> bool:
     """Return whether to hide the value of a key: a text or a number, not a structure."""
     return is_secret_name(key) and not isinstance(item, Mapping | list | tuple | bool)
-
-
-def _without_known(text: str) -> str:
-    known = _pattern(frozenset(_CONFIGURED), tuple(os.environ.items()))
-    return known.sub(HIDDEN, text) if known else text
 
 
 @lru_cache(maxsize=8)
