@@ -22,9 +22,8 @@ from tasks.runtime.children import Child, LogForwarder, end_with_parent, listen,
 from tasks.runtime.errors import EXPECTED_ERRORS, StoreLockedError, UserError
 from tasks.runtime.garbage import collect_rarely
 from tasks.runtime.progress import Report, silent
-from tasks.store.layout import Store
-from tasks.store.run_folder import RunFolder
-from tasks.store.runs import RunRecord, read_record
+from tasks.runtime.redaction import redacted
+from tasks.store.runs import RunRecord
 from tasks.training.train import Trainer
 
 LOG = logging.getLogger("nightshelf")
@@ -89,9 +88,8 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
         children.discard(child)
         stderr.seek(0)
         printed = stderr.read().decode(errors="replace").strip()
-    if "run_id" in reply:
-        store = Store(order.configuration.store.path)
-        return read_record(RunFolder(store, order.as_of, reply["run_id"]).record)
+    if "record" in reply:  # not read from the run's folder, which a run of another date may have removed
+        return RunRecord.model_validate(reply["record"])
     if "refused" in reply:
         raise UserError(reply["refused"])
     LOG.error("%s ended with exit code %s\n%s", name, child.returncode, printed)
@@ -117,7 +115,7 @@ def main() -> int:
     except EXPECTED_ERRORS as error:
         send({"refused": str(error)})
         return 2
-    send({"run_id": record.run_id})
+    send({"record": redacted(record.model_dump(mode="json"))})
     return 0
 
 

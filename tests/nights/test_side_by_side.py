@@ -68,7 +68,11 @@ def test_a_parallel_backfill_with_faults_ends_equal_to_a_clean_one(
     assert night.store.running_dates() == {}
 
 
-def test_parallel_dates_share_memory_and_threads_and_give_the_same_tables(tmp_path: Path) -> None:
+def test_parallel_dates_share_memory_and_threads_and_give_the_same_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgetful = (sys.executable, "-P", str(WORLDS / "forgetful_date.py"))  # others remove old runs
+    monkeypatch.setattr(flows.backfill.one_date, "COMMAND", forgetful)
     logs = write_logs(tmp_path / "logs", days=3)
     night, alone = shop(tmp_path / "shop", logs), shop(tmp_path / "alone", logs)
     reported: list[str] = []
@@ -78,10 +82,11 @@ def test_parallel_dates_share_memory_and_threads_and_give_the_same_tables(tmp_pa
         max_parallel=2,
         report=lambda doing, done, of: reported.append(doing),
     )
-    assert [(outcome.as_of, outcome.state) for outcome in outcomes] == [
-        (SECOND, "published"),
-        (FIRST, "published"),
+    assert [(outcome.as_of, outcome.state, outcome.message) for outcome in outcomes] == [
+        (SECOND, "published", ""),
+        (FIRST, "published", ""),
     ]
+    assert night.records() == []
     assert {f"backfill {FIRST}", f"backfill {SECOND}", "dataset"} <= set(reported)
     release = night.store.release(str(night.pointed()))
     engine = json.loads((release / "manifest.json").read_text())["configuration"]["engine"]
