@@ -58,7 +58,12 @@ SLOW = (
     "deployments/",
     "flows/",
     "nights/",
+    "models/factors/test_als.py",
+    "models/factors/test_strengths.py",
     "models/neural/",
+    "models/recency/test_learned.py",
+    "models/test_comparison.py",
+    "tasks/evaluation/test_holdout.py",
     "tasks/monitoring/",
     "tasks/release/test_audit.py",
     "tasks/release/test_publish.py",
@@ -76,8 +81,8 @@ SLOW = (
     "test_nightshelf.py",
     "test_wheel.py",
 )
-"""Not for `make quick`: tests that run nights, processes, Great Expectations, matplotlib or torch, and
-those that read every file."""
+"""Not for `make quick`: tests that run nights, processes, Great Expectations, matplotlib, torch or many
+trainings, and those that read every file."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
