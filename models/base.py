@@ -134,6 +134,16 @@ class Model(ABC, Generic[C]):
         """Return what one training is expected to cost: here, some passes over the pairs."""
         return Cost(2e-6 * size.pairs, 64.0 * size.pairs)
 
+    @classmethod
+    def learned_settings(cls, config: C, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a training with ``config`` learned by its ``report``, as settings.
+
+        Fields set to "learned" become what the report has under their names. A training with these
+        settings learns only the parameters, as the model did that was measured.
+        """
+        fields = [name for name in type(config).model_fields if getattr(config, name) == "learned"]
+        return {name: report[name] for name in fields if name in report}
+
     @final
     def fit(self, dataset: Dataset, options: TrainingOptions | None = None) -> Self:
         """Train; on one machine, equal data, configuration and seed give the same model."""

@@ -7,6 +7,7 @@ from typing import Any
 from flows.night.night import Night, Result
 from tasks.training.artefacts import TrainedModel
 from tasks.training.request import Phase, Training, write_request
+from tasks.training.train import learned_settings
 
 
 def measure_station(night: Night, name: str) -> Result:
@@ -45,9 +46,16 @@ def _training_facts(trained: TrainedModel) -> dict[str, Any]:
 
 
 def train_model(night: Night, name: str, phase: Phase) -> TrainedModel:
-    """Train one model with the night's trainer; its warnings become the night's."""
+    """Train one model with the night's trainer; its warnings become the night's.
+
+    What serves has the half-life and weights that the measured model learned: learned again from
+    all events, they could be others, which nobody has measured.
+    """
     training = Training(night.folder, name, phase)
-    write_request(training, night.tuned, night.plan.settings.get(name))
+    settings = dict(night.plan.settings.get(name, {}))
+    if phase == "served":
+        settings |= learned_settings(Training(night.folder, name, "past"))
+    write_request(training, night.tuned, settings)
     trained = night.trainer(training, night.report)
     night.record.warn(*trained.warnings)
     return trained

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -62,3 +63,8 @@ class RecentPopularity(SameForAll[RecentPopularityConfig]):
             last = last.since(latest - self.config.window_days * DAY)
         self._popularity = last.popularity(latest, half_life)
         self.report["half_life_days"] = None if half_life is None else half_life / DAY
+
+    @classmethod
+    def learned_settings(cls, config: RecentPopularityConfig, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the half-life that was learned; nothing if none was, which the settings cannot say."""
+        return {} if report.get("half_life_days") is None else super().learned_settings(config, report)

@@ -20,7 +20,6 @@ from models.evaluation.window import SCORES, SHARES, USERS, Window, rolling_wind
 from models.hybrid.learned_weights import STEPS, Scores, best_combination, combinations, combined_values
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.topn import TopN
-from models.recency.learned import settled
 
 FloatArray = npt.NDArray[np.float32]
 WEIGHTS = "weights"
@@ -122,6 +121,17 @@ class Blend(Model[BlendConfig]):
         seconds = sum(SHARES) * learning.seconds + len(SHARES) * 1e-7 * compared
         return total + Cost(seconds, learning.memory)
 
+    @classmethod
+    def learned_settings(cls, config: BlendConfig, report: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the learned weights, and the settings of the parts with what they have learned."""
+        settings = {}
+        for name, part_report in report["parts"].items():
+            part = registry.config(name, config.settings.get(name, {}))
+            learned = registry.model_class(name).learned_settings(part, part_report)
+            if given := config.settings.get(name, {}) | learned:
+                settings[name] = given
+        return super().learned_settings(config, report) | {"settings": settings}
+
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         windows: list[Window] = []
         if isinstance(self.config.weights, str):
@@ -155,7 +165,7 @@ class Blend(Model[BlendConfig]):
         A personal part always has a weight: without one, the blend would be a model that exists.
         """
         names, values = self.config.parts, []
-        configs = {name: settled(self._models[name]) for name in names}
+        configs = {name: _settled(self._models[name]) for name in names}
         for window in windows:
             scores = [_scores_after(name, config, window, options) for name, config in configs.items()]
             values.append(combined_values(window, scores))
@@ -223,6 +233,12 @@ class Blend(Model[BlendConfig]):
                 {key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)}
             )
             self._models[name] = model
+
+
+def _settled(model: Model[Any]) -> ModelConfig:
+    """Return the configuration of a trained model with what it has learned."""
+    config: ModelConfig = model.config
+    return config.model_copy(update=model.learned_settings(config, model.report))
 
 
 def _scores_after(name: str, config: ModelConfig, window: Window, options: TrainingOptions) -> Scores:

@@ -75,14 +75,6 @@ def decay_of(
     return Decay.of(dataset, half_lives[longest_of_the_best(values, users)])
 
 
-def settled(model: Model[Any]) -> ModelConfig:
-    """Return the configuration of a trained model, with the half-life that it learned as given."""
-    config: ModelConfig = model.config
-    if getattr(config, "half_life_days", None) != "learned" or "half_life_days" not in model.report:
-        return config
-    return config.model_copy(update={"half_life_days": model.report["half_life_days"]})
-
-
 def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: Size) -> Cost:
     """Return the cost of ``decay_of`` with models that have a ``cost``, if anything decays."""
     if half_life_days != "learned":

@@ -148,6 +148,17 @@ def finished(training: Training) -> TrainedModel | None:
     return None if facts is None else _model(training, facts)
 
 
+def learned_settings(training: Training) -> dict[str, Any]:
+    """Return what a finished training learned beside its parameters, as settings; none if unfinished."""
+    from models import registry
+
+    trained = finished(training)
+    if trained is None:
+        return {}
+    config = registry.config(training.model, read_request(training.file).settings)
+    return registry.model_class(training.model).learned_settings(config, trained.report)
+
+
 def _model(training: Training, facts: dict[str, Any]) -> TrainedModel:
     return TrainedModel(
         training.model,

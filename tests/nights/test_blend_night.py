@@ -49,4 +49,14 @@ def test_the_models_of_a_blend_are_trained_once_with_their_own_settings(night: N
         alone = artefact.read_manifest(models / name)
         assert parts[name] == alone["report"], "seconds would differ, had it been trained again"
     settings = artefact.read_manifest(models / "blend")["config"]["settings"]
-    assert settings == {"item_knn": {"shrink": 5.0}}
+    learned = {"half_life_days": None} if folder == "models" else {}
+    assert settings == {"item_knn": {"shrink": 5.0} | learned}
+
+
+def test_what_serves_has_the_half_life_of_what_was_measured(night: Night) -> None:
+    (record,) = night.records()
+    root = record.folder(night.store).root
+    measured = artefact.read_manifest(root / "past-models" / "item_knn")
+    served = artefact.read_manifest(root / "models" / "item_knn")
+    assert measured["config"]["half_life_days"] == "learned"
+    assert served["config"]["half_life_days"] == measured["report"]["half_life_days"]

@@ -105,3 +105,22 @@ def test_damaged_weights_are_refused(weights: list[float]) -> None:
     model.n_items = 1
     with pytest.raises(ModelError, match="expected weights float64"):
         model._restore({"weights": np.array(weights)})
+
+
+def test_a_blend_of_learned_settings_is_the_same_without_learning(
+    world: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidates = ("item_knn", "recent_popularity", "als")
+    given = {"als": {"factors": 4}, "item_knn": {"shrink": 5.0}}
+    blend = Blend(BlendConfig(candidates=candidates, settings=given)).fit(world, OPTIONS)
+    settings = blend.learned_settings(blend.config, blend.report)
+    assert settings["weights"] == blend.report["weights"]
+    for name, part in blend.report["parts"].items():
+        kept = {key: value for key, value in settings["settings"][name].items() if key != "half_life_days"}
+        assert kept == given.get(name, {})
+        if name != "recent_popularity":  # which learns again whether anything decays
+            assert settings["settings"][name]["half_life_days"] == part["half_life_days"]
+    for module in ("models.hybrid.blend", "models.recency.learned"):
+        monkeypatch.setattr(f"{module}.rolling_windows", pytest.fail)
+    again = Blend(BlendConfig(**settings)).fit(world, OPTIONS)
+    assert np.array_equal(again.scores(world.histories), blend.scores(world.histories))

@@ -17,7 +17,6 @@ from models.factors.als import ALS, ALSConfig
 from models.options import Cost, Size, TrainingOptions
 from models.recency import learned
 from models.recency.half_life import DAY
-from models.recency.learned import settled
 from models.registry import create
 from models.splitting.split import event_matrix, to_sequences
 
@@ -94,11 +93,28 @@ def test_without_times_nothing_decays() -> None:
     assert model.report["half_life_days"] is None
 
 
-def test_a_settled_model_keeps_the_half_life_that_it_learned() -> None:
+def test_a_training_with_learned_settings_learns_no_half_life(monkeypatch: pytest.MonkeyPatch) -> None:
     data, _, _ = log(changes=True)
     model = create("item_knn", SMALL["item_knn"]).fit(data, OPTIONS)
-    assert settled(model).half_life_days == model.report["half_life_days"] < 15
-    assert settled(create("popularity").fit(data)) == create("popularity").config
+    settings = model.learned_settings(model.config, model.report)
+    assert settings == {"half_life_days": model.report["half_life_days"]}
+    assert settings["half_life_days"] < 15
+    monkeypatch.setattr(learned, "rolling_windows", pytest.fail)
+    again = create("item_knn", SMALL["item_knn"] | settings).fit(data, OPTIONS)
+    assert np.array_equal(again.scores(data.histories), model.scores(data.histories))
+
+
+def test_what_was_given_is_not_learned() -> None:
+    data, _, _ = log(changes=True)
+    for name, settings in [("popularity", {}), ("item_knn", {"half_life_days": 3.0})]:
+        model = create(name, settings).fit(data)
+        assert model.learned_settings(model.config, model.report) == {}
+
+
+def test_recent_popularity_learns_again_whether_anything_decays() -> None:
+    model = create("recent_popularity")
+    assert model.learned_settings(model.config, {"half_life_days": None}) == {}
+    assert model.learned_settings(model.config, {"half_life_days": 2.0}) == {"half_life_days": 2.0}
 
 
 def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
