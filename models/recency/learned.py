@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from models.base import Model, ModelConfig
@@ -15,6 +14,7 @@ from models.dataset import Dataset
 from models.errors import ModelError
 from models.evaluation.metrics import match_lists
 from models.evaluation.window import (
+    FEWEST_USERS,
     LENGTH,
     SHARES,
     Window,
@@ -29,6 +29,8 @@ from models.recency.half_life import DAY, Floats, PairEvents, learn_half_life, l
 
 PAIRS = 250_000  # at most, about, to train on: a half-life needs no more
 MULTIPLES = (16.0, 4.0, 1.0, 0.25)  # of the half-life of popularity: the candidates
+LEAVING = 3.0  # standard errors by which a candidate is worse that is not measured any further
+STAYING = 0.6  # share of the candidates that remain after the last window, as a rule
 PART = 1 / MULTIPLES[0]  # of the span of the log: in the place of that half-life, if nothing was learned
 
 HalfLife = Annotated[float, Field(gt=0)] | Literal["learned"] | None
@@ -53,8 +55,9 @@ def decay_of(
     (models.recency.half_life) from 16 to 1/4; if that does not decay, the span of the log and parts
     of it. Each trains ``model`` on the events before each window (models.evaluation.window); the
     answer is the longest that is not worse than the best by more than the standard error of their
-    difference in NDCG@10. Where popularity does not decay, parts shorter than two that are surely
-    worse than the best are not tried. Without times, or with too few users, nothing decays.
+    difference in NDCG@10. They race, from the last window back: a candidate that is worse than the
+    best by more than three standard errors leaves (Maron, Moore 1994, "Hoeffding races"). Without
+    times, or with too few users, nothing decays.
     """
     if half_life_days != "learned":
         return Decay.of(dataset, None if half_life_days is None else half_life_days * DAY)
@@ -65,13 +68,14 @@ def decay_of(
     popular = learn_half_life(events)
     base = popular or PART * float(events.times.max() - events.times.min())
     half_lives = [None, *(base * multiple for multiple in MULTIPLES)]
-    users = np.concatenate([window.users for window in windows])
-    values = np.zeros((0, len(users)))
-    for half_life in half_lives:
-        aging = _with_half_life(model(), half_life)
-        values = np.vstack([values, np.concatenate([_measure(w, aging, options) for w in windows])])
-        if popular is None and _past_the_best(values, users):
-            break
+    users, values = np.zeros(0, np.int64), np.zeros((len(half_lives), 0))
+    for window in reversed(windows):
+        measured = [_measure(window, _with_half_life(model(), length), options) for length in half_lives]
+        users, values = np.concatenate([users, window.users]), np.hstack([values, measured])
+        loss, error = losses(values, users)
+        racing = (loss <= LEAVING * error) | (len(users) < FEWEST_USERS)
+        half_lives = [length for length, stays in zip(half_lives, racing, strict=True) if stays]
+        values = values[racing]
     return Decay.of(dataset, half_lives[longest_of_the_best(values, users)])
 
 
@@ -80,14 +84,9 @@ def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: 
     if half_life_days != "learned":
         return Cost(0, 0)
     cheap = cost(sampled_size(size, PAIRS))
-    trainings = (1 + len(MULTIPLES)) * sum(SHARES)  # a training costs as much as its events
+    later = STAYING * sum(SHARES[:-1])  # a training costs as much as its events
+    trainings = (1 + len(MULTIPLES)) * (SHARES[-1] + later)
     return Cost(trainings * cheap.seconds, cheap.memory)
-
-
-def _past_the_best(values: Floats, users: npt.NDArray[np.int64]) -> bool:
-    """Return whether the last two candidates are surely worse than the best: the rest is, too."""
-    loss, error = losses(values, users)
-    return len(loss) > 2 and bool((loss[-2:] > 2 * error[-2:]).all())
 
 
 def _with_half_life(model: Model[Any], half_life: float | None) -> Model[Any]:

@@ -124,5 +124,5 @@ def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
     million, ten = (
         learned.learning_cost("learned", cost, Size(scale, 50, scale)) for scale in (10**6, 10**7)
     )
-    assert million == ten == Cost(pytest.approx(15 / 4), 50)
-    assert learned.learning_cost("learned", cost, Size(10, 50, 1000)).seconds == pytest.approx(15e-3)
+    assert million == ten == Cost(pytest.approx(10.8 / 4), 50)
+    assert learned.learning_cost("learned", cost, Size(10, 50, 1000)).seconds == pytest.approx(10.8e-3)
