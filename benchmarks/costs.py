@@ -18,6 +18,7 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 import psutil
 
 from models.dataset import Dataset
@@ -88,7 +89,8 @@ def measure(log: str, name: str, threads: int) -> dict[str, float]:
         settings = {"candidates": ["recent_popularity", "item_knn", "als"]}
     config = registry.config(name, settings)
     model = registry.create(name, config)
-    size = Size(dataset.n_users, dataset.n_items, dataset.matrix.nnz)
+    products = float(np.square(np.diff(dataset.matrix.indptr), dtype=np.float64).sum())
+    size = Size(dataset.n_users, dataset.n_items, dataset.matrix.nnz, products)
     cost = type(model).cost(config, size)
     registry.create(name, config).fit(_dataset(LOGS["tiny"]))  # loads all libraries and kernels
     before, started, cpu = psutil.Process().memory_info().rss, time.perf_counter(), time.process_time()

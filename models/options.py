@@ -136,11 +136,20 @@ def _is_whole(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Size:
-    """The size of a training set: users, items, and pairs with a weight."""
+    """The size of a training set: users, items, and pairs with a weight.
+
+    ``products`` is the sum over users of their squared number of pairs. If 0, it is taken as four
+    times that of even histories.
+    """
 
     users: int
     items: int
     pairs: int
+    products: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.products:
+            object.__setattr__(self, "products", 4.0 * self.pairs**2 / max(self.users, 1))
 
 
 @dataclass(frozen=True)

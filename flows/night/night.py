@@ -108,7 +108,8 @@ class Night:
     def size(self) -> dict[str, int]:
         """The size of the dataset, known once that is built."""
         facts = self.record.station("dataset").facts
-        return {"users": facts["users"], "items": facts["items"], "pairs": facts["trained_pairs"]}
+        counts = {"users": facts["users"], "items": facts["items"], "pairs": facts["trained_pairs"]}
+        return counts | {"products": facts.get("products", 0)}  # which older runs do not have
 
     @property
     def plan(self) -> Plan:

@@ -112,7 +112,7 @@ def sampled(dataset: Dataset, pairs: int = PAIRS) -> Dataset:
 def sampled_size(size: Size, pairs: int = PAIRS) -> Size:
     """Return the size of ``sampled`` for a dataset of a size."""
     share = min(1.0, pairs / max(size.pairs, 1))
-    return Size(round(share * size.users), size.items, round(share * size.pairs))
+    return Size(round(share * size.users), size.items, round(share * size.pairs), share * size.products)
 
 
 def losses(values: Floats, users: Longs) -> tuple[Floats, Floats]:

@@ -19,12 +19,16 @@ from tasks.interactions.events import double
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """Counts of a dataset: users, items, pairs, pairs trained on, events and catalogue rows."""
+    """Counts of a dataset: users, items, pairs, pairs trained on, events and catalogue rows.
+
+    `products` is the sum of the squared number of items over the users trained on.
+    """
 
     users: int
     items: int
     pairs: int
     trained_pairs: int
+    products: int
     events: int
     catalogues: dict[str, CatalogueRows]
 
@@ -56,9 +60,16 @@ def build_dataset(
         items=rows(folder, "items"),
         pairs=rows(folder, "pairs"),
         trained_pairs=pc.sum(read(folder, "entries", ["trained"])["trained"]).as_py() or 0,
+        products=_products(folder),
         events=pc.sum(read(folder, "pairs", ["events"])["events"]).as_py() or 0,
         catalogues=catalogues,
     )
+
+
+def _products(folder: Path) -> int:
+    users = read(folder, "users", ["items", "trained"])
+    items = users.filter(users["trained"])["items"]
+    return pc.sum(pc.multiply(items, items)).as_py() or 0
 
 
 def _number(configuration: Configuration, engine: Engine, folder: Path) -> None:

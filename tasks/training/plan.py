@@ -30,7 +30,7 @@ class Plan:
     left: float
 
 
-def make_plan(configuration: Configuration, users: int, items: int, pairs: int) -> Plan:
+def make_plan(configuration: Configuration, users: int, items: int, pairs: int, products: float = 0) -> Plan:
     """Return the plan of a night: the cheapest models first, while there are minutes and memory.
 
     A model that is trained in epochs gets as many as are left time for, at least 10, unless its
@@ -42,7 +42,7 @@ def make_plan(configuration: Configuration, users: int, items: int, pairs: int) 
 
     named = {configuration.train.serve, *configuration.train.serve_by_segment.models.values()}
     budget, memory = 60 * configuration.train.minutes, configuration.resources.memory
-    size = Size(users, items, pairs)
+    size = Size(users, items, pairs, products)
     configs, costs = {}, dict[str, Cost]()
     for name in configuration.train.models:
         configs[name] = registry.config(name, configuration.settings_of(name))

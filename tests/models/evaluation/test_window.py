@@ -77,7 +77,9 @@ def test_of_a_large_log_evenly_spread_users_are_taken() -> None:
     half = data.matrix.nnz // 2
     assert sampled(data) is data
     assert sampled(data, half).n_users == 50
-    assert sampled_size(Size(100, 40, data.matrix.nnz), half) == Size(50, 40, half)
+    size = sampled_size(Size(100, 40, data.matrix.nnz, 900.0), half)
+    assert (size.users, size.items, size.pairs) == (50, 40, half)
+    assert size.products == pytest.approx(450.0, rel=0.01)
     few = rolling_windows(data, half // 2)
     assert all(half / 3 < found.past.matrix.nnz < half for found in few)
     assert [len(found.users) for found in few] == [len(found.users) for found in rolling_windows(data)]

@@ -42,6 +42,7 @@ def test_an_event_counts_by_type_and_weight(shop):
     assert built.rows("entries", "trained") == [True, False, True]
     assert built.rows("sequences", "user_index", "item_index") == [(0, 0), (0, 0), (1, 1)]
     assert (built.summary.pairs, built.summary.trained_pairs, built.summary.events) == (3, 2, 4)
+    assert built.summary.products == 2**2 + 1**2
 
 
 @pytest.mark.parametrize("half_life", [2, 1 / 3])
