@@ -112,8 +112,12 @@ class ItemKNN(Model[ItemKNNConfig]):
         return top
 
     def _scores(self, histories: Histories) -> FloatArray:
+        from models.neighbours.item_knn_kernel import add_scores
+
         matrix = self._decay.histories(histories).matrix
-        return np.asarray((matrix @ self._matrix).toarray(), dtype=np.float32)
+        scores = np.zeros(matrix.shape, dtype=np.float32)
+        add_scores(*_csr_arrays(matrix), *_csr_arrays(self._matrix), scores)
+        return scores
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {"neighbours": self._neighbours, "similarities": self._similarities}
