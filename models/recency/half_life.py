@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,8 @@ Longs = npt.NDArray[np.int64]
 HOUR = 3_600 * 10**6  # microseconds
 DAY = 24 * HOUR
 USERS = 2_000  # compared at most for each cut, evenly spread
+LEAVING = 3.0  # standard errors by which a candidate is worse that is measured no further
+Round: TypeAlias = tuple[Longs, Callable[["float | None"], Floats]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,40 +111,50 @@ def learn_half_life(events: PairEvents) -> float | None:
     which counts all events alike. At the start of each window (models.evaluation.window), each
     candidate ranks the items by their popularity then. Its NDCG@10 is measured over the users who
     have a history and take up items in the window that are new to them, but not to the log. The
-    answer is the longest candidate that is not worse than the best by more than the standard error
-    of their difference: what a few users did does not make it short. With fewer than 30 such users
-    the events say too little, and it is None.
+    answer wins a race from the last window back: the longest candidate that is not worse than the
+    best by more than the standard error of their difference, so that what a few users did does not
+    make it short. With fewer than 30 such users the events say too little, and it is None.
     """
     times = events.times
     candidates: list[float | None] = [None]
     span = float(times.max() - times.min())
     candidates += [float(HOUR) * 2**power for power in range(64) if HOUR * 2**power <= span][::-1]
-    measured = [_measure(events, *cut, candidates) for cut in rolling_cuts(times)]
-    users = np.concatenate([asked for asked, _ in measured])
-    if len(np.unique(users)) < FEWEST_USERS:
-        return None
-    return candidates[longest_of_the_best(np.concatenate([values for _, values in measured], axis=1), users)]
+    return race(candidates, (_round(events, *cut) for cut in reversed(rolling_cuts(times))))
 
 
-def longest_of_the_best(values: Floats, users: Longs) -> int:
+def race(candidates: Sequence[float | None], rounds: Iterable[Round]) -> float | None:
     """Return the first candidate that is not worse than the best by more than a standard error.
 
-    ``values`` (candidates, n): their metric of ``users`` (n,), for candidates from long to short.
-    The error is that of the mean difference to the best (models.evaluation.window.losses).
+    ``candidates`` are sorted from long to short. A round has users, int64 (n,), and a function that
+    returns their metric for a candidate, float64 (n,). A candidate that is worse than the best by
+    three standard errors leaves the race (Maron, Moore 1994, "Hoeffding races"). The errors are
+    those of the mean difference to the best (models.evaluation.window.losses). With fewer than 30
+    users the rounds say too little, and it is None.
     """
+    users, values = np.zeros(0, np.int64), np.zeros((len(candidates), 0))
+    for asked, measure in rounds:
+        if not len(asked):
+            continue
+        users = np.concatenate([users, asked])
+        values = np.hstack([values, np.stack([measure(candidate) for candidate in candidates])])
+        loss, error = losses(values, users)
+        racing = (loss <= LEAVING * error) | (len(np.unique(users)) < FEWEST_USERS)
+        candidates = [candidate for candidate, stays in zip(candidates, racing, strict=True) if stays]
+        values = values[racing]
+    if len(np.unique(users)) < FEWEST_USERS:
+        return None
     loss, error = losses(values, users)
-    return int(np.argmax(loss <= error))
+    return candidates[int(np.argmax(loss <= error))]
 
 
-def _measure(events: PairEvents, cut: int, stop: int, candidates: list[float | None]) -> tuple[Longs, Floats]:
-    """Return the users between two times, and each candidate's NDCG@10 (candidates, users)."""
+def _round(events: PairEvents, cut: int, stop: int) -> Round:
+    """Return the users between two times, and how to measure a half-life on them by NDCG@10."""
     past, later = events.last(cut), events.last(stop)
     new = later.times >= cut
     question = _Question.of(past, later.users[new], later.items[new])
     if question is None:
-        return np.zeros(0, np.int64), np.zeros((len(candidates), 0))
-    values = [question.ndcg(past.popularity(cut, half_life)) for half_life in candidates]
-    return question.users, np.stack(values)
+        return np.zeros(0, np.int64), lambda _: np.zeros(0)
+    return question.users, lambda half_life: question.ndcg(past.popularity(cut, half_life))
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,22 +14,19 @@ from models.dataset import Dataset
 from models.errors import ModelError
 from models.evaluation.metrics import match_lists
 from models.evaluation.window import (
-    FEWEST_USERS,
     LENGTH,
     SHARES,
     Window,
-    losses,
     rolling_windows,
     sampled,
     sampled_size,
 )
 from models.options import Cost, Size, TrainingOptions
 from models.recency.decay import Decay
-from models.recency.half_life import DAY, Floats, PairEvents, learn_half_life, longest_of_the_best
+from models.recency.half_life import DAY, Floats, PairEvents, Round, learn_half_life, race
 
 PAIRS = 250_000  # at most, about, to train on: a half-life needs no more
 MULTIPLES = (16.0, 4.0, 1.0, 0.25)  # of the half-life of popularity: the candidates
-LEAVING = 3.0  # standard errors by which a candidate is worse that is not measured any further
 STAYING = 0.6  # share of the candidates that remain after the last window, as a rule
 PART = 1 / MULTIPLES[0]  # of the span of the log: in the place of that half-life, if nothing was learned
 
@@ -54,9 +51,8 @@ def decay_of(
     The candidates are no decay, and multiples of the half-life of popularity
     (models.recency.half_life) from 16 to 1/4; if that does not decay, the span of the log and parts
     of it. Each trains ``model`` on the events before each window (models.evaluation.window); the
-    answer is the longest that is not worse than the best by more than the standard error of their
-    difference in NDCG@10. They race, from the last window back: a candidate that is worse than the
-    best by more than three standard errors leaves (Maron, Moore 1994, "Hoeffding races"). Without
+    answer wins a race by NDCG@10 from the last window back (models.recency.half_life): the longest
+    that is not worse than the best by more than the standard error of their difference. Without
     times, or with too few users, nothing decays.
     """
     if half_life_days != "learned":
@@ -68,15 +64,11 @@ def decay_of(
     popular = learn_half_life(events)
     base = popular or PART * float(events.times.max() - events.times.min())
     half_lives = [None, *(base * multiple for multiple in MULTIPLES)]
-    users, values = np.zeros(0, np.int64), np.zeros((len(half_lives), 0))
-    for window in reversed(windows):
-        measured = [_measure(window, _with_half_life(model(), length), options) for length in half_lives]
-        users, values = np.concatenate([users, window.users]), np.hstack([values, measured])
-        loss, error = losses(values, users)
-        racing = (loss <= LEAVING * error) | (len(users) < FEWEST_USERS)
-        half_lives = [length for length, stays in zip(half_lives, racing, strict=True) if stays]
-        values = values[racing]
-    return Decay.of(dataset, half_lives[longest_of_the_best(values, users)])
+
+    def measured(window: Window) -> Round:
+        return window.users, lambda length: _measure(window, _with_half_life(model(), length), options)
+
+    return Decay.of(dataset, race(half_lives, map(measured, reversed(windows))))
 
 
 def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: Size) -> Cost:

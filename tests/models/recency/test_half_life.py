@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.dataset import Dataset
-from models.recency.half_life import DAY, HOUR, PairEvents, _Question, learn_half_life
+from models.evaluation.window import FEWEST_USERS
+from models.recency.half_life import DAY, HOUR, PairEvents, _Question, learn_half_life, race
 from models.registry import create
 from models.splitting.split import event_matrix, to_sequences
 
@@ -92,3 +96,31 @@ def test_the_metric_is_that_of_the_lists_of_recent_popularity(seed: int, half_li
         for row, wanted in zip(lists, sought, strict=True)
     ]
     np.testing.assert_allclose(question.ndcg(popularity), gains)
+
+
+def test_what_is_surely_worse_leaves_a_race_and_the_longest_of_the_rest_wins() -> None:
+    random = np.random.default_rng(3)
+    noise = random.normal(0, 0.1, (3, 3, 200))
+    means = {None: 0.5, 8.0: 0.5, 4.0: 0.1}
+    measured: list[tuple[int, float | None]] = []
+
+    def measure(number: int) -> Callable[[float | None], npt.NDArray[np.float64]]:
+        def values(candidate: float | None) -> npt.NDArray[np.float64]:
+            measured.append((number, candidate))
+            return means[candidate] + noise[number, list(means).index(candidate)]
+
+        return values
+
+    rounds = [(np.arange(200), measure(number)) for number in range(3)]
+    assert race([None, 8.0, 4.0], rounds) in {None, 8.0}
+    assert [candidate for number, candidate in measured if number == 0] == [None, 8.0, 4.0]
+    assert {candidate for number, candidate in measured if number > 0} <= {None, 8.0}
+    assert race([8.0, 4.0], rounds) == 8.0
+
+
+def test_a_race_over_few_users_has_no_winner() -> None:
+    few = np.arange(FEWEST_USERS - 1)
+    rounds = [(few, lambda half_life: few / half_life)] * 3  # the same users count once
+    assert race([8.0, 4.0], rounds) is None
+    enough = np.arange(FEWEST_USERS)
+    assert race([8.0, 4.0], [*rounds, (enough, lambda half_life: enough / half_life)]) == 4.0
