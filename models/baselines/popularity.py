@@ -11,7 +11,7 @@ from pydantic import Field
 from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.options import TrainingOptions
+from models.options import Cost, Size, TrainingOptions
 
 
 class PopularityConfig(ModelConfig):
@@ -32,6 +32,11 @@ class SameForAll(Model[C]):
     evidence_only = True
     personal = False
     _popularity: npt.NDArray[np.float32]
+
+    @classmethod
+    def cost(cls, config: C, size: Size) -> Cost:  # noqa: ARG003
+        """Return the cost of counting."""
+        return Cost(1e-3 + 1e-8 * size.pairs, 36.0 * size.pairs)
 
     def _scores(self, histories: Histories) -> npt.NDArray[np.float32]:
         return np.repeat(self._popularity[None], len(histories), axis=0)  # (n_users, n_items)

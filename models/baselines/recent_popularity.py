@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from models.base import ModelConfig
 from models.baselines.popularity import SameForAll
 from models.dataset import Dataset
-from models.options import TrainingOptions
-from models.recency.half_life import DAY, PairEvents, learn_half_life
+from models.options import Cost, Size, TrainingOptions
+from models.recency.half_life import DAY, PairEvents, learn_half_life, learning_seconds
 from models.search_space import Range, Space
 
 Days = Annotated[float, Field(gt=0)]
@@ -68,3 +68,9 @@ class RecentPopularity(SameForAll[RecentPopularityConfig]):
     def learned_settings(cls, config: RecentPopularityConfig, report: Mapping[str, Any]) -> dict[str, Any]:
         """Return the half-life that was learned; nothing if none was, which the settings cannot say."""
         return {} if report.get("half_life_days") is None else super().learned_settings(config, report)
+
+    @classmethod
+    def cost(cls, config: RecentPopularityConfig, size: Size) -> Cost:
+        """Return the cost of learning the half-life, if it is not given."""
+        learning = learning_seconds(size) if config.half_life_days == "learned" else 0.0
+        return super().cost(config, size) + Cost(learning, 55.0 * size.pairs)

@@ -20,6 +20,7 @@ from models.evaluation.window import SCORES, SHARES, USERS, Window, rolling_wind
 from models.hybrid.learned_weights import STEPS, Scores, best_combination, combinations, combined_values
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.topn import TopN
+from models.recency.learned import LIBRARY_BYTES, WINDOW_BYTES
 
 FloatArray = npt.NDArray[np.float32]
 WEIGHTS = "weights"
@@ -119,7 +120,9 @@ class Blend(Model[BlendConfig]):
             return total
         compared = min(SCORES, USERS * size.items)
         seconds = sum(SHARES) * learning.seconds + len(SHARES) * 1e-7 * compared
-        return total + Cost(seconds, learning.memory)
+        scores = 8.0 * len(config.parts) * compared
+        memory = learning.memory + WINDOW_BYTES * sampled_size(size).pairs + scores + LIBRARY_BYTES
+        return total + Cost(seconds, memory)
 
     @classmethod
     def learned_settings(cls, config: BlendConfig, report: Mapping[str, Any]) -> dict[str, Any]:

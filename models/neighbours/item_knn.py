@@ -65,13 +65,13 @@ class ItemKNN(Model[ItemKNNConfig]):
 
     @classmethod
     def cost(cls, config: ItemKNNConfig, size: Size) -> Cost:
-        """Return the cost of the products: a user with n items adds to n^2 of them.
+        """Return the cost of the products, and of choosing among the items of each.
 
-        Histories are uneven, so their squares are taken as four times those of even ones.
+        A user with n items adds to n^2 products, at most one for each pair of items is kept.
         """
-        products = 4.0 * size.pairs**2 / max(size.users, 1)
-        neighbours = 16.0 * size.items * config.neighbours
-        own = Cost(2e-8 * products + 1e-5 * size.items, neighbours + 40.0 * size.pairs)
+        similar = min(size.products, float(size.items) ** 2)
+        seconds = 7e-10 * size.products + 3.4e-9 * similar + 6e-8 * size.pairs + 2e-3
+        own = Cost(seconds, 16.0 * size.items * config.neighbours + 40.0 * size.pairs)
         return own + learning_cost(config.half_life_days, partial(cls.cost, _cheap(config)), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:

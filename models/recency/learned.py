@@ -15,7 +15,9 @@ from models.errors import ModelError
 from models.evaluation.metrics import match_lists
 from models.evaluation.window import (
     LENGTH,
+    SCORES,
     SHARES,
+    USERS,
     Window,
     rolling_windows,
     sampled,
@@ -23,11 +25,13 @@ from models.evaluation.window import (
 )
 from models.options import Cost, Size, TrainingOptions
 from models.recency.decay import Decay
-from models.recency.half_life import DAY, Floats, PairEvents, Round, learn_half_life, race
+from models.recency.half_life import DAY, Floats, PairEvents, Round, learn_half_life, learning_seconds, race
 
 PAIRS = 250_000  # at most, about, to train on: a half-life needs no more
 MULTIPLES = (16.0, 4.0, 1.0, 0.25)  # of the half-life of popularity: the candidates
 STAYING = 0.6  # share of the candidates that remain after the last window, as a rule
+WINDOW_BYTES = 128.0  # of the windows, for a pair
+LIBRARY_BYTES = 25e6  # of what libraries allocate at first use
 PART = 1 / MULTIPLES[0]  # of the span of the log: in the place of that half-life, if nothing was learned
 
 HalfLife = Annotated[float, Field(gt=0)] | Literal["learned"] | None
@@ -75,10 +79,16 @@ def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: 
     """Return the cost of ``decay_of`` with models that have a ``cost``, if anything decays."""
     if half_life_days != "learned":
         return Cost(0, 0)
+    sample = sampled_size(size)
     cheap = cost(sampled_size(size, PAIRS))
     later = STAYING * sum(SHARES[:-1])  # a training costs as much as its events
     trainings = (1 + len(MULTIPLES)) * (SHARES[-1] + later)
-    return Cost(trainings * cheap.seconds, cheap.memory)
+    measured = (1 + len(MULTIPLES)) * (1 + STAYING * len(SHARES[:-1]))
+    users = min(USERS, size.users)
+    measuring = 1e-3 + 4.5e-5 * users + 3e-9 * min(SCORES, users * size.items)
+    windows = 8e-7 * sample.pairs + learning_seconds(sample)
+    memory = cheap.memory + WINDOW_BYTES * min(size.pairs, PAIRS) + LIBRARY_BYTES
+    return Cost(trainings * cheap.seconds + measured * measuring + windows, memory)
 
 
 def _with_half_life(model: Model[Any], half_life: float | None) -> Model[Any]:

@@ -121,8 +121,13 @@ def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
     def cost(size: Size) -> Cost:
         return Cost(1e-6 * size.pairs, size.items)
 
-    million, ten = (
-        learned.learning_cost("learned", cost, Size(scale, 50, scale)) for scale in (10**6, 10**7)
-    )
-    assert million == ten == Cost(pytest.approx(10.8 / 4), 50)
-    assert learned.learning_cost("learned", cost, Size(10, 50, 1000)).seconds == pytest.approx(10.8e-3)
+    def free(size: Size) -> Cost:
+        return Cost(0, 0)
+
+    million, ten = (Size(scale, 50, scale) for scale in (10**6, 10**7))
+    learning = learned.learning_cost("learned", cost, million)
+    assert learning == learned.learning_cost("learned", cost, ten)
+    trainings = learning.seconds - learned.learning_cost("learned", free, million).seconds
+    assert trainings == pytest.approx(10.8 / 4)  # trainings on a quarter of the million
+    assert learning.memory > 50
+    assert learned.learning_cost(3.0, cost, million) == Cost(0, 0)
