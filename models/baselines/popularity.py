@@ -36,7 +36,7 @@ class SameForAll(Model[C]):
     @classmethod
     def cost(cls, config: C, size: Size) -> Cost:  # noqa: ARG003
         """Return the cost of counting."""
-        return Cost(1e-3 + 1e-8 * size.pairs, 36.0 * size.pairs)
+        return Cost(1e-3 + 1e-8 * size.pairs, 8.0 * size.pairs)
 
     def _scores(self, histories: Histories) -> npt.NDArray[np.float32]:
         return np.repeat(self._popularity[None], len(histories), axis=0)  # (n_users, n_items)

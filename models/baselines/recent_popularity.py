@@ -73,4 +73,4 @@ class RecentPopularity(SameForAll[RecentPopularityConfig]):
     def cost(cls, config: RecentPopularityConfig, size: Size) -> Cost:
         """Return the cost of learning the half-life, if it is not given."""
         learning = learning_seconds(size) if config.half_life_days == "learned" else 0.0
-        return super().cost(config, size) + Cost(learning, 55.0 * size.pairs)
+        return super().cost(config, size) + Cost(learning, 70.0 * size.pairs)
