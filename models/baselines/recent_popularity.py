@@ -14,6 +14,7 @@ from models.options import Cost, Size, TrainingOptions
 from models.recency.half_life import DAY, PairEvents, learn_half_life, learning_seconds
 from models.search_space import Range, Space
 
+EVER = 1e6  # days: longer than any log
 Days = Annotated[float, Field(gt=0)]
 
 
@@ -66,8 +67,11 @@ class RecentPopularity(SameForAll[RecentPopularityConfig]):
 
     @classmethod
     def learned_settings(cls, config: RecentPopularityConfig, report: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the half-life that was learned; nothing if none was, which the settings cannot say."""
-        return {} if report.get("half_life_days") is None else super().learned_settings(config, report)
+        """Return the half-life that was learned; without one, a window that all events are in."""
+        learned = super().learned_settings(config, report)
+        if "half_life_days" in learned and learned["half_life_days"] is None and config.window_days is None:
+            learned["window_days"] = EVER
+        return learned
 
     @classmethod
     def cost(cls, config: RecentPopularityConfig, size: Size) -> Cost:

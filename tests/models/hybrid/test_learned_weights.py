@@ -116,10 +116,10 @@ def test_a_blend_of_learned_settings_is_the_same_without_learning(
     settings = blend.learned_settings(blend.config, blend.report)
     assert settings["weights"] == blend.report["weights"]
     for name, part in blend.report["parts"].items():
-        kept = {key: value for key, value in settings["settings"][name].items() if key != "half_life_days"}
+        learned = {"half_life_days", "window_days"}
+        kept = {key: value for key, value in settings["settings"][name].items() if key not in learned}
         assert kept == given.get(name, {})
-        if name != "recent_popularity":  # which learns again whether anything decays
-            assert settings["settings"][name]["half_life_days"] == part["half_life_days"]
+        assert settings["settings"][name]["half_life_days"] == part["half_life_days"]
     for module in ("models.hybrid.blend", "models.recency.learned"):
         monkeypatch.setattr(f"{module}.rolling_windows", pytest.fail)
     again = Blend(BlendConfig(**settings)).fit(world, OPTIONS)

@@ -111,10 +111,24 @@ def test_what_was_given_is_not_learned() -> None:
         assert model.learned_settings(model.config, model.report) == {}
 
 
-def test_recent_popularity_learns_again_whether_anything_decays() -> None:
+@pytest.mark.parametrize(("half_life", "given"), [(None, {"window_days": 1e6}), (2.0, {})])
+def test_recent_popularity_with_learned_settings_learns_no_half_life(
+    half_life: float | None, given: dict[str, float]
+) -> None:
+    data, _, _ = log(changes=True)
     model = create("recent_popularity")
-    assert model.learned_settings(model.config, {"half_life_days": None}) == {}
-    assert model.learned_settings(model.config, {"half_life_days": 2.0}) == {"half_life_days": 2.0}
+    settings = model.learned_settings(model.config, {"half_life_days": half_life})
+    assert settings == {"half_life_days": half_life} | given
+    again = create("recent_popularity", settings).fit(data, OPTIONS)
+    assert again.report["half_life_days"] == half_life
+    if half_life is None:
+        popular = create("popularity").fit(data)
+        assert np.array_equal(again.scores(data.histories), popular.scores(data.histories))
+
+
+def test_a_window_that_was_given_stays_beside_what_was_learned() -> None:
+    model = create("recent_popularity", {"window_days": 7})
+    assert model.learned_settings(model.config, {"half_life_days": None}) == {"half_life_days": None}
 
 
 def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
