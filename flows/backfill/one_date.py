@@ -22,7 +22,6 @@ from tasks.runtime.children import Child, LogForwarder, end_with_parent, listen,
 from tasks.runtime.errors import EXPECTED_ERRORS, StoreLockedError, UserError
 from tasks.runtime.garbage import collect_rarely
 from tasks.runtime.progress import Report, silent
-from tasks.runtime.redaction import redacted
 from tasks.store.runs import RunRecord
 from tasks.training.train import Trainer
 
@@ -115,7 +114,7 @@ def main() -> int:
     except EXPECTED_ERRORS as error:
         send({"refused": str(error)})
         return 2
-    send({"record": redacted(record.model_dump(mode="json"))})
+    send({"record": record.document()})
     return 0
 
 

@@ -131,11 +131,15 @@ class RunRecord(BaseModel):
         """Add warnings for the manifest, without repeating any."""
         self.warnings.extend(text for text in dict.fromkeys(warnings) if text not in self.warnings)
 
+    def document(self) -> Any:
+        """Return the record as it is written: JSON values without secrets."""
+        return redacted(self.model_dump(mode="json"))
+
     def save(self, store: Store) -> None:
         """Write the record atomically."""
         path = self.folder(store).record
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json_atomically(path, redacted(self.model_dump(mode="json")))
+        write_json_atomically(path, self.document())
 
 
 def new_run(store: Store, as_of: date, **facts: Any) -> RunRecord:
