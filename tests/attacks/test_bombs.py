@@ -88,8 +88,9 @@ def open_quotes(path: Path, size: int) -> None:
     plain(HEADER, b'a",b,"d\n' + GOOD)(path, size // 16)
 
 
-def content(data: bytes) -> Write:
-    return lambda path, size: path.write_bytes(data) and None  # type: ignore[func-returns-value]
+def content(make: Callable[[], bytes]) -> Write:
+    """Return a function that writes what `make` returns: megabytes, which not every run needs."""
+    return lambda path, size: path.write_bytes(make()) and None  # type: ignore[func-returns-value]
 
 
 def few_bytes(path: Path, table: pa.Table, **options: Any) -> None:
@@ -141,6 +142,10 @@ def names(count: int) -> bytes:
     return ",".join(f"c{n}" for n in range(count)).encode()
 
 
+def keys(count: int) -> dict[str, int]:
+    return dict.fromkeys(map(str, range(count)), 1)
+
+
 OBJECT = json.dumps({"user": "u1", "item": "i1", "time": T}).encode() + b"\n"
 KEYS = {"user": "u2", "item": "i2", "time": T}
 OUT_OF_PROPORTION = "over 200 times as many; if the file is genuine, raise max_expansion"
@@ -177,24 +182,36 @@ BOMBS = [
     Bomb("open-quotes.csv", open_quotes, rules=None, quick=False),
     Bomb("opened-quotes.csv", plain(HEADER, b'a",b,"d\n'), NO_LOG),
     Bomb(
-        "million-columns.csv", content(names(1_000_000) + b"\n"), "expected a header line, got line_too_long"
+        "million-columns.csv",
+        content(lambda: names(1_000_000) + b"\n"),
+        "expected a header line, got line_too_long",
     ),
-    Bomb("many-columns.csv", content(names(100_000) + b"\n"), "expected at most 1,000 columns, got 100,000"),
-    Bomb("million-fields.csv", content(HEADER + GOOD + names(1_000_000) + b"\n"), rules={"line_too_long": 1}),
-    Bomb("many-fields.csv", content(HEADER + GOOD + names(100_000) + b"\n"), rules={"ragged_line": 1}),
+    Bomb(
+        "many-columns.csv",
+        content(lambda: names(100_000) + b"\n"),
+        "expected at most 1,000 columns, got 100,000",
+    ),
+    Bomb(
+        "million-fields.csv",
+        content(lambda: HEADER + GOOD + names(1_000_000) + b"\n"),
+        rules={"line_too_long": 1},
+    ),
+    Bomb(
+        "many-fields.csv", content(lambda: HEADER + GOOD + names(100_000) + b"\n"), rules={"ragged_line": 1}
+    ),
     Bomb(
         "million-keys.jsonl",
-        content(OBJECT + json.dumps(dict.fromkeys(map(str, range(1_000_000)), 1)).encode()),
+        content(lambda: OBJECT + json.dumps(keys(1_000_000)).encode()),
         rules={"line_too_long": 1},
     ),
     Bomb(
         "many-keys.jsonl",
-        content(OBJECT + json.dumps(KEYS | dict.fromkeys(map(str, range(60_000)), 1)).encode()),
+        content(lambda: OBJECT + json.dumps(KEYS | keys(60_000)).encode()),
         rules={},
     ),
     Bomb(
         "deep.jsonl",
-        content(OBJECT + b'{"user":' * 100_000 + b"1" + b"}" * 100_000),
+        content(lambda: OBJECT + b'{"user":' * 100_000 + b"1" + b"}" * 100_000),
         rules={"malformed_json": 1},
     ),
     Bomb("long-values.parquet", long_values, OUT_OF_PROPORTION),

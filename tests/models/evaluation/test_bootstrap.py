@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from models.errors import ModelError
 from models.evaluation.bootstrap import Bootstrap, Comparison, Interval
@@ -43,6 +42,8 @@ def test_draws_have_the_moments_of_multinomial_weights() -> None:
 
 @pytest.mark.parametrize("method", ["percentile", "bca"])
 def test_intervals_agree_with_scipy(method: str) -> None:
+    from scipy import stats
+
     ours = Bootstrap(resamples=20_000, method=method).intervals({"a": SKEWED})["a"]
     theirs = stats.bootstrap(
         (SKEWED,), np.mean, n_resamples=20_000, method=method, random_state=np.random.default_rng(1)
