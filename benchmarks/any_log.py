@@ -1,11 +1,12 @@
 """What a night serves without any tuning, on logs of many shapes.
 
-    python -m benchmarks.any_log [--logs news tiny ...] [--data FOLDER] [--scale 1.0]
+    python -m benchmarks.any_log [--logs news tiny ...] [--data FOLDER] [--scale 1.0] [--tune MINUTES]
 
 Each log has a configuration that only maps its columns. A whole night runs on it, and the model
 that it chose is printed beside the best floor (popularity, recent popularity), item kNN, and
-implicit's ALS with its defaults, all on the night's own holdout. The real data sets are left out
-where ``--data`` (by default, $NIGHTSHELF_DATA or ../shared/data) does not have them.
+implicit's ALS with its defaults, all on the night's own holdout; with ``--tune``, beside the best
+that a search of so many minutes finds (benchmarks.tuned). The real data sets are left out where
+``--data`` (by default, $NIGHTSHELF_DATA or ../shared/data) does not have them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from benchmarks.tuned import best_by_search
 from flows.night.run import run_night
 from models.evaluation.metrics import match_lists
 from models.ranking.topn import TopN
@@ -35,6 +37,7 @@ from tasks.quality.best_model import floors_of
 from tasks.quality.comparison import compare
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
+from tasks.store.run_folder import RunFolder
 from tasks.store.runs import RunRecord
 
 START = date(2026, 3, 2)
@@ -75,6 +78,7 @@ def main() -> None:
     parser.add_argument("--logs", nargs="+", default=[*MAPPED, *SHAPES])
     parser.add_argument("--data", type=Path, default=os.environ.get("NIGHTSHELF_DATA", "../shared/data"))
     parser.add_argument("--scale", type=float, default=1.0, help="of generated logs")
+    parser.add_argument("--tune", type=float, default=0.0, help="minutes of a search to compare with")
     options = parser.parse_args()
     print("NDCG@10 / Recall@20 of what a night serves; the difference to the best floor is of NDCG@10")
     for name in options.logs:
@@ -83,7 +87,7 @@ def main() -> None:
             if prepared is None:
                 print(f"{name}: not in {options.data}")
                 continue
-            for line in lines_of(name, *prepared):
+            for line in lines_of(name, *prepared, options.tune):
                 print(line, flush=True)
 
 
@@ -99,8 +103,8 @@ def prepare(folder: Path, name: str, data: Path, scale: float) -> tuple[Path, da
     return config, as_of
 
 
-def lines_of(name: str, config: Path, as_of: date) -> Iterator[str]:
-    """Run the night; yield what it served, or why it did not."""
+def lines_of(name: str, config: Path, as_of: date, tune: float) -> Iterator[str]:
+    """Run the night; yield what it served, or why it did not, and what a search finds."""
     configuration = load(config, {"report.enabled": False})
     began = time.perf_counter()
     try:
@@ -118,6 +122,15 @@ def lines_of(name: str, config: Path, as_of: date) -> Iterator[str]:
     )
     for model in served.values:
         yield f"  {model:20s} {_figures(served, model)}"
+    if tune:
+        run, holdout, _ = judged_by(configuration, record)
+        tuned = best_by_search(config, configuration, run, holdout, tune)
+        ndcg, recall = _values(tuned.lists, holdout)
+        share = served.values[served.model][0].mean() / max(ndcg.mean(), 1e-9)
+        yield (
+            f"  {tune:g} min of tuning, {tuned.trials} trials: {tuned.model} {ndcg.mean():.4f} / "
+            f"{recall.mean():.4f}; what is served has {share:.3f} of its NDCG; {tuned.settings}"
+        )
 
 
 def _figures(served: Served, model: str) -> str:
@@ -127,11 +140,7 @@ def _figures(served: Served, model: str) -> str:
 
 def measured(configuration: Configuration, record: RunRecord, minutes: float) -> Served:
     """Return the figures of all models of a night, and of implicit's ALS, on the night's holdout."""
-    store = Store(configuration.store.path)
-    run = record.folder(store)
-    cut = int(record.station("holdout").facts["cut"])
-    holdout = make_holdout(configuration, run.dataset, run.past, cut)
-    k = holdout.cuts([20])[-1]
+    run, holdout, k = judged_by(configuration, record)
     values = {}
     for name in configuration.in_training_order:
         if name not in record.failed_models:
@@ -140,6 +149,13 @@ def measured(configuration: Configuration, record: RunRecord, minutes: float) ->
     values["implicit ALS"] = _values(_implicit(run.past, holdout, k), holdout)
     facts = record.station("served_model").facts
     return Served(facts["model"], facts["why"], values, minutes)
+
+
+def judged_by(configuration: Configuration, record: RunRecord) -> tuple[RunFolder, Holdout, int]:
+    """Return a night's folder and holdout, and the length of the lists to measure."""
+    run = record.folder(Store(configuration.store.path))
+    holdout = make_holdout(configuration, run.dataset, run.past, int(record.station("holdout").facts["cut"]))
+    return run, holdout, holdout.cuts([20])[-1]
 
 
 def _values(

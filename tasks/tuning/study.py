@@ -76,7 +76,7 @@ def distributions_of(model: str) -> dict[str, Any]:
 
 
 def could_draw(kind: Any, value: Any) -> bool:
-    """Return whether the sampler could draw a value."""
+    """Return whether the sampler could draw a value: not a word such as "learned" from a range."""
     if hasattr(kind, "choices"):
         return value in kind.choices
-    return value is not None and bool(kind.low <= value <= kind.high)
+    return isinstance(value, int | float) and bool(kind.low <= value <= kind.high)

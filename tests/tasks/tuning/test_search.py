@@ -52,6 +52,20 @@ def trials_of(folder: Path) -> list[tuple[dict[str, Any], float | None]]:
     return [(trial.user_attrs["settings"], trial.value) for trial in finished_trials(open_study(folder))]
 
 
+@pytest.mark.parametrize("model", [name for name in registry.known() if registry.model_class(name).space])
+def test_every_model_with_a_search_space_is_searched_from_its_defaults(model: str, tmp_path: Path) -> None:
+    configs = []
+
+    def window(factory: Any, _: Any) -> np.ndarray:
+        configs.append(factory().config)
+        return np.full(USERS, float(len(configs)))
+
+    result = search(Search(model, {}, trials=2), [window], tmp_path)
+    assert (result.configured_score, result.best_score) == (1, 3)
+    assert configs[0] == registry.config(model, {})
+    assert {name for name, _, _ in compared_settings(model, result)} == set(registry.model_class(model).space)
+
+
 def test_a_search_improves_on_the_configured_settings_and_counts_its_trials(tmp_path: Path) -> None:
     window = ScoringWindow()
     result = search(Search("item_knn", {"neighbours": 500}, trials=12), [window], tmp_path)
