@@ -43,6 +43,7 @@ def best_by_search(
     config: Path, configuration: Configuration, run: RunFolder, holdout: Holdout, minutes: float
 ) -> Tuned:
     """Search every tunable model of the night; return the best, measured on the holdout."""
+    data = load_dataset(run.past)  # later runs remove the folder
     names = [name for name in configuration.in_training_order if registry.model_class(name).space]
     results = {name: search(name, config, run.as_of, minutes / len(names)) for name in names}
     results = {name: result for name, result in results.items() if result}
@@ -54,7 +55,7 @@ def best_by_search(
     train, resources = configuration.train, configuration.resources
     with resources.applied():
         options = TrainingOptions(train.device, train.seed, threads=resources.threads)
-        model.fit(load_dataset(run.past), options)
+        model.fit(data, options)
         lists = holdout.lists(model, holdout.cuts([20])[-1], resources)
     return Tuned(best, settings, sum(sum(result["trials"].values()) for result in results.values()), lists)
 

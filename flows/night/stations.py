@@ -9,6 +9,7 @@ from flows.night.night import Night, Result, last_ingest
 from tasks.configuration.engines import Engine
 from tasks.configuration.ids import id_types
 from tasks.dataset.build import build_dataset
+from tasks.dataset.matches import match_warnings, require_matches
 from tasks.dataset.parts import read
 from tasks.interactions.events import make_events
 from tasks.interactions.ingest import ingest
@@ -92,9 +93,10 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     available = read(night.folder.dataset, "items", ["available"])["available"].to_numpy()
     require_enough(night.configuration.top_n.n, available)  # before anything is trained
     for kind, catalogue in summary.catalogues.items():
-        warning = f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}"
-        if catalogue.rejected and warning not in night.record.warnings:  # by a failed attempt
-            night.record.warnings.append(warning)
+        if catalogue.rejected:
+            night.record.warn(f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}")
+    require_matches(night.configuration, summary.matches)
+    night.record.warn(*match_warnings(night.configuration, summary.matches))
     fresh = measure_freshness(night.configuration, engine, night.as_of, night.folder.dataset)
     facts = {"freshness": fresh.model_dump()} if fresh else {}
     return Result(summary.pairs, dataclasses.asdict(summary) | facts)

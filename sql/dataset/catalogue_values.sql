@@ -1,5 +1,5 @@
 {% from "interactions/macros.sql" import typed_id %}
--- A catalogue's attributes with ids of the same type as in the logs; a value counts once per id.
-SELECT DISTINCT {{ typed_id("id_text", id_type) }} AS id, name, value
-FROM {{ relation }}
-WHERE {{ typed_id("id_text", id_type) }} IS NOT NULL
+-- The attributes of a catalogue's rows that count; a value counts once per id.
+SELECT DISTINCT c.id, v.name, v.value
+FROM (SELECT {{ typed_id("id_text", id_type) }} AS id, line, name, value FROM {{ relation }}) AS v
+JOIN {{ catalogue }} AS c ON v.id = c.id AND v.line = c.line

@@ -21,6 +21,7 @@ from tasks.configuration.sections import (
     DatasetSection,
     EngineSection,
     GateSection,
+    ItemCatalogue,
     PopularSection,
     ReportSection,
     StoreSection,
@@ -39,7 +40,7 @@ class Configuration(Section):
     store: StoreSection = StoreSection()
     engine: EngineSection = EngineSection()
     source: Source
-    items: Catalogue = Catalogue()
+    items: ItemCatalogue = ItemCatalogue()
     users: Catalogue = Catalogue()
     gate: GateSection = GateSection()
     dataset: DatasetSection = DatasetSection()
@@ -81,9 +82,14 @@ class Configuration(Section):
                 f"known: {_listed(self.users.attributes)}"
             )
         self._check_served()
+        titles = filter(None, [self.items.title])
+        columns_of = {
+            "items": [*self.items.attributes.values(), *titles],
+            "users": self.users.attributes.values(),
+        }
         for kind, catalogue in (("items", self.items), ("users", self.users)):
             if catalogue.path is None:
-                for column in (*catalogue.attributes.values(), *filter(None, [catalogue.title])):
+                for column in columns_of[kind]:
                     if column not in self.source.attributes:
                         raise ValueError(
                             f"{kind}: expected an attribute of [source.attributes], got {column!r}; "

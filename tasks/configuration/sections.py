@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -67,16 +67,12 @@ class EngineSection(Section):
 
 
 class Catalogue(Reading):
-    """Titles and attributes, from a file or from the events themselves."""
+    """[users]: attributes, from a file or from the events themselves."""
 
     path: str | None = Field(
         None, description="The catalogue's file; without it, attributes come from events."
     )
-    id: str | None = Field(None, description="Column of the file with the id.")
-    title: str | None = Field(None, description="Column (or event attribute) with the item's title.")
-    available: str | None = Field(
-        None, description="Column that is false for items that must not be recommended."
-    )
+    id: str | None = Field(None, description="Column of the file with the id; its last row counts.")
     attributes: dict[str, str] = Field({}, description="Attributes: name -> column (or event attribute).")
     separator: str | None = Field(
         None, description="Separator of several values in one attribute, such as |."
@@ -89,9 +85,23 @@ class Catalogue(Reading):
                 raise ValueError(f"attribute {name!r}: expected a name of a-z, 0-9 and _")
         if self.path is not None and self.id is None:
             raise ValueError("path needs id = the column with the id")
-        if self.path is None and (self.available is not None or self.id is not None):
-            raise ValueError("id and available need path = the catalogue's file")
+        if self.path is None and (needless := [name for name in self.of_a_file if getattr(self, name)]):
+            raise ValueError(f"{', '.join(needless)}: expected path = the catalogue's file, too")
         return self
+
+    of_a_file: ClassVar[tuple[str, ...]] = ("id",)
+
+
+class ItemCatalogue(Catalogue):
+    """[items]: titles, attributes and availability, from a file or from the events themselves."""
+
+    title: str | None = Field(None, description="Column (or event attribute) with the item's title.")
+    available: str | None = Field(
+        None, description="Column that is false (or a number up to 0) for items never to recommend."
+    )
+    only: bool = Field(False, description="Recommend only items that the catalogue's file has.")
+
+    of_a_file: ClassVar[tuple[str, ...]] = ("id", "available", "only")
 
 
 class GateSection(Section):

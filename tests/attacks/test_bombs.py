@@ -39,7 +39,7 @@ timestamp = "time"
 """
 
 OUTCOMES = ("accepted", "excluded", "quarantined", "duplicates")
-Write = Callable[[Path, int], None]
+Write = Callable[[Path, int], object]
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,20 @@ def open_quotes(path: Path, size: int) -> None:
     plain(HEADER, b'a",b,"d\n' + GOOD)(path, size // 16)
 
 
-def content(make: Callable[[], bytes]) -> Write:
-    """Return a function that writes what `make` returns: megabytes, which not every run needs."""
-    return lambda path, size: path.write_bytes(make()) and None  # type: ignore[func-returns-value]
+def names(count: int, before: bytes = b"") -> Write:
+    """Return a function that writes a line of many names; made late, as not every run needs it."""
+    return lambda path, _: path.write_bytes(before + b",".join(b"c%d" % n for n in range(count)) + b"\n")
+
+
+def keys(count: int, known: dict[str, str]) -> Write:
+    """Return a function that writes an object, and then one of many keys."""
+    return lambda path, _: path.write_bytes(
+        OBJECT + json.dumps(known | dict.fromkeys(map(str, range(count)), "1")).encode()
+    )
+
+
+def deep(path: Path, _: int) -> None:
+    path.write_bytes(OBJECT + b'{"user":' * 100_000 + b"1" + b"}" * 100_000)
 
 
 def few_bytes(path: Path, table: pa.Table, **options: Any) -> None:
@@ -138,14 +149,6 @@ def many_columns(path: Path, size: int) -> None:
     few_bytes(path, pa.table({f"c{n}": [1] for n in range(20_000)}))
 
 
-def names(count: int) -> bytes:
-    return ",".join(f"c{n}" for n in range(count)).encode()
-
-
-def keys(count: int) -> dict[str, int]:
-    return dict.fromkeys(map(str, range(count)), 1)
-
-
 OBJECT = json.dumps({"user": "u1", "item": "i1", "time": T}).encode() + b"\n"
 KEYS = {"user": "u2", "item": "i2", "time": T}
 OUT_OF_PROPORTION = "over 200 times as many; if the file is genuine, raise max_expansion"
@@ -181,39 +184,13 @@ BOMBS = [
     Bomb("long-blank.csv", plain(HEADER + GOOD, b"\n"), rules={}, quick=False),
     Bomb("open-quotes.csv", open_quotes, rules=None, quick=False),
     Bomb("opened-quotes.csv", plain(HEADER, b'a",b,"d\n'), NO_LOG),
-    Bomb(
-        "million-columns.csv",
-        content(lambda: names(1_000_000) + b"\n"),
-        "expected a header line, got line_too_long",
-    ),
-    Bomb(
-        "many-columns.csv",
-        content(lambda: names(100_000) + b"\n"),
-        "expected at most 1,000 columns, got 100,000",
-    ),
-    Bomb(
-        "million-fields.csv",
-        content(lambda: HEADER + GOOD + names(1_000_000) + b"\n"),
-        rules={"line_too_long": 1},
-    ),
-    Bomb(
-        "many-fields.csv", content(lambda: HEADER + GOOD + names(100_000) + b"\n"), rules={"ragged_line": 1}
-    ),
-    Bomb(
-        "million-keys.jsonl",
-        content(lambda: OBJECT + json.dumps(keys(1_000_000)).encode()),
-        rules={"line_too_long": 1},
-    ),
-    Bomb(
-        "many-keys.jsonl",
-        content(lambda: OBJECT + json.dumps(KEYS | keys(60_000)).encode()),
-        rules={},
-    ),
-    Bomb(
-        "deep.jsonl",
-        content(lambda: OBJECT + b'{"user":' * 100_000 + b"1" + b"}" * 100_000),
-        rules={"malformed_json": 1},
-    ),
+    Bomb("million-columns.csv", names(1_000_000), "expected a header line, got line_too_long"),
+    Bomb("many-columns.csv", names(100_000), "expected at most 1,000 columns, got 100,000"),
+    Bomb("million-fields.csv", names(1_000_000, HEADER + GOOD), rules={"line_too_long": 1}),
+    Bomb("many-fields.csv", names(100_000, HEADER + GOOD), rules={"ragged_line": 1}),
+    Bomb("million-keys.jsonl", keys(1_000_000, {}), rules={"line_too_long": 1}),
+    Bomb("many-keys.jsonl", keys(60_000, KEYS), rules={}),
+    Bomb("deep.jsonl", deep, rules={"malformed_json": 1}),
     Bomb("long-values.parquet", long_values, OUT_OF_PROPORTION),
     Bomb("many-rows.parquet", many_rows, OUT_OF_PROPORTION),
     Bomb("long-list.parquet", long_list, OUT_OF_PROPORTION),

@@ -67,7 +67,9 @@ def test_overrides_are_validated_like_the_file(loaded):
         ("[engine]\nbatch = '0GiB'\n", r"engine\.batch: expected a size"),
         ("[top_n]\nn = 0\n", r"top_n\.n: .* greater than or equal to 1, got 0"),
         ("[items]\npath = 'x.csv'\n", r"items: path needs id"),
-        ("[items]\nid = 'x'\n", r"items: id and available need path"),
+        ("[items]\nid = 'x'\n", r"items: id: expected path = the catalogue's file, too"),
+        ("[items]\nonly = true\n", r"items: only: expected path = the catalogue's file, too"),
+        ("[users]\navailable = 'x'\n", r"unknown key 'available' in \[users\]; known: "),
         ("[items.attributes]\nGenre = 'g'\n", r"items: attribute 'Genre': expected a name"),
         (
             "[items.attributes]\ngenre = 'g'\n",

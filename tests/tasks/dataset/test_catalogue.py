@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from worlds.dataset_world import Shop
 
+from tasks.dataset.matches import Matches
 from tasks.runtime.errors import InputError
 
 NOON = "2026-03-10 12:00:00"
@@ -15,13 +16,13 @@ def shop(tmp_path, duckdb_engine):
     return Shop(tmp_path, duckdb_engine)
 
 
-def test_titles_and_attributes_come_from_the_first_row_of_a_catalogue(shop):
+def test_titles_and_attributes_come_from_the_last_row_of_an_id(shop):
     shop.log(("u", "i", NOON), ("u", "j", NOON), ("v", "k", NOON), ("v", "l", NOON))
     path = shop.file(
         "items.csv",
         "id,name,tags,sold",
-        "i,Lamp,home|light|home,yes",
         "i,Other,garden,no",
+        "i,Lamp,home|light|home,yes",
         "j,Chair,,FALSE",
         "k,,|home|,",
         ",Nobody,x,yes",
@@ -44,11 +45,10 @@ def test_titles_and_attributes_come_from_the_first_row_of_a_catalogue(shop):
         ("i", "Lamp", True), ("j", "Chair", False), ("k", None, True), ("l", None, False),
     ]  # fmt: skip
     assert built.rows("item_attributes", "name", "id", "value") == [
-        ("tag", "i", "garden"), ("tag", "i", "home"), ("tag", "i", "light"), ("tag", "k", "home"),
-        ("tag", "z", "home"),
+        ("tag", "i", "home"), ("tag", "i", "light"), ("tag", "k", "home"), ("tag", "z", "home"),
     ]  # fmt: skip
     assert built.popular("segment_value", "rank", "item_id", segment="tag") == [
-        ("garden", 1, "i"), ("home", 1, "i"), ("home", 2, "k"), ("light", 1, "i"),
+        ("home", 1, "i"), ("home", 2, "k"), ("light", 1, "i"),
     ]  # fmt: skip
     assert built.popular("item_id", segment="all") == ["i", "k"]
     assert built.summary.catalogues["items"].rows == 6
@@ -101,3 +101,32 @@ def test_blocked_ids_must_have_the_type_of_the_logs(shop):
     for wrong in ("x", 2**70):
         with pytest.raises(InputError, match=r"top_n\.blocked_items: expected ids of type int64"):
             shop.build(source=ids, top_n={"blocked_items": [wrong]})
+
+
+def test_the_words_that_mean_no_value_hold_for_every_column_of_a_catalogue(shop):
+    shop.log(*(("u", item, NOON) for item in ("i", "j", "NULL")))
+    path = shop.file("items.csv", "id,name,kind,sold", "i,-,red|-,-", "j,J,-,no", "NULL,Never,blue,no")
+    built = shop.build(
+        items={
+            "path": path,
+            "id": "id",
+            "title": "name",
+            "available": "sold",
+            "attributes": {"kind": "kind"},
+            "null_values": ["-", "NULL"],
+        }
+    )
+    assert built.rows("items", "item_id", "title", "available") == [
+        ("NULL", None, True), ("i", None, True), ("j", "J", False),
+    ]  # fmt: skip
+    assert built.rows("item_attributes", "id", "value") == [("i", "red|-")]
+    assert built.summary.matches["items"].unreadable == 1
+
+
+def test_only_items_of_the_catalogue_are_recommended_if_asked(shop):
+    shop.log(*(("u", item, NOON) for item in "ijk"))
+    catalogue = {"path": shop.file("items.csv", "id", "i", "j"), "id": "id"}
+    for only, available in ((False, [True, True, True]), (True, [True, True, False])):
+        built = shop.build(items=catalogue | {"only": only}, name=f"only {only}")
+        assert built.rows("items", "available") == available
+        assert built.summary.matches["items"] == Matches(ids=2, matched=2, missing=1)

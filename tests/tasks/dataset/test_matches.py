@@ -1,0 +1,106 @@
+"""Whether ids of catalogues and blocked items are ids of the logs, and why not."""
+
+from __future__ import annotations
+
+import pytest
+from worlds.dataset_world import Shop
+
+from tasks.dataset.matches import Matches, match_warnings, require_matches
+from tasks.runtime.errors import InputError
+
+NOON = "2026-03-10 12:00:00"
+
+
+@pytest.fixture
+def shop(tmp_path, engine):
+    """Return a shop, on each engine, whose logs have the items i001, i002 and i003."""
+    shop = Shop(tmp_path, engine)
+    shop.log(("u1", "i001", NOON), ("u2", "i002", NOON), ("u2", "i003", NOON))
+    return shop
+
+
+def warnings(built) -> list[str]:
+    return list(match_warnings(built.configuration, built.summary.matches))
+
+
+def catalogue(shop: Shop, *rows: str, **keys: object) -> dict[str, object]:
+    return {"path": shop.file("items.csv", "id,ok", *rows), "id": "id", **keys}
+
+
+def test_a_catalogue_that_fits_needs_no_words(shop):
+    built = shop.build(items=catalogue(shop, "i001,no", "i002,", "i003,", "i999,yes", available="ok"))
+    assert built.summary.matches == {
+        "items": Matches(ids=4, matched=3, missing=0),
+        "blocked_items": Matches(ids=0, matched=0, missing=3),
+    }
+    assert warnings(built) == []
+    require_matches(built.configuration, built.summary.matches)
+
+
+def test_items_that_a_catalogue_lacks_repeats_or_cannot_name_are_counted(shop):
+    built = shop.build(items=catalogue(shop, "i001,", "i001,", "i002,", ",", "i001,"))
+    assert built.summary.matches["items"] == Matches(ids=2, matched=2, missing=1, unreadable=1, repeated=2)
+    assert warnings(built) == [
+        "[items] catalogue: 1 rows have no id, or none of type string",
+        "[items] catalogue: 2 rows repeat an id; the last row of an id counts",
+        "[items] catalogue: 1 of the 3 items of the logs are not in it, and are recommended all the same; "
+        "only = true holds them back",
+    ]
+    built = shop.build(items=catalogue(shop, "i001,", "i002,", only=True), name="only")
+    assert warnings(built) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        (["I001,no", " i002,no"], "; ids seem to differ by case or spaces: 'I001' for 'i001'"),
+        (["001,no", "002,no"], ""),
+    ],
+)
+def test_a_catalogue_that_would_hold_back_nothing_is_refused(shop, rows, reason):
+    for keys in ({"available": "ok"}, {"only": True}):
+        built = shop.build(items=catalogue(shop, *rows, **keys), name="/".join(keys))
+        with pytest.raises(InputError) as caught:
+            require_matches(built.configuration, built.summary.matches)
+        key = next(iter(keys))
+        assert str(caught.value) == (
+            f"[items] {key} would have no effect: none of the 2 ids of the catalogue is an id of the logs"
+            + reason
+        )
+
+
+def test_ids_that_differ_by_zeros_or_a_decimal_point_are_named(tmp_path, engine):
+    shop = Shop(tmp_path, engine)
+    shop.log(*(("u", item, NOON) for item in ("007", "10", "0", "42")))
+    built = shop.build(items=catalogue(shop, "7,", "10.0,", "0.0,", "x,"), top_n={"blocked_items": [7, "42"]})
+    fit = built.summary.matches["items"]
+    assert (fit.ids, fit.matched, fit.missing) == (4, 0, 4)
+    assert (fit.difference, fit.in_logs, fit.in_list) == ("leading zeros or a .0 at the end", "0", "0.0")
+    differ = "; ids seem to differ by leading zeros or a .0 at the end: "
+    assert warnings(built) == [
+        f"[items] catalogue: it has only 0 of the 4 items of the logs{differ}'0.0' for '0'",
+        f"[top_n] blocked_items: 1 of 2 are no item of the logs{differ}'7' for '007'",
+    ]
+
+
+def test_an_id_of_a_user_is_in_no_warning(shop):
+    path = shop.file("users.csv", "id,land", "U1,DE", "U2,FR")
+    built = shop.build(users={"path": path, "id": "id", "attributes": {"land": "land"}})
+    assert warnings(built) == [
+        "[users] catalogue: it has only 0 of the 2 users of the logs; ids seem to differ by case or spaces"
+    ]
+
+
+def test_whole_numbers_match_as_numbers(tmp_path, engine):
+    shop = Shop(tmp_path, engine)
+    shop.log((1, 10, NOON), (2, 20, NOON))
+    built = shop.build(
+        source={"user_id_type": "int64", "item_id_type": "int64"},
+        items=catalogue(shop, "10.0,", "020,", "i30,"),
+        top_n={"blocked_items": ["10", 30]},
+    )
+    assert built.summary.matches["items"] == Matches(ids=2, matched=2, missing=0, unreadable=1)
+    assert warnings(built) == [
+        "[items] catalogue: 1 rows have no id, or none of type int64",
+        "[top_n] blocked_items: 1 of 2 are no item of the logs",
+    ]
