@@ -16,3 +16,4 @@ SELECT
 {% endif %}
     count(*) FILTER (WHERE e.weight < 0) AS weight_low
 FROM events AS e
+WHERE e.recent

@@ -3,5 +3,6 @@ SELECT
     CAST(event_date AS STRING) AS event_date,
     count(*) AS events
 FROM events
+WHERE recent
 GROUP BY event_date
 ORDER BY event_date

@@ -140,7 +140,12 @@ class DatasetSection(Section):
         ge=1,
         description="Users with more events count as bots: excluded from training and popularity.",
     )
-    history_days: int | None = Field(None, ge=1, description="Only events of the last N days are used.")
+    history_days: int | None = Field(
+        None,
+        ge=1,
+        description="Only events of the last N days are learned from. Items seen before stay seen, and users "
+        "known before stay known.",
+    )
 
 
 class TopNSection(Section):
@@ -149,6 +154,12 @@ class TopNSection(Section):
     n: int = Field(20, ge=1, le=10_000, description="Recommendations for every user.")
     similar: int = Field(20, ge=1, le=10_000, description="Similar items for every item.")
     repeats: bool = Field(False, description="Whether items of the user's history can be recommended.")
+    repeat_after_days: int | None = Field(
+        None,
+        ge=1,
+        description="Without repeats: after so many days since the user's last event with an item, it can be "
+        "recommended again.",
+    )
     shortage: Literal["repeat", "fail"] = Field(
         "repeat",
         description="For users with too few unseen items: repeat seen items (marked in source), or fail.",

@@ -50,6 +50,17 @@ def load_seen(folder: Path) -> Any:
     return seen
 
 
+def load_barred(folder: Path) -> Any:
+    """Return the pairs not to recommend again, as CSR float32 (n_users, n_items) of ones.
+
+    These are all seen ones, unless a repeat is welcome after some time.
+    """
+    entries = read(folder, "entries", ["user_index", "item_index", "weight", "barred"])
+    barred = _matrix(entries.filter(entries["barred"]), shape_of(folder))
+    barred.data[:] = 1
+    return barred
+
+
 def shape_of(folder: Path) -> tuple[int, int]:
     """Return the numbers of users and items of a dataset."""
     return rows(folder, "users"), rows(folder, "items")

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.configuration.configuration import Configuration
-from tasks.dataset.arrays import load_histories, load_seen, micros
+from tasks.dataset.arrays import load_barred, load_histories, micros
 from tasks.dataset.parts import read
 from tasks.evaluation.kept_lists import KeptLists, read_lists, stamp_of, write_lists
 from tasks.evaluation.renumbering import indices_in, renumbered, renumbered_histories
@@ -35,7 +35,7 @@ class Holdout:
 
     `users` int64 (n_users,); `relevant` csr (n_users, n_items); `histories` of the n_users;
     `lengths` int64: the number of items in the history of every user of `past`; `seen` csr
-    (n_users, n_items): items that may not be listed, None if all may be; `item_ids` and `allowed`
+    (n_users, n_items): seen items that may not be listed, None if all may be; `item_ids` and `allowed`
     bool (n_items,): the items that may be recommended. Cold users, cold items and repeated pairs
     are not measured, but counted.
     """
@@ -142,13 +142,13 @@ def make_holdout(
     `full` is the whole dataset and `past` the one built up to `cut`. Both times are in
     microseconds. Bots are not measured.
     """
-    events, seen, histories = events_without_bots(full), load_seen(past), load_histories(past)
+    events, barred, histories = events_without_bots(full), load_barred(past), load_histories(past)
     times = micros(events["timestamp"])
     after = events.filter(pa.array((times >= cut) & (times < (LATEST if stop is None else stop))))
     users = indices_in_past(full, past, "user")[after["user_index"].to_numpy()]
     items = indices_in_past(full, past, "item")[after["item_index"].to_numpy()]
-    pairs = _pairs(users, items, seen.shape)
-    repeats = pairs.multiply(seen).tocsr()
+    pairs = _pairs(users, items, barred.shape)
+    repeats = pairs.multiply(barred).tocsr()
     relevant = pairs if configuration.top_n.repeats else (pairs - repeats).tocsr()
     relevant.eliminate_zeros()
     measured = np.flatnonzero((np.diff(relevant.indptr) > 0) & ~histories.empty)
@@ -163,7 +163,7 @@ def make_holdout(
         relevant=relevant[measured],
         histories=histories.rows(measured),
         lengths=np.diff(histories.matrix.indptr).astype(np.int64),
-        seen=None if configuration.top_n.repeats else seen[measured],
+        seen=None if configuration.top_n.repeats else barred[measured],
         item_ids=catalogue["item_id"].combine_chunks(),
         allowed=catalogue["available"].to_numpy(),
         cold_users=len(np.unique(after["user_index"].to_numpy()[users < 0])),

@@ -30,7 +30,7 @@ def end_of(day: date, time_zone: str) -> int:
 def make_events(
     configuration: Configuration, ledger: Ledger, engine: Engine, as_of: date, until: int | None = None
 ) -> None:
-    """Make the relation `events`: events up to the end of `as_of`, and before `until` if given.
+    """Make the relation `events`: all up to the end of `as_of`, and before `until` if given.
 
     `until` is the start of a holdout, in microseconds since 1970 UTC.
     """
@@ -58,13 +58,18 @@ def _event_values(
         positive = portable(positive, {*EVENT_COLUMNS, *source.attributes}, engine.name, table="i")
     if settings.history_days is not None:
         since = end_of(as_of - timedelta(days=settings.history_days), source.time_zone)
+    until_micros, repeat_after = (
+        end if until is None else min(end, until),
+        configuration.top_n.repeat_after_days,
+    )
     return {
         "attributes": list(source.attributes),
         "positive": positive,
         "event_weights": bool(source.event_weights),
         "half_life_micros": None if half_life is None else double(half_life * DAY_MICROS),
-        "until_micros": end if until is None else min(end, until),
+        "until_micros": until_micros,
         "since_micros": since,
+        "barred_since_micros": repeat_after and until_micros - repeat_after * DAY_MICROS,
     }
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
-from tasks.dataset.arrays import load_histories, load_seen
+from tasks.dataset.arrays import load_barred, load_histories
 from tasks.dataset.parts import read
 from tasks.recommendations.ladder import Ladder, make_ladder
 from tasks.recommendations.served_lists import ServedLists
@@ -111,7 +111,7 @@ def _blocks(
     from models.ranking.ladder import fill
 
     settings, resources = configuration.top_n, configuration.resources
-    exclude = None if settings.repeats else load_seen(dataset)
+    exclude = None if settings.repeats else load_barred(dataset)
     limits = {"block_bytes": resources.block_bytes, "threads": resources.threads}
     for start, top in served.blocks(settings.n, exclude=exclude, allowed=allowed, **limits):
         block = slice(start, start + len(top.items))

@@ -19,7 +19,7 @@ from sql.engines.text import render
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
 from tasks.dataset.parts import parts_of
-from tasks.interactions.events import end_of
+from tasks.interactions.events import DAY_MICROS, end_of
 from tasks.release.releases import Release
 from tasks.release.tables import RELEASE_SCORES, IdTypes
 from tasks.release_scores.history import earlier_nights
@@ -115,8 +115,13 @@ def _values(configuration: Configuration, judged: date) -> dict[str, Any]:
     """Return the values that fill the templates."""
     light, heavy = BOUNDS
     assert len(ACTIVITY) == len(BOUNDS) + 1  # noqa: S101 - members.sql names them
+    since, repeat_after = (
+        end_of(judged, configuration.source.time_zone),
+        configuration.top_n.repeat_after_days,
+    )
     return {
-        "since_micros": end_of(judged, configuration.source.time_zone),
+        "since_micros": since,
+        "barred_since_micros": repeat_after and since - repeat_after * DAY_MICROS,
         "repeats": configuration.top_n.repeats,
         "attributes": [name for name in configuration.quality.segments if name not in BUILT_IN],
         "values": VALUES,

@@ -152,7 +152,8 @@ class World:
         pairs = [(USERS.index(user), ITEMS.index(item)) for user in USERS for item in SEEN[user]]
         rows, columns = (pa.array(part, pa.int32()) for part in zip(*pairs, strict=True))
         pq.write_table(
-            pa.table({"user_index": rows, "item_index": columns}), self.dataset / "entries.parquet"
+            pa.table({"user_index": rows, "item_index": columns, "barred": [True] * len(rows)}),
+            self.dataset / "entries.parquet",
         )
 
     def named(self, ids: list[Any]) -> Any:

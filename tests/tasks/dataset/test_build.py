@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from worlds.dataset_world import Shop
 
-from tasks.dataset.arrays import load_dataset, load_histories, load_seen
+from tasks.dataset.arrays import load_barred, load_dataset, load_histories, load_seen
 from tasks.interactions.events import end_of
 
 NOON = "2026-03-10 12:00:00"
@@ -128,9 +128,46 @@ def test_a_user_at_the_cap_is_not_a_bot(shop):
 
 def test_history_days_limits_the_events_to_the_last_days(shop):
     shop.log(("u", "i", "2026-03-08 23:59:59"), ("u", "j", "2026-03-09 00:00:00"), ("v", "j", NOON))
-    built = shop.build(dataset={"history_days": 2})
-    assert built.rows("items", "item_id") == ["j"]
-    assert shop.build(dataset={"history_days": 3}).rows("items", "item_id") == ["i", "j"]
+    learned = {
+        days: shop.build(dataset={"history_days": days}, name=str(days)).rows("entries", "trained")
+        for days in (2, 3)
+    }
+    assert learned == {2: [False, True, True], 3: [True, True, True]}
+
+
+def test_what_is_older_than_history_days_is_not_forgotten(shop):
+    old, recent = "2026-02-01 12:00:00", "2026-03-10 12:00:00"
+    shop.log(("quiet", "i", old), ("u", "i", old), ("u", "j", recent), ("v", "k", recent), ("v", "k", old))
+    built = shop.build(dataset={"history_days": 2, "max_user_events": 1}, items={"title": "colour"})
+    assert built.rows("users", "user_id", "events", "bot", "trained") == [
+        ("quiet", 1, False, False), ("u", 2, False, True), ("v", 2, False, True),
+    ]  # fmt: skip
+    assert built.rows("items", "item_id", "events", "trained") == [
+        ("i", 2, False), ("j", 1, True), ("k", 2, True),
+    ]  # fmt: skip
+    assert load_seen(built.folder).toarray().tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert load_barred(built.folder).toarray().tolist() == load_seen(built.folder).toarray().tolist()
+    assert load_dataset(built.folder).matrix.toarray().astype(bool).tolist() == [
+        [0, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+    ]
+    assert built.popular("item_id", segment="all", window_days=0) == ["j", "k"]
+
+
+def test_a_repeat_is_welcome_some_days_after_the_last_event(shop):
+    shop.log(
+        ("u", "i", "2026-03-04 00:00:00"),  # seven days before the end of the date, to the microsecond
+        ("u", "j", "2026-03-03 23:59:59.999999"),
+        ("u", "k", "2026-03-01 12:00:00"),
+        ("u", "k", "2026-03-09 12:00:00"),
+    )
+    built = shop.build(top_n={"repeat_after_days": 7})
+    assert load_seen(built.folder).toarray().tolist() == [[1, 1, 1]]
+    assert load_barred(built.folder).toarray().tolist() == [[1, 0, 1]]
+    cut = int(datetime(2026, 3, 9, tzinfo=UTC).timestamp()) * 10**6
+    past = shop.build(until=cut, name="past", top_n={"repeat_after_days": 7})
+    assert load_barred(past.folder).toarray().tolist() == [[1, 1, 0]]
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,9 @@ def test_items_met_before_are_relevant_where_lists_may_repeat(quick: Judge, tmp_
     )
     assert (strict["pairs"], strict["hits"], strict["events_found"]) == (3, 2, 4)
     assert (repeating["pairs"], repeating["hits"], repeating["events_found"]) == (5, 3, 4)
+    # a met p the day before, and v the day before that
+    later = row(quick.scores(before, top_n={"repeat_after_days": 1}).table, "all", "all", 3)
+    assert (later["pairs"], later["hits"], later["events"]) == (4, 2, strict["events"])
 
 
 def test_days_between_two_nights_count_and_begin_at_midnight_of_the_source(
