@@ -48,7 +48,7 @@ def evaluate(
     """
     try:
         configuration = evaluation_configuration(load(Path(config), overrides_of(overrides)), models)
-        day = day_of(as_of, configuration)
+        day = day_of(as_of, configuration, runtime.flow_run.scheduled_start_time)
         name_run(configuration, day, "evaluate")
         with show_run(configuration, day, log_progress(LOG)) as report:
             record = evaluate_only(

@@ -50,7 +50,8 @@ def nightly(
 
     Args:
         config: Path of the configuration file.
-        as_of: The date to run for, such as 2026-11-20, or: yesterday, in the time zone of the source.
+        as_of: The date to run for, such as 2026-11-20, or: yesterday, in the time zone of the source, counted
+            from the time for which the run is scheduled.
         overrides: Configuration keys to replace, with their values, such as models.als.factors=64.
         replace_changed: Ingest files again whose content changed since they were ingested.
         rebuild: Ingest every file again, after a change of the [source] section.
@@ -60,7 +61,7 @@ def nightly(
     retried = runtime.flow_run.run_count > 1
     try:
         configuration = load(Path(config), overrides_of(overrides))
-        day = day_of(as_of, configuration)
+        day = day_of(as_of, configuration, runtime.flow_run.scheduled_start_time)
         name_run(configuration, day, "nightly")
         with (
             clean_errors(),

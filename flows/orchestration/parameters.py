@@ -5,7 +5,7 @@ A flow's docstring describes its parameters: Prefect reads descriptions only fro
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -25,15 +25,19 @@ Overrides = tuple[str, ...]
 Reason = Annotated[str, Field(min_length=1)]
 
 
-def yesterday(configuration: Configuration) -> date:
-    """Return the last complete day in the time zone of the source."""
-    return today(configuration.source.time_zone) - timedelta(days=1)
+def yesterday(configuration: Configuration, at: datetime | None = None) -> date:
+    """Return the last complete day in the time zone of the source, now or at another time."""
+    return today(configuration.source.time_zone, at) - timedelta(days=1)
 
 
-def day_of(as_of: str, configuration: Configuration) -> date:
-    """Return the date of the parameter `as_of`; UserError if it is not a date or `yesterday`."""
+def day_of(as_of: str, configuration: Configuration, scheduled: datetime) -> date:
+    """Return the date of the parameter `as_of`; UserError if it is not a date or `yesterday`.
+
+    Yesterday is counted from the time for which the run was `scheduled`, with its offset: a run that
+    starts late, or is retried after midnight, makes the date that it was meant for.
+    """
     if as_of == YESTERDAY:
-        return yesterday(configuration)
+        return yesterday(configuration, scheduled)
     try:
         return date.fromisoformat(as_of)
     except ValueError:

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 
-def today(time_zone: str) -> date:
-    """Return the current date in a time zone."""
-    return datetime.now(ZoneInfo(time_zone)).date()
+def today(time_zone: str, at: datetime | None = None) -> date:
+    """Return the date in a time zone, now or at another time with an offset."""
+    zone = ZoneInfo(time_zone)
+    return (datetime.now(zone) if at is None else at.astimezone(zone)).date()
 
 
 def now() -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,7 @@ def test_a_name_given_to_a_flow_fails_it_with_a_message(step: int, names: list[s
             assert state.is_failed(), name
             assert state.message, name
         with pytest.raises(UserError):
-            day_of(name, night.configured())
+            day_of(name, night.configured(), datetime.now(UTC))
         with suppress(UserError):
             load(night.config, overrides_of((name, f"{name}={name}", f"engine.name={name}")))
     assert sorted(str(path) for path in night.folder.parent.rglob("*")) == before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -128,5 +128,9 @@ def test_evaluate_measures_the_chosen_models_and_publishes_nothing(prefect_serve
     assert "as_of: expected yesterday or a date" in nonsense.message
 
 
-def test_a_date_is_yesterday_or_written_out(two_nights: Night) -> None:
-    assert day_of("2026-03-02", two_nights.configured()) == date(2026, 3, 2)
+def test_a_date_is_written_out_or_the_day_before_the_run_was_scheduled(two_nights: Night) -> None:
+    scheduled = datetime(2026, 3, 5, 10, 30, tzinfo=UTC)
+    assert day_of("2026-03-02", two_nights.configured(), scheduled) == date(2026, 3, 2)
+    for zone, day in (("UTC", 4), ("Pacific/Kiritimati", 5), ("Pacific/Niue", 3)):  # UTC+14, UTC-11
+        configuration = two_nights.configured(source__time_zone=zone)
+        assert day_of("yesterday", configuration, scheduled) == date(2026, 3, day)

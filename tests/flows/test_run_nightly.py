@@ -67,6 +67,28 @@ def test_the_flow_publishes_yesterday_and_its_tasks_are_the_stations(
     assert {task.state_name for task in tasks} == {"Completed"}
 
 
+def test_a_run_that_starts_late_makes_the_date_it_was_scheduled_for(
+    prefect_server: str, tonight: Night, tmp_path: Path
+) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import Scheduled
+
+    from flows.run_nightly import nightly
+
+    fresh, parameters = shop(tmp_path / "shop", tonight.logs), {"as_of": "yesterday"}
+    day = yesterday_of(tonight) - timedelta(days=1)
+    due = datetime.combine(day, datetime.min.time(), ZoneInfo("UTC")) + timedelta(days=1, hours=2)
+    parameters["config"] = str(fresh.config)
+    with get_client(sync_client=True) as client:
+        late = client.create_flow_run(nightly, parameters=parameters, state=Scheduled(scheduled_time=due))
+    state = run_flow(nightly, flow_run=late, parameters=parameters, return_type="state")
+    assert state.is_completed(), state.message  # type: ignore[union-attr]
+    (record,) = fresh.records()
+    assert (record.as_of, record.state) == (day, "published")
+    assert runs_of(late.id)[0].name == f"nightly {day}"
+
+
 def test_a_users_mistake_fails_the_run_with_only_its_message(
     prefect_server: str, tonight: Night, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
