@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -24,11 +25,28 @@ from flows.output import terminal as out
 
 app = typer.Typer(
     name="nightshelf",
-    help="Nightly recommendation tables: interaction logs in, an atomically published release out.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        out.print_line(f"nightshelf {version('nightshelf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Nightly recommendation tables: interaction logs in, an atomically published release out."""
 
 
 for commands in (

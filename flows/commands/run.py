@@ -28,7 +28,7 @@ ReplaceChanged = Annotated[
     bool, typer.Option("--replace-changed", help="Ingest files again that changed since they were ingested.")
 ]
 Rebuild = Annotated[
-    bool, typer.Option("--rebuild", help="Ingest every file again, after a change of [source].")
+    bool, typer.Option("--rebuild", help="Ingest every file again, after a change of \\[source].")
 ]
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 from worlds.command_calls import MAIN
 from worlds.paths import IMPORTABLE
+
+from flows.command_line import app
 
 HEAVY = {"torch", "prefect", "pyspark", "great_expectations", "numba", "implicit", "pandas", "scipy"}
 
@@ -44,6 +50,22 @@ def test_readers_load_nothing_heavy(root: Path, command: list[str]) -> None:
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=environment, check=True
     )
     assert not HEAVY & set(result.stderr.split())
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"nightshelf {version('nightshelf')}\n")
+
+
+def test_help_prints_every_word_of_every_help_text() -> None:
+    calls = CliRunner()
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        printed = calls.invoke(app, [name, "--help"], env={"COLUMNS": "400"}).stdout
+        shown = "".join(re.sub(r"[│╭╮╰╯─]", " ", printed).split())
+        for text in (command.help, *(parameter.help for parameter in command.params)):
+            written = (text or "").replace("\\[", "[").split("\f")[0]
+            assert "".join(written.split()) in shown, (name, text)
 
 
 def test_a_mistake_is_one_message_and_code_1(root: Path, tmp_path: Path) -> None:
