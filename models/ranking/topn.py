@@ -27,9 +27,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.blas import one_blas_thread
 from models.errors import ModelError
 from models.options import score_bytes, workers
+from models.ranking.blas import one_blas_thread
 
 FloatArray = npt.NDArray[np.float32]
 CACHE_LINE = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from models.blas import one_blas_thread
+from models.ranking.blas import one_blas_thread
 
 
 def blas_threads() -> list[int]:
