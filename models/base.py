@@ -22,7 +22,7 @@ from scipy import sparse
 from models.dataset import Dataset, Histories, evenly_spread
 from models.errors import ModelError
 from models.options import Cost, Size, TrainingOptions, resource_limits
-from models.ranking.learning import require_learning
+from models.ranking.learning import FEWEST_USERS, require_learning
 from models.ranking.topn import TopN, block_users, top_n, top_n_factors
 from models.search_space import Space
 
@@ -158,7 +158,7 @@ class Model(ABC, Generic[C]):
         with resource_limits(options.threads):
             self._fit(dataset, options)
             if self.personal and not self.evidence_only:
-                require_learning(self.name, self._sampled_scores(dataset.histories))
+                self._require_learning(dataset.histories)
         self.report["seconds"] = round(time.perf_counter() - started, 3)
         return self
 
@@ -264,10 +264,18 @@ class Model(ABC, Generic[C]):
             )
         return block[: len(histories)]
 
-    def _sampled_scores(self, histories: Histories) -> FloatArray:
-        """Return the scores of trained items for a block of evenly spread users with a history."""
-        users = evenly_spread(np.flatnonzero(~histories.empty), block_users(self.n_items))
-        return self._block(histories.rows(users))[:, self.trained_items]
+    def _require_learning(self, histories: Histories) -> None:
+        """Refuse a model that learned nothing; where a few users differ, no more need to be scored."""
+        users = np.flatnonzero(~histories.empty)
+        try:
+            require_learning(self.name, self._trained_scores(histories, evenly_spread(users, FEWEST_USERS)))
+        except ModelError:
+            users = evenly_spread(users, block_users(self.n_items))
+            require_learning(self.name, self._trained_scores(histories, users))
+
+    def _trained_scores(self, histories: Histories, users: npt.NDArray[np.int64]) -> FloatArray:
+        """Return the scores that some users have for the trained items."""
+        return self._scores(histories.rows(users))[:, self.trained_items]
 
     def _check(self, histories: Histories) -> None:
         if self.n_items == 0:

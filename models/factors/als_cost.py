@@ -15,7 +15,7 @@ CACHE, READ_SPEED = 32e6, 5e9  # bytes of vectors that stay near the core; bytes
 ROW, ROW_FACTOR = 1.3e-6, 5e-9  # seconds for a row, and for each of its factors
 ROUND, AXES = 2e-3, 5e-10  # seconds for a round, and for its axes, times factors cubed
 PREPARED_PAIR, PREPARED_ROW = 2e-7, 4e-6  # seconds
-REST, SLOWER = 0.05, 1.2  # seconds of a training; a usual machine beside the one of these figures
+REST, SLOWER = 0.02, 1.2  # seconds of a training; a usual machine beside the one of these figures
 
 
 def training_cost(factors: int, iterations: int, size: Size) -> Cost:

@@ -11,14 +11,15 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from models.errors import ModelError
+from models.ranking.blas import one_blas_thread
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-ROWS = 32  # rows per task: few, so threads end together, but enough to share scratch memory
+ROWS = 32  # rows solved together: enough to share scratch memory
 BLOCK = 4096  # rows of a large product at a time; their squares are summed in float32
+SHARES = 16  # tasks for each thread at least, so that threads end together
 STEPS = 2  # of conjugate gradients in a round: more cost more than the rounds they save
 T = TypeVar("T")
 
@@ -92,10 +93,8 @@ def solving() -> Iterator[None]:
     Rows are split over this module's own threads. BLAS threads would change the order of sums, and
     so the last bits.
     """
-    import scipy.linalg.cython_blas  # noqa: F401 - numba's BLAS: only loaded ones are resource_limits
-
     try:
-        with threadpool_limits(limits=1, user_api="blas"), np.errstate(over="ignore", invalid="ignore"):
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):
             yield
     except np.linalg.LinAlgError as error:
         raise ModelError(
@@ -104,10 +103,24 @@ def solving() -> Iterator[None]:
 
 
 def blocks(count: int, threads: int, run: Callable[[int, int], T], size: int) -> Iterator[T]:
-    """Yield ``run(start, stop)`` for each block of ``size`` of ``count`` rows, in their order."""
+    """Yield ``run(start, stop)`` for each block of ``size`` of ``count`` rows, in their order.
+
+    A thread gets several small blocks at a time, since handing one over takes longer than a few
+    short rows.
+    """
     starts = range(0, count, size)
-    with ThreadPoolExecutor(max(1, min(threads, len(starts)))) as pool:
-        yield from pool.map(lambda start: run(start, min(start + size, count)), starts)
+    if min(threads, len(starts)) <= 1:
+        yield from (run(start, min(start + size, count)) for start in starts)
+        return
+    together = size * max(1, len(starts) // (SHARES * threads))
+
+    def run_several(first: int) -> list[T]:
+        last = min(first + together, count)
+        return [run(start, min(start + size, last)) for start in range(first, last, size)]
+
+    with ThreadPoolExecutor(min(threads, len(starts))) as pool:
+        for results in pool.map(run_several, range(0, count, together)):
+            yield from results
 
 
 def gram(vectors: Floats, threads: int = 1) -> Doubles:

@@ -80,6 +80,7 @@ class ItemKNN(Model[ItemKNNConfig]):
             dataset,
             lambda: ItemKNN(_cheap(self.config)),
             options,
+            Decay.scaled_dataset,
         )
         self.report["half_life_days"] = self._decay.days
         columns = weighted(self._decay.scaled_dataset(dataset).matrix, self.config.weighting)

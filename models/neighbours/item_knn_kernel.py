@@ -13,6 +13,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int32]
 Longs: TypeAlias = npt.NDArray[np.int64]
 Keys: TypeAlias = npt.NDArray[np.uint64]
+ROOM = 4  # times the neighbours to keep: so many of the nearest so far, before they are sorted out
 
 
 @compiled("uint64(float32, int64)")
@@ -83,20 +84,25 @@ def nearest_items(  # noqa: PLR0917
     """
     products = np.zeros(len(norms), dtype=np.float32)
     touched = np.empty(len(norms) + 1, dtype=np.int32)
-    keys = np.empty(len(norms), dtype=np.uint64)
+    most = nearest.shape[1]
+    keys = np.empty(min(len(norms), ROOM * most), dtype=np.uint64)
     for row in range(len(nearest)):
         item = start + row
         own = slice(item_ends[item], item_ends[item + 1])
         count = _add_products(
             users[own], user_weights[own], user_ends, items, item_weights, products, touched
         )
-        near = 0
+        near, least = 0, np.uint64(0)
         for neighbour in touched[:count]:
             similarity = products[neighbour] / (norms[item] * norms[neighbour] + shrink)
             products[neighbour] = 0
-            keys[near] = _key(similarity, neighbour)
-            near += int(similarity > 0) & int(neighbour != item)
-        kept = min(nearest.shape[1], near)
+            key = _key(similarity, neighbour)
+            keys[near] = key
+            near += int(similarity > 0) & int(neighbour != item) & int(key > least)
+            if near == ROOM * most:  # what is not among the nearest so far need not be kept
+                keys[:most] = np.partition(keys, near - most)[near - most :]
+                near, least = most, keys[0]
+        kept = min(most, near)
         largest = np.partition(keys[:near], near - kept)[near - kept :] if kept < near else keys[:near]
         ranked = np.sort(largest)
         for rank in range(kept):

@@ -26,10 +26,10 @@ from queue import SimpleQueue
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from models.errors import ModelError
 from models.options import score_bytes, workers
+from models.ranking.blas import one_blas_thread
 
 FloatArray = npt.NDArray[np.float32]
 CACHE_LINE = 64
@@ -145,7 +145,7 @@ def top_n_factors(
         task.run(block, start, part, item_vectors, error)
         buffers.put(buffer)
 
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(count) as pool:
         list(pool.map(multiply_and_select, starts))
     return task.top
 

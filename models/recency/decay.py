@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from models.dataset import Dataset, Histories, Sequences
+from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.recency.half_life import DAY, entry_pairs, event_pairs
 
+Longs = npt.NDArray[np.int64]
 OLDEST = 40.0  # half-lives: the age that older events count as, so that no weight becomes 0
 
 
@@ -42,31 +43,36 @@ class Decay:
             raise ModelError("expected sequences with timestamps, to weigh events by age, got none")
         return cls(max(1, round(half_life)), int(dataset.sequences.timestamps.max()))
 
-    def dataset(self, dataset: Dataset) -> Dataset:
-        """Return a dataset with decayed weights."""
+    def dataset(self, dataset: Dataset, times: Longs | None = None) -> Dataset:
+        """Return a dataset with decayed weights; ``times`` as in ``histories``."""
         if not self.half_life:
             return dataset
-        histories = self.histories(dataset.histories)
+        histories = self.histories(dataset.histories, times)
         return Dataset(histories.matrix, dataset.sequences, dataset.item_features)
 
-    def histories(self, histories: Histories) -> Histories:
-        """Return histories with decayed weights; pairs whose event is not known keep theirs."""
+    def histories(self, histories: Histories, times: Longs | None = None) -> Histories:
+        """Return histories with decayed weights; pairs whose event is not known keep theirs.
+
+        ``times`` int64 (nnz,) are those of the last events, if the caller has them already.
+        """
         matrix, sequences = histories.matrix, histories.sequences
         if not self.half_life or sequences is None:
             return histories
-        ages = (self.latest - _last_times(matrix, sequences, self.latest)) / self.half_life
+        if times is None:
+            times = last_times(histories, self.latest)
+        ages = (self.latest - times) / self.half_life
         weights = matrix.data * np.exp2(-np.clip(ages, 0, OLDEST)).astype(np.float32)
         decayed = sparse.csr_array((weights, matrix.indices, matrix.indptr), shape=matrix.shape)
         return Histories(decayed, sequences)
 
-    def scaled_dataset(self, dataset: Dataset) -> Dataset:
+    def scaled_dataset(self, dataset: Dataset, times: Longs | None = None) -> Dataset:
         """Return a dataset with decayed weights, scaled so that their sum is as before.
 
         What is compared with the weights, such as a shrinkage, then keeps its strength.
         """
         if not self.half_life:
             return dataset
-        matrix = self.dataset(dataset).matrix
+        matrix = self.dataset(dataset, times).matrix
         scale = dataset.matrix.sum(dtype=np.float64) / matrix.sum(dtype=np.float64)
         parts = ((scale * matrix.data).astype(np.float32), matrix.indices, matrix.indptr)
         matrix = sparse.csr_array(parts, shape=matrix.shape)
@@ -89,12 +95,13 @@ class Decay:
         return cls(int(array[0]), int(array[1]))
 
 
-def _last_times(matrix: sparse.csr_array, sequences: Sequences, unknown: int) -> npt.NDArray[np.int64]:
+def last_times(histories: Histories, unknown: int) -> Longs:
     """Return the time of the last event of each entry, int64 (nnz,); ``unknown`` without an event."""
-    pairs, events = entry_pairs(matrix), event_pairs(sequences, int(matrix.shape[1]))
-    entry = np.minimum(np.searchsorted(pairs, events), max(len(pairs) - 1, 0))
-    kept = np.zeros(len(events), np.bool_) if not len(pairs) else pairs[entry] == events
-    times = np.full(len(pairs), np.iinfo(np.int64).min)
-    np.maximum.at(times, entry[kept], sequences.timestamps[kept])
-    times[times == np.iinfo(np.int64).min] = unknown
+    matrix, sequences = histories.matrix, histories.sequences
+    pairs, times = entry_pairs(matrix), np.full(matrix.nnz, unknown)
+    if sequences is not None and len(pairs):
+        events = event_pairs(sequences, histories.n_items)
+        entry = np.minimum(np.searchsorted(pairs, events), len(pairs) - 1)
+        kept = pairs[entry] == events
+        times[entry[kept]] = sequences.timestamps[kept]  # in time order: the last one stays
     return times

@@ -22,7 +22,7 @@ Longs = npt.NDArray[np.int64]
 HOUR = 3_600 * 10**6  # microseconds
 DAY = 24 * HOUR
 USERS = 2_000  # compared at most for each cut, evenly spread
-LEAVING = 3.0  # standard errors by which a candidate is worse that is measured no further
+LEAVING = 2.0  # standard errors by which a candidate is worse that is measured no further
 Round: TypeAlias = tuple[Longs, Callable[["float | None"], Floats]]
 
 
@@ -125,7 +125,7 @@ def learn_half_life(events: PairEvents) -> float | None:
 
 def learning_seconds(size: Size) -> float:
     """Return the seconds that ``learn_half_life`` takes, as a rule, on events of a size."""
-    return 0.005 + 1.6e-6 * min(size.pairs, 100_000) + 6.5e-7 * size.pairs
+    return 0.005 + 1.2e-6 * min(size.pairs, 100_000) + 4.8e-7 * size.pairs
 
 
 def race(candidates: Sequence[float | None], rounds: Iterable[Round]) -> float | None:
@@ -133,9 +133,10 @@ def race(candidates: Sequence[float | None], rounds: Iterable[Round]) -> float |
 
     ``candidates`` are sorted from long to short. A round has users, int64 (n,), and a function that
     returns their metric for a candidate, float64 (n,). A candidate that is worse than the best by
-    three standard errors leaves the race (Maron, Moore 1994, "Hoeffding races"). The errors are
-    those of the mean difference to the best (models.evaluation.window.losses). With fewer than 30
-    users the rounds say too little, and it is None.
+    two standard errors leaves the race (Maron, Moore 1994, "Hoeffding races"), which ends when one
+    is left. The errors are those of the mean difference to the best
+    (models.evaluation.window.losses). With fewer than 30 users the rounds say too little, and it is
+    None.
     """
     users, values = np.zeros(0, np.int64), np.zeros((len(candidates), 0))
     for asked, measure in rounds:
@@ -147,6 +148,8 @@ def race(candidates: Sequence[float | None], rounds: Iterable[Round]) -> float |
         racing = (loss <= LEAVING * error) | (len(np.unique(users)) < FEWEST_USERS)
         candidates = [candidate for candidate, stays in zip(candidates, racing, strict=True) if stays]
         values = values[racing]
+        if len(candidates) == 1:
+            return candidates[0]
     if len(np.unique(users)) < FEWEST_USERS:
         return None
     loss, error = losses(values, users)
@@ -168,14 +171,15 @@ class _Question:
     """Users' seen items and the items they took up later, sorted by user.
 
     ``users`` int64 (n_users,). ``entries`` are the pairs: ``row`` int64, the number of the user;
-    ``item``; ``sought`` bool, False for seen items. ``ideal`` float64 (n_users,): the best DCG of
-    each user.
+    ``item``; ``sought`` bool, False for seen items. ``n_seen`` int64 (n_users,): their number.
+    ``ideal`` float64 (n_users,): the best DCG of each user.
     """
 
     users: Longs
     row: Longs
     item: Longs
     sought: npt.NDArray[np.bool_]
+    n_seen: Longs
     ideal: Floats
 
     @classmethod
@@ -195,14 +199,17 @@ class _Question:
         item = np.concatenate([past.items[seen], items[sought]])
         is_sought = np.arange(len(row)) >= np.count_nonzero(seen)
         counts = np.minimum(np.bincount(row[is_sought], minlength=len(asked)), LENGTH)
-        return cls(asked, row, item, is_sought, np.cumsum(_gains(np.arange(LENGTH)))[counts - 1])
+        n_seen = np.bincount(row[~is_sought], minlength=len(asked))
+        return cls(asked, row, item, is_sought, n_seen, np.cumsum(_gains(np.arange(LENGTH)))[counts - 1])
 
     def ndcg(self, popularity: npt.NDArray[np.float32]) -> Floats:
         """Return each user's NDCG@10, float64 (n_users,), of one ranking without their seen items."""
         ranks, order = np.empty(len(popularity), np.int64), np.argsort(-popularity, kind="stable")
         ranks[order], ordered = np.arange(len(popularity)), popularity[order]
-        keys = self.row * len(ranks) + ranks[self.item]  # ordered by user, then rank
-        seen, sought = np.sort(keys[~self.sought]), np.sort(keys[self.sought])
+        rank = ranks[self.item]
+        near = rank < LENGTH + self.n_seen[self.row]  # others are not listed, nor above what is
+        keys = (self.row * len(ranks) + rank)[near]  # ordered by user, then rank
+        seen, sought = np.sort(keys[~self.sought[near]]), np.sort(keys[self.sought[near]])
         row, rank = np.divmod(sought, len(ranks))
         above = np.searchsorted(seen, sought) - np.searchsorted(seen, row * len(ranks))  # seen by the user
         position = rank - above

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from models.base import Model, ModelConfig
@@ -24,16 +25,19 @@ from models.evaluation.window import (
     sampled_size,
 )
 from models.options import Cost, Size, TrainingOptions
-from models.recency.decay import Decay
+from models.recency.decay import Decay, last_times
 from models.recency.half_life import DAY, Floats, PairEvents, Round, learn_half_life, learning_seconds, race
 
-PAIRS = 250_000  # at most, about, to train on: a half-life needs no more
+PAIRS = 60_000  # at most, about, to train on: a half-life needs no more
+POPULARITY_PAIRS = 250_000  # to learn the half-life of popularity from
 MULTIPLES = (16.0, 4.0, 1.0, 0.25)  # of the half-life of popularity: the candidates
-STAYING = 0.6  # share of the candidates that remain after the last window, as a rule
+STAYING = 0.5  # share of the candidates that remain after the last window, as a rule
 WINDOW_BYTES = 128.0  # of the windows, for a pair
 LIBRARY_BYTES = 25e6  # of what libraries allocate at first use
 PART = 1 / MULTIPLES[0]  # of the span of the log: in the place of that half-life, if nothing was learned
 
+Weigh = Callable[[Decay, Dataset, npt.NDArray[np.int64]], Dataset]
+"""Returns the dataset to train on, given a decay and the times of the pairs' last events."""
 HalfLife = Annotated[float, Field(gt=0)] | Literal["learned"] | None
 
 
@@ -48,16 +52,21 @@ class AgingConfig(ModelConfig):
 
 
 def decay_of(
-    half_life_days: HalfLife, dataset: Dataset, model: Callable[[], Model[Any]], options: TrainingOptions
+    half_life_days: HalfLife,
+    dataset: Dataset,
+    model: Callable[[], Model[Any]],
+    options: TrainingOptions,
+    weigh: Weigh = Decay.dataset,
 ) -> Decay:
     """Return the decay of the training weights; ``model`` makes a cheap model to learn it with.
 
     The candidates are no decay, and multiples of the half-life of popularity
     (models.recency.half_life) from 16 to 1/4; if that does not decay, the span of the log and parts
-    of it. Each trains ``model`` on the events before each window (models.evaluation.window); the
-    answer wins a race by NDCG@10 from the last window back (models.recency.half_life): the longest
-    that is not worse than the best by more than the standard error of their difference. Without
-    times, or with too few users, nothing decays.
+    of it. Each trains ``model``, which has no decay of its own, on what ``weigh`` makes of the
+    events before each window (models.evaluation.window); the answer wins a race by NDCG@10 from the
+    last window back (models.recency.half_life): the longest that is not worse than the best by more
+    than the standard error of their difference. Without times, or with too few users, nothing
+    decays.
     """
     if half_life_days != "learned":
         return Decay.of(dataset, None if half_life_days is None else half_life_days * DAY)
@@ -68,11 +77,9 @@ def decay_of(
     popular = learn_half_life(events)
     base = popular or PART * float(events.times.max() - events.times.min())
     half_lives = [None, *(base * multiple for multiple in MULTIPLES)]
-
-    def measured(window: Window) -> Round:
-        return window.users, lambda length: _measure(window, _with_half_life(model(), length), options)
-
-    return Decay.of(dataset, race(half_lives, map(measured, reversed(windows))))
+    options = replace(options, checkpoints=None, progress=None)
+    rounds = (_round(window, model, options, weigh) for window in reversed(windows))
+    return Decay.of(dataset, race(half_lives, rounds))
 
 
 def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: Size) -> Cost:
@@ -85,24 +92,27 @@ def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: 
     trainings = (1 + len(MULTIPLES)) * (SHARES[-1] + later)
     measured = (1 + len(MULTIPLES)) * (1 + STAYING * len(SHARES[:-1]))
     users = min(USERS, size.users)
-    measuring = 1e-3 + 4.5e-5 * users + 3e-9 * min(SCORES, users * size.items)
-    windows = 8e-7 * sample.pairs + learning_seconds(sample)
+    measuring = 1e-3 + 2.5e-5 * users + 3e-9 * min(SCORES, users * size.items)
+    windows = 5e-7 * sample.pairs + learning_seconds(sample)
     memory = cheap.memory + WINDOW_BYTES * min(size.pairs, PAIRS) + LIBRARY_BYTES
     return Cost(trainings * cheap.seconds + measured * measuring + windows, memory)
 
 
-def _with_half_life(model: Model[Any], half_life: float | None) -> Model[Any]:
-    """Return a new model with the same settings and a half-life in microseconds."""
-    days = None if half_life is None else half_life / DAY
-    return type(model)(model.config.model_copy(update={"half_life_days": days}))
+def _round(window: Window, model: Callable[[], Model[Any]], options: TrainingOptions, weigh: Weigh) -> Round:
+    """Return the users of a window, and how to measure a half-life on them by NDCG@10."""
+    past, histories = window.past, window.histories
+    latest = Decay.of(past, 1.0).latest
+    trained, known = last_times(past.histories, latest), last_times(histories, latest)
 
+    def measure(half_life: float | None) -> Floats:
+        decay = Decay.of(past, half_life)
+        decayed = decay.histories(histories, known)
+        try:
+            fitted = model().fit(weigh(decay, past, trained), options)
+        except ModelError:  # it learns nothing
+            return np.zeros(len(histories))
+        n = min(LENGTH, fitted.n_items)
+        lists = fitted.recommend(decayed, n, exclude=histories.matrix, threads=options.threads).items
+        return np.asarray(match_lists(lists, window.relevant, [n]).values(["ndcg"])["ndcg", n])
 
-def _measure(window: Window, model: Model[Any], options: TrainingOptions) -> Floats:
-    """Return the users' NDCG@10 in the window, float64 (n_users,); 0 if the model learns nothing."""
-    try:
-        model.fit(window.past, replace(options, checkpoints=None, progress=None))
-    except ModelError:
-        return np.zeros(len(window.histories))
-    seen, n = window.histories.matrix, min(LENGTH, model.n_items)
-    lists = model.recommend(window.histories, n, exclude=seen, threads=options.threads).items
-    return np.asarray(match_lists(lists, window.relevant, [n]).values(["ndcg"])["ndcg", n])
+    return window.users, measure

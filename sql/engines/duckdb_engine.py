@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from sql.engines.partitions import read_small, write_partitions
 from sql.engines.text import escape_glob, literal
 from sql.errors import EngineError
 from sql.landing.landed_file import collect, land_file
@@ -19,6 +20,7 @@ from sql.source import Reading
 from sql.timestamps import time_regex
 
 MANY_FILES, SMALL_FILE = 100, 2**18  # bytes
+MOST_ROWS_BYTES, BATCH_ROWS = 2**28, 100_000
 SPARK_NAMES = (
     "timestamp_micros(us) AS make_timestamp(us)",
     "from_utc_timestamp(t, zone) AS timezone(zone, timezone('UTC', t))",
@@ -174,6 +176,9 @@ class DuckDBEngine:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         ordered = f"SELECT * FROM ({query}) ORDER BY {', '.join(order_by)}" if order_by else query
+        if partition_by and (rows := self._small(ordered)) is not None:
+            write_partitions(rows, folder, partition_by)
+            return
         target, options = folder / "part-0.parquet", "FORMAT parquet, COMPRESSION zstd"
         if partition_by:
             target, options = (
@@ -186,6 +191,16 @@ class DuckDBEngine:
         self.execute(f"SET preserve_insertion_order = {keeps_order}")
         self.execute(f"COPY ({ordered}) TO '{quoted}' ({options})")
         self.execute("SET preserve_insertion_order = true")
+
+    def _small(self, query: str) -> pa.Table | None:
+        """Return a query's rows, None if they are too many: COPY takes 3.5 ms for each partition."""
+        most = min(MOST_ROWS_BYTES, self._memory // 16)
+        try:
+            with _duckdb_errors():
+                reader = self._connection.sql(query).to_arrow_reader(BATCH_ROWS)
+            return read_small(reader, most)
+        except (OSError, pa.ArrowException) as error:  # as Arrow passes on the errors of a stream
+            raise EngineError(f"DuckDB: {str(error).splitlines()[0]}") from error
 
     def fetch(self, query: str) -> pa.Table:
         """Return a query's rows as an Arrow table."""

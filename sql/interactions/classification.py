@@ -14,7 +14,6 @@ import pyarrow as pa
 from sql.engines.engine import Engine
 from sql.engines.text import literal, render
 from sql.interactions.forgotten import KeyedList, make_forgotten_users
-from sql.interactions.predicate import portable
 from sql.interactions.raw_rows import raw_rows
 from sql.landing.landing import Landing
 from sql.source import Source
@@ -167,11 +166,14 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
     EngineError
         If a rule of the configuration is not a predicate over known columns.
     """
-    columns = {"user_id", "item_id", "timestamp", *OPTIONAL, *source.attributes}
-    rules = {
-        kind: [{"name": rule.name, "where": portable(rule.where, columns, engine)} for rule in configured]
-        for kind, configured in (("quarantine", source.quarantine), ("exclude", source.exclude))
-    }
+    rules: dict[str, list[dict[str, str]]] = {"quarantine": [], "exclude": []}
+    if source.quarantine or source.exclude:
+        from sql.interactions.predicate import portable
+
+        columns = {"user_id", "item_id", "timestamp", *OPTIONAL, *source.attributes}
+        for kind, configured in (("quarantine", source.quarantine), ("exclude", source.exclude)):
+            for rule in configured:
+                rules[kind].append({"name": rule.name, "where": portable(rule.where, columns, engine)})
     return {
         "user_id_type": source.user_id_type,
         "item_id_type": source.item_id_type,

@@ -139,27 +139,39 @@ def _store_rows(
     Return the paths of accepted rows by day, the paths of quarantined rows, and all hashes. The
     files and their folders are flushed to disk before a manifest names them.
     """
+    accepted, refused_rows = store.interactions, store.quarantine
     parts = {
-        day: _move(store, folder, store.interactions / f"event_date={day}", ingest_id)
+        day: _move(store, folder, accepted / f"event_date={day}", ingest_id)
         for day, folder in classified.accepted().items()
     }
     quarantine: list[str] = []
     for folder in sorted(refused.glob("event_date=*")):
-        quarantine += _move(store, folder, store.quarantine / folder.name, ingest_id)
+        quarantine += _move(store, folder, refused_rows / folder.name, ingest_id)
     moved = [
         store.root / path for path in (*(path for paths in parts.values() for path in paths), *quarantine)
     ]
     with writing(store.root):
-        sync_all([*moved, *{path.parent for path in moved}, store.interactions, store.quarantine])
+        sync_all([*moved, *{path.parent for path in moved}, accepted, refused_rows])
     hashes = dict(zip((str(path.relative_to(store.root)) for path in moved), hashes_of(moved), strict=True))
     return parts, quarantine, hashes
 
 
 def _move(store: Store, source: Path, target: Path, ingest_id: str) -> list[str]:
-    """Move a folder's Parquet files, renamed after the ingest; return their paths in the store."""
-    moved = []
+    """Move a folder's Parquet files, renamed after the ingest; return their paths in the store.
+
+    A folder that is new and holds nothing else is moved as a whole.
+    """
+    names = sorted(path.name for path in source.iterdir())
+    files = [name for name in names if name.endswith(".parquet")]
+    renamed = {name: f"{ingest_id}-{number:03d}.parquet" for number, name in enumerate(files)}
     with writing(target):
-        target.mkdir(parents=True, exist_ok=True)
-        for number, path in enumerate(sorted(source.glob("*.parquet"))):
-            moved.append(path.rename(target / f"{ingest_id}-{number:03d}.parquet"))
-    return [str(path.relative_to(store.root)) for path in moved]
+        if files == names and not target.exists():
+            for name, new in renamed.items():
+                (source / name).rename(source / new)
+            source.rename(target)
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            for name, new in renamed.items():
+                (source / name).rename(target / new)
+    folder = target.relative_to(store.root)
+    return [f"{folder}/{new}" for new in renamed.values()]

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from sql.engines.engine import Engine
 from sql.engines.text import render
-from sql.interactions.predicate import portable
 from sql.source import EVENT_COLUMNS
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
@@ -55,6 +54,8 @@ def _event_values(
     end = end_of(as_of, source.time_zone)
     positive, half_life, since = settings.positive, settings.half_life_days, None
     if positive is not None:
+        from sql.interactions.predicate import portable
+
         positive = portable(positive, {*EVENT_COLUMNS, *source.attributes}, engine.name, table="i")
     if settings.history_days is not None:
         since = end_of(as_of - timedelta(days=settings.history_days), source.time_zone)

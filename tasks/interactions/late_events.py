@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from tasks.interactions.account import IngestedFile
 from tasks.release.releases import Release, releases
 from tasks.store.layout import Store
+from tasks.store.run_folder import run_paths
 from tasks.store.runs import last_night
 
 
@@ -99,8 +100,11 @@ def _inputs(release: Release) -> set[int]:
 def _failed(store: Store, days: Iterable[str]) -> list[str]:
     """Return those of ``days`` that have no release because their last run did not finish."""
     released = {str(release.as_of) for release in releases(store)}
-    last = {day: last_night(store, date.fromisoformat(day)) for day in days if day not in released}
-    return [day for day, run in last.items() if run is not None and run.state in {"failed", "interrupted"}]
+    ran = {folder.parent.name for folder in run_paths(store)} - released
+    last = {day: last_night(store, date.fromisoformat(day)) for day in days if day in ran}
+    return [
+        day for day, night in last.items() if night is not None and night.state in {"failed", "interrupted"}
+    ]
 
 
 def _ranges(dates: Sequence[date]) -> list[tuple[date, date]]:

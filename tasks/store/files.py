@@ -61,16 +61,32 @@ def sync(path: Path) -> None:
 
 
 def sync_all(paths: Collection[Path]) -> None:
-    """Flush files and folders to the disk.
+    """Flush files and folders to the disk; OSError if one cannot be written.
 
-    Many files are flushed by one `sync` of the whole system, which on Linux returns once all is
-    written.
+    Many are flushed by one `syncfs` of their file system, which on Linux waits until all of it is
+    written and, since 5.8, reports errors, as fsync does (syncfs(2)).
     """
-    if len(paths) > SYNC_ALL_ABOVE:
+    if len(paths) <= SYNC_ALL_ABOVE:
+        for path in paths:
+            sync(path)
+        return
+    for path in {path.stat().st_dev: path for path in paths}.values():
+        _sync_file_system(path)
+
+
+def _sync_file_system(path: Path) -> None:
+    """Flush the file system of a path; without `syncfs`, all of them."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):
         os.sync()
         return
-    for path in paths:
-        sync(path)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if libc.syncfs(descriptor):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -84,8 +84,9 @@ def _thread_count(paths: Sequence[Path]) -> int:
 
 
 def _hash_of(path: Path, advance: Callable[[int], None] | None = None) -> FileHash:
-    hasher, size, block = hashlib.sha256(), 0, memoryview(bytearray(_BLOCK))
+    hasher, size = hashlib.sha256(), 0
     with path.open("rb", buffering=0) as file:
+        block = memoryview(bytearray(min(_BLOCK, os.fstat(file.fileno()).st_size + 1)))
         if advance is not None:
             # drop cached pages: they do not prove what is on the disk
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -77,6 +77,21 @@ def test_scores_equal_a_dense_computation(
     np.testing.assert_allclose(model.scores(world.histories), world.matrix @ near.T, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_the_nearest_of_many_are_those_of_a_sort(n: int) -> None:
+    """More items are near than are kept at a time, with many ties."""
+    random = np.random.default_rng(n)
+    columns = matrix((random.random((60, 400)) < 0.3).astype(float).tolist())
+    similar = columns.T.toarray() @ columns.toarray()
+    norms = np.sqrt(np.diag(similar)).astype(np.float32)
+    similar = (similar / (norms[:, None] * norms + np.float32(3))).astype(np.float32)
+    np.fill_diagonal(similar, 0)
+    expected = np.argsort(-similar, axis=1, kind="stable")[:, :n]
+    top = nearest_neighbours(columns, n, 3.0, threads=2)
+    assert np.array_equal(top.items, expected)
+    np.testing.assert_allclose(top.scores, np.take_along_axis(similar, expected, axis=1), rtol=1e-6)
+
+
 def test_weights_worked_by_hand() -> None:
     weights = matrix([[4, 1, 0], [0, 1, 0]])
     idf = np.array([log(1 + 2 / 2), log(1 + 2 / 1)])  # user 0 has 2 of 2 items, user 1 has 1

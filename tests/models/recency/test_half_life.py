@@ -116,6 +116,7 @@ def test_what_is_surely_worse_leaves_a_race_and_the_longest_of_the_rest_wins() -
     assert measured[:3] == [(0, 16.0), (0, 8.0), (0, 4.0)]
     assert measured[3:] == [(number, candidate) for number in (1, 2) for candidate in (16.0, 8.0)]
     assert race([8.0, 4.0], rounds) == 8.0
+    assert measured[-2:] == [(0, 8.0), (0, 4.0)]  # one is left: the other rounds say no more
 
 
 def test_a_race_over_few_users_has_no_winner() -> None:

@@ -13,9 +13,11 @@ from scipy import sparse
 from models import artefact
 from models.dataset import Dataset
 from models.evaluation.metrics import match_lists
+from models.evaluation.window import rolling_windows
 from models.factors.als import ALS, ALSConfig
 from models.options import Cost, Size, TrainingOptions
 from models.recency import learned
+from models.recency.decay import Decay
 from models.recency.half_life import DAY
 from models.registry import create
 from models.splitting.split import event_matrix, to_sequences
@@ -87,6 +89,23 @@ def test_a_given_half_life_is_used(tmp_path: Path) -> None:
     assert np.array_equal(loaded.scores(histories), model.scores(histories))
 
 
+@pytest.mark.parametrize("name", ["als", "item_knn"])
+@pytest.mark.parametrize("half_life", [None, 5.0 * DAY])
+def test_a_candidate_is_measured_as_the_model_with_that_half_life(name: str, half_life: float | None) -> None:
+    data, _, _ = log(changes=False)
+    window = rolling_windows(data)[-1]
+    settings = SMALL[name] | {"half_life_days": half_life and half_life / DAY}
+    model = create(name, settings).fit(window.past, OPTIONS)
+    lists = model.recommend(window.histories, 10, exclude=window.histories.matrix).items
+    expected = match_lists(lists, window.relevant, [10]).values(["ndcg"])["ndcg", 10]
+    weigh = Decay.dataset if name == "als" else Decay.scaled_dataset
+    undecayed = lambda: create(name, SMALL[name] | {"half_life_days": None})  # noqa: E731
+    users, measure = learned._round(window, undecayed, OPTIONS, weigh)
+    assert users is window.users
+    assert expected.mean() > 0
+    np.testing.assert_allclose(measure(half_life), expected)
+
+
 def test_without_times_nothing_decays() -> None:
     data, _, _ = log(changes=True)
     model = create("als", SMALL["als"]).fit(Dataset(data.matrix), OPTIONS)
@@ -142,6 +161,6 @@ def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
     learning = learned.learning_cost("learned", cost, million)
     assert learning == learned.learning_cost("learned", cost, ten)
     trainings = learning.seconds - learned.learning_cost("learned", free, million).seconds
-    assert trainings == pytest.approx(10.8 / 4)  # trainings on a quarter of the million
+    assert trainings == pytest.approx(9.75 * learned.PAIRS / 1e6)  # trainings on a part of the million
     assert learning.memory > 50
     assert learned.learning_cost(3.0, cost, million) == Cost(0, 0)

@@ -257,3 +257,17 @@ def test_without_file_date_events_can_be_later_than_their_file(
     logs = Logs(tmp_path / "shop", duckdb_engine)
     logs.write("events-2026-01-05.csv", "u1,i1,2081-01-05T08:00:00Z")
     assert logs.ingest().counts.accepted == 1
+
+
+def test_files_of_a_day_are_added_to_those_of_earlier_ingests(logs):
+    logs.write("a.csv", f"u1,i1,{T}")
+    logs.ingest()
+    logs.write("b.csv", f"u2,i2,{T}", "u3,i3,2026-03-02 10:00:00")
+    logs.ingest()
+    parts = [str(path.relative_to(logs.store.interactions)) for path in logs.store.interactions.rglob("*.*")]
+    assert sorted(parts) == [
+        "event_date=2026-03-01/000001-000.parquet",
+        "event_date=2026-03-01/000002-000.parquet",
+        "event_date=2026-03-02/000002-000.parquet",
+    ]
+    assert sorted(logs.rows("user_id")) == [("u1",), ("u2",), ("u3",)]
