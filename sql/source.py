@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
+from datetime import date
 from functools import cache
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sql.timestamps import DIRECTIVES
+from sql.timestamps import DIRECTIVES, file_date
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """Valid names of rules and attributes: they become SQL identifiers and file names."""
@@ -164,12 +164,20 @@ class Source(Reading):
     @field_validator("file_date")
     @classmethod
     def _known_pattern(cls, value: str | None) -> str | None:
+        day, problem = (
+            date(2026, 11, 16),
+            "it tells no day, week, month or year",
+        )  # a Monday: weeks begin there
         try:
-            if value is not None:
-                datetime.strptime(datetime(2026, 11, 20).strftime(value), value)  # noqa: DTZ001, DTZ007
-        except (ValueError, re.error):  # re.error: a repeated directive
-            raise ValueError(f"expected a strptime pattern such as %Y-%m-%d, got {value!r:.100}") from None
-        return value
+            if value is None or file_date(day.strftime(value), value) in {
+                day,
+                date(2026, 11, 1),
+                date(2026, 1, 1),
+            }:
+                return value
+        except (ValueError, re.error) as error:  # re.error: a repeated directive
+            problem = str(error)
+        raise ValueError(f"expected a strptime pattern such as %Y-%m-%d, got {value!r:.100}: {problem}")
 
     @field_validator("time_zone")
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date, datetime
 
 ISO = (
     r"(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})-[0-9]{2}-[0-9]{2}"
@@ -29,6 +30,16 @@ DIRECTIVES = {
 }
 """The supported strptime directives, and the texts each accepts."""
 
+FILE_DIRECTIVES = DIRECTIVES | {
+    "%y": "[0-9]{2}",
+    "%j": "[0-9]{1,3}",
+    "%G": "[0-9]{4}",
+    "%V": "[0-9]{1,2}",
+    "%u": "[1-7]",
+}
+"""Those that a date in a file's name can have, too: a year of two digits, days and weeks of a year."""
+YEARS = ("%Y", "%y", "%G")
+
 
 def pattern_parts(pattern: str) -> Iterator[tuple[str, str, bool]]:
     """Yield each part of a strptime pattern: (directive, "", alone) or ("", text, alone).
@@ -51,3 +62,40 @@ def time_regex(pattern: str) -> str:
         part = re.sub(r"([][\\.^$|?*+(){}])", r"\\\1", text) if text else DIRECTIVES[directive]
         regex += part if alone else part.replace("{1,2}", "{2}")
     return regex
+
+
+def file_date_regex(pattern: str) -> str:
+    """Return a regular expression for the dates of a pattern in a file's name.
+
+    A number at its start or end that may have fewer digits is not part of a longer number.
+
+    Raises
+    ------
+    ValueError
+        If the pattern has an unknown directive, or no year.
+    """
+    regex, used = "", []
+    for directive, text, alone in pattern_parts(pattern):
+        if directive and directive not in FILE_DIRECTIVES:
+            raise ValueError(f"unknown {directive}; known: {', '.join(FILE_DIRECTIVES)}")
+        used.append(directive)
+        part = re.escape(text) if text else FILE_DIRECTIVES[directive]
+        regex += part if alone else re.sub(r"\{1,([23])\}", r"{\1}", part)
+    if not set(YEARS) & set(used):
+        raise ValueError(f"no year ({', '.join(YEARS)})")
+    start = "(?<![0-9])" if re.match(r"\[0-9\]\{1,", regex) else ""
+    end = "(?![0-9])" if re.search(r"\[0-9\]\{1,[0-9]\}$", regex) else ""
+    return f"{start}{regex}{end}"
+
+
+def file_date(text: str, pattern: str) -> date | None:
+    """Return the first day of the period that a file's name tells; None if it tells none."""
+    match = re.search(file_date_regex(pattern), text)
+    if match is None:
+        return None
+    weekly = "%V" in pattern and "%u" not in pattern
+    found, pattern = (f"{match.group(0)} 1", f"{pattern} %u") if weekly else (match.group(0), pattern)
+    try:
+        return datetime.strptime(found, pattern).date()  # noqa: DTZ007
+    except ValueError:
+        return None

@@ -7,7 +7,7 @@ import re
 import socket
 import stat
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import fsspec
@@ -15,17 +15,9 @@ from fsspec.core import url_to_fs
 
 from sql.landing.landing import SUFFIXES, format_suffix
 from sql.source import Source
+from sql.timestamps import file_date
 from tasks.runtime.errors import InputError, SourceUnreachableError
 
-PARTS = {
-    "%Y": r"\d{4}",
-    "%m": r"\d{2}",
-    "%d": r"\d{2}",
-    "%H": r"\d{2}",
-    "%M": r"\d{2}",
-    "%S": r"\d{2}",
-    "%j": r"\d{3}",
-}
 CONNECTION_ERRORS = (ConnectionError, TimeoutError, socket.gaierror)
 CONNECTION_ERROR_NAMES = {  # of libraries behind fsspec, which are loaded only for their own URLs
     "ClientConnectionError",  # aiohttp
@@ -74,9 +66,12 @@ def last_day(file: SourceFile, pattern: str | None) -> date | None:
     """Return the last day of the period in a file's name; None if the name has no date."""
     if file.day is None or pattern is None:
         return None
-    if {"%d", "%j"} & set(re.findall("%.", pattern)):
+    directives = set(re.findall("%.", pattern))
+    if {"%d", "%j", "%u"} & directives:
         return file.day
-    months = 1 if "%m" in pattern else 12
+    if "%V" in directives:
+        return file.day + timedelta(days=6)
+    months = 1 if {"%m", "%b", "%B"} & directives else 12
     return (file.day.replace(day=1) + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
 
 
@@ -206,16 +201,9 @@ def _day(name: str, pattern: str | None) -> date | None:
     if pattern is None:
         return None
     base = name.rsplit("/", 1)[-1]
-    match = re.search(_as_regex(pattern), base)
-    try:
-        return datetime.strptime(match.group(0), pattern).date() if match else _undated(base, pattern)  # noqa: DTZ007
-    except ValueError:
-        return _undated(base, pattern)
-
-
-def _as_regex(pattern: str) -> str:
-    return re.sub(r"%\w|.", lambda part: PARTS.get(part.group(0), re.escape(part.group(0))), pattern)
-
-
-def _undated(base: str, pattern: str) -> date:
-    raise InputError(f"{base}: expected a date like {pattern} in the file's name, as [source] file_date says")
+    day = file_date(base, pattern)
+    if day is None:
+        raise InputError(
+            f"{base}: expected a date like {pattern} in the file's name, as [source] file_date says"
+        )
+    return day

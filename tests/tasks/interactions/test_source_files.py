@@ -54,7 +54,22 @@ def test_no_files_is_an_error_that_names_the_path(tmp_path, path):
 
 @pytest.mark.parametrize(
     ("pattern", "name"),
-    [("%Y-%m-%d", "log-2026-03-02.csv"), ("%Y%m%d", "20260302.csv.gz"), ("log_%Y_%j", "log_2026_061.csv")],
+    [
+        ("%Y-%m-%d", "log-2026-03-02.csv"),
+        ("%Y%m%d", "20260302.csv.gz"),
+        ("%Y%m%d", "log20260302235959.csv"),
+        ("log_%Y_%j", "log_2026_061.csv"),
+        ("log_%Y_%j", "log_2026_61.csv"),
+        ("%d.%m.%Y", "x-2.3.2026.csv"),
+        ("%d.%m.%Y", "x-02.03.2026.csv"),
+        ("%y%m%d", "x-260302.csv"),
+        ("%b-%d-%Y", "log Mar-2-2026.csv"),
+        ("%d %B %Y", "2 March 2026.jsonl"),
+        ("%G-W%V", "log-2026-W10.csv"),
+        ("%G%V", "log-202610.csv"),
+        ("%G-W%V-%u", "log-2026-W10-1.csv"),
+        ("(%Y)%%%m-%d.x", "a+(2026)%03-02.xyz.csv"),
+    ],
 )
 def test_the_date_in_a_name_decides_whether_a_file_is_read(tmp_path, pattern, name):
     (tmp_path / name).write_text("x")
@@ -62,11 +77,57 @@ def test_the_date_in_a_name_decides_whether_a_file_is_read(tmp_path, pattern, na
     assert find_files(source(str(tmp_path), file_date=pattern), date(2026, 3, 1)) == []
 
 
-@pytest.mark.parametrize("name", ["log.csv", "log-2026-02-30.csv"])
-def test_a_name_without_its_date_is_an_error(tmp_path, name):
+@pytest.mark.parametrize(
+    ("pattern", "problem"),
+    [
+        ("%d.%m", "no year"),
+        ("%Y-%Q", "unknown %Q; known: %Y, %m"),
+        ("%Y-%-d", "unknown %-"),
+        ("%Y-%d", "it tells no day, week, month or year"),
+        ("%Y-%Y", "redefinition"),
+        ("%c", "unknown %c"),
+        ("log", "no year"),
+    ],
+)
+def test_a_pattern_that_no_name_could_fit_is_refused_with_the_configuration(tmp_path, pattern, problem):
+    with pytest.raises(ValueError, match="expected a strptime pattern such as %Y-%m-%d") as caught:
+        source(str(tmp_path), file_date=pattern)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "last"),
+    [
+        ("%Y", "2026.csv", date(2026, 12, 31)),
+        ("%Y-%m", "2026-02.csv", date(2026, 2, 28)),
+        ("%b%y", "Feb24.csv", date(2024, 2, 29)),
+        ("%G-W%V", "2026-W53.csv", date(2027, 1, 3)),
+        ("%G-W%V-%u", "2026-W53-7.csv", date(2027, 1, 3)),
+        ("%Y-%j", "2026-365.csv", date(2026, 12, 31)),
+        ("%d.%m.%y", "31.1.26.csv", date(2026, 1, 31)),
+        (None, "2026-02-01.csv", None),
+    ],
+)
+def test_the_last_day_of_the_period_in_a_name(tmp_path, pattern, name, last):
     (tmp_path / name).write_text("x")
-    with pytest.raises(InputError, match=rf"{name}: expected a date like %Y-%m-%d in the file's name"):
-        find_files(source(str(tmp_path), file_date="%Y-%m-%d"), AS_OF)
+    (file,) = find_files(source(str(tmp_path), file_date=pattern), date(2030, 1, 1))
+    assert last_day(file, pattern) == last
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("%Y-%m-%d", "log.csv"),
+        ("%Y-%m-%d", "log-2026-02-30.csv"),
+        ("%d.%m.%Y", "log-111.11.2026.csv"),
+        ("%Y-%m-%d", "log-2026-11-021.csv"),
+        ("%G-W%V", "log-2026-W54.csv"),
+    ],
+)
+def test_a_name_without_its_date_is_an_error(tmp_path, pattern, name):
+    (tmp_path / name).write_text("x")
+    with pytest.raises(InputError, match=rf"{name}: expected a date like {pattern} in the file's name"):
+        find_files(source(str(tmp_path), file_date=pattern), AS_OF)
 
 
 def test_remote_files_with_equal_base_names_stay_apart(tmp_path, duckdb_engine, memory):
