@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.optim.adam import adam
 
+from models.neural.parts import Parts
 from models.neural.row_adam import BETA1, BETA2, EPSILON, RowAdam
 
 Moments = dict[str, torch.Tensor]
@@ -20,14 +21,19 @@ class Adam:
     of torch itself.
 
     ``by_row``: the numbers of parameters that are updated row by row (`RowAdam`), by those who
-    compute their gradients: in ``rows``, by number.
+    compute their gradients: in ``rows``, by number. ``parts`` shares the work of ``flush``.
 
     In each update, ``begin``, compute the gradients, ``step``.
     """
 
     def __init__(
-        self, parameters: Sequence[torch.Tensor], weight_decay: float, by_row: Sequence[int] = ()
+        self,
+        parameters: Sequence[torch.Tensor],
+        weight_decay: float,
+        by_row: Sequence[int] = (),
+        parts: Parts | None = None,
     ) -> None:
+        self.parts = parts or Parts()
         self.parameters, self.weight_decay, self.learning_rate = parameters, weight_decay, 0.0
         self.rows = {number: RowAdam(parameters[number], weight_decay) for number in by_row}
         self.whole: dict[int, Moments] = {}
@@ -73,7 +79,7 @@ class Adam:
     def flush(self) -> None:
         """Let all rows be as after the last update."""
         for rows in self.rows.values():
-            rows.flush()
+            rows.flush(self.parts)
 
     def moments(self) -> dict[int, Moments]:
         """Return the moments of all updated parameters by number, after ``flush``."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from models.neural.candidates import Candidates
 from models.neural.layers import Bags, bag_product
 from models.neural.parts import Parts
 from models.neural.row_adam import RowAdam
@@ -56,32 +57,53 @@ class OutputLayer:
     bias: RowAdam
     parts: Parts
 
-    def negative_log_likelihood(self, hidden: torch.Tensor, bags: Bags) -> torch.Tensor:
+    def negative_log_likelihood(
+        self, hidden: torch.Tensor, bags: Bags, candidates: Candidates | None = None
+    ) -> torch.Tensor:
         """Return -sum_i x_i log softmax(logits)_i, averaged over the rows, up to a constant.
 
-        ``hidden`` (batch, d) are the rows h, ``bags`` the x. The backward pass updates W and b, and
-        takes one array (batch, I).
+        ``hidden`` (batch, d) are the rows h, ``bags`` the x. With ``candidates``, the softmax is
+        estimated, and only their rows of W and b are touched. The backward pass updates W and b,
+        and takes one array (batch, I) or (batch, candidates).
         """
-        result: torch.Tensor = _Likelihood.apply(hidden.float(), self, bags)  # type: ignore[no-untyped-call]
+        if candidates is not None:
+            bags = candidates.numbered(bags)
+        args = (hidden.float(), self, bags, candidates)
+        result: torch.Tensor = _Likelihood.apply(*args)  # type: ignore[no-untyped-call]
         return result
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The part ``items`` of the logits (batch, n), and the x of its entries: row, column, value."""
+    """A part of the layer's rows, its logits (batch, n), and the x of its entries: row, column, value.
 
-    items: slice
+    ``weight`` (n, d) is that before the update.
+    """
+
+    rows: slice | torch.Tensor
+    weight: torch.Tensor
     logits: torch.Tensor
     entries: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
     @classmethod
-    def of(cls, layer: OutputLayer, items: slice, hidden: torch.Tensor, bags: Bags) -> _Part:
-        bounds = torch.tensor([items.start, items.stop], device=hidden.device)
+    def of(
+        cls, layer: OutputLayer, part: slice, hidden: torch.Tensor, bags: Bags, candidates: Candidates | None
+    ) -> _Part:
+        bounds = torch.tensor([part.start, part.stop], device=hidden.device)
         start, stop = torch.searchsorted(bags.items[bags.order], bounds).tolist()
         here = bags.order[start:stop]
-        logits = torch.addmm(layer.bias.weight[items], hidden, layer.weight.weight[items].T)
-        entries = (bags.rows[here], bags.items[here] - items.start, bags.values[here])
-        return cls(items, logits.float(), entries)
+        rows, columns, values = bags.rows[here], bags.items[here] - part.start, bags.values[here]
+        chosen: slice | torch.Tensor = part
+        if candidates is not None:
+            chosen = candidates.items[part]
+            layer.weight.prepare(chosen)
+            layer.bias.prepare(chosen)
+        weight = layer.weight.weight[chosen]
+        logits = torch.addmm(layer.bias.weight[chosen], hidden, weight.T).float()
+        if candidates is not None:  # the own items of a row are certain
+            logits -= candidates.log_chances[part]
+            logits[rows, columns] += candidates.log_chances[part][columns]
+        return cls(chosen, weight, logits, (rows, columns, values))
 
     def log_sums(self) -> torch.Tensor:
         """Return log sum_i exp(logit_i) of the part (batch,)."""
@@ -114,9 +136,12 @@ class _Product(torch.autograd.Function):
 
 class _Likelihood(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, layer: OutputLayer, bags: Bags) -> torch.Tensor:
+    def forward(
+        ctx: Any, hidden: torch.Tensor, layer: OutputLayer, bags: Bags, candidates: Candidates | None
+    ) -> torch.Tensor:
         fixed = hidden.detach()  # no thread of the parts shall record operations
-        parts = layer.parts.map(lambda items: _Part.of(layer, items, fixed, bags), len(layer.weight.weight))
+        count = len(layer.weight.weight if candidates is None else candidates.items)
+        parts = layer.parts.map(lambda part: _Part.of(layer, part, fixed, bags, candidates), count)
         log_sums = torch.logsumexp(torch.stack([part.log_sums() for part in parts]), dim=0)
         totals = torch.zeros_like(log_sums).index_add(0, bags.rows, bags.values)
         explained = torch.stack([part.explained() for part in parts]).sum()
@@ -125,7 +150,7 @@ class _Likelihood(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
         layer, hidden, parts, log_sums, totals = ctx.saved
         del ctx.saved
         scale = float(upstream) / len(hidden)
@@ -133,12 +158,12 @@ class _Likelihood(torch.autograd.Function):
         def update(numbers: slice) -> torch.Tensor:
             (part,) = parts[numbers]
             gradient = part.gradient(log_sums, totals, scale)
-            result: torch.Tensor = gradient @ layer.weight.weight[part.items]
-            layer.weight.update(part.items, gradient.T @ hidden)
-            layer.bias.update(part.items, gradient.sum(0))
+            result: torch.Tensor = gradient @ part.weight
+            layer.weight.update(part.rows, gradient.T @ hidden)
+            layer.bias.update(part.rows, gradient.sum(0))
             return result
 
         total, *others = layer.parts.map(update, len(parts), least=1)
         for other in others:
             total += other
-        return total, None, None
+        return total, None, None, None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from models.neural.trainer_config import TrainerConfig
 from models.options import FLOPS, Cost, Size
 
+WHOLE_SOFTMAX: Final = 50_000  # items; of more, some are drawn
+DRAWN: Final = 1_024
 LEAST_UPDATES: Final = 16
 LEAST_USERS: Final = 16
 """An epoch has at least so many updates, unless a batch would have fewer than so many users."""
@@ -17,14 +19,15 @@ LEAST_USERS: Final = 16
 class MultVAEConfig(TrainerConfig):
     """Configuration of Mult-VAE.
 
-    The defaults were chosen on 500 validation users of MovieLens-1M by NDCG@100, which varies by
-    .005 between seeds. Batches of 500 at a constant 1e-3 with Glorot's initial weights reach .444
+    Rate, schedule and sizes were chosen on 500 validation users of MovieLens-1M by NDCG@100, which
+    varies by .005 between seeds. Batches of 500 at a constant 1e-3 with Glorot's initial weights reach .444
     after 100 epochs. Batches of 250 for 40 epochs from 3e-3 reach .453 with the cosine, .445 with
     the wider initial weights and .459 with both. Changes to the latter: rate 5e-3 .465, rate .01
-    .445, dropout .3 .452, beta .5 .458.
+    .445, dropout .3 .452, beta .5 .458. The 20 epochs were chosen on temporal splits of six logs:
+    40 are surely better on one by .003, surely worse on another by .006 (docs/benchmarks.md).
     """
 
-    epochs: int = Field(default=40, ge=1, description="most passes over the training users")
+    epochs: int = Field(default=20, ge=1, description="most passes over the training users")
     batch_size: int = Field(default=250, ge=1, description="most users per update, fewer of few users")
     learning_rate: float = Field(default=4e-3, gt=0, description="step size of Adam")
     patience: int = Field(
@@ -40,12 +43,23 @@ class MultVAEConfig(TrainerConfig):
         default=0.5, ge=0, le=1, description="share of all updates in which beta rises from 0"
     )
     binarise: bool = Field(default=True, description="treat every weight as 1")
+    negatives: Annotated[int, Field(ge=0)] | Literal["auto"] | None = Field(
+        default="auto",
+        description="items drawn for the softmax of an update, beside those that its users have; auto: "
+        "all items up to 50,000, else 1,024; none: all items",
+    )
     validation_share: float = Field(
         default=0.05,
         ge=0,
         lt=1,
         description="share of users held out for early stopping; 0 never stops early",
     )
+
+    def drawn(self, items: int) -> int | None:
+        """Return the items to draw for an update's softmax; None for the softmax of all."""
+        if self.negatives == "auto":
+            return None if items <= WHOLE_SOFTMAX else DRAWN
+        return self.negatives
 
     def batch(self, users: int) -> int:
         """Return the users per update, of so many in training."""

@@ -16,6 +16,7 @@ from torch.nn import Parameter, functional
 from models.device import choose_device, epoch_generator, torch_threads
 from models.errors import ModelError
 from models.neural.adam import Adam
+from models.neural.candidates import Candidates
 from models.neural.item_layers import LEAST_USERS, InputLayer, OutputLayer
 from models.neural.layers import Bags, bag_product
 from models.neural.losses import annealed_beta, divergence
@@ -26,6 +27,7 @@ from models.neural.validation import ValidationSet, validation_users
 from models.options import TrainingOptions
 
 FloatArray = npt.NDArray[np.float32]
+Batch = tuple[Bags, Candidates | None]
 
 # the deviation of the first layer: its rows have length 1, and the code's noise would drown
 # Glorot's 0.02
@@ -148,27 +150,33 @@ class Reconstruction:
     def __post_init__(self) -> None:
         names, parameters = zip(*self.module.named_parameters(), strict=True)
         by_row = [names.index(name) for name in ("input", "output", "output_bias")]
-        self.optimizer = Adam(parameters, self.config.weight_decay, by_row)
+        self.optimizer = Adam(parameters, self.config.weight_decay, by_row, self.parts)
         first, last, bias = (self.optimizer.rows[number] for number in by_row)
         self.input = InputLayer(first, self.parts)
         self.output = OutputLayer(last, bias, self.parts)
+        self.counts = np.bincount(self.matrix.indices, minlength=self.matrix.shape[1])
 
-    def batches(self, order: np.random.Generator) -> Iterator[Bags]:
-        """Yield all training users in batches."""
+    def batches(self, order: np.random.Generator) -> Iterator[Batch]:
+        """Yield all training users in batches, with the candidates of large catalogues."""
         users, size = order.permutation(self.matrix.shape[0]), self.config.batch(self.matrix.shape[0])
+        drawn = self.config.drawn(self.matrix.shape[1])
         for start in range(0, len(users), size):
-            yield Bags.of(self.matrix[users[start : start + size]], self.device)
+            bags = Bags.of(self.matrix[users[start : start + size]], self.device)
+            chosen = None
+            if drawn is not None:
+                chosen = Candidates.draw(bags, self.counts, len(users), drawn, order)
+            yield bags, chosen
 
-    def loss(self, batch: Bags, update: int, draw: torch.Generator) -> torch.Tensor:
+    def loss(self, batch: Batch, update: int, draw: torch.Generator) -> torch.Tensor:
         """Return the negative of eq. 6 with one draw of the code, averaged over the batch."""
-        config, network = self.config, self.module
-        noisy = batch.normalised().with_dropout(config.dropout, draw)
+        config, network, (bags, candidates) = self.config, self.module, batch
+        noisy = bags.normalised().with_dropout(config.dropout, draw)
         mean, log_variance = network.code_of(self.input.product(noisy, network.input))
         noise = torch.randn(mean.shape, generator=draw, device=mean.device)
         hidden = network.decode(mean + noise * torch.exp(0.5 * log_variance))
         updates = config.epochs * -(-self.matrix.shape[0] // config.batch(self.matrix.shape[0]))
         beta = annealed_beta(config.beta, update, config.anneal_share * updates)
-        loss = self.output.negative_log_likelihood(hidden, batch)
+        loss = self.output.negative_log_likelihood(hidden, bags, candidates)
         return loss + beta * divergence(mean, log_variance)
 
     def score(self) -> float | None:

@@ -6,6 +6,8 @@ import torch
 from torch.nn import functional
 from torch.optim.adam import adam
 
+from models.neural.parts import Parts
+
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 DECAY = BETA1 / BETA2**0.5  # of the step of a row without a gradient, from one update to the next
 LONGEST = 256  # updates after which such a step is left out: it is 2e-12 of the first
@@ -85,9 +87,10 @@ class RowAdam:
         self.moves[-LONGEST:] += rate * self.powers[-len(self.moves) :]
         self.moves = functional.pad(self.moves, (0, 1))
 
-    def flush(self) -> None:
+    def flush(self, parts: Parts) -> None:
         """Make up for all updates that rows missed."""
-        self.prepare((self.last < self.completed).nonzero()[:, 0])
+        late = (self.last < self.completed).nonzero()[:, 0]
+        parts.map(lambda part: self.prepare(late[part]), len(late))
         self.flushed, self.moves = self.completed, torch.zeros_like(self.moves[:1])
 
     def moments(self) -> dict[str, torch.Tensor]:
@@ -99,4 +102,4 @@ class RowAdam:
         """Continue after ``completed`` updates, with the moments of all rows."""
         self.completed, self.mean, self.square = completed, mean, square
         self.last.fill_(completed)
-        self.flush()
+        self.flushed, self.moves = completed, torch.zeros_like(self.moves[:1])

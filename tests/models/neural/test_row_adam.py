@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.neural.parts import Parts
 from models.neural.row_adam import LONGEST, RowAdam
 
 RATES = (0.1, 0.03, 0.01)
@@ -34,7 +35,7 @@ def both(
         ours.complete()
         theirs.grad = torch.zeros(shape).index_copy(0, chosen, gradient)
         reference.step()
-    ours.flush()
+    ours.flush(Parts())
     return ours, theirs.detach()
 
 
@@ -58,7 +59,7 @@ def test_a_row_without_a_gradient_moves_on_by_hand() -> None:
     row.complete()
     assert float(row.weight) == pytest.approx(-0.1)  # the first step has the length of the rate
     row.complete()
-    row.flush()
+    row.flush(Parts())
     # m = .1 * 3 * .9, v = .001 * 9 * .999; divided by 1 - .9^2 and 1 - .999^2
     mean, square = 0.27 / (1 - 0.9**2), 0.008991 / (1 - 0.999**2)
     assert float(row.weight) == pytest.approx(-0.1 - 0.1 * mean / square**0.5, rel=1e-5)
@@ -78,7 +79,7 @@ def test_only_touched_rows_are_moved_before_the_flush() -> None:
         ours.update(torch.tensor(rows), torch.ones(len(rows), 2))
         ours.complete()
     assert ours.last.tolist() == [1, 3, 1, 1]
-    ours.flush()
+    ours.flush(Parts())
     assert ours.last.tolist() == [3, 3, 3, 3]
 
 
