@@ -7,16 +7,17 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from models.neural.trainer_config import TrainerConfig
-from models.options import FLOPS, Cost, Size
+from models.recency.learned import AgingConfig
 
 WHOLE_SOFTMAX: Final = 50_000  # items; of more, some are drawn
 DRAWN: Final = 1_024
+CHEAP_EPOCHS, CHEAP_HIDDEN, CHEAP_LATENT = 3, 32, 16  # at most, of the models that learn the half-life
 LEAST_UPDATES: Final = 16
 LEAST_USERS: Final = 16
 """An epoch has at least so many updates, unless a batch would have fewer than so many users."""
 
 
-class MultVAEConfig(TrainerConfig):
+class MultVAEConfig(TrainerConfig, AgingConfig):
     """Configuration of Mult-VAE.
 
     Rate, schedule and sizes were chosen on 500 validation users of MovieLens-1M by NDCG@100, which
@@ -55,6 +56,12 @@ class MultVAEConfig(TrainerConfig):
         description="share of users held out for early stopping; 0 never stops early",
     )
 
+    def cheap(self) -> MultVAEConfig:
+        """Return the settings that learn the half-life: small, few epochs, all users, no decay."""
+        most = {"epochs": CHEAP_EPOCHS, "hidden": CHEAP_HIDDEN, "latent": CHEAP_LATENT}
+        smaller = {name: min(getattr(self, name), value) for name, value in most.items()}
+        return self.model_copy(update={"half_life_days": None, "validation_share": 0.0, **smaller})
+
     def drawn(self, items: int) -> int | None:
         """Return the items to draw for an update's softmax; None for the softmax of all."""
         if self.negatives == "auto":
@@ -64,19 +71,3 @@ class MultVAEConfig(TrainerConfig):
     def batch(self, users: int) -> int:
         """Return the users per update, of so many in training."""
         return min(self.batch_size, max(LEAST_USERS, users // LEAST_UPDATES))
-
-    def operations(self, users: int, items: int) -> float:
-        """Return those of an update: six for each user and element of the dense output layer."""
-        return 6.0 * self.batch(users) * self.hidden * items
-
-    def cost(self, size: Size) -> Cost:
-        """Return the cost of the dense output layer, and 2.8 ms an update for all else.
-
-        Weights, gradients and Adam's two moments are kept, and parts of them for a moment.
-        """
-        batch = self.batch(size.users)
-        update = self.operations(size.users, size.items) / FLOPS + 2.8e-3
-        updates = self.epochs * -(-size.users // batch)
-        weights = 2.0 * size.items * self.hidden
-        memory = 21 * weights + 16.0 * batch * size.items + 21.0 * size.pairs + 15e6
-        return Cost(updates * update, memory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ from models.neural.validation import ValidationSet, validation_users
 from models.options import TrainingOptions
 
 FloatArray = npt.NDArray[np.float32]
-Batch = tuple[Bags, Candidates | None]
 
 # the deviation of the first layer: its rows have length 1, and the code's noise would drown
 # Glorot's 0.02
@@ -136,13 +135,27 @@ class Network(torch.nn.Module):
         return network
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Users' items, what the likelihood explains of them, and the candidates of its softmax."""
+
+    bags: Bags
+    targets: Bags
+    candidates: Candidates | None
+
+
 @dataclass
 class Reconstruction:
-    """The objective (``trainer.Objective``): reconstruct each user's items from part of them."""
+    """The objective (``trainer.Objective``): reconstruct each user's items from part of them.
+
+    ``matrix`` (n_users, I) is what users are encoded from, ``targets`` (n_users, I), with the same
+    entries, what the likelihood explains.
+    """
 
     module: Network
     config: MultVAEConfig
     matrix: sparse.csr_array
+    targets: sparse.csr_array
     validation: ValidationSet | None
     device: torch.device
     parts: Parts = field(default_factory=Parts)
@@ -161,22 +174,23 @@ class Reconstruction:
         users, size = order.permutation(self.matrix.shape[0]), self.config.batch(self.matrix.shape[0])
         drawn = self.config.drawn(self.matrix.shape[1])
         for start in range(0, len(users), size):
-            bags = Bags.of(self.matrix[users[start : start + size]], self.device)
-            chosen = None
+            chosen = users[start : start + size]
+            bags, candidates = Bags.of(self.matrix[chosen], self.device), None
             if drawn is not None:
-                chosen = Candidates.draw(bags, self.counts, len(users), drawn, order)
-            yield bags, chosen
+                candidates = Candidates.draw(bags, self.counts, len(users), drawn, order)
+            targets = torch.from_numpy(self.targets[chosen].data).to(self.device)
+            yield Batch(bags, replace(bags, values=targets), candidates)
 
     def loss(self, batch: Batch, update: int, draw: torch.Generator) -> torch.Tensor:
         """Return the negative of eq. 6 with one draw of the code, averaged over the batch."""
-        config, network, (bags, candidates) = self.config, self.module, batch
-        noisy = bags.normalised().with_dropout(config.dropout, draw)
+        config, network = self.config, self.module
+        noisy = batch.bags.normalised().with_dropout(config.dropout, draw)
         mean, log_variance = network.code_of(self.input.product(noisy, network.input))
         noise = torch.randn(mean.shape, generator=draw, device=mean.device)
         hidden = network.decode(mean + noise * torch.exp(0.5 * log_variance))
         updates = config.epochs * -(-self.matrix.shape[0] // config.batch(self.matrix.shape[0]))
         beta = annealed_beta(config.beta, update, config.anneal_share * updates)
-        loss = self.output.negative_log_likelihood(hidden, bags, candidates)
+        loss = self.output.negative_log_likelihood(hidden, batch.targets, batch.candidates)
         return loss + beta * divergence(mean, log_variance)
 
     def score(self) -> float | None:
@@ -193,29 +207,37 @@ class Reconstruction:
         return sum(self.parts.map(gain, len(held_out), LEAST_USERS)) / len(held_out)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the training matrix."""
+        """Return the SHA-256 of the training data."""
         content = hashlib.sha256(repr(self.matrix.shape).encode())
-        for array in (self.matrix.indptr, self.matrix.indices, self.matrix.data):
+        arrays = (self.matrix.indptr, self.matrix.indices, self.matrix.data, self.targets.data)
+        for array in arrays:
             content.update(np.ascontiguousarray(array).tobytes())
         return content.hexdigest()
 
 
 def train(
-    name: str, config: MultVAEConfig, matrix: sparse.csr_array, options: TrainingOptions
+    name: str,
+    config: MultVAEConfig,
+    matrix: sparse.csr_array,
+    options: TrainingOptions,
+    targets: sparse.csr_array | None = None,
 ) -> tuple[Network, dict[str, Any]]:
     """Return the network of a matrix (n_users, I) in which all users and items have a weight.
 
-    The report says how many users were trained on and held out.
+    The likelihood explains ``targets``, with the same entries; None: the matrix itself. With
+    others, all users are trained on: events hidden at random would say how well old ones are
+    explained. The report says how many users were trained on and held out.
     """
     device = choose_device(options)
     draw = np.random.default_rng([options.seed, 0])
-    kept = validation_users(matrix, config.validation_share, draw)
+    kept = validation_users(matrix, config.validation_share if targets is None else 0.0, draw)
     validation = ValidationSet.split(matrix[kept], draw) if len(kept) else None
-    training = matrix[np.setdiff1d(np.arange(matrix.shape[0]), kept)]
+    others = np.setdiff1d(np.arange(matrix.shape[0]), kept)
+    training, explained = matrix[others], (matrix if targets is None else targets)[others]
     items = int(matrix.shape[1])
     with torch_threads(1, device), Parts.on(options.workers, device) as parts:
         draw_weights = epoch_generator(options.seed, 0, torch.device("cpu"))
         network = Network(items, config.hidden, config.latent, draw_weights).to(device)
-        objective = Reconstruction(network, config, training, validation, device, parts)
+        objective = Reconstruction(network, config, training, explained, validation, device, parts)
         report = Trainer(name, objective, config, options).run()
     return network, report | {"users": training.shape[0], "validation_users": len(kept)}

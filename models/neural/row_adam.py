@@ -45,17 +45,20 @@ class RowAdam:
         """Make up for the completed updates that distinct ``rows`` int64 (n,) missed."""
         shape = (-1, *[1] * (self.weight.ndim - 1))
         for part in torch.split(rows[self.last[rows] < self.completed], CHUNK):
-            last, mean, square = self.last[part], self.mean[part], self.square[part]
+            last, mean, square = self.last[part], *self._moments(part)
             moves = self.moves[last - self.flushed].to(mean.dtype).view(shape)
-            self.weight[part] -= mean.div(square.sqrt().add_(EPSILON)).mul_(moves)
+            self.weight.index_add_(0, part, mean.div(square.sqrt().add_(EPSILON)).mul_(moves), alpha=-1)
             missed = self.completed - last
-            self.mean[part] = mean.mul_((BETA1**missed).view(shape))
-            self.square[part] = square.mul_((BETA2**missed).view(shape))
+            self.mean.index_copy_(0, part, mean.mul_((BETA1**missed).view(shape)))
+            self.square.index_copy_(0, part, square.mul_((BETA2**missed).view(shape)))
             self.last[part] = self.completed
 
     def update(self, rows: slice | torch.Tensor, gradient: torch.Tensor) -> None:
         """Update prepared, distinct ``rows``, given their ``gradient`` (n, ...)."""
-        weight, mean, square = self.weight[rows], self.mean[rows], self.square[rows]
+        if isinstance(rows, slice):  # views
+            weight, mean, square = self.weight[rows], self.mean[rows], self.square[rows]
+        else:
+            weight, mean, square = self.weight.index_select(0, rows), *self._moments(rows)
         step = torch.tensor(float(self.completed), device=weight.device)
         adam(
             [weight],
@@ -73,9 +76,15 @@ class RowAdam:
             eps=EPSILON,
             maximize=False,
         )
-        if isinstance(rows, torch.Tensor):  # a slice is a view
-            self.weight[rows], self.mean[rows], self.square[rows] = weight, mean, square
+        if isinstance(rows, torch.Tensor):
+            self.weight.index_copy_(0, rows, weight)
+            self.mean.index_copy_(0, rows, mean)
+            self.square.index_copy_(0, rows, square)
         self.last[rows] = self.completed + 1
+
+    def _moments(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return copies of the moments of ``rows``: index_select is twice as fast as indexing."""
+        return self.mean.index_select(0, rows), self.square.index_select(0, rows)
 
     def complete(self) -> None:
         """End an update."""

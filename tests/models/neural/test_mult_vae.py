@@ -164,7 +164,7 @@ def test_the_loss_in_mixed_precision_is_almost_equal() -> None:
     data = checkerboard()
     draw = torch.Generator().manual_seed(0)
     network = Network(12, 64, 16, draw)
-    objective = Reconstruction(network, SMALL, data, None, CPU)
+    objective = Reconstruction(network, SMALL, data, data, None, CPU)
     batch = next(objective.batches(np.random.default_rng(0)))
     exact = objective.loss(batch, 100, torch.Generator().manual_seed(1)).detach()
     with torch.autocast("cpu", torch.bfloat16):  # as CUDA does with mixed_precision
