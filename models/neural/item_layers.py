@@ -17,6 +17,7 @@ from models.neural.parts import Parts
 from models.neural.row_adam import RowAdam
 
 LEAST_USERS = 32  # of a part of a batch
+COPIED = 20  # a row that is copied out of a layer and back takes as long as so many in their order
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,26 @@ class InputLayer:
     def backward(self, bags: Bags, upstream: torch.Tensor) -> None:
         """Update the weight, given the gradient of the product."""
         items, entries = bags.by_item
+        n_items = len(self.weight.weight)
 
         def update(part: slice) -> None:
             self.weight.update(items[part], bag_product(entries.part(part), upstream))
 
-        self.parts.map(update, len(items))
+        def update_all(part: slice) -> None:
+            every = torch.arange(part.start, part.stop, device=items.device)
+            self.weight.prepare(every)
+            first, last = torch.searchsorted(
+                items, every[[0, -1]] + torch.tensor([0, 1], device=items.device)
+            ).tolist()
+            gradient = torch.zeros_like(self.weight.weight[part])
+            touched = bag_product(entries.part(slice(first, last)), upstream)
+            gradient[items[first:last] - part.start] = touched
+            self.weight.update(part, gradient)
+
+        if COPIED * len(items) < n_items:
+            self.parts.map(update, len(items))
+        else:
+            self.parts.map(update_all, n_items)
 
 
 @dataclass(frozen=True)
@@ -145,25 +161,27 @@ class _Likelihood(torch.autograd.Function):
         log_sums = torch.logsumexp(torch.stack([part.log_sums() for part in parts]), dim=0)
         totals = torch.zeros_like(log_sums).index_add(0, bags.rows, bags.values)
         explained = torch.stack([part.explained() for part in parts]).sum()
-        ctx.saved = layer, fixed, parts, log_sums, totals
+        rows = slice(0, count) if candidates is None else candidates.items
+        ctx.saved = layer, fixed, rows, parts, log_sums, totals
         loss: torch.Tensor = ((totals * log_sums).sum() - explained) / len(bags)
         return loss
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        layer, hidden, parts, log_sums, totals = ctx.saved
+        layer, hidden, rows, parts, log_sums, totals = ctx.saved
         del ctx.saved
         scale = float(upstream) / len(hidden)
 
-        def update(numbers: slice) -> torch.Tensor:
+        def update(numbers: slice) -> tuple[torch.Tensor, torch.Tensor]:
             (part,) = parts[numbers]
             gradient = part.gradient(log_sums, totals, scale)
-            result: torch.Tensor = gradient @ part.weight
+            result = gradient @ part.weight
             layer.weight.update(part.rows, gradient.T @ hidden)
-            layer.bias.update(part.rows, gradient.sum(0))
-            return result
+            return result, gradient.sum(0)
 
-        total, *others = layer.parts.map(update, len(parts), least=1)
-        for other in others:
+        results, biases = zip(*layer.parts.map(update, len(parts), least=1), strict=True)
+        layer.bias.update(rows, torch.cat(biases))
+        total: torch.Tensor = results[0]
+        for other in results[1:]:
             total += other
         return total, None, None, None

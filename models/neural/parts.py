@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 
 MOST = 32  # parts, so that what is summed over them is small
-LEAST_ROWS = 256  # of a part: fewer make matrix products slow
+LEAST_ROWS = 512  # of a part: with fewer, what every part takes counts
 Result = TypeVar("Result")
 
 
@@ -39,7 +39,7 @@ class Parts:
     def map(self, work: Callable[[slice], Result], rows: int, least: int = 0) -> list[Result]:
         """Return the results of ``work`` on the parts of so many rows, in order.
 
-        A part has at least ``least`` rows, as long as there are that many; 0 means 256.
+        A part has at least ``least`` rows, as long as there are that many; 0 means 512.
         """
         count = max(1, min(MOST, rows // (least or LEAST_ROWS)))
         parts = [slice(rows * part // count, rows * (part + 1) // count) for part in range(count)]

@@ -68,12 +68,12 @@ def test_the_output_layer_learns_as_torch_does() -> None:
     np.testing.assert_allclose(layer.bias.weight, bias.detach(), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("density", [0.02, 0.5])
-def test_the_input_layer_learns_as_torch_does(density: float) -> None:
+@pytest.mark.parametrize("densities", [[0.0005] * 6, [0.02] * 6, [0.5] * 6, [0.02, 0.0005] * 3])
+def test_the_input_layer_learns_as_torch_does(densities: list[float]) -> None:
     parameter, weight = (torch.nn.Parameter(drawn(ITEMS, WIDTH)) for _ in range(2))
     optimizer = Adam([parameter], 0.0, [0])
     layer, reference = InputLayer(optimizer.rows[0], Parts()), torch.optim.Adam([weight], lr=0.1)
-    for update in range(4):
+    for update, density in enumerate(densities):
         batch, upstream = bags(update, density), drawn(USERS, WIDTH, seed=update)
         dense = torch.zeros(USERS, ITEMS).index_put((batch.rows, batch.items), batch.values)
         optimizer.begin(0.1)

@@ -25,7 +25,7 @@ def test_the_parts_cover_all_rows_in_order(rows: int, least: int) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_results_come_in_order_on_any_number_of_threads(threads: int) -> None:
     with Parts.on(threads, CPU) as parts:
-        assert parts.map(lambda part: part.start, 4 * LEAST_ROWS) == [0, 256, 512, 768]
+        assert parts.map(lambda part: part.start, 4 * LEAST_ROWS) == [0, 512, 1024, 1536]
 
 
 def test_parts_are_worked_on_at_the_same_time() -> None:
