@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.optim.adam import adam
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+from models.neural.parts import Parts
+from models.neural.row_adam import BETA1, BETA2, EPSILON, RowAdam
+
+Moments = dict[str, torch.Tensor]
 
 
 class Adam:
@@ -16,27 +19,43 @@ class Adam:
     It calls what ``torch.optim.Adam(fused=True)`` calls, so the weights are the same, bit for bit.
     But that class imports torch's compiler with its first step, which takes longer than the import
     of torch itself.
+
+    ``by_row``: the numbers of parameters that are updated row by row (`RowAdam`), by those who
+    compute their gradients: in ``rows``, by number. ``parts`` shares the work of ``flush``.
+
+    In each update, ``begin``, compute the gradients, ``step``.
     """
 
-    def __init__(self, parameters: Sequence[torch.Tensor], weight_decay: float) -> None:
-        self.parameters, self.weight_decay = parameters, weight_decay
-        self.moments: dict[int, dict[str, torch.Tensor]] = {}
-        """By the number of the parameter: ``step``, ``exp_avg`` and ``exp_avg_sq``."""
+    def __init__(
+        self,
+        parameters: Sequence[torch.Tensor],
+        weight_decay: float,
+        by_row: Sequence[int] = (),
+        parts: Parts | None = None,
+    ) -> None:
+        self.parts = parts or Parts()
+        self.parameters, self.weight_decay, self.learning_rate = parameters, weight_decay, 0.0
+        self.rows = {number: RowAdam(parameters[number], weight_decay) for number in by_row}
+        self.whole: dict[int, Moments] = {}
+        """Of the other parameters, by number: ``step``, ``exp_avg`` and ``exp_avg_sq``."""
 
-    def clear(self) -> None:
-        """Forget the gradients."""
+    def begin(self, learning_rate: float) -> None:
+        """Begin an update: forget the gradients."""
+        self.learning_rate = learning_rate
         for parameter in self.parameters:
             parameter.grad = None
+        for rows in self.rows.values():
+            rows.learning_rate = learning_rate
 
-    def step(self, learning_rate: float) -> None:
-        """Update the parameters that have a gradient."""
+    def step(self) -> None:
+        """Update the parameters that have a gradient, and end the update of those by row."""
         numbers = [number for number, part in enumerate(self.parameters) if part.grad is not None]
         for number in numbers:
-            if number not in self.moments:
-                self.moments[number] = self._initial(self.parameters[number])
+            if number not in self.whole:
+                self.whole[number] = self._initial(self.parameters[number])
         used = [self.parameters[number] for number in numbers]
         names = ("exp_avg", "exp_avg_sq", "step")
-        means, squares, steps = ([self.moments[number][name] for number in numbers] for name in names)
+        means, squares, steps = ([self.whole[number][name] for number in numbers] for name in names)
         with torch.no_grad():
             adam(
                 used,
@@ -49,21 +68,34 @@ class Adam:
                 amsgrad=False,
                 beta1=BETA1,
                 beta2=BETA2,
-                lr=learning_rate,
+                lr=self.learning_rate,
                 weight_decay=self.weight_decay,
                 eps=EPSILON,
                 maximize=False,
             )
+        for rows in self.rows.values():
+            rows.complete()
+
+    def flush(self) -> None:
+        """Let all rows be as after the last update."""
+        for rows in self.rows.values():
+            rows.flush(self.parts)
+
+    def moments(self) -> dict[int, Moments]:
+        """Return the moments of all updated parameters by number, after ``flush``."""
+        return self.whole | {number: rows.moments() for number, rows in self.rows.items() if rows.completed}
 
     def restore(self, moments: Mapping[int, Mapping[str, torch.Tensor]]) -> None:
         """Continue from the moments of a checkpoint, which match the parameters."""
-        self.moments = {
-            number: {name: moment.to(self.parameters[number].device) for name, moment in kept.items()}
-            for number, kept in moments.items()
-        }
+        for number, kept in moments.items():
+            here = {name: moment.to(self.parameters[number].device) for name, moment in kept.items()}
+            if number in self.rows:
+                self.rows[number].restore(round(float(here["step"])), here["exp_avg"], here["exp_avg_sq"])
+            else:
+                self.whole[number] = here
 
     @staticmethod
-    def _initial(parameter: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _initial(parameter: torch.Tensor) -> Moments:
         mean, square = torch.zeros_like(parameter), torch.zeros_like(parameter)
         step = torch.zeros((), dtype=torch.float32, device=parameter.device)
         return {"step": step, "exp_avg": mean, "exp_avg_sq": square}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -40,11 +41,28 @@ class Bags:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @property
+    @cached_property
     def rows(self) -> torch.Tensor:
         """The row of every entry, int64 (n_entries,)."""
         numbers = torch.arange(len(self), device=self.offsets.device)
         return numbers.repeat_interleave(self.offsets.diff(), output_size=len(self.items))
+
+    @cached_property
+    def order(self) -> torch.Tensor:
+        """The numbers of the entries, sorted by item, int64 (n_entries,)."""
+        return torch.argsort(self.items, stable=True)
+
+    @cached_property
+    def by_item(self) -> tuple[torch.Tensor, Bags]:
+        """The distinct items, ascending, and their entries: bags whose ``items`` are the rows."""
+        items, counts = torch.unique_consecutive(self.items[self.order], return_counts=True)
+        return items, Bags(self.rows[self.order], self.values[self.order], _offsets(counts))
+
+    def part(self, rows: slice) -> Bags:
+        """Return some consecutive rows."""
+        offsets = self.offsets[rows.start : rows.stop + 1]
+        start, stop = int(offsets[0]), int(offsets[-1])
+        return Bags(self.items[start:stop], self.values[start:stop], offsets - start)
 
     def normalised(self) -> Bags:
         """Return the rows divided by their Euclidean length; empty rows stay empty."""
@@ -53,13 +71,14 @@ class Bags:
         return Bags(self.items, self.values / lengths[self.rows], self.offsets)
 
     def with_dropout(self, share: float, draw: torch.Generator) -> Bags:
-        """Return the rows after dropout: each entry is zeroed with probability ``share``.
+        """Return the rows after dropout: each entry is dropped with probability ``share``.
 
         The other entries are scaled up to compensate. Zeros stay zeros under dropout, so it is
         enough to draw for the stored entries.
         """
         kept = torch.rand(len(self.values), generator=draw, device=self.values.device) >= share
-        return Bags(self.items, self.values * kept / (1.0 - share), self.offsets)
+        counts = torch.zeros_like(self.offsets[1:]).index_add(0, self.rows, kept.long())
+        return Bags(self.items[kept], self.values[kept] / (1.0 - share), _offsets(counts))
 
 
 def bag_product(bags: Bags, weight: torch.Tensor) -> torch.Tensor:
@@ -76,3 +95,8 @@ def bag_product(bags: Bags, weight: torch.Tensor) -> torch.Tensor:
         per_sample_weights=bags.values,
         include_last_offset=True,
     )
+
+
+def _offsets(counts: torch.Tensor) -> torch.Tensor:
+    """Return the offsets int64 (n_rows + 1,) of rows with so many entries."""
+    return functional.pad(counts.cumsum(0), (1, 0))

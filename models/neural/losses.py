@@ -7,19 +7,6 @@ Equation numbers refer to Liang et al., "Variational Autoencoders for Collaborat
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
-
-from models.neural.layers import Bags
-
-
-def negative_log_likelihood(logits: torch.Tensor, bags: Bags) -> torch.Tensor:
-    """Return -sum_i x_i log softmax(logits)_i, averaged over the rows (eq. 2, up to a constant).
-
-    Autograd holds at most three (batch, I) arrays and takes at most 5 % longer than its three
-    products.
-    """
-    chosen = functional.log_softmax(logits, dim=1)[bags.rows, bags.items]
-    return -(chosen * bags.values).sum() / len(bags)
 
 
 def divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ section 2.2.2.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +17,11 @@ from scipy import sparse
 from models.base import Model
 from models.dataset import Dataset, Histories
 from models.neural.mult_vae_config import MultVAEConfig
+from models.neural.mult_vae_cost import training_cost
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
+from models.recency.learned import decay_of, learning_cost
 from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
@@ -27,6 +30,10 @@ ENCODED_USERS = 512  # users to encode at a time
 
 class MultVAE(Model[MultVAEConfig]):
     """Mult-VAE as a model: the logits are products of user vectors [h, 1] and item vectors [W, b].
+
+    With a half-life, the counts x_ui that the likelihood explains (eq. 2) lose weight with the age of
+    the pair's last event; what a user is encoded from does not. Their sum stays as it was, and so
+    does the strength of the KL term.
 
     The paper's softmax is left out, as it keeps the order. A user's code is its mean, so
     recommendations are not random. New users only need a history.
@@ -45,16 +52,27 @@ class MultVAE(Model[MultVAEConfig]):
 
     @classmethod
     def cost(cls, config: MultVAEConfig, size: Size) -> Cost:
-        """Return the cost of ``epochs`` epochs."""
-        return config.cost(size)
+        """Return the seconds on two cores and the bytes of a training of ``epochs`` epochs.
+
+        Learning the half-life adds the trainings of cheap models.
+        """
+        own = training_cost(config, size)
+        return own + learning_cost(config.half_life_days, partial(cls.cost, config.cheap()), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         from models.neural.mult_vae_network import train
 
         # items without a weight get no draw and no part of the softmax, so they do not affect
         # others
-        matrix = self._input(dataset.matrix[np.diff(dataset.matrix.indptr) > 0])[:, self.trained_items]
-        network, report = train(self.name, self.config, matrix, options)
+        users = np.diff(dataset.matrix.indptr) > 0
+        whole = self._input(dataset.matrix)
+        decay = decay_of(self.config.half_life_days, dataset, lambda: MultVAE(self.config.cheap()), options)
+        self.report["half_life_days"] = decay.days
+        matrix, targets = whole[users][:, self.trained_items], None
+        if decay.half_life:
+            aged = decay.scaled_dataset(Dataset(whole, dataset.sequences)).matrix
+            targets = aged[users][:, self.trained_items]
+        network, report = train(self.name, self.config, matrix, options, targets)
         self.report |= report
         self._network = network.widened(self.trained_items)
 

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from models.neural.trainer_config import TrainerConfig
-from models.options import FLOPS, Cost, Size
+from models.recency.learned import AgingConfig
 
+WHOLE_SOFTMAX: Final = 50_000  # items; of more, some are drawn
+DRAWN: Final = 1_024
+CHEAP_EPOCHS, CHEAP_HIDDEN, CHEAP_LATENT = 3, 32, 16  # at most, of the models that learn the half-life
 LEAST_UPDATES: Final = 16
 LEAST_USERS: Final = 16
 """An epoch has at least so many updates, unless a batch would have fewer than so many users."""
 
 
-class MultVAEConfig(TrainerConfig):
+class MultVAEConfig(TrainerConfig, AgingConfig):
     """Configuration of Mult-VAE.
 
-    The defaults were chosen on 500 validation users of MovieLens-1M by NDCG@100, which varies by
-    .005 between seeds. Batches of 500 at a constant 1e-3 with Glorot's initial weights reach .444
+    Rate, schedule and sizes were chosen on 500 validation users of MovieLens-1M by NDCG@100, which
+    varies by .005 between seeds. Batches of 500 at a constant 1e-3 with Glorot's initial weights reach .444
     after 100 epochs. Batches of 250 for 40 epochs from 3e-3 reach .453 with the cosine, .445 with
     the wider initial weights and .459 with both. Changes to the latter: rate 5e-3 .465, rate .01
-    .445, dropout .3 .452, beta .5 .458.
+    .445, dropout .3 .452, beta .5 .458. The 20 epochs were chosen on temporal splits of six logs:
+    40 are surely better on one by .003, surely worse on another by .006 (docs/benchmarks.md).
     """
 
-    epochs: int = Field(default=40, ge=1, description="most passes over the training users")
+    epochs: int = Field(default=20, ge=1, description="most passes over the training users")
     batch_size: int = Field(default=250, ge=1, description="most users per update, fewer of few users")
     learning_rate: float = Field(default=4e-3, gt=0, description="step size of Adam")
     patience: int = Field(
@@ -40,6 +44,11 @@ class MultVAEConfig(TrainerConfig):
         default=0.5, ge=0, le=1, description="share of all updates in which beta rises from 0"
     )
     binarise: bool = Field(default=True, description="treat every weight as 1")
+    negatives: Annotated[int, Field(ge=0)] | Literal["auto"] | None = Field(
+        default="auto",
+        description="items drawn for the softmax of an update, beside those that its users have; auto: "
+        "all items up to 50,000, else 1,024; none: all items",
+    )
     validation_share: float = Field(
         default=0.05,
         ge=0,
@@ -47,22 +56,18 @@ class MultVAEConfig(TrainerConfig):
         description="share of users held out for early stopping; 0 never stops early",
     )
 
+    def cheap(self) -> MultVAEConfig:
+        """Return the settings that learn the half-life: small, few epochs, all users, no decay."""
+        most = {"epochs": CHEAP_EPOCHS, "hidden": CHEAP_HIDDEN, "latent": CHEAP_LATENT}
+        smaller = {name: min(getattr(self, name), value) for name, value in most.items()}
+        return self.model_copy(update={"half_life_days": None, "validation_share": 0.0, **smaller})
+
+    def drawn(self, items: int) -> int | None:
+        """Return the items to draw for an update's softmax; None for the softmax of all."""
+        if self.negatives == "auto":
+            return None if items <= WHOLE_SOFTMAX else DRAWN
+        return self.negatives
+
     def batch(self, users: int) -> int:
         """Return the users per update, of so many in training."""
         return min(self.batch_size, max(LEAST_USERS, users // LEAST_UPDATES))
-
-    def operations(self, users: int, items: int) -> float:
-        """Return those of an update: six for each user and element of the dense output layer."""
-        return 6.0 * self.batch(users) * self.hidden * items
-
-    def cost(self, size: Size) -> Cost:
-        """Return the cost of the dense output layer, and 2.8 ms an update for all else.
-
-        Weights, gradients and Adam's two moments are kept, and parts of them for a moment.
-        """
-        batch = self.batch(size.users)
-        update = self.operations(size.users, size.items) / FLOPS + 2.8e-3
-        updates = self.epochs * -(-size.users // batch)
-        weights = 2.0 * size.items * self.hidden
-        memory = 21 * weights + 16.0 * batch * size.items + 21.0 * size.pairs + 15e6
-        return Cost(updates * update, memory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,18 @@ from torch.nn import Parameter, functional
 
 from models.device import choose_device, epoch_generator, torch_threads
 from models.errors import ModelError
+from models.neural.adam import Adam
+from models.neural.candidates import Candidates
+from models.neural.item_layers import LEAST_USERS, InputLayer, OutputLayer
 from models.neural.layers import Bags, bag_product
-from models.neural.losses import annealed_beta, divergence, negative_log_likelihood
+from models.neural.losses import annealed_beta, divergence
 from models.neural.mult_vae_config import MultVAEConfig
+from models.neural.parts import Parts
 from models.neural.trainer import Trainer
 from models.neural.validation import ValidationSet, validation_users
 from models.options import TrainingOptions
 
 FloatArray = npt.NDArray[np.float32]
-PARALLEL = 1e8  # operations of an update: with fewer, threads wait for each other more than they work
 
 # the deviation of the first layer: its rows have length 1, and the code's noise would drown
 # Glorot's 0.02
@@ -36,7 +39,7 @@ class Network(torch.nn.Module):
     The two large layers have a row per item (I, hidden): the product with a sparse row is a sum of
     rows, and the rows of the last layer are item vectors. ``draw`` makes the initial weights
     (Glorot's normal except for the input; biases normal .001) on the CPU, so they do not depend on
-    the device.
+    the device; without it, they are 0.
     """
 
     input: Parameter  # (I, hidden)
@@ -48,16 +51,16 @@ class Network(torch.nn.Module):
     output: Parameter  # (I, hidden)
     output_bias: Parameter  # (I,)
 
-    def __init__(self, n_items: int, hidden: int, latent: int, draw: torch.Generator) -> None:
+    def __init__(self, n_items: int, hidden: int, latent: int, draw: torch.Generator | None) -> None:
         super().__init__()
         for name, (rows, columns) in self.layers(n_items, hidden, latent).items():
-            spread = INPUT_SPREAD if name == "input" else (2.0 / (rows + columns)) ** 0.5
-            weight = torch.empty(rows, columns).normal_(0.0, spread, generator=draw)
-            width = columns if name == "input" else rows
+            weight, bias = torch.zeros(rows, columns), torch.zeros(columns if name == "input" else rows)
+            if draw is not None:
+                spread = INPUT_SPREAD if name == "input" else (2.0 / (rows + columns)) ** 0.5
+                weight.normal_(0.0, spread, generator=draw)
+                bias.normal_(0.0, 0.001, generator=draw)
             self.register_parameter(name, Parameter(weight))
-            self.register_parameter(
-                f"{name}_bias", Parameter(torch.empty(width).normal_(0.0, 0.001, generator=draw))
-            )
+            self.register_parameter(f"{name}_bias", Parameter(bias))
 
     @staticmethod
     def layers(n_items: int, hidden: int, latent: int) -> dict[str, tuple[int, int]]:
@@ -68,20 +71,25 @@ class Network(torch.nn.Module):
     def widened(self, trained: npt.NDArray[np.bool_]) -> Network:
         """Return this network over more items: its weights where ``trained``, zeros elsewhere."""
         (_, hidden), (_, latent) = self.input.shape, self.back.shape
-        wide = Network(len(trained), hidden, latent, torch.Generator())
+        if trained.all():
+            return self.to("cpu").eval()
+        wide = Network(len(trained), hidden, latent, None)
         rows = torch.from_numpy(trained)
         for name, parameter in wide.named_parameters():
             weights = self.get_parameter(name).detach().to("cpu")
             if name in ("input", "output", "output_bias"):
-                parameter.data.zero_()
                 parameter.data[rows] = weights
             else:
-                parameter.data = weights.clone()
+                parameter.data = weights
         return wide.eval()
 
     def encode(self, bags: Bags) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and log variance (batch, latent) of the code of normalised rows."""
-        hidden = torch.tanh(bag_product(bags, self.input) + self.input_bias)
+        return self.code_of(bag_product(bags, self.input))
+
+    def code_of(self, product: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return mean and log variance (batch, latent) of the product of rows and ``input``."""
+        hidden = torch.tanh(product + self.input_bias)
         mean, log_variance = functional.linear(hidden, self.code, self.code_bias).chunk(2, dim=1)
         return mean, log_variance
 
@@ -116,7 +124,7 @@ class Network(torch.nn.Module):
         for name, shape in cls.layers(n_items, hidden, latent).items():
             if arrays[name].shape != shape:  # before a network of the configured size is allocated
                 raise ModelError(f"expected {name} of shape {shape}, got {arrays[name].shape}")
-        network = cls(n_items, hidden, latent, torch.Generator().manual_seed(0)).eval()
+        network = cls(n_items, hidden, latent, None).eval()
         for name, parameter in network.named_parameters():
             array = arrays[name]
             if array.shape != tuple(parameter.shape) or array.dtype != np.float32:
@@ -127,69 +135,109 @@ class Network(torch.nn.Module):
         return network
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Users' items, what the likelihood explains of them, and the candidates of its softmax."""
+
+    bags: Bags
+    targets: Bags
+    candidates: Candidates | None
+
+
 @dataclass
 class Reconstruction:
-    """The objective (``trainer.Objective``): reconstruct each user's items from part of them."""
+    """The objective (``trainer.Objective``): reconstruct each user's items from part of them.
+
+    ``matrix`` (n_users, I) is what users are encoded from, ``targets`` (n_users, I), with the same
+    entries, what the likelihood explains.
+    """
 
     module: Network
     config: MultVAEConfig
     matrix: sparse.csr_array
+    targets: sparse.csr_array
     validation: ValidationSet | None
     device: torch.device
+    parts: Parts = field(default_factory=Parts)
 
-    def batches(self, order: np.random.Generator) -> Iterator[Bags]:
-        """Yield all training users in batches."""
+    def __post_init__(self) -> None:
+        names, parameters = zip(*self.module.named_parameters(), strict=True)
+        by_row = [names.index(name) for name in ("input", "output", "output_bias")]
+        self.optimizer = Adam(parameters, self.config.weight_decay, by_row, self.parts)
+        first, last, bias = (self.optimizer.rows[number] for number in by_row)
+        self.input = InputLayer(first, self.parts)
+        self.output = OutputLayer(last, bias, self.parts)
+        self.counts = np.bincount(self.matrix.indices, minlength=self.matrix.shape[1])
+
+    def batches(self, order: np.random.Generator) -> Iterator[Batch]:
+        """Yield all training users in batches, with the candidates of large catalogues."""
         users, size = order.permutation(self.matrix.shape[0]), self.config.batch(self.matrix.shape[0])
+        drawn = self.config.drawn(self.matrix.shape[1])
         for start in range(0, len(users), size):
-            yield Bags.of(self.matrix[users[start : start + size]], self.device)
+            chosen = users[start : start + size]
+            bags, candidates = Bags.of(self.matrix[chosen], self.device), None
+            if drawn is not None:
+                candidates = Candidates.draw(bags, self.counts, len(users), drawn, order)
+            targets = torch.from_numpy(self.targets[chosen].data).to(self.device)
+            yield Batch(bags, replace(bags, values=targets), candidates)
 
-    def loss(self, batch: Bags, update: int, draw: torch.Generator) -> torch.Tensor:
+    def loss(self, batch: Batch, update: int, draw: torch.Generator) -> torch.Tensor:
         """Return the negative of eq. 6 with one draw of the code, averaged over the batch."""
         config, network = self.config, self.module
-        mean, log_variance = network.encode(batch.normalised().with_dropout(config.dropout, draw))
+        noisy = batch.bags.normalised().with_dropout(config.dropout, draw)
+        mean, log_variance = network.code_of(self.input.product(noisy, network.input))
         noise = torch.randn(mean.shape, generator=draw, device=mean.device)
-        logits = network.logits(network.decode(mean + noise * torch.exp(0.5 * log_variance)))
+        hidden = network.decode(mean + noise * torch.exp(0.5 * log_variance))
         updates = config.epochs * -(-self.matrix.shape[0] // config.batch(self.matrix.shape[0]))
         beta = annealed_beta(config.beta, update, config.anneal_share * updates)
-        return negative_log_likelihood(logits, batch) + beta * divergence(mean, log_variance)
+        loss = self.output.negative_log_likelihood(hidden, batch.targets, batch.candidates)
+        return loss + beta * divergence(mean, log_variance)
 
     def score(self) -> float | None:
         """Return the NDCG@100 for the hidden items of the validation users; None without any."""
         held_out, network = self.validation, self.module
         if held_out is None:
             return None
-        total = 0.0
-        for start in range(0, len(held_out), self.config.batch_size):
-            users = slice(start, start + self.config.batch_size)
-            mean, _ = network.encode(Bags.of(held_out.seen[users], self.device).normalised())
-            total += held_out.gain(network.logits(network.decode(mean)), users)
-        return total / len(held_out)
+
+        def gain(users: slice) -> float:
+            with torch.inference_mode():
+                mean, _ = network.encode(Bags.of(held_out.seen[users], self.device).normalised())
+                return held_out.gain(network.logits(network.decode(mean)), users)
+
+        return sum(self.parts.map(gain, len(held_out), LEAST_USERS)) / len(held_out)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the training matrix."""
+        """Return the SHA-256 of the training data."""
         content = hashlib.sha256(repr(self.matrix.shape).encode())
-        for array in (self.matrix.indptr, self.matrix.indices, self.matrix.data):
+        arrays = (self.matrix.indptr, self.matrix.indices, self.matrix.data, self.targets.data)
+        for array in arrays:
             content.update(np.ascontiguousarray(array).tobytes())
         return content.hexdigest()
 
 
 def train(
-    name: str, config: MultVAEConfig, matrix: sparse.csr_array, options: TrainingOptions
+    name: str,
+    config: MultVAEConfig,
+    matrix: sparse.csr_array,
+    options: TrainingOptions,
+    targets: sparse.csr_array | None = None,
 ) -> tuple[Network, dict[str, Any]]:
     """Return the network of a matrix (n_users, I) in which all users and items have a weight.
 
-    The report says how many users were trained on and held out.
+    The likelihood explains ``targets``, with the same entries; None: the matrix itself. With
+    others, all users are trained on: events hidden at random would say how well old ones are
+    explained. The report says how many users were trained on and held out.
     """
     device = choose_device(options)
     draw = np.random.default_rng([options.seed, 0])
-    kept = validation_users(matrix, config.validation_share, draw)
+    kept = validation_users(matrix, config.validation_share if targets is None else 0.0, draw)
     validation = ValidationSet.split(matrix[kept], draw) if len(kept) else None
-    training = matrix[np.setdiff1d(np.arange(matrix.shape[0]), kept)]
+    others = np.setdiff1d(np.arange(matrix.shape[0]), kept)
+    training, explained = matrix[others], (matrix if targets is None else targets)[others]
     items = int(matrix.shape[1])
-    parallel = config.operations(training.shape[0], items) >= PARALLEL
-    with torch_threads(options.workers if parallel else 1, device):
+    with torch_threads(1, device), Parts.on(options.workers, device) as parts:
         draw_weights = epoch_generator(options.seed, 0, torch.device("cpu"))
         network = Network(items, config.hidden, config.latent, draw_weights).to(device)
-        objective = Reconstruction(network, config, training, validation, device)
+        objective = Reconstruction(network, config, training, explained, validation, device, parts)
         report = Trainer(name, objective, config, options).run()
     return network, report | {"users": training.shape[0], "validation_users": len(kept)}

@@ -3,9 +3,9 @@
 Every epoch draws from its own generators, seeded by (seed, epoch). It needs only the weights and
 the optimizer of the epoch before, so a resumed training repeats the uninterrupted one. The
 process's global generator (used by layers such as torch's Dropout) is seeded alike; it and the
-number of threads are restored afterwards. On a CPU, the same data, configuration, seed and number
-of threads give the same weights, bit for bit, resumed or not. Another number of threads, or CUDA,
-can change the last bits of a sum.
+number of threads are restored afterwards. On a CPU, the same data, configuration and seed give the
+same weights, bit for bit, resumed or not, if torch has one thread and the objective divides its
+work on its own (models.neural.parts). CUDA can change the last bits of a sum.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Objective(Protocol[Batch]):
     @property
     def module(self) -> torch.nn.Module:
         """Everything learnt, weights and buffers, on the training device."""
+        ...
+
+    @property
+    def optimizer(self) -> Adam:
+        """The optimizer of the parameters of ``module``, in their order."""
         ...
 
     def batches(self, order: np.random.Generator) -> Iterable[Batch]:
@@ -96,9 +101,8 @@ class Trainer(Generic[Batch]):
     ) -> None:
         self.name, self.objective, self.config, self.options = name, objective, config, options
         self.state = State()
-        parameters = list(objective.module.parameters())
-        self.device = parameters[0].device
-        self.optimizer = Adam(parameters, config.weight_decay)
+        self.device = next(iter(objective.module.parameters())).device
+        self.optimizer = objective.optimizer
         self.best: dict[str, torch.Tensor] = {}
         self.folder = self._folder()
 
@@ -116,8 +120,7 @@ class Trainer(Generic[Batch]):
         if self.best:
             self.objective.module.load_state_dict(self.best)
         self.objective.module.eval()
-        threads = torch.get_num_threads()
-        return asdict(self.state) | {"resumed": resumed, "device": str(self.device), "threads": threads}
+        return asdict(self.state) | {"resumed": resumed, "device": str(self.device)}
 
     def _finished(self) -> bool:
         state = self.state
@@ -133,11 +136,13 @@ class Trainer(Generic[Batch]):
         for batch in self.objective.batches(np.random.default_rng([self.options.seed, epoch])):
             losses.append(self._update(batch, draw, f"epoch {epoch}, step {len(losses) + 1}"))
             state.update += 1
+        self.optimizer.flush()
         state.epoch = epoch
         state.losses.append(math.fsum(losses) / max(1, len(losses)))
         self._validate()
 
     def _update(self, batch: Batch, draw: torch.Generator, step: str) -> float:
+        self.optimizer.begin(learning_rate(self.config, self.state.epoch + 1))
         mixed = self.config.mixed_precision and self.device.type == "cuda"
         with torch.autocast("cuda", torch.bfloat16) if mixed else contextlib.nullcontext():
             loss = self.objective.loss(batch, self.state.update, draw)
@@ -147,9 +152,8 @@ class Trainer(Generic[Batch]):
                 f"expected a finite loss of {self.name}, got {value} at {step}; "
                 f"a smaller learning_rate than {self.config.learning_rate} may help"
             )
-        self.optimizer.clear()
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step(learning_rate(self.config, self.state.epoch + 1))
+        self.optimizer.step()
         return value
 
     def _validate(self) -> None:
@@ -189,7 +193,7 @@ class Trainer(Generic[Batch]):
             return
         arrays = {f"module.{name}": weight for name, weight in self.objective.module.state_dict().items()}
         arrays |= {f"best.{name}": weight for name, weight in self.best.items()}
-        for number, moments in self.optimizer.moments.items():
+        for number, moments in self.optimizer.moments().items():
             arrays |= {f"optimizer.{number}.{name}": moment for name, moment in moments.items()}
         self.folder.save(self.state.epoch, arrays, asdict(self.state))
 

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
 from models.base import ModelConfig
+
+FEWEST_USERS: Final = 50  # with fewer, the validation score is noise: train on all users
+MOST_USERS: Final = 2000  # these give the score to .005; more only cost time
+MOST_SCORES: Final = 10**8  # so that validation takes less time than training, in large catalogues too
+
+
+def validation_count(users: int, items: int, share: float) -> int:
+    """Return how many users to hold out: ``share`` of ``users``, at most 2,000; 0 if below 50.
+
+    In catalogues of more than 50,000 items, they are at most 10^8 / ``items``.
+    """
+    count = min(int(share * users), MOST_USERS, max(FEWEST_USERS, MOST_SCORES // items))
+    return count if count >= FEWEST_USERS else 0
 
 
 class TrainerConfig(ModelConfig):

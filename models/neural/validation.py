@@ -8,22 +8,21 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from models.neural.trainer_config import validation_count
+
 CUT = 100  # ranks to score
 HIDDEN_SHARE = 0.2  # of each validation user's items
-FEWEST_USERS = 50  # with fewer, the score is noise: train on all users
-MOST_USERS = 2000  # these give the score to .005; more only cost time
 
 
 def validation_users(matrix: sparse.csr_array, share: float, draw: np.random.Generator) -> np.ndarray:
     """Return the users to hold out: distinct rows of ``matrix``, sorted; perhaps none.
 
-    They are ``share`` of the users with items, at most ``MOST_USERS``, drawn from those with 5
-    items or more.
+    Their number is ``validation_count``; they are drawn from those with 5 items or more.
     """
     lengths = np.diff(matrix.indptr)
-    count = min(int(share * np.count_nonzero(lengths)), MOST_USERS)
+    count = validation_count(int(np.count_nonzero(lengths)), int(matrix.shape[1]), share)
     eligible = np.flatnonzero(lengths >= round(1 / HIDDEN_SHARE))
-    if count < FEWEST_USERS or len(eligible) < count:
+    if not count or len(eligible) < count:
         return eligible[:0]
     return np.sort(draw.choice(eligible, size=count, replace=False))
 

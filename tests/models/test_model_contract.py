@@ -27,7 +27,6 @@ class TestItemKNN(ModelContract):
 
 class TestMultVAE(ModelContract):
     model = "mult_vae"
-    threads_matter = True  # torch sums in another order with another number of threads
 
 
 class TestPopularity(ModelContract):

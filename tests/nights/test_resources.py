@@ -86,7 +86,7 @@ def test_a_night_on_one_thread_requests_no_second_thread(single: tuple[Notes, di
     for line in stations:
         sizes = {line["workers"], line["arrow"], int(line["openmp"]), *line["pools"], line["torch"] or 1}
         assert sizes == {1}, line
-    assert manifest["threads"] == {"mult_vae": 1}
+    assert manifest["threads"] == {}
 
 
 def test_children_and_databases_get_the_same_limits(single: tuple[Notes, dict[str, Any]]) -> None:

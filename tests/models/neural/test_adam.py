@@ -14,8 +14,10 @@ LEAN = """
 import sys, torch
 from models.neural.adam import Adam
 weight = torch.ones(3, requires_grad=True)
+optimizer = Adam([weight], 0.0)
+optimizer.begin(0.1)
 weight.square().sum().backward()
-Adam([weight], 0.0).step(0.1)
+optimizer.step()
 print("torch._dynamo" in sys.modules, weight.tolist()[0] < 1)
 """
 
@@ -29,11 +31,11 @@ def test_weights_are_those_of_torch_adam_to_the_last_bit_also_after_a_restart():
     ours, theirs = ([torch.zeros(2, requires_grad=True), torch.ones(1, requires_grad=True)] for _ in "ab")
     optimizer, reference = Adam(ours, 0.5), torch.optim.Adam(theirs, weight_decay=0.5, fused=True)
     for rate in RATES:
-        optimizer.clear()
+        optimizer.begin(rate)
         losses(ours).backward()
-        optimizer.step(rate)
+        optimizer.step()
         restarted = Adam(ours, 0.5)
-        restarted.restore(optimizer.moments)
+        restarted.restore(optimizer.moments())
         optimizer = restarted
         reference.param_groups[0]["lr"] = rate
         reference.zero_grad()
@@ -41,7 +43,7 @@ def test_weights_are_those_of_torch_adam_to_the_last_bit_also_after_a_restart():
         reference.step()
     assert torch.equal(ours[0], theirs[0])
     assert torch.equal(ours[1], torch.ones(1))
-    assert list(optimizer.moments) == [0]
+    assert list(optimizer.moments()) == [0]
 
 
 def test_a_step_does_not_load_the_compiler_of_torch():

@@ -9,22 +9,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import sparse
-from scipy.special import log_softmax
 
 from models import artefact, registry
 from models.base import Factorised, HasSimilarItems
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.neural import layers
-from models.neural.layers import Bags, bag_product
-from models.neural.losses import annealed_beta, divergence, negative_log_likelihood
+from models.neural.layers import Bags
+from models.neural.losses import annealed_beta, divergence
 from models.neural.mult_vae import MultVAE
 from models.neural.mult_vae_config import MultVAEConfig
 from models.neural.mult_vae_network import Network, Reconstruction
-from models.neural.validation import ValidationSet, validation_users
 from models.options import Progress, TrainingOptions
 
 CPU = torch.device("cpu")
@@ -44,25 +39,6 @@ def checkerboard(users: int = 60, items: int = 12, seed: int = 0) -> sparse.csr_
     return matrix(dense)
 
 
-@st.composite
-def rows(draw: st.DrawFn) -> sparse.csr_array:
-    n_rows, n_columns = draw(st.integers(1, 6)), draw(st.integers(1, 9))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    density = draw(st.floats(0, 1))
-    return matrix(rng.random((n_rows, n_columns)) * (rng.random((n_rows, n_columns)) < density))
-
-
-def test_the_likelihood_is_multinomial() -> None:
-    logits = np.array([[1.0, 2.0, 0.0], [0.5, -1.0, 3.0]])
-    counts = np.array([[1.0, 0.0, 2.0], [0.0, 1.0, 1.0]])
-    by_hand = -(counts * log_softmax(logits, axis=1)).sum() / 2
-    loss = negative_log_likelihood(torch.from_numpy(logits), Bags.of(matrix(counts), CPU))
-    assert float(loss) == pytest.approx(by_hand, rel=1e-6)
-    # user 0: 3 ln(e + e^2 + 1) - 1; user 1: 2 ln(e^.5 + e^-1 + e^3) - 2
-    first, second = 3 * np.log(np.e + np.e**2 + 1) - 1, 2 * np.log(np.e**0.5 + np.e**-1 + np.e**3) - 2
-    assert by_hand == pytest.approx((first + second) / 2)
-
-
 def test_the_divergence_equals_the_closed_form() -> None:
     mean, log_variance = np.array([[0.0, 1.0], [2.0, -1.0]]), np.array([[0.0, 0.0], [np.log(4.0), -1.0]])
     # per dimension (v + m^2 - 1 - ln v) / 2: user 0: 0 and 1/2; user 1: (7 - ln 4) / 2 and (1/e +
@@ -79,65 +55,6 @@ def test_the_weight_of_the_divergence_rises_to_beta() -> None:
     weights = [annealed_beta(0.2, update, 4) for update in range(7)]
     assert weights == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2, 0.2, 0.2])
     assert annealed_beta(0.2, 0, 0) == 0.2
-
-
-@settings(max_examples=40)
-@given(rows())
-def test_the_sparse_input_layer_equals_the_dense_one(given_rows: sparse.csr_array) -> None:
-    bags = Bags.of(given_rows, CPU)
-    upstream = torch.randn(len(bags), 3, generator=torch.Generator().manual_seed(0))
-    results = []
-    for dense_from in (0.0, 2.0):
-        weight = torch.linspace(-1, 1, given_rows.shape[1] * 3).reshape(-1, 3).requires_grad_()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(layers, "DENSE_FROM", dense_from)
-            product = bag_product(bags, weight)
-        product.backward(upstream)  # type: ignore[no-untyped-call]
-        results.append((product.detach().numpy(), weight.grad.numpy()))  # type: ignore[union-attr]
-    for dense, bag in zip(*results, strict=True):
-        np.testing.assert_allclose(bag, dense, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(results[0][0], given_rows @ weight.detach().numpy(), rtol=1e-5, atol=1e-6)
-
-
-@settings(max_examples=40)
-@given(rows())
-def test_rows_are_normalised_to_length_one_and_empty_rows_stay_empty(given_rows: sparse.csr_array) -> None:
-    bags = Bags.of(given_rows, CPU).normalised()
-    squares = np.bincount(bags.rows.numpy(), bags.values.square().numpy(), minlength=len(bags))
-    np.testing.assert_allclose(squares, np.diff(given_rows.indptr) > 0, rtol=1e-5)
-
-
-def test_dropout_keeps_the_expectation() -> None:
-    bags = Bags.of(matrix(np.ones((200, 500))), CPU)
-    values = bags.with_dropout(0.75, torch.Generator().manual_seed(1)).values
-    assert set(values.unique().tolist()) == {0.0, 4.0}
-    assert float(values.mean()) == pytest.approx(1.0, abs=0.02)
-    assert torch.equal(bags.with_dropout(0.0, torch.Generator()).values, bags.values)
-
-
-def test_a_fifth_of_a_validation_users_items_is_hidden() -> None:
-    full = matrix([[1] * 10, [1] * 9 + [0], [1] * 5 + [0] * 5])
-    validation = ValidationSet.split(full, np.random.default_rng(0))
-    assert np.diff(validation.hidden.indptr).tolist() == [2, 1, 1]
-    np.testing.assert_array_equal((validation.seen + validation.hidden).toarray(), full.toarray())
-
-
-def test_the_gain_of_hidden_items_by_hand() -> None:
-    validation = ValidationSet(matrix([[1, 0, 0, 0], [0, 0, 1, 0]]), matrix([[0, 1, 0, 1], [1, 0, 0, 0]]))
-    logits = torch.tensor([[9.0, 1.0, 3.0, 2.0], [0.0, 1.0, 9.0, 2.0]])
-    # user 0 ranks 2, 3, 1: hits at ranks 2 and 3 of ideal 1 and 2; user 1 ranks 3, 1, 0: a hit at
-    # rank 3
-    expected = (1 / np.log2(3) + 1 / 2) / (1 + 1 / np.log2(3)) + 1 / 2
-    assert validation.gain(logits, slice(0, 2)) == pytest.approx(expected, rel=1e-6)
-
-
-def test_with_few_users_all_are_trained_on() -> None:
-    draw = np.random.default_rng(0)
-    assert len(validation_users(matrix(np.ones((499, 6))), 0.1, draw)) == 0
-    assert len(validation_users(matrix(np.ones((500, 6))), 0.1, draw)) == 50
-    assert (
-        len(validation_users(matrix(np.ones((500, 4))), 0.1, draw)) == 0
-    )  # no user has enough items to hide
 
 
 def test_little_data_is_trained_in_small_batches() -> None:
@@ -247,7 +164,7 @@ def test_the_loss_in_mixed_precision_is_almost_equal() -> None:
     data = checkerboard()
     draw = torch.Generator().manual_seed(0)
     network = Network(12, 64, 16, draw)
-    objective = Reconstruction(network, SMALL, data, None, CPU)
+    objective = Reconstruction(network, SMALL, data, data, None, CPU)
     batch = next(objective.batches(np.random.default_rng(0)))
     exact = objective.loss(batch, 100, torch.Generator().manual_seed(1)).detach()
     with torch.autocast("cpu", torch.bfloat16):  # as CUDA does with mixed_precision
@@ -263,12 +180,44 @@ def test_a_step_size_that_makes_the_loss_infinite_is_an_error() -> None:
         MultVAE(config).fit(Dataset(checkerboard()), ONE_THREAD)
 
 
-@pytest.mark.parametrize(("hidden", "items", "threads"), [(2000, 600, 2), (2000, 500, 1), (8, 600, 1)])
-def test_a_small_training_takes_one_thread(hidden: int, items: int, threads: int) -> None:
-    # an update of 16 of the 20 users: 16 x 6 x 2000 x 600 = 115,200,000 operations
-    config = MultVAEConfig(hidden=hidden, latent=2, epochs=1, validation_share=0)
-    model = MultVAE(config).fit(Dataset(checkerboard(20, items)), TrainingOptions("cpu", threads=2))
-    assert model.report["threads"] == threads
+def test_the_weights_are_the_same_on_any_number_of_threads() -> None:
+    draw = np.random.default_rng(3)
+    data = matrix(draw.random((600, 1000)) < 0.02)  # several parts of users and items
+    config = MultVAEConfig(hidden=32, latent=4, epochs=3, validation_share=0.1)
+    first, *others = (
+        MultVAE(config).fit(Dataset(data), TrainingOptions("cpu", threads=threads)) for threads in (1, 2, 3)
+    )
+    assert first.report["validation_users"] == 60
+    for other in others:
+        assert other.report["scores"] == first.report["scores"]
+        for name, array in first._arrays().items():
+            np.testing.assert_array_equal(other._arrays()[name], array)
+
+
+def test_the_softmax_of_large_catalogues_is_sampled() -> None:
+    assert [MultVAEConfig().drawn(items) for items in (1, 50_000, 50_001)] == [None, None, 1024]
+    assert [MultVAEConfig(negatives=count).drawn(60_000) for count in (0, 7, None)] == [0, 7, None]
+
+
+def test_a_sampled_softmax_learns_on_any_number_of_threads_and_resumes(tmp_path: Path) -> None:
+    data = checkerboard()
+    config = SMALL.model_copy(update={"negatives": 3})
+    model = MultVAE(config).fit(Dataset(data), ONE_THREAD)
+    best = model.recommend(Histories(data), 1, exclude=data).items[:, 0]
+    missed = ((np.arange(60)[:, None] + np.arange(12)) % 2 == 0) & (data.toarray() == 0)
+    assert (best == missed.argmax(axis=1)).mean() > 0.9
+    expected, report = arrays(ONE_THREAD, negatives=3)
+    with pytest.raises(RuntimeError, match="killed"):
+        arrays(TrainingOptions("cpu", 7, 3, tmp_path, _killed_after_two), negatives=3)
+    resumed, again = arrays(TrainingOptions("cpu", 7, 3, tmp_path), negatives=3)
+    assert (again["resumed"], again["scores"]) == (2, report["scores"])
+    for name, array in expected.items():
+        np.testing.assert_array_equal(resumed[name], array)
+
+
+def _killed_after_two(step: Progress) -> None:
+    if step.epoch == 2:
+        raise RuntimeError("killed")
 
 
 def test_a_loaded_model_recommends_the_same(tmp_path: Path) -> None:
