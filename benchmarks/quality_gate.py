@@ -212,8 +212,10 @@ def _shuffled(dataset: Path, folder: Path) -> Path:
         items = pa.array(rng.permutation(table["item_index"].to_numpy()), table["item_index"].type)
         table = table.set_column(table.column_names.index("item_index"), "item_index", items)
         if part == "entries":
-            pairs = table.group_by(keys, use_threads=False).aggregate([("weight", "max"), ("trained", "max")])
-            table = pairs.rename_columns([*keys, "weight", "trained"]).select(table.column_names)
+            pairs = table.group_by(keys, use_threads=False).aggregate(
+                [(name, "max") for name in ("weight", "trained", "barred")]
+            )
+            table = pairs.rename_columns([*keys, "weight", "trained", "barred"]).select(table.column_names)
         for path in parts_of(folder, part):
             path.unlink()
         ordered = [(key, "ascending") for key in keys]

@@ -86,16 +86,17 @@ def config(name: str, values: Mapping[str, Any]) -> ModelConfig:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
-        problems = []
+        problems, unknown = [], False
         for problem in error.errors():
             key = ".".join(str(part) for part in problem["loc"])
             if problem["type"] == "extra_forbidden":
-                problems.append(f"unknown key '{key}' in models.{name}; known: {fields}")
+                problems.append(f"unknown key '{key}' in models.{name}")
+                unknown = True
             else:
                 problems.append(
                     f"bad value of models.{name}.{key}: {problem['msg']}, got {problem['input']!r}"
                 )
-        raise ModelError("; ".join(problems)) from error
+        raise ModelError("; ".join([*problems, *[f"known: {fields}"] * unknown])) from error
 
 
 def parts(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -124,7 +124,9 @@ class ALS(Model[ALSConfig]):
         return own + learning_cost(config.half_life_days, partial(cls.cost, _cheap(config)), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        self._decay = decay_of(self.config.half_life_days, dataset, lambda: ALS(_cheap(self.config)), options)
+        self._decay = decay_of(
+            self.config.half_life_days, dataset, lambda _: ALS(_cheap(self.config)), options
+        )
         self.report["half_life_days"] = self._decay.days
         matrix = self._decay.dataset(dataset).matrix
         by_item = matrix.T.tocsr()

@@ -78,7 +78,7 @@ class ItemKNN(Model[ItemKNNConfig]):
         self._decay = decay_of(
             self.config.half_life_days,
             dataset,
-            lambda: ItemKNN(_cheap(self.config)),
+            lambda _: ItemKNN(_cheap(self.config)),
             options,
             Decay.scaled_dataset,
         )

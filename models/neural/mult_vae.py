@@ -57,7 +57,7 @@ class MultVAE(Model[MultVAEConfig]):
         Learning the half-life adds the trainings of cheap models.
         """
         own = training_cost(config, size)
-        return own + learning_cost(config.half_life_days, partial(cls.cost, config.cheap()), size)
+        return own + learning_cost(config.half_life_days, partial(cls.cost, config.cheap(None)), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         from models.neural.mult_vae_network import train
@@ -66,7 +66,13 @@ class MultVAE(Model[MultVAEConfig]):
         # others
         users = np.diff(dataset.matrix.indptr) > 0
         whole = self._input(dataset.matrix)
-        decay = decay_of(self.config.half_life_days, dataset, lambda: MultVAE(self.config.cheap()), options)
+        decay = decay_of(
+            self.config.half_life_days,
+            dataset,
+            lambda decay: MultVAE(self.config.cheap(decay.days)),
+            options,
+            weigh=None,
+        )
         self.report["half_life_days"] = decay.days
         matrix, targets = whole[users][:, self.trained_items], None
         if decay.half_life:

@@ -56,11 +56,11 @@ class MultVAEConfig(TrainerConfig, AgingConfig):
         description="share of users held out for early stopping; 0 never stops early",
     )
 
-    def cheap(self) -> MultVAEConfig:
-        """Return the settings that learn the half-life: small, few epochs, all users, no decay."""
+    def cheap(self, half_life_days: float | None) -> MultVAEConfig:
+        """Return the settings that try a half-life: small, few epochs, all users."""
         most = {"epochs": CHEAP_EPOCHS, "hidden": CHEAP_HIDDEN, "latent": CHEAP_LATENT}
         smaller = {name: min(getattr(self, name), value) for name, value in most.items()}
-        return self.model_copy(update={"half_life_days": None, "validation_share": 0.0, **smaller})
+        return self.model_copy(update={"half_life_days": half_life_days, "validation_share": 0.0, **smaller})
 
     def drawn(self, items: int) -> int | None:
         """Return the items to draw for an update's softmax; None for the softmax of all."""

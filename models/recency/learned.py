@@ -54,19 +54,19 @@ class AgingConfig(ModelConfig):
 def decay_of(
     half_life_days: HalfLife,
     dataset: Dataset,
-    model: Callable[[], Model[Any]],
+    model: Callable[[Decay], Model[Any]],
     options: TrainingOptions,
-    weigh: Weigh = Decay.dataset,
+    weigh: Weigh | None = Decay.dataset,
 ) -> Decay:
     """Return the decay of the training weights; ``model`` makes a cheap model to learn it with.
 
     The candidates are no decay, and multiples of the half-life of popularity
     (models.recency.half_life) from 16 to 1/4; if that does not decay, the span of the log and parts
     of it. Each trains ``model``, which has no decay of its own, on what ``weigh`` makes of the
-    events before each window (models.evaluation.window); the answer wins a race by NDCG@10 from the
-    last window back (models.recency.half_life): the longest that is not worse than the best by more
-    than the standard error of their difference. Without times, or with too few users, nothing
-    decays.
+    events before each window (models.evaluation.window); without ``weigh``, the model of a decay
+    weighs by itself. The answer wins a race by NDCG@10 from the last window back
+    (models.recency.half_life): the longest that is not worse than the best by more than the
+    standard error of their difference. Without times, or with too few users, nothing decays.
     """
     if half_life_days != "learned":
         return Decay.of(dataset, None if half_life_days is None else half_life_days * DAY)
@@ -98,7 +98,9 @@ def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: 
     return Cost(trainings * cheap.seconds + measured * measuring + windows, memory)
 
 
-def _round(window: Window, model: Callable[[], Model[Any]], options: TrainingOptions, weigh: Weigh) -> Round:
+def _round(
+    window: Window, model: Callable[[Decay], Model[Any]], options: TrainingOptions, weigh: Weigh | None
+) -> Round:
     """Return the users of a window, and how to measure a half-life on them by NDCG@10."""
     past, histories = window.past, window.histories
     latest = Decay.of(past, 1.0).latest
@@ -106,9 +108,9 @@ def _round(window: Window, model: Callable[[], Model[Any]], options: TrainingOpt
 
     def measure(half_life: float | None) -> Floats:
         decay = Decay.of(past, half_life)
-        decayed = decay.histories(histories, known)
+        decayed = histories if weigh is None else decay.histories(histories, known)
         try:
-            fitted = model().fit(weigh(decay, past, trained), options)
+            fitted = model(decay).fit(past if weigh is None else weigh(decay, past, trained), options)
         except ModelError:  # it learns nothing
             return np.zeros(len(histories))
         n = min(LENGTH, fitted.n_items)

@@ -98,7 +98,7 @@ def test_these_texts_can_be_ids_types_titles_and_segments(
     columns = {"user": kept, "item": kept[::-1], "type": kept, "colour": kept, "session": kept}
     table = pa.table({**columns, "time": [NOON] * len(kept)})
     pq.write_table(table, tmp_path / "shop" / "logs" / "a.parquet")
-    catalogue = pa.table({"id": kept, "title": kept, "land": kept, "sold": kept})
+    catalogue = pa.table({"id": kept, "title": kept, "land": kept, "sold": ["yes"] * len(kept)})
     pq.write_table(catalogue, tmp_path / "shop" / "items.parquet")
     shop.sections = {
         "source": {

@@ -20,7 +20,6 @@ ROOMS = ("flows", "tasks", "models", "sql")
 POOLED = {
     "models/evaluation/bootstrap.py",
     "models/evaluation/metrics.py",
-    "models/factors/least_squares.py",
     "models/neighbours/item_knn.py",
     "models/ranking/topn.py",
     "tasks/interactions/arrivals.py",

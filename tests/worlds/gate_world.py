@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         ("country", pa.string()),
         ("file_id", pa.int32()),
         ("line", pa.int64()),
+        ("recent", pa.bool_()),
     ]
 )
 
@@ -70,6 +71,7 @@ def event(number: int, day: date, **changes: Any) -> dict[str, Any]:
         "country": "GB" if number % 2 else None,
         "file_id": 1,
         "line": number,
+        "recent": True,
     } | changes
 
 

@@ -107,10 +107,10 @@ def test_with_a_half_life_nobody_is_held_out() -> None:
 
 
 def test_the_models_that_learn_the_half_life_are_small() -> None:
-    cheap = MultVAEConfig().cheap()
+    cheap = MultVAEConfig().cheap(None)
     assert (cheap.hidden, cheap.latent, cheap.half_life_days) == (32, 16, None)
-    assert MultVAEConfig(epochs=1, hidden=8).cheap().epochs == 1
-    assert MultVAEConfig(epochs=1, hidden=8).cheap().hidden == 8
+    assert MultVAEConfig(epochs=1, hidden=8).cheap(None).epochs == 1
+    assert MultVAEConfig(epochs=1, hidden=8).cheap(None).hidden == 8
     size = Size(1_000, 500, 50_000)
     learning, none = (MultVAE.cost(MultVAEConfig(half_life_days=days), size) for days in ("learned", None))
     assert none.seconds < learning.seconds < 3 * none.seconds

@@ -11,6 +11,7 @@ import pytest
 from scipy import sparse
 
 from models import artefact
+from models.base import Model
 from models.dataset import Dataset
 from models.evaluation.metrics import match_lists
 from models.evaluation.window import rolling_windows
@@ -25,7 +26,11 @@ from models.splitting.split import event_matrix, to_sequences
 OPTIONS = TrainingOptions(device="cpu", seed=3, threads=1)
 USERS, GROUPS, SIZE, EVENTS = 300, 6, 100, 9_000
 ITEMS = GROUPS * SIZE
-SMALL: dict[str, dict[str, Any]] = {"als": {"factors": 16, "iterations": 5}, "item_knn": {"neighbours": 50}}
+SMALL: dict[str, dict[str, Any]] = {
+    "als": {"factors": 16, "iterations": 5},
+    "item_knn": {"neighbours": 50},
+    "mult_vae": {"hidden": 16, "latent": 4, "epochs": 3, "validation_share": 0.0},
+}
 World = tuple[Dataset, Any, npt.NDArray[np.int64]]
 
 
@@ -89,7 +94,7 @@ def test_a_given_half_life_is_used(tmp_path: Path) -> None:
     assert np.array_equal(loaded.scores(histories), model.scores(histories))
 
 
-@pytest.mark.parametrize("name", ["als", "item_knn"])
+@pytest.mark.parametrize("name", ["als", "item_knn", "mult_vae"])
 @pytest.mark.parametrize("half_life", [None, 5.0 * DAY])
 def test_a_candidate_is_measured_as_the_model_with_that_half_life(name: str, half_life: float | None) -> None:
     data, _, _ = log(changes=False)
@@ -98,9 +103,12 @@ def test_a_candidate_is_measured_as_the_model_with_that_half_life(name: str, hal
     model = create(name, settings).fit(window.past, OPTIONS)
     lists = model.recommend(window.histories, 10, exclude=window.histories.matrix).items
     expected = match_lists(lists, window.relevant, [10]).values(["ndcg"])["ndcg", 10]
-    weigh = Decay.dataset if name == "als" else Decay.scaled_dataset
-    undecayed = lambda: create(name, SMALL[name] | {"half_life_days": None})  # noqa: E731
-    users, measure = learned._round(window, undecayed, OPTIONS, weigh)
+    weigh = {"als": Decay.dataset, "item_knn": Decay.scaled_dataset, "mult_vae": None}[name]
+
+    def candidate(decay: Decay) -> Model[Any]:
+        return create(name, SMALL[name] | {"half_life_days": decay.days if weigh is None else None})
+
+    users, measure = learned._round(window, candidate, OPTIONS, weigh)
     assert users is window.users
     assert expected.mean() > 0
     np.testing.assert_allclose(measure(half_life), expected)
