@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -150,9 +151,13 @@ def register(app: typer.Typer) -> None:
 
 def _ingest_facts(ingested: Any) -> dict[str, Any]:
     """Return the counts of an ingest as plain values."""
+    from tasks.interactions.account import absent_columns
+
     return {
         "files_taken": ingested.ingested,
         "files_known": ingested.known,
+        "files_left_out": [asdict(part) for part in ingested.left_out],
+        "columns_absent": {column: len(files) for column, files in absent_columns(ingested.files).items()},
         "arrived": ingested.counts.model_dump(),
         "total": ingested.total.model_dump(),
         "repeated_before_rules": ingested.repeated_before_rules,

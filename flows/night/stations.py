@@ -11,6 +11,7 @@ from tasks.configuration.ids import id_types
 from tasks.dataset.build import build_dataset
 from tasks.dataset.matches import match_warnings, require_matches
 from tasks.dataset.parts import read
+from tasks.interactions.account import absence, absent_columns
 from tasks.interactions.events import make_events
 from tasks.interactions.ingest import ingest
 from tasks.interactions.late_events import late_events
@@ -36,10 +37,14 @@ def interactions_station(night: Night, engine: Engine) -> Result:
     ledger = Ledger.read(night.store).up_to(last)
     ledger.require_whole(ledger.parts((None, night.as_of.isoformat())), night.report)
     publishing = night.as_of if night.record.purpose == "night" else None
+    absent = absent_columns(ingested.files)
+    night.record.warn(*(part.warning for part in ingested.left_out))
+    night.record.warn(*(f"[source] {absence(column, files)}" for column, files in absent.items()))
     facts = {
         "last_ingest": last,
         "files_taken": ingested.ingested,
         "files_known": ingested.known,
+        "files_left_out": [dataclasses.asdict(part) for part in ingested.left_out],
         "arrived": ingested.counts.model_dump(),
         "total": ingested.total.model_dump(),
         "repeated_before_rules": ingested.repeated_before_rules,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.output import terminal as out
-from tasks.interactions.account import Counts
+from tasks.interactions.account import Counts, absence, absent_columns
 from tasks.interactions.ingest import Ingest
 from tasks.interactions.late_events import LateEvents
 from tasks.release.main_metrics import main_metrics
@@ -75,6 +75,10 @@ def print_run(record: RunRecord) -> None:
 def print_accounting(ingested: Ingest, exclude_rules: Collection[str], late: LateEvents) -> None:
     """Print the files and rows of an ingest; `exclude_rules` are rules that do not quarantine."""
     out.print_line(f"{ingested.ingested} files ingested, {ingested.known} known before.")
+    for part in ingested.left_out:
+        out.print_line(f"Not read: {part}", style="yellow")
+    for column, files in absent_columns(ingested.files).items():
+        out.print_line(f"Note: {absence(column, files)}", style="yellow")
     _print_counts(ingested.counts, "Rows of these files", exclude_rules)
     _print_counts(ingested.total, "All rows ingested so far", exclude_rules)
     if ingested.repeated_before_rules:

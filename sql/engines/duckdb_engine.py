@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,13 +112,19 @@ class DuckDBEngine:
         with _duckdb_errors():
             return self._connection.execute(query, list(values))
 
-    def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
+    def land(
+        self,
+        files: Sequence[RawFile],
+        reading: Reading,
+        mapped: Sequence[str],
+        optional: Collection[str] = (),
+    ) -> Landing:
         """Read raw files into relations of text with file_id and line, several files at a time."""
         folder = self._folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         with ThreadPoolExecutor(self._threads) as pool:
-            landed = list(pool.map(lambda file: land_file(file, reading, mapped, folder), files))
+            landed = list(pool.map(lambda file: land_file(file, reading, mapped, folder, optional), files))
         return collect(landed, self.parquet)
 
     def parquet(self, name: str, paths: Sequence[Path], *, reread: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -38,7 +38,13 @@ class Engine(Protocol):
     def dialect(self) -> Dialect:
         """The engine's dialect."""
 
-    def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
+    def land(
+        self,
+        files: Sequence[RawFile],
+        reading: Reading,
+        mapped: Sequence[str],
+        optional: Collection[str] = (),
+    ) -> Landing:
         """Read raw files into relations of text with file_id and line; see `landing.py`."""
 
     def parquet(self, name: str, paths: Sequence[Path], *, reread: bool = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,12 +106,18 @@ class SparkEngine:
             frame: DataFrame = self._spark.sql(query)
         return frame
 
-    def land(self, files: Sequence[RawFile], reading: Reading, mapped: Sequence[str]) -> Landing:
+    def land(
+        self,
+        files: Sequence[RawFile],
+        reading: Reading,
+        mapped: Sequence[str],
+        optional: Collection[str] = (),
+    ) -> Landing:
         """Read raw files into relations of text with file_id and line, one task per file."""
         folder = self._folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        tasks = [(file, reading, tuple(mapped), folder) for file in files]
+        tasks = [(file, reading, tuple(mapped), folder, tuple(optional)) for file in files]
         landed: list[LandedFile] = []
         for result in self.run_on_executors(_land_task, tasks):
             if isinstance(result, str):
@@ -217,7 +223,9 @@ def _escaped_glob(path: Path) -> str:
     return re.sub(r"([\\*?{}\[\]])", r"\\\1", str(path))
 
 
-def _land_task(task: tuple[RawFile, Reading, tuple[str, ...], Path]) -> LandedFile | str:
+def _land_task(
+    task: tuple[RawFile, Reading, tuple[str, ...], Path, tuple[str, ...]],
+) -> LandedFile | str:
     """Land one file; if it cannot be read, return the message instead of an executor's stack."""
     try:
         return land_file(*task)

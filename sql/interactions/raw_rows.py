@@ -77,7 +77,7 @@ def _select(landed: LandedRows, shape: int, texts: Sequence[str], source: Source
 
 
 def _text(positions: Mapping[str, str], column: str | None, source: Source) -> str:
-    if column is None:
+    if column is None or column not in positions:  # not mapped, or absent from these files
         return "CAST(NULL AS STRING)"
     # empty texts are already null
     nulls = [literal(text) for text in dict.fromkeys(source.null_values) if text]

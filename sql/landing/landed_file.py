@@ -6,7 +6,7 @@ import csv
 import gzip
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -48,7 +48,10 @@ REJECTS = pa.schema(
 
 @dataclass
 class LandedFile:
-    """One landed file: its columns, and the paths and counts of its rows and rejects."""
+    """One landed file: its columns, and the paths and counts of its rows and rejects.
+
+    `absent` are the optional columns that it lacks.
+    """
 
     file_id: int
     columns: tuple[str, ...]
@@ -56,6 +59,7 @@ class LandedFile:
     path: Path | None = None
     rejects: Path | None = None
     rejected: Counter[str] = field(default_factory=Counter)
+    absent: tuple[str, ...] = ()
 
 
 class _Writer:
@@ -110,21 +114,25 @@ class _Writer:
         return self.landed
 
 
-def land_file(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
+def land_file(
+    file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path, optional: Collection[str] = ()
+) -> LandedFile:
     """Write one file's text rows as Parquet in `folder`, and its rejected lines beside them.
+
+    Of the `mapped` columns, it may lack the `optional` ones.
 
     Raises
     ------
     SourceError
         If the file is empty, cannot be read to its end or expands out of proportion to its size.
-        Also if its header lacks a mapped column or repeats a column, or most of its first lines are
-        not rows.
+        Also if its header lacks another mapped column or repeats a column, or most of its first
+        lines are not rows.
     """
     land = {"csv": _land_csv, "jsonl": _land_json, "parquet": _land_parquet}[file_format(file.name, reading)]
     try:
         if file.path.stat().st_size == 0:
             raise SourceError(f"{file.name}: the file is empty (0 bytes); expected rows")
-        return land(file, reading, mapped, folder)
+        return land(file, reading, mapped, folder, optional)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SourceError(
             f"{file.name}: the .gz is truncated or corrupt ({error}); deliver it again"
@@ -135,28 +143,40 @@ def land_file(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Pa
         raise SourceError(f"{file.name}: cannot be read: {error.strerror or error}") from None
 
 
-def check_columns(name: str, columns: Sequence[str], mapped: Sequence[str]) -> None:
-    """Raise SourceError if a mapped column is missing or a column is named twice."""
+def _absent(
+    name: str, columns: Sequence[str], mapped: Sequence[str], optional: Collection[str]
+) -> tuple[str, ...]:
+    """Return the optional columns that a file lacks.
+
+    SourceError if another mapped column is missing, or a column is named twice.
+    """
     count = Counter(columns)
     twice = [column for column in count if count[column] > 1]
     if twice:
         raise SourceError(f"{name}: expected column {twice[0][:80]!r} once, got it {count[twice[0]]} times")
     if len(columns) > MOST_COLUMNS:
         raise SourceError(f"{name}: expected at most {MOST_COLUMNS:,} columns, got {len(columns):,}")
-    for column in mapped:
-        if column not in count:
+    absent = tuple(column for column in mapped if column not in count)
+    for column in absent:
+        if column not in optional:
             known = printable(", ".join(columns)[:EXCERPT])
             raise SourceError(f"{name}: expected column {column!r}; known: {known}")
+    return absent
 
 
-def _land_csv(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
+def _land_csv(
+    file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path, optional: Collection[str]
+) -> LandedFile:
     encoding = line_encoding(reading.encoding)
     with open_text(file, reading) as stream:
         columns, first_line = reading.column_names, 1
         if reading.header:
+            if not stream.peek(1):  # type: ignore[attr-defined]
+                return LandedFile(file.file_id, tuple(mapped))  # nothing, compressed
             columns, first_line = _header(file, stream, reading.delimiter, encoding)
-        check_columns(file.name, columns, mapped)
+        absent = _absent(file.name, columns, mapped, optional)
         writer = _Writer(file, columns, folder)
+        writer.landed.absent = absent
         try:
             for block in csv_blocks(stream, first_line, CsvForm(len(columns), reading.delimiter, encoding)):
                 writer.rows(block.lines, block.columns)
@@ -191,7 +211,9 @@ def _header(file: RawFile, stream: IO[bytes], delimiter: str, encoding: str) -> 
         ) from None
 
 
-def _land_json(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
+def _land_json(
+    file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path, optional: Collection[str]
+) -> LandedFile:
     writer = _Writer(file, (*mapped, OTHER), folder)
     seen = [False] * len(mapped)
     with open_text(file, reading) as stream:
@@ -207,18 +229,24 @@ def _land_json(file: RawFile, reading: Reading, mapped: Sequence[str], folder: P
                 writer.reject(rejects)
         finally:
             writer.close()
-    if writer.landed.rows and not all(seen):  # a misspelt key, not a missing value
-        raise SourceError(f"{file.name}: expected key {mapped[seen.index(False)]!r}, which no row has")
+    if writer.landed.rows:
+        writer.landed.absent = tuple(key for key, there in zip(mapped, seen, strict=True) if not there)
+        for key in writer.landed.absent:
+            if key not in optional:  # a misspelt key, not a missing value
+                raise SourceError(f"{file.name}: expected key {key!r}, which no row has")
     return writer.landed
 
 
-def _land_parquet(file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path) -> LandedFile:
+def _land_parquet(
+    file: RawFile, reading: Reading, mapped: Sequence[str], folder: Path, optional: Collection[str]
+) -> LandedFile:
     limit = reading.max_expansion
     try:
         source, rows = open_parquet(file, limit)
         columns = tuple(source.schema_arrow.names)
-        check_columns(file.name, columns, mapped)
+        absent = _absent(file.name, columns, mapped, optional)
         writer = _Writer(file, columns, folder)
+        writer.landed.absent = absent
         try:
             for block in parquet_blocks(file, source, rows, limit):
                 writer.rows(block.lines, block.columns)
@@ -251,4 +279,5 @@ def collect(files: Sequence[LandedFile], make_view: Callable[[str, Sequence[Path
         rows={file.file_id: file.rows for file in files},
         rejects="rejects" if rejects else None,
         rejected={file.file_id: dict(file.rejected) for file in files if file.rejected},
+        absent={file.file_id: file.absent for file in files if file.absent},
     )

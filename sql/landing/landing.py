@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -63,13 +63,14 @@ class Landing:
 
     `rows` counts the rows in the relations by file_id; `rejected` counts the rejected lines by
     file_id and rule. `rejects` names the relation (file_id, line, rule, raw) of rejected lines,
-    None without any.
+    None without any. `absent` are the optional columns that a file lacks, by file_id.
     """
 
     relations: tuple[LandedRows, ...]
     rows: dict[int, int]
     rejects: str | None
     rejected: dict[int, dict[str, int]]
+    absent: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def file_format(name: str, reading: Reading) -> str:

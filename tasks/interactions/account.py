@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from pydantic import BaseModel, ConfigDict
+
+EXAMPLES = 3  # of files, in a sentence
 
 
 class Counts(BaseModel):
@@ -42,7 +44,7 @@ class IngestedFile(BaseModel):
     """An ingested file; `first_day` and `last_day` are the period that its name gives.
 
     `days` counts its accepted rows by day; it is empty in manifests written before this field
-    existed.
+    existed. `absent` are the optional columns that it lacks.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -56,6 +58,7 @@ class IngestedFile(BaseModel):
     first_day: date | None = None
     last_day: date | None = None
     days: dict[str, int] = {}
+    absent: list[str] = []
 
     def known_on(self, as_of: date) -> bool:
         """Return whether the period in the file's name, if any, had begun by the end of a date."""
@@ -68,6 +71,21 @@ class IngestedFile(BaseModel):
             and self.last_day is not None
             and (self.first_day <= as_of <= self.last_day)
         )
+
+
+def absent_columns(files: Iterable[IngestedFile]) -> dict[str, list[str]]:
+    """Return the optional columns that some files lack, and the addresses of these files."""
+    lacking: dict[str, list[str]] = {}
+    for file in files:
+        for column in file.absent:
+            lacking.setdefault(column, []).append(file.address)
+    return lacking
+
+
+def absence(column: str, addresses: Sequence[str]) -> str:
+    """Return the sentence about a column that some files lack."""
+    examples = ", ".join(addresses[:EXAMPLES]) + (", ..." if len(addresses) > EXAMPLES else "")
+    return f"column {column!r} is empty in {len(addresses):,} files, which lack it ({examples})"
 
 
 def total(files: Iterable[IngestedFile]) -> Counts:

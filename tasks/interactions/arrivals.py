@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
 from models.options import workers
 from sql.landing.landing import RawFile
-from sql.source import Source
 from tasks.interactions.account import IngestedFile
 from tasks.interactions.ledger import Ledger
-from tasks.interactions.source_files import SourceFile, fetch, find_files, redacted
+from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report
 from tasks.store.files import sha256_of
@@ -49,16 +47,15 @@ class Candidate:
 
 
 def arrivals(
-    source: Source,
+    files: Sequence[SourceFile],
     ledger: Ledger,
-    as_of: date,
     scratch: Path,
     *,
     replace_changed: bool,
     rebuild: bool,
     report: Report,
 ) -> list[Arrival]:
-    """Return the files to ingest, sorted by name; content that was ingested before is skipped.
+    """Return the files to ingest of those of a source; content that was ingested before is skipped.
 
     With `rebuild`, every file is ingested again, and together they replace everything ingested
     before.
@@ -66,10 +63,9 @@ def arrivals(
     Raises
     ------
     InputError
-        If the source has no files or a file cannot be read; if a file changed after it was ingested
+        If a file cannot be read; if a file changed after it was ingested
         and `replace_changed` is false; or if `rebuild` is true and an ingested file is missing.
     """
-    files = find_files(source, as_of)
     known = [] if rebuild else ledger.files()
     by_address = {file.address: file for file in known}
     candidates = list(_candidates(files, by_address, scratch, report))

@@ -11,6 +11,9 @@ from pathlib import Path
 from sql.engines.engine import Engine
 from sql.interactions.classification import ClassifiedRows, classify_rows
 from sql.interactions.forgotten import KeyedList
+from sql.landing.landed_file import OTHER, land_file
+from sql.landing.landing import Landing, SourceError
+from sql.landing.text_rows import EXCERPT, printable
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.account import Counts, IngestedFile
 from tasks.interactions.arrivals import Arrival
@@ -40,13 +43,17 @@ class BatchIngest:
     as_of: date
     scratch: Path
 
-    def run(self, batch: Sequence[Arrival]) -> None:
-        """Ingest a batch and commit it: from then on its rows are interactions."""
+    def run(self, batch: Sequence[Arrival], newest: Arrival) -> None:
+        """Ingest a batch and commit it: from then on its rows are interactions.
+
+        `newest` is the last of all files to ingest: a column that neither this batch nor earlier
+        ingests have may have begun with it.
+        """
         source, store = self.configuration.source, self.ledger.store
         replaces = [old for arrival in batch for old in arrival.replaces]
         last_days = {arrival.raw.file_id: last_day(arrival.file, source.file_date) for arrival in batch}
         forgotten = read_forgotten(store).keyed()
-        classified = self._classify(batch, last_days, forgotten)
+        classified = self._classify(batch, newest, last_days, forgotten)
         self._drop_stored(classified, replaces)
         days = classified.days()
         counts = _account(batch, classified, days)
@@ -63,7 +70,13 @@ class BatchIngest:
                 fingerprint=self.configuration.source_fingerprint(),
                 engine=self.engine.name,
                 files=[
-                    _ingested_file(arrival, counts[file_id], last_days[file_id], days.get(file_id, {}))
+                    _ingested_file(
+                        arrival,
+                        counts[file_id],
+                        last_days[file_id],
+                        days.get(file_id, {}),
+                        classified.landing.absent.get(file_id, ()),
+                    )
                     for arrival in batch
                     for file_id in (arrival.raw.file_id,)
                 ],
@@ -78,16 +91,51 @@ class BatchIngest:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _classify(
-        self, batch: Sequence[Arrival], last_days: Mapping[int, date | None], forgotten: KeyedList
+        self,
+        batch: Sequence[Arrival],
+        newest: Arrival,
+        last_days: Mapping[int, date | None],
+        forgotten: KeyedList,
     ) -> ClassifiedRows:
         """Land the files of a batch and classify their rows."""
         source = self.configuration.source
         mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
-        landing = self.engine.land([arrival.raw for arrival in batch], source, mapped)
+        required = {source.columns.user, source.columns.item, source.columns.timestamp}
+        optional = [column for column in mapped if column not in required]
+        landing = self.engine.land([arrival.raw for arrival in batch], source, mapped, optional)
+        self._require_columns(landing, batch, newest, mapped, optional)
         latest_days = {file_id: _latest_day(day) for file_id, day in last_days.items()}
         return classify_rows(
             landing, source, self.engine, self.scratch / "classified", latest_days, forgotten=forgotten
         )
+
+    def _require_columns(
+        self,
+        landing: Landing,
+        batch: Sequence[Arrival],
+        newest: Arrival,
+        mapped: Sequence[str],
+        optional: Sequence[str],
+    ) -> None:
+        """Raise SourceError for an optional column that no file has: it is misspelt, not empty."""
+        absences = [landing.absent.get(file_id, ()) for file_id, rows in landing.rows.items() if rows]
+        fingerprint = self.configuration.source_fingerprint()
+        for manifest in self.ledger.manifests:
+            if manifest.fingerprint == fingerprint:
+                absences += [tuple(file.absent) for file in manifest.files if file.counts.read]
+        nowhere = [column for column in optional if all(column in absent for absent in absences)]
+        if nowhere and absences and newest not in batch:
+            folder = self.scratch / "newest"
+            folder.mkdir(parents=True, exist_ok=True)
+            there = land_file(newest.raw, self.configuration.source, mapped, folder, optional)
+            nowhere = [column for column in nowhere if column in there.absent]
+        if nowhere and absences:
+            known = {column for relation in landing.relations for column in relation.columns}
+            known -= {OTHER, *nowhere}
+            raise SourceError(
+                f"{batch[0].raw.name}: expected column {nowhere[0]!r}, which no file has; known: "
+                + printable(", ".join(sorted(known))[:EXCERPT])
+            )
 
     def _drop_stored(self, classified: ClassifiedRows, replaces: Sequence[int]) -> None:
         """Drop rows that are stored already; DamagedError if a stored file compared is damaged."""
@@ -101,7 +149,9 @@ def _latest_day(day: date | None) -> date | None:
     return None if day is None else day + timedelta(days=1)
 
 
-def _ingested_file(arrival: Arrival, counts: Counts, last: date | None, days: dict[str, int]) -> IngestedFile:
+def _ingested_file(
+    arrival: Arrival, counts: Counts, last: date | None, days: dict[str, int], absent: Sequence[str]
+) -> IngestedFile:
     return IngestedFile(
         file_id=arrival.raw.file_id,
         address=arrival.raw.name,
@@ -112,6 +162,7 @@ def _ingested_file(arrival: Arrival, counts: Counts, last: date | None, days: di
         first_day=arrival.file.day,
         last_day=last,
         days=days,
+        absent=list(absent),
     )
 
 

@@ -18,6 +18,7 @@ from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, IngestedFile, total
 from tasks.interactions.arrivals import Arrival, arrivals, batches
 from tasks.interactions.batch import BatchIngest
+from tasks.interactions.discovery import LeftOut, discover
 from tasks.interactions.ledger import Ledger
 from tasks.interactions.sweep import sweep
 from tasks.runtime.errors import ConfigurationError, InputError, StoreLockedError
@@ -29,7 +30,8 @@ from tasks.store.layout import Store
 class Ingest:
     """The result of an ingest: files ingested now and before, their accounts and their dates.
 
-    `files` were ingested now; `replaced` are the files that they replace.
+    `files` were ingested now; `replaced` are the files that they replace; `left_out` are those that
+    were found under the source's paths and not read, by reason.
     """
 
     ingested: int
@@ -40,6 +42,7 @@ class Ingest:
     days: tuple[str, ...]
     files: tuple[IngestedFile, ...]
     replaced: tuple[IngestedFile, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def ingest(
@@ -76,11 +79,12 @@ def ingest(
     batch_ingest = BatchIngest(configuration, ledger, engine, as_of, store.runs / ".ingest")
     options = {"replace_changed": replace_changed, "rebuild": rebuild}
     with _scratch(batch_ingest.scratch) as scratch:
-        new = arrivals(configuration.source, ledger, as_of, scratch, **options, report=report)
+        discovered = discover(configuration.source, as_of)
+        new = arrivals(discovered.files, ledger, scratch, **options, report=report)
         if any(arrival.replaces for arrival in new):
             _require_no_concurrent_run(store, as_of)
         _ingest_batches(batch_ingest, new, report)
-    return _ingest_summary(ledger, as_of, before)
+    return _ingest_summary(ledger, as_of, before, discovered.left_out)
 
 
 @contextmanager
@@ -100,7 +104,7 @@ def _ingest_batches(batch_ingest: BatchIngest, new: Sequence[Arrival], report: R
     ingested = 0
     for batch in batches(new, bytes_of(batch_ingest.configuration.engine.batch)):
         report(f"ingest: {len(batch)} files from {batch[0].raw.name}", ingested, len(new))
-        batch_ingest.run(batch)
+        batch_ingest.run(batch, new[-1])
         ingested += len(batch)
 
 
@@ -114,7 +118,7 @@ def _require_no_concurrent_run(store: Store, as_of: date) -> None:
         raise StoreLockedError(f"files to be replaced are in use by runs for {', '.join(running)}")
 
 
-def _ingest_summary(ledger: Ledger, as_of: date, before: int) -> Ingest:
+def _ingest_summary(ledger: Ledger, as_of: date, before: int, left_out: tuple[LeftOut, ...]) -> Ingest:
     """Return what a date's ingests after the first `before` added, less files replaced since."""
     replaced = ledger.replaced()
     live = [manifest.ingest_id for manifest in ledger.live_manifests()]
@@ -131,6 +135,7 @@ def _ingest_summary(ledger: Ledger, as_of: date, before: int) -> Ingest:
         days=tuple(sorted({day for manifest in new for day in manifest.parts})),
         files=tuple(files),
         replaced=tuple(file for m in ledger.manifests for file in m.files if file.file_id in replaced_now),
+        left_out=left_out,
     )
 
 

@@ -9,7 +9,8 @@ from datetime import date
 from pathlib import Path
 
 from tasks.configuration.configuration import Configuration, load
-from tasks.interactions.source_files import find_file, find_files
+from tasks.interactions.discovery import discover
+from tasks.interactions.source_files import find_file
 from tasks.monitoring.machine import MISSING, OK, PROBLEM, Check
 from tasks.monitoring.status import lock_holder
 from tasks.runtime.errors import UserError
@@ -57,12 +58,15 @@ def store_checks(store: Store, needed: int) -> Iterator[Check]:
 def source_check(configuration: Configuration) -> Check:
     """Check that the logs exist: the number of files and the dates in their names."""
     try:
-        files = find_files(configuration.source, date.max)
+        discovered = discover(configuration.source, date.max)
     except UserError as error:
         return Check("logs", PROBLEM, str(error), "correct [source] path, or put the logs there")
+    files = discovered.files
     days = sorted(file.day for file in files if file.day is not None)
     dated = f", {days[0]} to {days[-1]}" if days else ""
-    return Check("logs", OK, f"{len(files):,} files, {readable(sum(file.size for file in files))}{dated}")
+    others = "".join(f"; not read: {part}" for part in discovered.left_out)
+    size = readable(sum(file.size for file in files))
+    return Check("logs", OK, f"{len(files):,} files, {size}{dated}{others}")
 
 
 def catalogue_checks(configuration: Configuration) -> Iterator[Check]:

@@ -13,7 +13,8 @@ from worlds.hostile_names import toml
 
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.file import store_path
-from tasks.interactions.source_files import fetch, find_files
+from tasks.interactions.discovery import discover
+from tasks.interactions.source_files import fetch
 from tasks.runtime.errors import EXPECTED_ERRORS, StoreError
 from tasks.store.layout import Store
 from tasks.store.names import checked_name, is_release_id
@@ -92,7 +93,7 @@ def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_rejected(
         path.write_text(text, encoding="utf-8")
         with suppress(*EXPECTED_ERRORS):
             if section == "source":
-                for file in find_files(load(path).source, date(2026, 3, 10)):
+                for file in discover(load(path).source, date(2026, 3, 10)).files:
                     assert Path(file.address).is_file(), name
             else:
                 find_file(name, section)
@@ -105,7 +106,7 @@ def is_foreign_folder(name: str, folder: Path) -> bool:
     return "\0" not in name and not path.startswith(f"{folder}/") and os.path.isdir(path)  # noqa: PTH112
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "gone", "loop", "folder"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "gone", "loop"])
 def test_a_log_that_is_not_a_regular_file_is_rejected(kind: str, tmp_path: Path) -> None:
     import socket
 
@@ -121,13 +122,14 @@ def test_a_log_that_is_not_a_regular_file_is_rejected(kind: str, tmp_path: Path)
         opened = socket.socket(socket.AF_UNIX)
         opened.bind(str(entry))
     else:
-        targets = {"device": "/dev/zero", "gone": "nowhere", "loop": "b.csv", "folder": "/etc"}
+        targets = {"device": "/dev/zero", "gone": "nowhere", "loop": "b.csv"}
         entry.symlink_to(targets[kind])
     source = {"columns": {"user": "u", "item": "i", "timestamp": "t"}}
-    for path in (str(logs), str(logs / "*.csv"), *([] if kind == "folder" else [str(entry)])):
+    listed = [] if kind == "gone" else [str(logs), str(logs / "*.csv")]  # there, it is left out and reported
+    for path in (*listed, str(entry)):
         configuration = Configuration.model_validate({"source": {**source, "path": path}})
         with pytest.raises(InputError, match=r"b\.csv"):
-            find_files(configuration.source, AS_OF)
+            discover(configuration.source, AS_OF)
     if opened is not None:
         opened.close()
 
@@ -140,7 +142,7 @@ def test_no_name_of_a_log_names_another_file(tmp_path: Path) -> None:
     below.mkdir(parents=True)
     (below / "elsewhere.csv").write_text("user,item,time\nown,i,2026-03-10 12:00:00\n")
     (shop.folder / "logs" / "simplecache::b.csv").write_text("user,item,time\nown,j,2026-03-10 12:00:00\n")
-    files = find_files(shop.configuration().source, AS_OF)
+    files = discover(shop.configuration().source, AS_OF).files
     texts = [fetch(file, tmp_path / "fetched").read_text() for file in files]
     assert len(texts) == 2
     assert all("own" in text and "secret" not in text for text in texts)

@@ -12,7 +12,7 @@ from worlds.night_world import FIRST, Night, shop, write_logs
 from flows.night import retries
 from flows.night.retries import ATTEMPTS, log_retries, run_directly
 from flows.night.run import run_night
-from tasks.interactions.source_files import find_files
+from tasks.interactions.discovery import discover
 from tasks.runtime.errors import InputError, SourceUnreachableError, TrainingError, TrainingKilledError
 from tasks.store.files import read_json
 from tasks.store.runs import measured_metrics
@@ -66,7 +66,7 @@ def test_permanent_failures_are_not_retried(error: Exception) -> None:
 
 def test_a_refused_connection_is_temporary_and_a_missing_file_is_not(night: Night) -> None:
     def find(path: str) -> Any:
-        return find_files(night.configured(source__path=path).source, FIRST)
+        return discover(night.configured(source__path=path).source, FIRST).files
 
     with pytest.raises(SourceUnreachableError, match="cannot be read"):
         find("ftp://127.0.0.1:1/logs/a.csv")

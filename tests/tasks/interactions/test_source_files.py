@@ -9,8 +9,9 @@ import pytest
 from worlds.log_world import AS_OF, Logs
 
 from sql.source import Source
+from tasks.interactions.discovery import discover
 from tasks.interactions.ledger import Ledger
-from tasks.interactions.source_files import SourceFile, fetch, find_files, last_day, redacted
+from tasks.interactions.source_files import SourceFile, fetch, last_day, redacted
 from tasks.runtime.errors import InputError
 
 T = "2026-03-01 10:00:00"
@@ -37,19 +38,27 @@ def test_the_logs_of_a_folder_are_sorted_by_name(tmp_path):
     for name in ("b.csv", "a.csv.gz", "sub/c.jsonl", "d.PARQUET", ".hidden.csv", "_SUCCESS", "notes.md"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    assert names(find_files(source(str(tmp_path)), AS_OF)) == ["a.csv.gz", "b.csv", "d.PARQUET", "c.jsonl"]
+    assert names(discover(source(str(tmp_path)), AS_OF).files) == [
+        "a.csv.gz",
+        "b.csv",
+        "d.PARQUET",
+        "c.jsonl",
+    ]
 
 
 def test_globs_and_several_paths_list_each_file_once(tmp_path):
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text("x")
-    assert names(find_files(source([f"{tmp_path}/*.csv", f"{tmp_path}/b.csv"]), AS_OF)) == ["a.csv", "b.csv"]
+    assert names(discover(source([f"{tmp_path}/*.csv", f"{tmp_path}/b.csv"]), AS_OF).files) == [
+        "a.csv",
+        "b.csv",
+    ]
 
 
 @pytest.mark.parametrize("path", ["{}/nothing", "{}/*.csv", "{}", "nosuch://bucket/x"])
 def test_no_files_is_an_error_that_names_the_path(tmp_path, path):
     with pytest.raises(InputError, match=r"\[source\] path = .*(no such file|no files there|cannot be read)"):
-        find_files(source(path.format(tmp_path)), AS_OF)
+        discover(source(path.format(tmp_path)), AS_OF)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +82,8 @@ def test_no_files_is_an_error_that_names_the_path(tmp_path, path):
 )
 def test_the_date_in_a_name_decides_whether_a_file_is_read(tmp_path, pattern, name):
     (tmp_path / name).write_text("x")
-    assert len(find_files(source(str(tmp_path), file_date=pattern), date(2026, 3, 2))) == 1
-    assert find_files(source(str(tmp_path), file_date=pattern), date(2026, 3, 1)) == []
+    assert len(discover(source(str(tmp_path), file_date=pattern), date(2026, 3, 2)).files) == 1
+    assert discover(source(str(tmp_path), file_date=pattern), date(2026, 3, 1)).files == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +119,7 @@ def test_a_pattern_that_no_name_could_fit_is_refused_with_the_configuration(tmp_
 )
 def test_the_last_day_of_the_period_in_a_name(tmp_path, pattern, name, last):
     (tmp_path / name).write_text("x")
-    (file,) = find_files(source(str(tmp_path), file_date=pattern), date(2030, 1, 1))
+    (file,) = discover(source(str(tmp_path), file_date=pattern), date(2030, 1, 1)).files
     assert last_day(file, pattern) == last
 
 
@@ -127,7 +136,7 @@ def test_the_last_day_of_the_period_in_a_name(tmp_path, pattern, name, last):
 def test_a_name_without_its_date_is_an_error(tmp_path, pattern, name):
     (tmp_path / name).write_text("x")
     with pytest.raises(InputError, match=rf"{name}: expected a date like {pattern} in the file's name"):
-        find_files(source(str(tmp_path), file_date=pattern), AS_OF)
+        discover(source(str(tmp_path), file_date=pattern), AS_OF)
 
 
 def test_remote_files_with_equal_base_names_stay_apart(tmp_path, duckdb_engine, memory):
@@ -146,7 +155,7 @@ def test_remote_files_with_equal_base_names_stay_apart(tmp_path, duckdb_engine, 
 
 def test_a_download_that_fails_names_the_file(tmp_path, memory):
     memory.pipe("/bucket/events.csv", b"x")
-    [file] = find_files(source("memory://bucket/events.csv"), AS_OF)
+    [file] = discover(source("memory://bucket/events.csv"), AS_OF).files
     memory.rm("/bucket/events.csv")
     with pytest.raises(InputError, match=r"memory://.*events\.csv: cannot be downloaded"):
         fetch(file, tmp_path)
@@ -176,7 +185,7 @@ def test_urls_that_differ_only_in_their_query_stay_different():
 
 def test_messages_have_no_secrets(monkeypatch):
     with pytest.raises(InputError) as failed:
-        find_files(source("https://me:s3cret@127.0.0.1:1/log.csv?sig=s3cret"), AS_OF)
+        discover(source("https://me:s3cret@127.0.0.1:1/log.csv?sig=s3cret"), AS_OF)
     assert "s3cret" not in str(failed.value)
 
 

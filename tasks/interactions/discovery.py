@@ -1,0 +1,246 @@
+"""Which files a source has: found under its paths, and what was left out there, with the reason."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from sql.landing.landing import SUFFIXES, format_suffix
+from sql.source import Source
+from tasks.interactions.source_files import SourceFile, day_in, input_error, protocols, redacted
+from tasks.runtime.errors import InputError
+
+HIDDEN: Final = "hidden or temporary"
+UNKNOWN: Final = "of unknown format or compression"
+EMPTY: Final = "empty"
+LINKED: Final = "a link to a file that is read under another name"
+DEAD: Final = "a link to nothing"
+NOT_UTF8: Final = "with a name that is not UTF-8"
+MARKERS: Final = re.compile(
+    r"_SUCCESS|_(started|committed)_.*|_(common_)?metadata|\.DS_Store|Thumbs\.db|.*\.crc"
+)
+"""Files of other programs that hold no rows: left out without a word."""
+COMPRESSIONS: Final = (".zst", ".bz2", ".xz", ".zip", ".lz4", ".lzo", ".snappy", ".br", ".7z", ".z", ".tar")
+TABLES: Final = {"_delta_log": "Delta", ".hoodie": "Hudi"}
+EXAMPLES: Final = 3
+Infos = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files that were left out for one reason: their number, and the first names."""
+
+    reason: str
+    files: int
+    examples: tuple[str, ...]
+
+    @property
+    def warning(self) -> str:
+        """A sentence for a run's warnings."""
+        return f"[source] not read: {self}"
+
+    def __str__(self) -> str:
+        more = ", ..." if self.files > len(self.examples) else ""
+        return f"{self.files:,} {self.reason} ({', '.join(self.examples)}{more})"
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """The files of a source, sorted by name, and what was left out."""
+
+    files: list[SourceFile]
+    left_out: tuple[LeftOut, ...]
+
+
+def discover(source: Source, as_of: date) -> Discovered:
+    """Return the source's files, without those dated after `as_of`.
+
+    Folders are searched to the bottom, and so are folders that a glob matches. Links are followed,
+    and each file is read once. Left out are hidden and temporary files (a part of the path below
+    the configured one begins with . or _), files of unknown format, and empty ones, which count as
+    soon as they have content.
+
+    Raises
+    ------
+    InputError
+        If a configured path has no files, or is a table whose log says which files count (Delta,
+        Iceberg, Hudi); if a name lacks the date that file_date asks for; or for a circle of links.
+    """
+    files: dict[str, SourceFile] = {}
+    left_out: dict[str, str] = {}
+    for path in source.path if isinstance(source.path, tuple) else (source.path,):
+        here, others = _discover_under(path, source)
+        files |= {file.address: file for file in here}
+        left_out |= others
+    _leave_out_links(files, left_out)
+    kept = [file for _, file in sorted(files.items()) if file.day is None or file.day <= as_of]
+    return Discovered(kept, _by_reason(left_out))
+
+
+def _by_reason(left_out: Mapping[str, str]) -> tuple[LeftOut, ...]:
+    counts = Counter(left_out.values())
+    names = sorted(left_out)
+    return tuple(
+        LeftOut(
+            reason,
+            counts[reason],
+            tuple(redacted(name) for name in [name for name in names if left_out[name] == reason][:EXAMPLES]),
+        )
+        for reason in sorted(counts)
+    )
+
+
+def _leave_out_links(files: dict[str, SourceFile], left_out: dict[str, str]) -> None:
+    """Keep each local file once, under its own name if it is listed, else under the first."""
+    by_real: dict[str, str] = {}
+    addresses = [address for address, file in files.items() if file.local]
+    for address in sorted(addresses, key=lambda address: (os.path.realpath(address) != address, address)):
+        if by_real.setdefault(os.path.realpath(address), address) != address:
+            left_out[address] = LINKED
+            del files[address]
+
+
+def _discover_under(path: str, source: Source) -> tuple[list[SourceFile], dict[str, str]]:
+    """Return the files under one configured path, and the reason for each that is left out."""
+    try:
+        filesystem, name = url_to_fs(path)
+        local = "file" in protocols(filesystem)
+        infos, base = _list(filesystem, name, path, local)
+    except InputError:
+        raise
+    except Exception as error:  # of the library that serves this URL
+        raise input_error(error, f"[source] path = {redacted(path)}: cannot be read") from None
+    _require_plain(infos, path)
+    files, left_out = [], {}
+    for found, info in infos.items():
+        address = found if local else filesystem.unstrip_protocol(found)
+        reason = None if found == base else _reason_against(found[len(base) :], info, source)
+        if reason is None:
+            files.append(_file(found, address, info, source, local=local))
+        elif reason:
+            left_out[_printable(address)] = reason
+    if not files:
+        others = "; ".join(map(str, _by_reason(left_out)))
+        raise InputError(
+            f"[source] path = {redacted(path)}: no files there; expected {SUFFIXES}"
+            + (f"; not read: {others}" if others else "")
+        )
+    return files, left_out
+
+
+def _list(filesystem: fsspec.AbstractFileSystem, name: str, path: str, local: bool) -> tuple[Infos, str]:
+    """Return the files at a path with their facts, and the part of their names that is configured."""
+    wild = "*[" if path.startswith(("http://", "https://")) else "*?["
+    literal = local and filesystem.exists(name)  # a folder named [a]
+    if any(letter in name for letter in wild) and not literal:
+        matches = _glob_local(filesystem, name) if local else filesystem.glob(name, detail=True)
+        files = {found: info for found, info in matches.items() if info.get("type") != "directory"}
+        for found in sorted(set(matches) - set(files)):
+            files |= _walk(filesystem, found, local)
+        return files, re.split(rf"[{re.escape(wild)}]", name)[0].rpartition("/")[0]
+    if filesystem.isdir(name):
+        return _walk(filesystem, name, local), name.rstrip("/")
+    if filesystem.exists(name):
+        return {name: filesystem.info(name)}, name
+    raise InputError(f"[source] path = {redacted(path)}: no such file or folder")
+
+
+def _walk(filesystem: fsspec.AbstractFileSystem, folder: str, local: bool) -> dict[str, Any]:
+    """Return all files below a folder; on this machine, links to folders are followed."""
+    if not local:
+        found: dict[str, Any] = filesystem.find(folder, detail=True)
+        return found
+    return {name: _info(filesystem, name) for name in _walk_local(Path(folder), ())}
+
+
+def _glob_local(filesystem: fsspec.AbstractFileSystem, pattern: str) -> dict[str, Any]:
+    """Return what matches a pattern on this machine, also below links to folders."""
+    matches = glob.glob(pattern, recursive=True, include_hidden=True)  # noqa: PTH207 - follows links
+    return {name: _info(filesystem, name) for name in matches}
+
+
+def _info(filesystem: fsspec.AbstractFileSystem, name: str) -> dict[str, Any]:
+    try:
+        info: dict[str, Any] = filesystem.info(name)
+    except FileNotFoundError:
+        return {"type": DEAD}
+    return info
+
+
+def _walk_local(folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
+    """Yield the files below a folder; InputError if a link leads back to a folder above it."""
+    real = folder.resolve()
+    if real in above:
+        raise InputError(f"{folder}: a link to a folder that holds it; expected links without a circle")
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _walk_local(Path(entry.path), (*above, real))
+        else:
+            yield entry.path
+
+
+def _require_plain(infos: Infos, path: str) -> None:
+    """Raise InputError for a table format: some of its files no longer count, as its log says."""
+    parts = {part for name in infos for part in name.split("/")[:-1]}
+    kind = next((TABLES[part] for part in TABLES if part in parts), None)
+    if kind is None and any(name.endswith(".metadata.json") and "/metadata/" in name for name in infos):
+        kind = "Iceberg"
+    if kind:
+        raise InputError(
+            f"[source] path = {redacted(path)}: a {kind} table, of which only some files count; expected "
+            "plain files: write the table's current rows as Parquet, and name their folder"
+        )
+
+
+def _reason_against(below: str, info: Mapping[str, Any], source: Source) -> str | None:
+    """Return why a file is left out, "" for one that holds no rows anyway; None to read it.
+
+    `below` is its name below the configured path.
+    """
+    *folders, base = below.strip("/").split("/")
+    if MARKERS.fullmatch(base):
+        return ""
+    if info.get("type") == DEAD:
+        return DEAD
+    if _printable(below) != below:
+        return NOT_UTF8
+    if any(part.startswith((".", "_")) for part in (*folders, base)):
+        return HIDDEN
+    unknown = base.lower().endswith(COMPRESSIONS) or (source.format == "auto" and format_suffix(base) is None)
+    if unknown:
+        return UNKNOWN
+    return EMPTY if info.get("size") == 0 and info.get("type") == "file" else None
+
+
+def _printable(name: str) -> str:
+    """Return a name with bytes that are not UTF-8 escaped: it can be neither printed nor stored."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _file(name: str, address: str, info: Mapping[str, Any], source: Source, *, local: bool) -> SourceFile:
+    if local:
+        _require_file(name)
+    changing = ("mtime", "ETag", "LastModified", "updated")
+    stamp = next((str(info[key]) for key in changing if info.get(key)), "")
+    return SourceFile(address, int(info.get("size") or 0), stamp, day_in(name, source.file_date), local)
+
+
+def _require_file(name: str) -> None:
+    """Raise InputError unless a path is a regular file: reading a pipe or device may never end."""
+    try:
+        mode = Path(name).stat().st_mode
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{name}: expected a file, got a folder, pipe, socket or device")
