@@ -28,9 +28,10 @@ LINKED: Final = "a link to a file that is read under another name"
 DEAD: Final = "a link to nothing"
 NOT_UTF8: Final = "with a name that is not UTF-8"
 MARKERS: Final = re.compile(
-    r"_SUCCESS|_(started|committed)_.*|_(common_)?metadata|\.DS_Store|Thumbs\.db|.*\.crc"
+    r"_SUCCESS|_(started|committed)_.*|_(common_)?metadata|lost\+found|\.DS_Store|Thumbs\.db|.*\.crc"
 )
-"""Files of other programs that hold no rows: left out without a word."""
+"""Files and folders of other programs that hold no rows: left out without a word."""
+HIDDEN_PREFIXES: Final = (".", "_")
 COMPRESSIONS: Final = (".zst", ".bz2", ".xz", ".zip", ".lz4", ".lzo", ".snappy", ".br", ".7z", ".z", ".tar")
 TABLES: Final = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 EXAMPLES: Final = 3
@@ -104,11 +105,20 @@ def _by_reason(left_out: Mapping[str, str]) -> tuple[LeftOut, ...]:
 def _leave_out_links(files: dict[str, SourceFile], left_out: dict[str, str]) -> None:
     """Keep each local file once, under its own name if it is listed, else under the first."""
     by_real: dict[str, str] = {}
-    addresses = [address for address, file in files.items() if file.local]
-    for address in sorted(addresses, key=lambda address: (os.path.realpath(address) != address, address)):
-        if by_real.setdefault(os.path.realpath(address), address) != address:
+    folders: dict[str, str] = {}
+    real = {address: _real(address, folders) for address, file in files.items() if file.local}
+    for address in sorted(real, key=lambda address: (real[address] != address, address)):
+        if by_real.setdefault(real[address], address) != address:
             left_out[address] = LINKED
             del files[address]
+
+
+def _real(address: str, folders: dict[str, str]) -> str:
+    """Return a file's path without links; `folders` remembers those of folders."""
+    folder, base = os.path.split(address)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    return os.path.realpath(address) if Path(address).is_symlink() else f"{folders[folder]}/{base}"
 
 
 def _discover_under(path: str, source: Source) -> tuple[list[SourceFile], dict[str, str]]:
@@ -157,7 +167,10 @@ def _list(filesystem: fsspec.AbstractFileSystem, name: str, path: str, local: bo
 
 
 def _walk(filesystem: fsspec.AbstractFileSystem, folder: str, local: bool) -> dict[str, Any]:
-    """Return all files below a folder; on this machine, links to folders are followed."""
+    """Return all files below a folder; on this machine, links to folders are followed.
+
+    There, hidden folders are not searched: they stand for what is in them.
+    """
     if not local:
         found: dict[str, Any] = filesystem.find(folder, detail=True)
         return found
@@ -179,12 +192,17 @@ def _info(filesystem: fsspec.AbstractFileSystem, name: str) -> dict[str, Any]:
 
 
 def _walk_local(folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
-    """Yield the files below a folder; InputError if a link leads back to a folder above it."""
+    """Yield the files below a folder, and its hidden folders with a / at the end.
+
+    InputError if a link leads back to a folder above it.
+    """
     real = folder.resolve()
     if real in above:
         raise InputError(f"{folder}: a link to a folder that holds it; expected links without a circle")
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir():
+        if entry.is_dir() and (entry.name.startswith(HIDDEN_PREFIXES) or MARKERS.fullmatch(entry.name)):
+            yield f"{entry.path}/"
+        elif entry.is_dir():
             yield from _walk_local(Path(entry.path), (*above, real))
         else:
             yield entry.path
@@ -209,14 +227,14 @@ def _reason_against(below: str, info: Mapping[str, Any], source: Source) -> str 
     `below` is its name below the configured path.
     """
     *folders, base = below.strip("/").split("/")
-    if MARKERS.fullmatch(base):
+    if any(MARKERS.fullmatch(part) for part in (*folders, base)):
         return ""
+    if any(part.startswith(HIDDEN_PREFIXES) for part in (*folders, base)):
+        return HIDDEN
     if info.get("type") == DEAD:
         return DEAD
     if _printable(below) != below:
         return NOT_UTF8
-    if any(part.startswith((".", "_")) for part in (*folders, base)):
-        return HIDDEN
     unknown = base.lower().endswith(COMPRESSIONS) or (source.format == "auto" and format_suffix(base) is None)
     if unknown:
         return UNKNOWN

@@ -42,9 +42,12 @@ def reasons(root: Path, *paths: str, **keys: object) -> dict[str, int]:
 def test_hidden_and_temporary_files_are_left_out_at_any_depth(tmp_path: Path) -> None:
     files(tmp_path, "_kept/a.csv", "_kept/.b.csv", "_kept/_temporary/0/c.csv", "_kept/.Trash-0/files/d.csv")
     files(tmp_path, "_kept/day/.ipynb_checkpoints/e.csv", "_kept/event_date=2026-03-01/f.csv")
+    files(tmp_path, "_kept/lost+found/g.csv")
     for path in ("_kept", "_kept/**/*.csv", "_kept/*"):
         assert read(tmp_path, path) == ["_kept/a.csv", "_kept/event_date=2026-03-01/f.csv"], path
         assert reasons(tmp_path, path) == {"hidden or temporary": 4}, path
+    hidden = found(tmp_path, "_kept").left_out[0]
+    assert hidden.examples[0] == f"{tmp_path}/_kept/.Trash-0/"  # what is in it is not looked at
 
 
 def test_markers_of_other_programs_hold_no_rows_and_need_no_words(tmp_path: Path) -> None:
