@@ -28,7 +28,7 @@ from models.options import Cost, Size, TrainingOptions
 from models.recency.decay import Decay, last_times
 from models.recency.half_life import DAY, Floats, PairEvents, Round, learn_half_life, learning_seconds, race
 
-PAIRS = 60_000  # at most, about, to train on: a half-life needs no more
+PAIRS = 120_000  # at most, about, to train on: a half-life needs no more
 POPULARITY_PAIRS = 250_000  # to learn the half-life of popularity from
 MULTIPLES = (16.0, 4.0, 1.0, 0.25)  # of the half-life of popularity: the candidates
 STAYING = 0.5  # share of the candidates that remain after the last window, as a rule
