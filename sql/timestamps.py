@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 
 ISO = (
@@ -57,10 +57,15 @@ def time_regex(pattern: str) -> str:
     """Return a regular expression for the texts that "iso" or a strptime pattern accepts."""
     if pattern == "iso":
         return ISO
+    return _regex(pattern, DIRECTIVES)
+
+
+def _regex(pattern: str, directives: Mapping[str, str]) -> str:
+    """Return a regular expression that both engines and Python read alike, from those of directives."""
     regex = ""
     for directive, text, alone in pattern_parts(pattern):
-        part = re.sub(r"([][\\.^$|?*+(){}])", r"\\\1", text) if text else DIRECTIVES[directive]
-        regex += part if alone else part.replace("{1,2}", "{2}")
+        part = re.sub(r"([][\\.^$|?*+(){}])", r"\\\1", text) if text else directives[directive]
+        regex += part if alone else re.sub(r"\{1,([23])\}", r"{\1}", part)
     return regex
 
 
@@ -74,15 +79,12 @@ def file_date_regex(pattern: str) -> str:
     ValueError
         If the pattern has an unknown directive, or no year.
     """
-    regex, used = "", []
-    for directive, text, alone in pattern_parts(pattern):
-        if directive and directive not in FILE_DIRECTIVES:
-            raise ValueError(f"unknown {directive}; known: {', '.join(FILE_DIRECTIVES)}")
-        used.append(directive)
-        part = re.escape(text) if text else FILE_DIRECTIVES[directive]
-        regex += part if alone else re.sub(r"\{1,([23])\}", r"{\1}", part)
-    if not set(YEARS) & set(used):
+    used = {directive for directive, _, _ in pattern_parts(pattern) if directive}
+    if unknown := sorted(used - FILE_DIRECTIVES.keys()):
+        raise ValueError(f"unknown {unknown[0]}; known: {', '.join(FILE_DIRECTIVES)}")
+    if not used & set(YEARS):
         raise ValueError(f"no year ({', '.join(YEARS)})")
+    regex = _regex(pattern, FILE_DIRECTIVES)
     start = "(?<![0-9])" if re.match(r"\[0-9\]\{1,", regex) else ""
     end = "(?![0-9])" if re.search(r"\[0-9\]\{1,[0-9]\}$", regex) else ""
     return f"{start}{regex}{end}"

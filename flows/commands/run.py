@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -90,7 +89,7 @@ def ingest(
             ingested = ingest_only(configuration, day, report=report, **reingest)
         late = late_events(Store(configuration.store.path), ingested.files, ingested.replaced, None)
         if as_json:
-            out.print_json(_ingest_facts(ingested) | {"late": late.model_dump(mode="json")})
+            out.print_json(ingested.facts() | {"late": late.model_dump(mode="json")})
         else:
             print_accounting(ingested, configuration.source.exclusion_rules(), late)
 
@@ -147,18 +146,3 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file to the command line."""
     app.command("run")(run)
     app.command("ingest")(ingest)
-
-
-def _ingest_facts(ingested: Any) -> dict[str, Any]:
-    """Return the counts of an ingest as plain values."""
-    from tasks.interactions.account import absent_columns
-
-    return {
-        "files_taken": ingested.ingested,
-        "files_known": ingested.known,
-        "files_left_out": [asdict(part) for part in ingested.left_out],
-        "columns_absent": {column: len(files) for column, files in absent_columns(ingested.files).items()},
-        "arrived": ingested.counts.model_dump(),
-        "total": ingested.total.model_dump(),
-        "repeated_before_rules": ingested.repeated_before_rules,
-    }

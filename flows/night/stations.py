@@ -42,12 +42,7 @@ def interactions_station(night: Night, engine: Engine) -> Result:
     night.record.warn(*(f"[source] {absence(column, files)}" for column, files in absent.items()))
     facts = {
         "last_ingest": last,
-        "files_taken": ingested.ingested,
-        "files_known": ingested.known,
-        "files_left_out": [dataclasses.asdict(part) for part in ingested.left_out],
-        "arrived": ingested.counts.model_dump(),
-        "total": ingested.total.model_dump(),
-        "repeated_before_rules": ingested.repeated_before_rules,
+        **ingested.facts(),
         "exclude_rules": night.configuration.source.exclusion_rules(),
         "late": late_events(night.store, ingested.files, ingested.replaced, publishing).model_dump(
             mode="json"
@@ -96,11 +91,11 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     make_events(night.configuration, night.ledger(), engine, night.as_of)
     summary = build_dataset(night.configuration, engine, night.folder.dataset, night.folder.root)
     available = read(night.folder.dataset, "items", ["available"])["available"].to_numpy()
-    require_enough(night.configuration.top_n.n, available)  # before anything is trained
+    require_matches(night.configuration, summary.matches)  # before anything is trained
+    require_enough(night.configuration.top_n.n, available)
     for kind, catalogue in summary.catalogues.items():
         if catalogue.rejected:
             night.record.warn(f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}")
-    require_matches(night.configuration, summary.matches)
     night.record.warn(*match_warnings(night.configuration, summary.matches))
     fresh = measure_freshness(night.configuration, engine, night.as_of, night.folder.dataset)
     facts = {"freshness": fresh.model_dump()} if fresh else {}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch.optim.adam import adam
 
 from models.neural.parts import Parts
-from models.neural.row_adam import BETA1, BETA2, EPSILON, RowAdam
+from models.neural.row_adam import RowAdam, fused_update
 
 Moments = dict[str, torch.Tensor]
 
@@ -57,22 +56,8 @@ class Adam:
         names = ("exp_avg", "exp_avg_sq", "step")
         means, squares, steps = ([self.whole[number][name] for number in numbers] for name in names)
         with torch.no_grad():
-            adam(
-                used,
-                [part.grad for part in used if part.grad is not None],
-                means,
-                squares,
-                [],
-                steps,
-                fused=True,
-                amsgrad=False,
-                beta1=BETA1,
-                beta2=BETA2,
-                lr=self.learning_rate,
-                weight_decay=self.weight_decay,
-                eps=EPSILON,
-                maximize=False,
-            )
+            gradients = [part.grad for part in used if part.grad is not None]
+            fused_update(used, gradients, means, squares, steps, self.learning_rate, self.weight_decay)
         for rows in self.rows.values():
             rows.complete()
 

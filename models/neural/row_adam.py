@@ -14,6 +14,34 @@ LONGEST = 256  # updates after which such a step is left out: it is 2e-12 of the
 CHUNK = 256  # rows to work on at a time: of 600 float32, they fit the cache of a core
 
 
+def fused_update(  # noqa: PLR0917
+    weights: list[torch.Tensor],
+    gradients: list[torch.Tensor],
+    means: list[torch.Tensor],
+    squares: list[torch.Tensor],
+    steps: list[torch.Tensor],
+    learning_rate: float,
+    weight_decay: float,
+) -> None:
+    """Update weights and moments in place, as torch.optim.Adam(fused=True) does; ``steps`` grow by 1."""
+    adam(
+        weights,
+        gradients,
+        means,
+        squares,
+        [],
+        steps,
+        fused=True,
+        amsgrad=False,
+        beta1=BETA1,
+        beta2=BETA2,
+        lr=learning_rate,
+        weight_decay=weight_decay,
+        eps=EPSILON,
+        maximize=False,
+    )
+
+
 class RowAdam:
     """Adam (Kingma and Ba 2015, algorithm 1) of a parameter (n_rows, ...), row by row.
 
@@ -60,22 +88,7 @@ class RowAdam:
         else:
             weight, mean, square = self.weight.index_select(0, rows), *self._moments(rows)
         step = torch.tensor(float(self.completed), device=weight.device)
-        adam(
-            [weight],
-            [gradient],
-            [mean],
-            [square],
-            [],
-            [step],
-            fused=True,
-            amsgrad=False,
-            beta1=BETA1,
-            beta2=BETA2,
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-            eps=EPSILON,
-            maximize=False,
-        )
+        fused_update([weight], [gradient], [mean], [square], [step], self.learning_rate, self.weight_decay)
         if isinstance(rows, torch.Tensor):
             self.weight.index_copy_(0, rows, weight)
             self.mean.index_copy_(0, rows, mean)

@@ -45,9 +45,7 @@ def load_histories(folder: Path) -> Histories:
 
 def load_seen(folder: Path) -> Any:
     """Return all pairs of user and item with events, as CSR float32 (n_users, n_items) of ones."""
-    seen = _matrix(read(folder, "entries", ["user_index", "item_index", "weight"]), shape_of(folder))
-    seen.data[:] = 1
-    return seen
+    return _ones(read(folder, "entries", ["user_index", "item_index", "weight"]), folder)
 
 
 def load_barred(folder: Path) -> Any:
@@ -56,9 +54,7 @@ def load_barred(folder: Path) -> Any:
     These are all seen ones, unless a repeat is welcome after some time.
     """
     entries = read(folder, "entries", ["user_index", "item_index", "weight", "barred"])
-    barred = _matrix(entries.filter(entries["barred"]), shape_of(folder))
-    barred.data[:] = 1
-    return barred
+    return _ones(entries.filter(entries["barred"]), folder)
 
 
 def shape_of(folder: Path) -> tuple[int, int]:
@@ -104,6 +100,13 @@ def _matrix(entries: pa.Table, shape: tuple[int, int]) -> Any:
     indptr = _indptr(array_of(entries["user_index"]), shape[0]).astype(index)
     data = np.array(array_of(entries["weight"]), dtype=np.float32)
     return sparse.csr_array((data, columns.astype(index), indptr), shape=shape)
+
+
+def _ones(entries: pa.Table, folder: Path) -> Any:
+    """Return a matrix as of `_matrix`, with ones for the weights."""
+    matrix = _matrix(entries, shape_of(folder))
+    matrix.data[:] = 1
+    return matrix
 
 
 def _indptr(users: npt.NDArray[np.integer], n_users: int) -> Longs:

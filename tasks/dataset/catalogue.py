@@ -70,7 +70,9 @@ def _from_file(kind: str, catalogue: Catalogue, engine: Engine, id_type: str, sc
     if landed.path is None:
         raise InputError(f"[{kind}s] {redacted(str(catalogue.path))}: expected rows, got none")
     names = dict(zip(landed.columns, positional(landed.columns), strict=True))
-    table = _without_null_words(pq.read_table(landed.path), names.values(), catalogue.null_values)
+    columns = [names[column] for column in _mapped(catalogue)]
+    table = pq.read_table(landed.path, columns=["line", *columns])
+    table = _without_null_words(table, columns, catalogue.null_values)
     main, folder = _main(table, names, catalogue), scratch / "catalogue"
     pq.write_table(main, folder / f"{kind}-rows.parquet")
     pq.write_table(_long(table, names, catalogue), folder / f"{kind}-attributes.parquet")
@@ -113,11 +115,15 @@ def _land(kind: str, catalogue: Catalogue, scratch: Path) -> LandedFile:
     folder.mkdir(parents=True, exist_ok=True)
     file = find_file(str(catalogue.path), f"{kind}s")
     raw = RawFile(0 if kind == "item" else 1, fetch(file, folder), redacted(file.address))
+    return land_file(raw, catalogue, _mapped(catalogue), folder)
+
+
+def _mapped(catalogue: Catalogue) -> list[str]:
+    """Return the columns of the file that are used."""
     columns = [catalogue.id, *catalogue.attributes.values()]
     if isinstance(catalogue, ItemCatalogue):
         columns += [catalogue.title, catalogue.available]
-    mapped = list(dict.fromkeys(column for column in columns if column is not None))
-    return land_file(raw, catalogue, mapped, folder)
+    return list(dict.fromkeys(column for column in columns if column is not None))
 
 
 def _long(table: pa.Table, names: Mapping[str, str], catalogue: Catalogue) -> pa.Table:

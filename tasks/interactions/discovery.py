@@ -6,7 +6,6 @@ import glob
 import os
 import re
 import stat
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -90,16 +89,10 @@ def discover(source: Source, as_of: date) -> Discovered:
 
 
 def _by_reason(left_out: Mapping[str, str]) -> tuple[LeftOut, ...]:
-    counts = Counter(left_out.values())
-    names = sorted(left_out)
-    return tuple(
-        LeftOut(
-            reason,
-            counts[reason],
-            tuple(redacted(name) for name in [name for name in names if left_out[name] == reason][:EXAMPLES]),
-        )
-        for reason in sorted(counts)
-    )
+    names: dict[str, list[str]] = {}
+    for name, reason in sorted(left_out.items()):
+        names.setdefault(reason, []).append(redacted(name))
+    return tuple(LeftOut(reason, len(all_), tuple(all_[:EXAMPLES])) for reason, all_ in sorted(names.items()))
 
 
 def _leave_out_links(files: dict[str, SourceFile], left_out: dict[str, str]) -> None:

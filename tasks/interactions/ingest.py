@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from sql.engines.engine import Engine
 from sql.errors import EngineError
@@ -15,7 +16,7 @@ from sql.interactions.classification import template_values
 from sql.landing.landing import SourceError
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of
-from tasks.interactions.account import Counts, IngestedFile, total
+from tasks.interactions.account import Counts, IngestedFile, absent_columns, total
 from tasks.interactions.arrivals import Arrival, arrivals, batches
 from tasks.interactions.batch import BatchIngest
 from tasks.interactions.discovery import LeftOut, discover
@@ -43,6 +44,18 @@ class Ingest:
     files: tuple[IngestedFile, ...]
     replaced: tuple[IngestedFile, ...]
     left_out: tuple[LeftOut, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Return the counts as plain values."""
+        return {
+            "files_taken": self.ingested,
+            "files_known": self.known,
+            "files_left_out": [asdict(part) for part in self.left_out],
+            "columns_absent": {column: len(files) for column, files in absent_columns(self.files).items()},
+            "arrived": self.counts.model_dump(),
+            "total": self.total.model_dump(),
+            "repeated_before_rules": self.repeated_before_rules,
+        }
 
 
 def ingest(
