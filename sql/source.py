@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sql.timestamps import DIRECTIVES, file_date
+from sql.timestamps import file_date, require_time_format
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 """Valid names of rules and attributes: they become SQL identifiers and file names."""
@@ -43,7 +43,10 @@ FORGOTTEN = "forgotten"
 """The built-in rule that excludes the rows of forgotten users."""
 
 Format = Literal["auto", "csv", "jsonl", "parquet"]
+Quoting = Literal["standard", "none"]
 IdType = Literal["string", "int64"]
+Mark = Literal["auto", ".", ","]
+Thousands = Literal["", ".", ",", " ", "'", "_"]
 
 
 @cache
@@ -62,11 +65,41 @@ class Reading(Section):
     """How to read one kind of file; shared by logs and catalogues."""
 
     format: Format = Field("auto", description="csv, jsonl or parquet; auto decides by the file's suffix.")
-    delimiter: str = Field(",", min_length=1, max_length=4, description="Field separator of CSV files.")
+    delimiter: str | None = Field(
+        None,
+        min_length=1,
+        max_length=4,
+        description="Field separator of CSV files; by default a tab in .tsv files, a comma in others.",
+    )
+    quoting: Quoting = Field(
+        "standard",
+        description="standard: quotes enclose fields of CSV files (RFC 4180); none: they are text.",
+    )
+    escape: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Character before a quote that is text; by default a backslash (Spark) in lines that are "
+        "no rows without it. With quoting = none, it comes before a delimiter that is text.",
+    )
+    skip_lines: int = Field(
+        0, ge=0, le=1000, description="Lines before the header (or first row) of CSV files."
+    )
     encoding: str = Field("utf-8", description="Character encoding of CSV and JSON lines.")
     header: bool = Field(True, description="Whether a CSV file's first line names its columns.")
     column_names: tuple[str, ...] = Field((), description="Column names of CSV files without a header.")
-    null_values: tuple[str, ...] = Field(("",), description="Texts that mean 'no value'.")
+    null_values: tuple[str, ...] = Field(
+        ("", "NULL", "null", "NaN", "nan", "None", "(not set)", "\\N"),
+        description="Texts that mean 'no value'.",
+    )
+    trim_ids: bool = Field(False, description="Whether to remove spaces around ids.")
+    lower_ids: bool = Field(False, description="Whether to turn ids into small letters.")
+    fill_down: tuple[str, ...] = Field(
+        (), description="Columns whose empty values are those of the row above, as in exports of orders."
+    )
+    fill_down_within: str | None = Field(
+        None, description="Column, such as an order's number, within which fill_down fills."
+    )
     max_expansion: int = Field(
         200,
         ge=1,
@@ -74,11 +107,22 @@ class Reading(Section):
         "refused as a bomb.",
     )
 
-    @field_validator("delimiter")
+    def delimiter_of(self, name: str) -> str:
+        """Return the field separator of a CSV file of this name."""
+        return self.delimiter or ("\t" if ".tsv" in name.lower()[-8:] else ",")
+
+    @field_validator("delimiter", "escape")
     @classmethod
-    def _valid_delimiter(cls, value: str) -> str:
-        if any(letter in value for letter in '\r\n"\0'):
-            raise ValueError(f"expected a delimiter without quotes or line ends, got {value!r}")
+    def _valid_delimiter(cls, value: str | None) -> str | None:
+        if value and any(letter in value for letter in '\r\n"\0'):
+            raise ValueError(f"expected a character other than a quote or line end, got {value!r}")
+        return value
+
+    @field_validator("escape")
+    @classmethod
+    def _ascii_escape(cls, value: str | None) -> str | None:
+        if value and not (value.isascii() and value.isprintable()):
+            raise ValueError(f"expected a printable ASCII character such as a backslash, got {value!r}")
         return value
 
     @field_validator("encoding")
@@ -106,16 +150,34 @@ class Columns(Section):
 
     user: str = Field(description="The user's id.")
     item: str = Field(description="The item's id.")
-    timestamp: str = Field(description="When the event happened.")
+    timestamp: str | tuple[str, ...] = Field(
+        description="When the event happened; of several columns, as date and time, the texts are joined."
+    )
     event_type: str | None = Field(None, description="Kind of event: view, purchase...")
     value: str | None = Field(None, description="Rating or another value of the event.")
     weight: str | None = Field(None, description="A factor on the strength of the event.")
     session: str | None = Field(None, description="The session's id.")
     position: str | None = Field(None, description="Order of a user's events with equal timestamps.")
 
-    def mapped(self) -> dict[str, str]:
-        """Return canonical name -> source column, for the mapped columns."""
-        return {name: column for name, column in self if column is not None}
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The columns of the timestamp."""
+        return (self.timestamp,) if isinstance(self.timestamp, str) else self.timestamp
+
+    def mapped(self) -> dict[str, tuple[str, ...]]:
+        """Return canonical name -> source columns, for the mapped columns; only a time has several."""
+        return {
+            name: column if isinstance(column, tuple) else (column,)
+            for name, column in self
+            if column is not None
+        }
+
+    @field_validator("timestamp")
+    @classmethod
+    def _nonempty(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not value:
+            raise ValueError("expected one column or several, got none")
+        return value
 
 
 class Rule(Section):
@@ -138,9 +200,17 @@ class Source(Reading):
     attributes: dict[str, str] = Field({}, description="Further columns to keep: name -> source column.")
     user_id_type: IdType = Field("string", description="Type of user ids; int64 reads 17850.0 as 17850.")
     item_id_type: IdType = Field("string", description="Type of item ids.")
-    timestamp_format: str = Field(
-        "iso", description="iso, epoch_s, epoch_ms, epoch_us or a strptime pattern."
+    timestamp_format: str | tuple[str, ...] = Field(
+        "iso",
+        description="iso, epoch_s, epoch_ms, epoch_us, epoch_ns or a strptime pattern; of several, the first "
+        "that reads a text counts.",
     )
+    decimal: Mark = Field(
+        "auto",
+        description="Decimal mark of value and weight; auto reads 4.5 and 4,5, and quarantines what could be "
+        "thousands (1,234).",
+    )
+    thousands: Thousands = Field("", description="Mark between thousands in value and weight.")
     time_zone: str = Field("UTC", description="Time zone of timestamps without one, and of midnight.")
     event_weights: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         {}, description="Strength of each event type; if set, other types are quarantined."
@@ -186,17 +256,26 @@ class Source(Reading):
             raise ValueError(f"expected an IANA time zone such as Europe/London, got {value!r}")
         return ZoneInfo(value).key
 
+    @property
+    def time_formats(self) -> tuple[str, ...]:
+        """The formats of timestamps, in the order in which they are tried."""
+        formats = self.timestamp_format
+        return (formats,) if isinstance(formats, str) else formats
+
     @field_validator("timestamp_format")
     @classmethod
-    def _known_format(cls, value: str) -> str:
-        if value not in {"iso", "epoch_s", "epoch_ms", "epoch_us"} and "%Y" not in value:
-            raise ValueError(
-                f"expected iso, epoch_s, epoch_ms, epoch_us or a strptime pattern with %Y, got {value!r}"
-            )
-        for directive in re.findall(r"%.?", value):
-            if directive not in DIRECTIVES:
-                raise ValueError(f"unknown directive {directive} in {value!r}; known: {' '.join(DIRECTIVES)}")
+    def _known_formats(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not value:
+            raise ValueError("expected one format or several, got none")
+        for pattern in (value,) if isinstance(value, str) else value:
+            require_time_format(pattern)
         return value
+
+    @model_validator(mode="after")
+    def _distinct_marks(self) -> Source:
+        if self.thousands and self.thousands == self.decimal:
+            raise ValueError(f"expected different marks, got {self.decimal!r} for decimals and thousands")
+        return self
 
     @model_validator(mode="after")
     def _valid_names(self) -> Source:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date, datetime
 
 ISO = (
@@ -11,7 +11,27 @@ ISO = (
     r"([T ]([01][0-9]|2[0-3]):[0-5][0-9]"
     r"(:[0-5][0-9]([.][0-9]{1,9})?(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?)?)?"
 )
-"""What `iso` accepts: a date, perhaps with time, seconds, fraction (cut to µs) and offset."""
+"""ISO's usual form: a date, perhaps with time, seconds, fraction (cut to µs) and offset."""
+
+ISO_SPELLINGS = (
+    (r"^ *([^ ].*[^ ]) *$", "$1"),
+    (r"^([0-9]{4})([0-9]{2})([0-9]{2})($|[Tt ].*)", "$1-$2-$3$4"),
+    (r"^([0-9-]{10})[Tt ] *([0-9].*)$", "$1T$2"),
+    (r"((?:[Zz]|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2}))\[[A-Za-z0-9_/+-]+\]$", "$1"),
+    (r" *([Zz]|[Uu][Tt][Cc]|[Gg][Mm][Tt])$", "Z"),
+    (r" +([+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2})$", "$1"),
+    (r"^([0-9-]{10}T[0-9]{2})([0-9]{2})($|[^0-9:].*)", "$1:$2$3"),
+    (r"^([0-9-]{10}T[0-9]{2})([0-9]{2})([0-9]{2})($|[^0-9].*)", "$1:$2:$3$4"),
+    (r"^([0-9-]{10}T[0-9]{2})($|[Z+-].*)", "$1:00$2"),
+    (r"^([0-9-]{10}T[0-9]{2}:[0-9]{2})([Z+-].*)", "$1:00$2"),
+    (r"^([0-9-]{10}T[0-9:]{8}),([0-9])", "$1.$2"),
+)
+"""Rewrites of ISO's other spellings to the usual form, in order: (regular expression, replacement).
+
+They are the basic form (20260105T100000), spaces around, an hour alone, an offset after minutes, a
+comma before the fraction, small letters, " UTC" and " GMT" (BigQuery, HTTP), and the zone's name in
+brackets after an offset (Java).
+"""
 
 DIRECTIVES = {
     "%Y": "[0-9]{4}",
@@ -25,20 +45,24 @@ DIRECTIVES = {
     "%b": "[A-Za-z]{3}",
     "%B": "[A-Za-z]{3,9}",
     "%p": "[AaPp][Mm]",
-    "%z": "[+-][0-9]{2}(:?[0-9]{2})?",
+    "%z": "[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?",
     "%%": "%",
-}
-"""The supported strptime directives, and the texts each accepts."""
-
-FILE_DIRECTIVES = DIRECTIVES | {
     "%y": "[0-9]{2}",
     "%j": "[0-9]{1,3}",
     "%G": "[0-9]{4}",
     "%V": "[0-9]{1,2}",
     "%u": "[1-7]",
+    "%a": "[A-Za-z]{3}",
+    "%A": "[A-Za-z]{6,9}",
+    "%Z": "(?:UTC|GMT|UT|Z)",
 }
-"""Those that a date in a file's name can have, too: a year of two digits, days and weeks of a year."""
+"""The supported strptime directives, and the texts each accepts. %a, %A are read over; %Z is UTC."""
+
+BY_PARTS = frozenset({"%y", "%j", "%G", "%V", "%u", "%a", "%A", "%Z"})
+"""The directives that one engine lacks or reads in another way; we read their patterns ourselves."""
 YEARS = ("%Y", "%y", "%G")
+EPOCHS = ("epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
+"""The formats of timestamps that count from 1970 in UTC."""
 
 
 def pattern_parts(pattern: str) -> Iterator[tuple[str, str, bool]]:
@@ -55,18 +79,32 @@ def pattern_parts(pattern: str) -> Iterator[tuple[str, str, bool]]:
 
 def time_regex(pattern: str) -> str:
     """Return a regular expression for the texts that "iso" or a strptime pattern accepts."""
-    if pattern == "iso":
-        return ISO
-    return _regex(pattern, DIRECTIVES)
+    return ISO if pattern == "iso" else "".join(part for _, part in regex_parts(pattern))
 
 
-def _regex(pattern: str, directives: Mapping[str, str]) -> str:
-    """Return a regular expression that both engines and Python read alike, from those of directives."""
-    regex = ""
+def regex_parts(pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield each part of a strptime pattern: its directive ("" for text) and regular expression.
+
+    Both engines and Python read the expressions alike.
+    """
     for directive, text, alone in pattern_parts(pattern):
-        part = re.sub(r"([][\\.^$|?*+(){}])", r"\\\1", text) if text else directives[directive]
-        regex += part if alone else re.sub(r"\{1,([23])\}", r"{\1}", part)
-    return regex
+        part = re.sub(r"([][\\.^$|?*+(){}])", r"\\\1", text) if text else DIRECTIVES[directive]
+        yield directive, part if alone else re.sub(r"\{1,([23])\}", r"{\1}", part)
+
+
+def require_time_format(pattern: str) -> None:
+    """Raise ValueError for a format of timestamps that is not known."""
+    if pattern in {"iso", *EPOCHS}:
+        return
+    used = re.findall(r"%.?", pattern)
+    if not {"%Y", "%y"} & set(used) and not {"%G", "%V"} <= set(used):
+        raise ValueError(
+            f"expected iso, {', '.join(EPOCHS)} or a strptime pattern with %Y, %y or %G and %V, "
+            f"got {pattern!r}"
+        )
+    for directive in used:
+        if directive not in DIRECTIVES:
+            raise ValueError(f"unknown directive {directive} in {pattern!r}; known: {' '.join(DIRECTIVES)}")
 
 
 def file_date_regex(pattern: str) -> str:
@@ -80,11 +118,11 @@ def file_date_regex(pattern: str) -> str:
         If the pattern has an unknown directive, or no year.
     """
     used = {directive for directive, _, _ in pattern_parts(pattern) if directive}
-    if unknown := sorted(used - FILE_DIRECTIVES.keys()):
-        raise ValueError(f"unknown {unknown[0]}; known: {', '.join(FILE_DIRECTIVES)}")
+    if unknown := sorted(used - DIRECTIVES.keys()):
+        raise ValueError(f"unknown {unknown[0]}; known: {', '.join(DIRECTIVES)}")
     if not used & set(YEARS):
         raise ValueError(f"no year ({', '.join(YEARS)})")
-    regex = _regex(pattern, FILE_DIRECTIVES)
+    regex = time_regex(pattern)
     start = "(?<![0-9])" if re.match(r"\[0-9\]\{1,", regex) else ""
     end = "(?![0-9])" if re.search(r"\[0-9\]\{1,[0-9]\}$", regex) else ""
     return f"{start}{regex}{end}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +15,7 @@ from sql.engines.partitions import read_small, write_partitions
 from sql.engines.text import escape_glob, literal
 from sql.errors import EngineError
 from sql.landing.landed_file import collect, land_file
-from sql.landing.landing import Landing, RawFile
+from sql.landing.landing import Landing, RawFile, Wanted
 from sql.source import Reading
 from sql.timestamps import time_regex
 
@@ -52,6 +52,14 @@ class DuckDBDialect:
         """Return an expression for the HMAC-SHA256 of text (hex), given the key's two pads."""
         return f"sha256({outer_pad} || unhex(sha256({inner_pad} || encode({text}))))"
 
+    def matches(self, text: str, regex: str) -> str:
+        """Return an expression that tells whether the whole text matches a regular expression."""
+        return f"regexp_full_match({text}, {literal(regex)})"
+
+    def rewrite(self, text: str, regex: str, replacement: str) -> str:
+        """Return an expression for text with a match replaced; $1 in `replacement` is group 1."""
+        return f"regexp_replace({text}, {literal(regex)}, {literal(replacement.replace('$', chr(92)))})"
+
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression for text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
         parsed = f"try_strptime({text}, {literal(pattern)})"
@@ -59,7 +67,7 @@ class DuckDBDialect:
             parsed = f"TRY_CAST({text} AS TIMESTAMPTZ)"
         if pattern == "iso" or "%z" in pattern:
             parsed = f"timezone('UTC', {parsed})"
-        return f"CASE WHEN regexp_full_match({text}, {literal(time_regex(pattern))}) THEN {parsed} END"
+        return f"CASE WHEN {self.matches(text, time_regex(pattern))} THEN {parsed} END"
 
 
 class DuckDBEngine:
@@ -116,15 +124,14 @@ class DuckDBEngine:
         self,
         files: Sequence[RawFile],
         reading: Reading,
-        mapped: Sequence[str],
-        optional: Collection[str] = (),
+        wanted: Wanted,
     ) -> Landing:
         """Read raw files into relations of text with file_id and line, several files at a time."""
         folder = self._folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         with ThreadPoolExecutor(self._threads) as pool:
-            landed = list(pool.map(lambda file: land_file(file, reading, mapped, folder, optional), files))
+            landed = list(pool.map(lambda file: land_file(file, reading, wanted, folder), files))
         return collect(landed, self.parquet)
 
     def parquet(self, name: str, paths: Sequence[Path], *, reread: bool = False) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from sql.landing.landing import Landing, RawFile
+    from sql.landing.landing import Landing, RawFile, Wanted
     from sql.source import Reading
 
 
@@ -24,6 +24,12 @@ class Dialect(Protocol):
 
     def keyed_hash(self, text: str, inner_pad: str, outer_pad: str) -> str:
         """Return an expression for the HMAC-SHA256 of text (hex), given two binary key pads."""
+
+    def matches(self, text: str, regex: str) -> str:
+        """Return an expression that tells whether the whole text matches a regular expression."""
+
+    def rewrite(self, text: str, regex: str, replacement: str) -> str:
+        """Return an expression for text with a match replaced; $1 in `replacement` is group 1."""
 
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression for text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
@@ -42,8 +48,7 @@ class Engine(Protocol):
         self,
         files: Sequence[RawFile],
         reading: Reading,
-        mapped: Sequence[str],
-        optional: Collection[str] = (),
+        wanted: Wanted,
     ) -> Landing:
         """Read raw files into relations of text with file_id and line; see `landing.py`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ import pyarrow as pa
 from sql.engines.spark_session import spark_errors, start_spark
 from sql.engines.text import literal
 from sql.errors import EngineError
-from sql.landing.landed_file import LandedFile, collect, land_file
-from sql.landing.landing import Landing, RawFile, SourceError
+from sql.landing.landed_file import collect, land_file
+from sql.landing.landing import Landing, RawFile, SourceError, Wanted
+from sql.landing.row_writer import LandedFile
 from sql.source import Reading
 from sql.timestamps import pattern_parts, time_regex
 
@@ -47,13 +48,21 @@ class SparkDialect:
         inner = f"sha2(concat({inner_pad}, CAST({text} AS BINARY)), 256)"
         return f"sha2(concat({outer_pad}, unhex({inner})), 256)"
 
+    def matches(self, text: str, regex: str) -> str:
+        """Return an expression that tells whether the whole text matches a regular expression."""
+        whole = rf"\A(?:{regex})\z"  # Java's $ matches before a last line end, too
+        return f"regexp_like({text}, {literal(whole)})"
+
+    def rewrite(self, text: str, regex: str, replacement: str) -> str:
+        """Return an expression for text with a match replaced; $1 in `replacement` is group 1."""
+        return f"regexp_replace({text}, {literal(regex)}, {literal(replacement)})"
+
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression for text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
-        like = f"regexp_like({text}, {literal(f'^{time_regex(pattern)}$')})"
         parsed = f"TRY_CAST({text} AS TIMESTAMP)"
         if pattern != "iso":
             parsed = f"try_to_timestamp({text}, {literal(java_pattern(pattern))})"
-        return f"CASE WHEN {like} THEN {parsed} END"
+        return f"CASE WHEN {self.matches(text, time_regex(pattern))} THEN {parsed} END"
 
 
 def java_pattern(pattern: str) -> str:
@@ -110,14 +119,13 @@ class SparkEngine:
         self,
         files: Sequence[RawFile],
         reading: Reading,
-        mapped: Sequence[str],
-        optional: Collection[str] = (),
+        wanted: Wanted,
     ) -> Landing:
         """Read raw files into relations of text with file_id and line, one task per file."""
         folder = self._folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        tasks = [(file, reading, tuple(mapped), folder, tuple(optional)) for file in files]
+        tasks = [(file, reading, wanted, folder) for file in files]
         landed: list[LandedFile] = []
         for result in self.run_on_executors(_land_task, tasks):
             if isinstance(result, str):
@@ -224,7 +232,7 @@ def _escaped_glob(path: Path) -> str:
 
 
 def _land_task(
-    task: tuple[RawFile, Reading, tuple[str, ...], Path, tuple[str, ...]],
+    task: tuple[RawFile, Reading, Wanted, Path],
 ) -> LandedFile | str:
     """Land one file; if it cannot be read, return the message instead of an executor's stack."""
     try:

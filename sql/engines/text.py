@@ -43,6 +43,11 @@ def escape_glob(path: Path) -> str:
     return glob.escape(str(path))
 
 
+def trimmed(text: str) -> str:
+    """Return an expression for text without the spaces around it; DuckDB's trim() takes more."""
+    return f"trim(BOTH ' ' FROM {text})"
+
+
 def literal(text: str) -> str:
     """Return text as an SQL string expression that both engines read alike.
 

@@ -14,12 +14,15 @@ import pyarrow as pa
 from sql.engines.engine import Engine
 from sql.engines.text import literal, render
 from sql.interactions.forgotten import KeyedList, make_forgotten_users
+from sql.interactions.numbers import real, whole
 from sql.interactions.raw_rows import raw_rows
+from sql.interactions.times import is_local
 from sql.landing.landing import Landing
 from sql.source import Source
 
 OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
 OPTIONAL = ("event_date", "event_type", "value", "weight", "session_id", "position")
+BLANKS = " \t\u00a0\u2003\u3000"  # an id of these alone is missing
 SQL_TYPES = {"string": "STRING", "int64": "BIGINT"}
 
 
@@ -142,6 +145,11 @@ def classify_rows(
     raw = raw_rows(landing, source, engine.dialect)
     values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
     values |= {"forgotten": bool(forgotten and forgotten.digests)}
+    values |= {name: real(f"{name}_text", source, engine.dialect) for name in ("value", "weight")}
+    values |= {
+        "position": whole("position_text", engine.dialect),
+        "is_local": is_local("timestamp_text", source, engine.dialect),
+    }
     engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
     file_days = {
         "file_id": pa.array(last_days, pa.int32()),
@@ -177,22 +185,14 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
     return {
         "user_id_type": source.user_id_type,
         "item_id_type": source.item_id_type,
-        "naive": _naive(source),
         "time_zone": literal(source.time_zone),
+        "blanks": literal(BLANKS),
         "attributes": list(source.attributes),
         "min_date": literal(source.min_date.isoformat()),
         "max_date": literal(source.max_date.isoformat()),
         "event_types_known": bool(source.event_weights),
         **rules,
     }
-
-
-def _naive(source: Source) -> str:
-    """Return when timestamps are in the source's zone: never, always, or iso (without offset)."""
-    has_offset = source.timestamp_format.startswith("epoch") or "%z" in source.timestamp_format
-    if source.time_zone == "UTC" or has_offset:
-        return "never"
-    return "iso" if source.timestamp_format == "iso" else "always"
 
 
 def _rows(engine: Engine, relation: str) -> int:

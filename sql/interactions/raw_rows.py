@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sql.engines.engine import Dialect
 from sql.engines.text import literal
-from sql.landing.landing import LandedRows, Landing, positional
+from sql.interactions.times import parsed_time
+from sql.landing.landing import LandedRows, Landing, Wanted, positional
 from sql.source import Source
 
-EPOCH = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
-LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z; later is out of range, not unreadable
 TEXTS = ("user", "item", "timestamp", "event_type", "value", "weight", "session", "position")
 
 
@@ -40,6 +40,21 @@ class RawRows:
     raw: str
 
 
+def wanted_columns(source: Source) -> Wanted:
+    """Return the columns that a source reads of its files."""
+    columns = source.columns
+    fields = list(chain(*columns.mapped().values()))
+    required = {columns.user, columns.item, *columns.times}
+    wanted = tuple(dict.fromkeys([*fields, *source.attributes.values()]))
+    return Wanted(
+        wanted,
+        optional=frozenset(wanted) - required,
+        scalars=frozenset(fields),
+        ids=frozenset({columns.user, columns.item}),
+        times=columns.times,
+    )
+
+
 def raw_rows(landing: Landing, source: Source, dialect: Dialect) -> RawRows:
     """Return the query for a landing with at least one relation."""
     shapes = sorted({tuple(sorted(landed.columns)) for landed in landing.relations})
@@ -59,14 +74,15 @@ def raw_rows(landing: Landing, source: Source, dialect: Dialect) -> RawRows:
 def _select(landed: LandedRows, shape: int, texts: Sequence[str], source: Source, dialect: Dialect) -> str:
     positions = dict(sorted(zip(landed.columns, positional(landed.columns), strict=True)))
     mapped = source.columns.mapped()
-    kept = {*mapped.values(), *source.attributes.values()}
+    kept = {*chain(*mapped.values()), *source.attributes.values()}
     dropped = [name for column, name in positions.items() if column not in kept]
+    texts_of = {name: _text(positions, mapped.get(name, ()), source) for name in TEXTS}
     columns = [
         "file_id",
         "line",
-        *(f"{_text(positions, mapped.get(name), source)} AS {name}_text" for name in TEXTS),
-        *(f"{_text(positions, column, source)} AS {name}" for name, column in source.attributes.items()),
-        f"{_parsed(_text(positions, mapped['timestamp'], source), source, dialect)} AS parsed",
+        *(f"{texts_of[name]} AS {name}_text" for name in TEXTS),
+        *(f"{_text(positions, [column], source)} AS {name}" for name, column in source.attributes.items()),
+        f"{parsed_time(texts_of['timestamp'], source, dialect)} AS parsed",
         f"{dialect.hash_row(list(positions.values()))} AS row_hash",
         f"{_digest(dropped)} AS rest",
         f"{shape} AS shape",
@@ -76,27 +92,18 @@ def _select(landed: LandedRows, shape: int, texts: Sequence[str], source: Source
     return f"SELECT {', '.join(columns)} FROM {landed.relation}"
 
 
-def _text(positions: Mapping[str, str], column: str | None, source: Source) -> str:
-    if column is None or column not in positions:  # not mapped, or absent from these files
-        return "CAST(NULL AS STRING)"
+def _text(positions: Mapping[str, str], columns: Sequence[str], source: Source) -> str:
+    """Return an expression for a column's text; those of several columns are joined by spaces."""
+    if not columns or not all(column in positions for column in columns):
+        return "CAST(NULL AS STRING)"  # not mapped, or absent from these files
     # empty texts are already null
     nulls = [literal(text) for text in dict.fromkeys(source.null_values) if text]
-    if not nulls:
-        return positions[column]
-    return f"CASE WHEN {positions[column]} NOT IN ({', '.join(nulls)}) THEN {positions[column]} END"
-
-
-def _parsed(text: str, source: Source, dialect: Dialect) -> str:
-    per_unit = EPOCH.get(source.timestamp_format)
-    if per_unit is None:
-        return dialect.parse_time(text, source.timestamp_format)
-    bound = LAST_SECOND * 1_000_000 // per_unit
-    number = f"least(greatest(TRY_CAST({text} AS DOUBLE), -{bound}), {bound})"
-    # both engines sort NaN above all numbers, so the bound makes it out of range
-    return (
-        f"CASE WHEN TRY_CAST({text} AS DOUBLE) IS NOT NULL "
-        f"THEN timestamp_micros(CAST(round({number} * {per_unit}) AS BIGINT)) END"
-    )
+    places = [positions[column] for column in columns]
+    conditions = [f"{place} NOT IN ({', '.join(nulls)})" for place in places if nulls]
+    if len(places) > 1:
+        conditions += [f"{place} IS NOT NULL" for place in places]
+    joined = places[0] if len(places) == 1 else f"concat_ws(' ', {', '.join(places)})"
+    return f"CASE WHEN {' AND '.join(conditions)} THEN {joined} END" if conditions else joined
 
 
 def _digest(columns: list[str]) -> str:

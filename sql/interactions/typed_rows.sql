@@ -17,24 +17,20 @@ SELECT
 {% for name, id_type in (("user", user_id_type), ("item", item_id_type)) %}
     {{ typed_id(name ~ "_text", id_type) }} AS {{ name }}_id,
 {% endfor %}
-{% if naive == "never" %}
+{% if is_local == "FALSE" %}
     parsed AS timestamp,
-{% elif naive == "always" %}
+{% elif is_local == "TRUE" %}
     to_utc_timestamp(parsed, {{ time_zone }}) AS timestamp,
 {% else %}
     -- a timestamp with an offset was converted when it was parsed
-    CASE
-        WHEN translate(substring(timestamp_text, 11), 'Zz+-', '') = substring(timestamp_text, 11)
-            THEN to_utc_timestamp(parsed, {{ time_zone }})
-        ELSE parsed
-    END AS timestamp,
+    CASE WHEN {{ is_local }} THEN to_utc_timestamp(parsed, {{ time_zone }}) ELSE parsed END AS timestamp,
 {% endif %}
     event_type_text AS event_type,
-    TRY_CAST(value_text AS DOUBLE) AS value,
-    TRY_CAST(weight_text AS DOUBLE) AS weight,
+    {{ value }} AS value,
+    {{ weight }} AS weight,
     session_text AS session_id,
 {% for name in attributes %}
     {{ name }},
 {% endfor %}
-    TRY_CAST(position_text AS BIGINT) AS position
+    {{ position }} AS position
 FROM raw_rows

@@ -16,10 +16,12 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.csv as pc
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
 
-from sql.landing.csv_records import OddLines, odd_positions
-from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, is_text, read_lines
+from sql.landing.csv_quotes import Quotes
+from sql.landing.csv_records import OddLines, RecordForm, odd_positions
+from sql.landing.text_rows import EXCERPT, LONGEST_LINE, LineReader, Reject, is_text
 
 BLOCK = 1 << 23  # bytes
 MORE = 1 << 20  # bytes read at a time to complete the last record of a block
@@ -28,16 +30,24 @@ UNIT = "\x1f"  # replaces a delimiter of several bytes; lines with one are quara
 
 @dataclass(frozen=True)
 class CsvForm:
-    """How to split a CSV file: its number of columns, its delimiter and its encoding."""
+    """How to split a CSV file: its number of columns, its delimiter, its encoding and its quotes.
+
+    `last_counts` says that the last column is one whose values must be whole; `times` are the
+    positions of the columns of the time.
+    """
 
     width: int
     delimiter: str
     encoding: str
+    quoted: bool = True
+    escape: str = ""
+    last_counts: bool = False
+    times: tuple[int, ...] = ()
 
     @property
-    def quoting(self) -> bool:
-        """Whether quotes quote; with a delimiter of several characters they are plain text."""
-        return len(self.delimiter) == 1
+    def quotes(self) -> Quotes:
+        """The quotes of the file; with a delimiter of several characters they are plain text."""
+        return Quotes(self.quoted and len(self.delimiter) == 1, self.escape, self.byte)
 
     @property
     def byte(self) -> str:
@@ -81,18 +91,49 @@ def csv_blocks(stream: IO[bytes], first_line: int, form: CsvForm) -> Iterator[Cs
     """Yield the rows of a stream block by block; the next line of the stream is `first_line`.
 
     An unfinished record (an open quote) loses only its first line. The next line starts a new
-    record, so one stray quote costs one row.
+    record, so one stray quote costs one row. A last line without an end may be cut: it is a row if
+    its last value must not be whole, or is in quotes, or as long as every other value there.
     """
     csv.field_size_limit(LONGEST_LINE)
-    rest = b""
-    while data := rest + form.prepare(read_lines(stream, BLOCK)):
+    rest, reader, lengths = b"", LineReader(stream), set[int]()
+    while data := rest + form.prepare(reader.read(BLOCK)):
         if _is_blank(data):
             first_line, rest = first_line + data.count(b"\n"), b""
             continue
         # if the block is not valid UTF-8, every line that is not ASCII is checked
-        lines = _odd_lines(data, first_line, form, stream, high=not is_text(data))
-        yield _rows(lines, form)
+        lines = _odd_lines(data, first_line, form, reader, high=not is_text(data))
+        block = _rows(lines, form)
         first_line, rest = lines.next_line, lines.data[lines.end :]
+        last = lines.data[: lines.end].rstrip(b"\r\n")
+        if form.last_counts:
+            closed = form.quotes.enclose and last.endswith(b'"')
+            may_be_cut = reader.unended and not rest and not closed
+            block = _without_cut(block, lengths, last if may_be_cut else b"", form)
+        yield block
+
+
+def _without_cut(block: CsvBlock, lengths: set[int], data: bytes, form: CsvForm) -> CsvBlock:
+    """Return a block without its last row if that row may be cut; `data` ends with its line.
+
+    `lengths` collects the lengths of the last column's values. It is enough to know of two.
+    """
+    last = len(block.lines) - 1
+    if last < 0:
+        return block
+    sizes = pc.binary_length(block.columns[-1]).fill_null(0).to_numpy()
+    row = int(np.argmax(block.lines))
+    if not data or any(reject.line > block.lines[row] for reject in block.rejects):
+        if len(lengths) < 2:
+            lengths.update(np.unique(sizes)[:2].tolist())
+        return block
+    others = lengths | set(np.unique(np.delete(sizes, row)).tolist())
+    if others == {int(sizes[row])}:
+        return block
+    kept = np.arange(len(block.lines)) != row
+    raw = form.restore(data[data.rfind(b"\n") + 1 :].decode(errors="replace"))
+    reject = Reject(int(block.lines[row]), "unended_line", raw[:EXCERPT])
+    columns = [column.filter(pa.array(kept)) for column in block.columns]
+    return CsvBlock(block.lines[kept], columns, [*block.rejects, reject])
 
 
 def _is_blank(data: bytes) -> bool:
@@ -100,12 +141,12 @@ def _is_blank(data: bytes) -> bool:
     return data[:1] in {b"\r", b"\n"} and not data.replace(b"\r\n", b"\n").strip(b"\n")
 
 
-def _odd_lines(data: bytes, first_line: int, form: CsvForm, stream: IO[bytes], *, high: bool) -> OddLines:
+def _odd_lines(data: bytes, first_line: int, form: CsvForm, reader: LineReader, *, high: bool) -> OddLines:
     return OddLines(
         data,
         first_line,
-        lambda lines: odd_positions(lines, form.quoting, high),
-        lambda: form.prepare(read_lines(stream, MORE)),
+        lambda lines: odd_positions(lines, form.quotes.mark, high),
+        lambda: form.prepare(reader.read(MORE)),
     )
 
 
@@ -114,7 +155,7 @@ def _rows(lines: OddLines, form: CsvForm) -> CsvBlock:
     numbers: list[int] = []
     values: list[list[str | None]] = []
     ragged: list[Reject] = []
-    for line, fields in lines.records(form.byte, form.quoting, form.width):
+    for line, fields in lines.records(RecordForm(form.width, form.byte, form.quotes, form.times)):
         numbers.append(line)
         values.append([form.restore(value) or None for value in fields])
     plain, columns = _plain_rows(lines, form, ragged)
@@ -149,13 +190,13 @@ def _plain_rows(
 
 def _split(data: bytes, form: CsvForm, ragged: Callable[[Any], str]) -> Any:
     names = [f"c{index}" for index in range(form.width)]
-    return pc.read_csv(
+    return pacsv.read_csv(
         pa.BufferReader(data),
-        read_options=pc.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1),
-        parse_options=pc.ParseOptions(
+        read_options=pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(data) + 1),
+        parse_options=pacsv.ParseOptions(
             delimiter=form.byte, quote_char=False, double_quote=False, invalid_row_handler=ragged
         ),
-        convert_options=pc.ConvertOptions(
+        convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
         ),
     )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import re
+import string
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from sql.landing.csv_quotes import Quotes
 from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, decode_line
 
 BLANKS = re.compile(rb"(?:\r?\n)+")
+LETTERS = string.ascii_letters.encode()
 PATIENCE = 1 << 17  # lines of a block that unfinished records may waste
 Positions = npt.NDArray[np.int64]
 
@@ -24,6 +28,27 @@ class Span(NamedTuple):
     end: int
     line: int
     next_line: int
+
+
+SHAPE = bytes.maketrans(b"0123456789" + LETTERS, b"0" * 10 + b"a" * len(LETTERS))
+
+
+@dataclass(frozen=True)
+class RecordForm:
+    """How records are split: their width, delimiter (one byte), quotes, and the columns of the time."""
+
+    width: int
+    delimiter: str
+    quotes: Quotes
+    times: tuple[int, ...] = ()
+
+    def time_shape(self, line: bytes) -> bytes | None:
+        """Return a line's time with 0 for digits and a for letters; None if it is no row by itself."""
+        cells = line.split(self.delimiter.encode())
+        if len(cells) != self.width:
+            return None
+        shape = b" ".join(cells[index] for index in self.times).strip().translate(SHAPE)
+        return shape if b"0" in shape else None
 
 
 class OddLines:
@@ -60,37 +85,69 @@ class OddLines:
         self._block_end = len(data)  # records start before it; later bytes only complete one
         self._open = False  # whether a record has started and not ended
         self._first = Span(0, 0, first_line, first_line)  # the first line of the open record
+        self._quotes, self._texts = Quotes(), list[str]()  # the lines of the open record, marked
         self._wasted = 0
         self.consumed: list[Span] = []
         self.rejects: list[Reject] = []
 
-    def records(self, delimiter: str, quoting: bool, width: int) -> Iterator[tuple[int, list[str]]]:
-        """Yield line and values of each record of `width` values that starts at an odd line.
+    def records(self, form: RecordForm) -> Iterator[tuple[int, list[str]]]:
+        """Yield line and values of each record of the right width that starts at an odd line.
 
-        Other records are added to `rejects`. If a record over several lines has the wrong width, a
-        stray quote probably joined the lines, so it loses only its first line.
+        Other records are added to `rejects`. If a record over several lines has the wrong width, or
+        its lines are rows by themselves, a stray quote probably joined them: it loses only its
+        first line. Before that, a line with a backslash before a quote is read as Spark writes it.
         """
+        plain = self._quotes = form.quotes
         reader = csv.reader(
             self,
-            delimiter=delimiter,
+            delimiter=form.delimiter,
             strict=True,
-            quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE,
+            quoting=csv.QUOTE_MINIMAL if plain.enclose else csv.QUOTE_NONE,
         )
         while True:
             self._open = False
+            values: list[str] = []
             try:
                 values = next(reader)
+                broken = self._broken_rule(values, form)
             except StopIteration:
                 return
             except csv.Error:
-                self._give_up("malformed_record")
+                broken = "malformed_record"
+            if broken and self._quotes is plain and plain.may_escape(self._opening()):
+                self._quotes = replace(plain, escape="\\")
+                self._rewind(self._first.start, self._first.line)
                 continue
-            if values and len(values) != width:
-                self._give_up("ragged_line" if self._at == self._first.end else "malformed_record")
-                continue
-            self.consumed.append(Span(self._first.start, self._at, self._first.line, self._line))
-            if values:
-                yield self._first.line, values
+            if broken:
+                self._give_up(broken)
+            else:
+                self.consumed.append(Span(self._first.start, self._at, self._first.line, self._line))
+            quotes, self._quotes = self._quotes, plain
+            if values and not broken:
+                yield self._first.line, quotes.restored("".join(self._texts), values)
+
+    def _broken_rule(self, values: list[str], form: RecordForm) -> str | None:
+        """Return the rule that a record breaks, None for a row or a blank line."""
+        if values and len(values) != form.width:
+            return "ragged_line" if self._at == self._first.end else "malformed_record"
+        return "open_quote" if self._swallows_rows(form) else None
+
+    def _opening(self) -> bytes:
+        return self.data[self._first.start : self._first.end]
+
+    def _rewind(self, at: int, line: int) -> None:
+        """Go back to a line of the open record."""
+        self._wasted += self._line - line
+        self._at, self._line = at, line
+
+    def _swallows_rows(self, form: RecordForm) -> bool:
+        """Tell whether the lines of this record are rows by themselves: most have a time like its own."""
+        if self._at == self._first.end or not form.times:
+            return False
+        first = form.time_shape(self._opening())
+        lines = self.data[self._first.end : self._at].split(b"\n")[:-1]
+        rows = sum(form.time_shape(line) == first for line in lines)
+        return first is not None and rows * 2 > len(lines)
 
     @property
     def end(self) -> int:
@@ -128,8 +185,10 @@ class OddLines:
             self._at, self._line = span.end, span.next_line
             if isinstance(text, str):
                 if not self._open:
-                    self._first, self._open = span, True
-                return text + ("\r\n" if line.endswith(b"\r\n") else "\n")
+                    self._first, self._open, self._texts = span, True, []
+                marked = self._quotes.marked(text) + ("\r\n" if line.endswith(b"\r\n") else "\n")
+                self._texts.append(marked)
+                return marked
             self.consumed.append(span)
             self.rejects.append(Reject(span.line, *text))
 
@@ -163,25 +222,23 @@ class OddLines:
         self._at = max(self._at, self.data.rfind(b"\n", self._at, odd) + 1)
 
     def _give_up(self, rule: str) -> None:
-        first = self._first
-        self._wasted += self._line - first.next_line
-        self._at, self._line = first.end, first.next_line
-        self.consumed.append(first)
-        line = self.data[first.start : first.end].decode(errors="replace").rstrip("\r\n")
-        self.rejects.append(Reject(first.line, rule, line[:EXCERPT]))
+        self._rewind(self._first.end, self._first.next_line)
+        self.consumed.append(self._first)
+        line = self._opening().decode(errors="replace").rstrip("\r\n")
+        self.rejects.append(Reject(self._first.line, rule, line[:EXCERPT]))
 
 
-def odd_positions(data: bytes, quoting: bool, high: bool) -> Positions:
+def odd_positions(data: bytes, mark: bytes, high: bool) -> Positions:
     r"""Return the ascending positions of the bytes that make a line of `data` odd.
 
-    `data` is whole lines, the last ending in \n. The bytes are quotes, NULs, carriage returns that
-    do not end a line, the starts of blank and of overlong lines and, if `high`, all bytes that are
-    not ASCII.
+    `data` is whole lines, the last ending in \n. The bytes are `mark` (a quote or an
+    escape), NULs, carriage returns that do not end a line, the starts of blank and of overlong
+    lines and, if `high`, all bytes that are not ASCII.
     """
     octets = np.frombuffer(data, np.uint8)
     positions = [_long_lines(data)]
-    if quoting and b'"' in data:
-        positions.append(np.flatnonzero(octets == ord('"')))
+    if mark and mark in data:
+        positions.append(np.flatnonzero(octets == ord(mark)))
     if b"\0" in data:
         positions.append(np.flatnonzero(octets == 0))
     if high:

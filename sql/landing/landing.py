@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -38,11 +39,30 @@ class SourceError(EngineError):
 
 @dataclass(frozen=True)
 class RawFile:
-    """One source file: its path on this machine and the name that messages use."""
+    """One source file: its path on this machine and the name that messages use.
+
+    `partitions` are the columns that its folders tell (country=FR), by name.
+    """
 
     file_id: int
     path: Path
     name: str
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The columns to read of a file.
+
+    A file may lack the `optional` ones. Those in `scalars` hold one value a row, not a list or an
+    object; those in `ids` hold ids, those in `times` the time.
+    """
+
+    columns: tuple[str, ...]
+    optional: frozenset[str] = frozenset()
+    scalars: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+    times: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

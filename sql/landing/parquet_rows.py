@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sql.landing.landing import RawFile, require_proportion
+from sql.landing.landing import RawFile, SourceError, Wanted, require_proportion
 from sql.landing.parquet_footer import Chunk, chunks
-from sql.landing.text_rows import LONGEST_LINE, Reject, as_text, excerpt, is_text
+from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, as_text, excerpt, is_text
 
 MOST_ROWS = 1 << 18  # in a batch
 HELD = 1 << 25  # bytes of values in memory at a time, approximately
 NESTED = 64  # bytes of a nested value while it becomes JSON
-RULES = ("", "line_too_long", "nul_byte", "bad_encoding")
-BINARY = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+RULES = ("", "line_too_long", "nul_byte", "bad_encoding", "inexact_id")
+EXACT = {pa.float64(): 2.0**53, pa.float32(): 2.0**24, pa.float16(): 2.0**11}
+"""Up to here, each whole number is one of its type, and not the nearest one to another."""
 
 
 @dataclass
@@ -47,22 +49,36 @@ def open_parquet(file: RawFile, limit: int) -> tuple[pq.ParquetFile, int]:
         for field in first.schema_arrow
         if (pa.types.is_string(field.type) or pa.types.is_binary(field.type)) and field.name in coded
     ]
-    source = pq.ParquetFile(file.path, read_dictionary=repeated, page_checksum_verification=True)
+    source = pq.ParquetFile(
+        file.path,
+        read_dictionary=repeated,
+        page_checksum_verification=True,
+        coerce_int96_timestamp_unit="us",  # in nanoseconds, years after 2262 wrap around
+    )
     return source, _batch_size(listed)
 
 
-def parquet_blocks(file: RawFile, source: pq.ParquetFile, rows: int, limit: int) -> Iterator[ParquetBlock]:
+def parquet_blocks(
+    file: RawFile, source: pq.ParquetFile, rows: int, limit: int, wanted: Wanted
+) -> Iterator[ParquetBlock]:
     """Yield the rows of a file, read `rows` at a time, in blocks of some MiB of text.
 
-    SourceError if they exceed `limit` times the file's size, ValueError if their number is not the
-    footer's.
+    SourceError if a column that holds one value a row is nested, or if the rows exceed `limit`
+    times the file's size; ValueError if their number is not the footer's.
     """
+    _require_scalars(file.name, source.schema_arrow, wanted.scalars)
+    instants = {name for name in source.schema_arrow.names if _is_int96(source, name)}
     first, held, size = 1, 0, file.path.stat().st_size
     for batch in source.iter_batches(batch_size=rows):
-        columns = [_texts(column) for column in batch.columns]
+        names = batch.schema.names
+        columns = [
+            _texts(_in_utc(column) if name in instants else column)
+            for name, column in zip(names, batch.columns, strict=True)
+        ]
         numbers = np.arange(first, first + batch.num_rows)
         first += batch.num_rows
-        kept, rejects = _checked(columns, numbers)
+        inexact = [_inexact(batch.column(name)) for name in names if name in wanted.ids]
+        kept, rejects = _checked(columns, numbers, np.logical_or.reduce(inexact) if inexact else None)
         if rejects:
             columns, numbers = [column.filter(pa.array(kept)) for column in columns], numbers[kept]
         ends = np.cumsum(sum((_lengths(column) for column in columns), np.zeros(len(numbers), np.int64)))
@@ -75,6 +91,32 @@ def parquet_blocks(file: RawFile, source: pq.ParquetFile, rows: int, limit: int)
             yield ParquetBlock(numbers, [_decoded(column) for column in columns], rejects)
     if first - 1 != source.metadata.num_rows:
         raise ValueError(f"expected the {source.metadata.num_rows:,} rows of its footer, got {first - 1:,}")
+
+
+def _require_scalars(name: str, schema: pa.Schema, scalars: frozenset[str]) -> None:
+    for field in schema:
+        if field.name in scalars and pa.types.is_nested(field.type):
+            raise SourceError(
+                f"{name}: expected one value a row in column {field.name!r}, got {str(field.type)[:200]}"
+            )
+
+
+def _is_int96(source: pq.ParquetFile, name: str) -> bool:
+    """Tell whether a column is INT96: an instant in UTC (Spark, Impala), though nothing says so."""
+    columns = (source.schema.column(index) for index in range(len(source.schema)))
+    return any(column.path == name and column.physical_type == "INT96" for column in columns)
+
+
+def _in_utc(column: Any) -> Any:
+    return column.cast(pa.timestamp(column.type.unit, "UTC"))
+
+
+def _inexact(column: Any) -> npt.NDArray[np.bool_]:
+    """Return where a column of numbers is infinite, or too large to be one whole number only."""
+    bound = EXACT.get(column.type)
+    if bound is None:
+        return np.zeros(len(column), np.bool_)
+    return _flags(pc.greater(pc.abs(column.cast(pa.float64())), bound))
 
 
 def _batch_size(listed: Sequence[Chunk]) -> int:
@@ -90,20 +132,37 @@ def _batch_size(listed: Sequence[Chunk]) -> int:
 
 
 def _texts(column: Any) -> Any:
-    """Return a column as text or a dictionary of text; nested values as JSON, binary as hex."""
+    """Return a column as text or a dictionary of text; nested values as JSON, fixed binary as hex."""
     kind = column.type
-    if isinstance(kind, pa.BaseExtensionType):
+    if isinstance(kind, pa.BaseExtensionType) and kind != pa.uuid():
         return _texts(column.storage)
     if pa.types.is_dictionary(kind) and not pa.types.is_nested(kind.value_type):
         return pa.DictionaryArray.from_arrays(column.indices, _texts(column.dictionary))
     if pa.types.is_string(kind):
         return column
-    if any(binary(kind) for binary in BINARY):
-        return pa.array([None if value is None else value.hex() for value in column.to_pylist()], pa.string())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):  # as Hive and Impala write text
+        return pc.cast(column, options=pc.CastOptions(target_type=pa.string(), allow_invalid_utf8=True))
     try:
-        return _scalars(column)
+        if not pa.types.is_fixed_size_binary(kind) and kind != pa.uuid():
+            return _reals(column) if kind in EXACT else _scalars(column)
     except pa.ArrowNotImplementedError:  # nested, or a type that Arrow cannot cast to text
-        return pa.array([as_text(value) for value in column.to_pylist()], pa.string())
+        pass
+    return pa.array([_text(value) for value in column.to_pylist()], pa.string())
+
+
+def _text(value: Any) -> str | None:
+    """Return a value that Arrow cannot cast as text: bytes as hex, an UUID as usual, else as JSON."""
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, uuid.UUID) else as_text(value)
+
+
+def _reals(column: Any) -> Any:
+    """Cast to text; whole numbers have all their digits, no exponent and no fraction."""
+    numbers = column.cast(pa.float64())
+    whole = pc.and_(pc.less_equal(pc.abs(numbers), EXACT[column.type]), pc.equal(pc.trunc(numbers), numbers))
+    digits = pc.if_else(whole, numbers, None).cast(pa.int64()).cast(pa.string())
+    return pc.coalesce(digits, column.cast(pa.string()))
 
 
 def _scalars(column: Any) -> Any:
@@ -115,13 +174,20 @@ def _scalars(column: Any) -> Any:
 
 
 def _checked(
-    columns: Sequence[Any], numbers: npt.NDArray[np.int64]
+    columns: Sequence[Any], numbers: npt.NDArray[np.int64], inexact: npt.NDArray[np.bool_] | None
 ) -> tuple[npt.NDArray[np.bool_], list[Reject]]:
     """Return which rows to keep, and a reject for each other row: its first bad value."""
     broken = np.zeros(len(numbers), np.int8)
     rejects: list[Reject] = []
+    if inexact is not None and inexact.any():
+        for row in np.flatnonzero(inexact):
+            texts = (_decoded(column.slice(row, 1))[0].as_py() for column in columns)
+            rejects.append(
+                Reject(int(numbers[row]), "inexact_id", ", ".join(text or "" for text in texts)[:EXCERPT])
+            )
+        broken[inexact] = RULES.index("inexact_id")
     for column in columns:
-        rules = np.where(broken == 0, _rules(column), 0)
+        rules = np.where(broken == 0, _rules(column), 0).astype(np.int8)
         for row in np.flatnonzero(rules):
             value = _decoded(column.slice(row, 1)).cast(pa.binary())[0].as_py()
             rejects.append(Reject(int(numbers[row]), RULES[rules[row]], excerpt(value)))

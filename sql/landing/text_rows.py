@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
+
+from sql.landing.landing import Wanted
 
 LONGEST_LINE = 1 << 20  # bytes; longer lines are quarantined without being held in memory
 BATCH = 1 << 16  # rows
@@ -23,26 +25,40 @@ class Reject:
     raw: str
 
 
-def read_lines(stream: IO[bytes], size: int) -> bytes:
-    r"""Return about `size` bytes of whole lines, each ending in \n; an overlong line is cut short.
+class LineReader:
+    """Reads whole lines of a stream.
 
-    Very short lines give fewer bytes: the block ends with the first CHUNK that reaches MOST_LINES
-    lines.
+    Attributes
+    ----------
+    unended
+        Whether the last line of the stream was read and had no line end: it may be cut.
     """
-    pieces: list[bytes] = []
-    missing, lines = size, 0
-    while missing > 0 and lines < MOST_LINES and (piece := stream.read(min(missing, CHUNK))):
-        pieces.append(piece)
-        missing -= len(piece)
-        lines += piece.count(b"\n")
-    data = b"".join(pieces)
-    while data and not data.endswith(b"\n"):
-        line_end = stream.readline(LONGEST_LINE + 1)
-        if len(line_end) > LONGEST_LINE and not line_end.endswith(b"\n"):
-            while (skipped := stream.readline(LONGEST_LINE)) and not skipped.endswith(b"\n"):
-                pass
-        data += line_end if line_end.endswith(b"\n") else line_end + b"\n"
-    return data
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.unended = False
+
+    def read(self, size: int) -> bytes:
+        r"""Return about `size` bytes of whole lines, each ending in \n; an overlong line is cut short.
+
+        Very short lines give fewer bytes: the block ends with the first CHUNK that reaches
+        MOST_LINES lines.
+        """
+        pieces: list[bytes] = []
+        missing, lines = size, 0
+        while missing > 0 and lines < MOST_LINES and (piece := self._stream.read(min(missing, CHUNK))):
+            pieces.append(piece)
+            missing -= len(piece)
+            lines += piece.count(b"\n")
+        data = b"".join(pieces)
+        while data and not data.endswith(b"\n"):
+            line_end = self._stream.readline(LONGEST_LINE + 1)
+            if len(line_end) > LONGEST_LINE and not line_end.endswith(b"\n"):
+                while (skipped := self._stream.readline(LONGEST_LINE)) and not skipped.endswith(b"\n"):
+                    pass
+            self.unended = not line_end.endswith(b"\n")
+            data += line_end + b"\n" * self.unended
+        return data
 
 
 def is_text(data: bytes) -> bool:
@@ -82,14 +98,14 @@ def printable(text: str) -> str:
 
 
 def json_batches(
-    stream: IO[bytes], encoding: str, mapped: Sequence[str]
+    stream: IO[bytes], encoding: str, wanted: Wanted
 ) -> Iterator[tuple[list[int], list[list[str | None]], list[Reject]]]:
     """Yield line numbers, values and rejects of JSON lines; numbers stay text, so no id is rounded.
 
-    A row holds the values of the `mapped` keys and, last, all other keys as one JSON object.
+    A row holds the values of the `wanted` keys and, last, all other keys as one JSON object.
     """
-    number = 0
-    while data := read_lines(stream, BATCH * 64):
+    number, reader = 0, LineReader(stream)
+    while data := reader.read(BATCH * 64):
         lines: list[int] = []
         rows: list[list[str | None]] = []
         rejects: list[Reject] = []
@@ -97,7 +113,7 @@ def json_batches(
             number += 1
             if not raw:
                 continue
-            row = _json_row(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, encoding, mapped)
+            row = _json_row(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, encoding, wanted)
             if isinstance(row, list):
                 lines.append(number)
                 rows.append(row)
@@ -106,7 +122,7 @@ def json_batches(
         yield lines, rows, rejects
 
 
-def _json_row(line: bytes, encoding: str, mapped: Sequence[str]) -> list[str | None] | tuple[str, str] | None:
+def _json_row(line: bytes, encoding: str, wanted: Wanted) -> list[str | None] | tuple[str, str] | None:
     text = decode_line(line, encoding)
     if isinstance(text, tuple):
         return text
@@ -114,10 +130,9 @@ def _json_row(line: bytes, encoding: str, mapped: Sequence[str]) -> list[str | N
         return None
     try:
         content = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
-        if not isinstance(content, dict):
-            return "malformed_json", text[:EXCERPT]
-        values = [as_text(content.pop(column, None)) for column in mapped]
-        values.append(json.dumps(content, sort_keys=True, ensure_ascii=False) if content else None)
+        values = _values(content, wanted)
+        if isinstance(values, str):
+            return values, text[:EXCERPT]
         joined = "".join(value for value in values if value)
         joined.encode()
     except UnicodeEncodeError:  # an escape such as \ud800, half a surrogate pair
@@ -125,6 +140,17 @@ def _json_row(line: bytes, encoding: str, mapped: Sequence[str]) -> list[str | N
     except (ValueError, RecursionError):
         return "malformed_json", text[:EXCERPT]
     return ("nul_byte", text[:EXCERPT]) if "\0" in joined else values
+
+
+def _values(content: Any, wanted: Wanted) -> list[str | None] | str:
+    """Return the values of a row, or the rule that it breaks."""
+    if not isinstance(content, dict):
+        return "malformed_json"
+    found = [(name, content.pop(name, None)) for name in wanted.columns]
+    if any(isinstance(value, dict | list) and name in wanted.scalars for name, value in found):
+        return "nested_value"
+    rest = json.dumps(content, sort_keys=True, ensure_ascii=False) if content else None
+    return [*(as_text(value) for _, value in found), rest]
 
 
 def as_text(value: Any) -> str | None:

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from sql.engines.engine import Engine
 from sql.engines.text import render
-from sql.landing.landed_file import LandedFile, land_file
-from sql.landing.landing import RawFile, SourceError, positional
+from sql.landing.landed_file import land_file
+from sql.landing.landing import RawFile, SourceError, Wanted, positional
+from sql.landing.row_writer import LandedFile
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import Catalogue, ItemCatalogue
 from tasks.dataset.availability import available_of
@@ -115,7 +116,8 @@ def _land(kind: str, catalogue: Catalogue, scratch: Path) -> LandedFile:
     folder.mkdir(parents=True, exist_ok=True)
     file = find_file(str(catalogue.path), f"{kind}s")
     raw = RawFile(0 if kind == "item" else 1, fetch(file, folder), redacted(file.address))
-    return land_file(raw, catalogue, _mapped(catalogue), folder)
+    ids = frozenset({str(catalogue.id)})
+    return land_file(raw, catalogue, Wanted(tuple(_mapped(catalogue)), scalars=ids, ids=ids), folder)
 
 
 def _mapped(catalogue: Catalogue) -> list[str]:

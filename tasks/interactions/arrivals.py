@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +86,7 @@ def arrivals(
         replaces = old is not None and old.sha256 not in candidate_hashes
         if old is not None and replaces and not replace_changed:
             raise InputError(_changed_message(old, candidate.file))
-        raw = RawFile(next_id + len(new), candidate.path, candidate.name)
+        raw = RawFile(next_id + len(new), candidate.path, candidate.name, candidate.file.partitions)
         replaced_ids = [old.file_id] if old and replaces else []
         new.append(Arrival(raw, candidate.file, candidate.sha256, replaced_ids))
     if rebuild and new:
@@ -141,7 +143,7 @@ def _candidates(
         file = unknown[number]
         path = fetch(file, scratch / "fetched" / str(number))
         try:
-            return Candidate(file, path, sha256_of(path))
+            return Candidate(file, path, _hash(path, file.partitions))
         except OSError as error:
             raise InputError(f"{redacted(file.address)}: cannot be read: {error.strerror or error}") from None
 
@@ -149,6 +151,14 @@ def _candidates(
         for number, candidate in enumerate(pool.map(hashed, range(len(unknown)))):
             report("ingest: looking for new files", number + 1, len(unknown))
             yield candidate
+
+
+def _hash(path: Path, partitions: Mapping[str, str | None]) -> str:
+    """Return a file's hash; columns that its folders tell are part of its content."""
+    content = sha256_of(path)
+    if not partitions:
+        return content
+    return hashlib.sha256(json.dumps([content, partitions], sort_keys=True).encode()).hexdigest()
 
 
 def _affected_duplicates(
@@ -163,6 +173,6 @@ def _affected_duplicates(
         if old.counts.duplicates and old.address in by_address and old.file_id not in replaced:
             file = by_address[old.address]
             path = fetch(file, scratch / "fetched" / f"again-{old.file_id}")
-            raw = RawFile(next_id + len(repeated), path, old.address)
+            raw = RawFile(next_id + len(repeated), path, old.address, file.partitions)
             repeated.append(Arrival(raw, file, old.sha256, [old.file_id]))
     return repeated

@@ -11,8 +11,10 @@ from pathlib import Path
 from sql.engines.engine import Engine
 from sql.interactions.classification import ClassifiedRows, classify_rows
 from sql.interactions.forgotten import KeyedList
-from sql.landing.landed_file import OTHER, land_file
-from sql.landing.landing import Landing, SourceError
+from sql.interactions.raw_rows import wanted_columns
+from sql.landing.landed_file import land_file
+from sql.landing.landing import Landing, SourceError, Wanted
+from sql.landing.row_writer import OTHER
 from sql.landing.text_rows import EXCERPT, printable
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.account import Counts, IngestedFile
@@ -99,11 +101,9 @@ class BatchIngest:
     ) -> ClassifiedRows:
         """Land the files of a batch and classify their rows."""
         source = self.configuration.source
-        mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
-        required = {source.columns.user, source.columns.item, source.columns.timestamp}
-        optional = [column for column in mapped if column not in required]
-        landing = self.engine.land([arrival.raw for arrival in batch], source, mapped, optional)
-        self._require_columns(landing, batch, newest, mapped, optional)
+        wanted = wanted_columns(source)
+        landing = self.engine.land([arrival.raw for arrival in batch], source, wanted)
+        self._require_columns(landing, batch, newest, wanted)
         latest_days = {file_id: _latest_day(day) for file_id, day in last_days.items()}
         return classify_rows(
             landing, source, self.engine, self.scratch / "classified", latest_days, forgotten=forgotten
@@ -114,8 +114,7 @@ class BatchIngest:
         landing: Landing,
         batch: Sequence[Arrival],
         newest: Arrival,
-        mapped: Sequence[str],
-        optional: Sequence[str],
+        wanted: Wanted,
     ) -> None:
         """Raise SourceError for an optional column that no file has: it is misspelt, not empty."""
         absences = [landing.absent.get(file_id, ()) for file_id, rows in landing.rows.items() if rows]
@@ -123,11 +122,13 @@ class BatchIngest:
         for manifest in self.ledger.manifests:
             if manifest.fingerprint == fingerprint:
                 absences += [tuple(file.absent) for file in manifest.files if file.counts.read]
-        nowhere = [column for column in optional if all(column in absent for absent in absences)]
+        nowhere = [
+            column for column in sorted(wanted.optional) if all(column in absent for absent in absences)
+        ]
         if nowhere and absences and newest not in batch:
             folder = self.scratch / "newest"
             folder.mkdir(parents=True, exist_ok=True)
-            there = land_file(newest.raw, self.configuration.source, mapped, folder, optional)
+            there = land_file(newest.raw, self.configuration.source, wanted, folder)
             nowhere = [column for column in nowhere if column in there.absent]
         if nowhere and absences:
             known = {column for relation in landing.relations for column in relation.columns}

@@ -15,9 +15,10 @@ from typing import Any, Final
 import fsspec
 from fsspec.core import url_to_fs
 
+from sql.interactions.raw_rows import wanted_columns
 from sql.landing.landing import SUFFIXES, format_suffix
 from sql.source import Source
-from tasks.interactions.source_files import SourceFile, day_in, input_error, protocols, redacted
+from tasks.interactions.source_files import SourceFile, day_in, input_error, partitions, protocols, redacted
 from tasks.runtime.errors import InputError
 
 HIDDEN: Final = "hidden or temporary"
@@ -244,7 +245,10 @@ def _file(name: str, address: str, info: Mapping[str, Any], source: Source, *, l
         _require_file(name)
     changing = ("mtime", "ETag", "LastModified", "updated")
     stamp = next((str(info[key]) for key in changing if info.get(key)), "")
-    return SourceFile(address, int(info.get("size") or 0), stamp, day_in(name, source.file_date), local)
+    wanted = wanted_columns(source).columns
+    told = {column: value for column, value in partitions(name).items() if column in wanted}
+    size, day = int(info.get("size") or 0), day_in(name, source.file_date)
+    return SourceFile(address, size, stamp, day, local, told)
 
 
 def _require_file(name: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -15,6 +17,7 @@ from fsspec.core import url_to_fs
 from sql.timestamps import file_date
 from tasks.runtime.errors import InputError, SourceUnreachableError
 
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 CONNECTION_ERRORS = (ConnectionError, TimeoutError, socket.gaierror)
 CONNECTION_ERROR_NAMES = {  # of libraries behind fsspec, which are loaded only for their own URLs
     "ClientConnectionError",  # aiohttp
@@ -33,7 +36,8 @@ class SourceFile:
 
     `address` is its path or URL, `size` its bytes, and `day` the date in its name. `stamp` changes
     with the content: a modification time or entity tag. `local` is true for a file on this machine:
-    its address is a plain path, even if fsspec would read the name as a URL.
+    its address is a plain path, even if fsspec would read the name as a URL. `partitions` are the
+    columns of the source that its folders tell.
     """
 
     address: str
@@ -41,6 +45,7 @@ class SourceFile:
     stamp: str
     day: date | None
     local: bool = False
+    partitions: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def last_day(file: SourceFile, pattern: str | None) -> date | None:
@@ -126,12 +131,26 @@ def protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
     return (filesystem.protocol,) if isinstance(filesystem.protocol, str) else tuple(filesystem.protocol)
 
 
+def partitions(address: str) -> dict[str, str | None]:
+    """Return the columns that the folders of an address tell, as Hive names them: country=FR."""
+    told = {}
+    for folder in address.split("/")[:-1]:
+        name, equals, value = folder.partition("=")
+        if equals and re.fullmatch(r"\w[\w.-]*", name):
+            told[name] = None if value in {"", HIVE_NULL} else unquote(value)
+    return told
+
+
 def day_in(name: str, pattern: str | None) -> date | None:
-    """Return the date in a file's name; InputError if it lacks the one that `pattern` asks for."""
+    """Return the date in a file's name, else in a folder such as day=2026-11-01.
+
+    A pattern with a slash is looked for in the whole path. InputError if there is no such date.
+    """
     if pattern is None:
         return None
-    base = name.rsplit("/", 1)[-1]
-    day = file_date(base, pattern)
+    *folders, base = name.split("/")
+    texts = [name] if "/" in pattern else [base, *(folder for folder in reversed(folders) if "=" in folder)]
+    day = next(filter(None, (file_date(text, pattern) for text in texts)), None)
     if day is None:
         raise InputError(
             f"{base}: expected a date like {pattern} in the file's name, as [source] file_date says"

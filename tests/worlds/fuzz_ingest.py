@@ -22,8 +22,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from sql.engines.duckdb_engine import DuckDBEngine
-from sql.landing.landed_file import LandedFile, land_file
-from sql.landing.landing import RawFile, SourceError, is_ascii_based
+from sql.landing.landed_file import land_file
+from sql.landing.landing import RawFile, SourceError, Wanted, is_ascii_based
+from sql.landing.row_writer import LandedFile
 from sql.source import Reading
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.ingest import ingest
@@ -61,7 +62,7 @@ class Fuzzer:
     def _land(self, path: Path, data: bytes, reading: dict[str, Any]) -> None:
         try:
             landed = land_file(
-                RawFile(1, path, path.name), Reading(**reading), MAPPED, self.folder / "landed"
+                RawFile(1, path, path.name), Reading(**reading), Wanted(tuple(MAPPED)), self.folder / "landed"
             )
         except SourceError as error:
             require_one_line(path, str(error))

@@ -56,3 +56,11 @@ def test_parse_time_reads_its_pattern_and_nothing_else(engine, pattern, text):
     engine.table("sample", pa.table({"n": range(3), "t": [text, f"{text}x", "yesterday"]}))
     parsed = values(engine, f"unix_micros({engine.dialect.parse_time('t', pattern)})")
     assert parsed == [datetime(2026, 3, 1, 10, tzinfo=UTC).timestamp() * 10**6, None, None]
+
+
+def test_matches_and_rewrite_read_a_regular_expression_alike(engine):
+    texts = ["a1", "a1\n", "b", "xa1", "$1", None]
+    engine.table("sample", pa.table({"n": range(6), "t": pa.array(texts, pa.string())}))
+    assert values(engine, engine.dialect.matches("t", "a|a[0-9]")) == [True, False, False, False, False, None]
+    swapped = values(engine, engine.dialect.rewrite("t", "^([a-z])([0-9])", "$2.$1"))
+    assert swapped == ["1.a", "1.a\n", "b", "xa1", "$1", None]

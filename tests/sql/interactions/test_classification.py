@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sql.interactions.classification import ClassifiedRows, classify_rows
+from sql.interactions.raw_rows import wanted_columns
 from sql.landing.landing import RawFile
 from sql.source import Source
 
@@ -37,7 +38,7 @@ def classified(engine: Any, tmp_path: Path) -> ClassifiedRows:
     file = tmp_path / "a.csv"
     file.write_text("\n".join(["user,item,time", *LINES]) + "\n", encoding="utf-8")
     source = Source.model_validate(SOURCE)
-    landing = engine.land([RawFile(7, file, "a.csv")], source, ["user", "item", "time"])
+    landing = engine.land([RawFile(7, file, "a.csv")], source, wanted_columns(source))
     return classify_rows(landing, source, engine, tmp_path / "classified", {7: date(2026, 3, 2)})
 
 
@@ -81,7 +82,7 @@ def test_a_landing_without_rows_has_no_rows_of_any_outcome(engine: Any, tmp_path
     file = tmp_path / "empty.csv"
     file.write_text("user,item,time\n", encoding="utf-8")
     source = Source.model_validate(SOURCE)
-    landing = engine.land([RawFile(1, file, "empty.csv")], source, ["user", "item", "time"])
+    landing = engine.land([RawFile(1, file, "empty.csv")], source, wanted_columns(source))
     classified = classify_rows(landing, source, engine, tmp_path / "classified", {1: None})
     classified.drop_stored({DAY: []}, replaced=[])
     classified.write_quarantine(tmp_path / "quarantine", {1: "empty.csv"})

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sql.landing import csv_blocks
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError
+from sql.landing.landing import RawFile, SourceError, Wanted
 from sql.source import Reading
 
 PIECES = ["a", "b", ",", ";", '"', "\n", "\r\n", "\t", "é", "漢", " ", "0", "."]
@@ -31,7 +31,7 @@ def land(folder: Path, data: bytes, name: str = "log.csv", mapped=(), **reading)
     path.write_bytes(data)
     target = folder / "landed"
     target.mkdir(exist_ok=True)
-    landed = land_file(RawFile(1, path, name), Reading(**reading), list(mapped), target)
+    landed = land_file(RawFile(1, path, name), Reading(**reading), Wanted(tuple(mapped)), target)
     rows, rejects = [], []
     if landed.path is not None:
         table = pq.read_table(landed.path).drop_columns(["file_id"]).to_pylist()
@@ -283,7 +283,7 @@ def test_the_error_says_why_a_file_cannot_be_read(rows_of, name, data, message):
 
 def test_the_error_says_that_a_file_is_missing(tmp_path):
     with pytest.raises(SourceError, match=r"x\.csv: cannot be read: No such file"):
-        land_file(RawFile(1, tmp_path / "x.csv", "x.csv"), Reading(), ["a"], tmp_path)
+        land_file(RawFile(1, tmp_path / "x.csv", "x.csv"), Reading(), Wanted(("a",)), tmp_path)
 
 
 def test_the_error_says_that_text_is_not_utf16(rows_of):

@@ -126,7 +126,7 @@ def test_a_mistake_is_reported_with_its_location_and_what_is_known(loaded, text,
         (
             'path = "logs"',
             'path = "l"\ndelimiter = "\\n"',
-            r"source\.delimiter: expected a delimiter without",
+            r"source\.delimiter: expected a character other than",
         ),
         ('path = "logs"', 'path = "l"\nheader = false', r"source: header = false needs column_names"),
         ('path = "logs"', 'path = "l"\ncolumn_names = ["a"]', r"source: column_names are for files without"),

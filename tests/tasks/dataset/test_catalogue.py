@@ -104,8 +104,8 @@ def test_blocked_ids_must_have_the_type_of_the_logs(shop):
 
 
 def test_the_words_that_mean_no_value_hold_for_every_column_of_a_catalogue(shop):
-    shop.log(*(("u", item, NOON) for item in ("i", "j", "NULL")))
-    path = shop.file("items.csv", "id,name,kind,sold", "i,-,red|-,-", "j,J,-,no", "NULL,Never,blue,no")
+    shop.log(*(("u", item, NOON) for item in ("i", "j", "-9")))
+    path = shop.file("items.csv", "id,name,kind,sold", "i,-,red|-,-", "j,J,-,no", "-9,Never,blue,no")
     built = shop.build(
         items={
             "path": path,
@@ -113,11 +113,11 @@ def test_the_words_that_mean_no_value_hold_for_every_column_of_a_catalogue(shop)
             "title": "name",
             "available": "sold",
             "attributes": {"kind": "kind"},
-            "null_values": ["-", "NULL"],
+            "null_values": ["-", "-9"],
         }
     )
     assert built.rows("items", "item_id", "title", "available") == [
-        ("NULL", None, True), ("i", None, True), ("j", "J", False),
+        ("-9", None, True), ("i", None, True), ("j", "J", False),
     ]  # fmt: skip
     assert built.rows("item_attributes", "id", "value") == [("i", "red|-")]
     assert built.summary.matches["items"].unreadable == 1

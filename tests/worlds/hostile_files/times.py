@@ -25,7 +25,7 @@ TIMES = [
             *(
                 f"nt{n},i,{time}"
                 for n, time in enumerate(
-                    ("2026-02-30", "2026-03-01 24:00:00", "yesterday", f" {T}", f"{T} EST", "01/03/2026")
+                    ("2026-02-30", "2026-03-01 24:00:00", "yesterday", f"x{T}", f"{T} EST", "01/03/2026")
                 )
             )
         ),
@@ -59,11 +59,11 @@ TIMES = [
             "ten3,i,0",
             "ten4,i,-1",
             "ten5,i,7258118400",
-            "ten6,i,nan",
+            "ten6,i,1.77236E+09",
             f"ten7,i,{T}",
         ),
         records,
-        {"timestamp_out_of_range": 4, "timestamp_unreadable": 1},
+        {"timestamp_out_of_range": 3, "timestamp_unreadable": 2},
         source="epoch_s",
     ),
     Case(
@@ -96,12 +96,12 @@ TIMES = [
         text(
             *(
                 f"{n},i,{T},{w}"
-                for n, w in enumerate(("-1", "inf", "-inf", "nan", "1e400", "x", "", "0", "2.5"), 100)
+                for n, w in enumerate(("-1", "inf", "-inf", "1_0", "1e400", "x", "nan", "0", "2.5"), 100)
             ),
             header="user,item,time,weight\n",
         ),
         records,
-        {"weight_negative": 1, "weight_not_finite": 4, "weight_unreadable": 1},
+        {"weight_negative": 1, "weight_not_finite": 3, "weight_unreadable": 2},
         source="int64",
     ),
 ]
