@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -66,26 +65,6 @@ class ClassifiedRows:
                 days.setdefault(row["file_id"], {})[row["day"]] = row["n"]
         return days
 
-    def drop_stored(self, stored: Mapping[str, Sequence[Path]], replaced: Sequence[int]) -> None:
-        """Turn accepted rows that are already stored into duplicates.
-
-        `stored` are the Parquet files of interactions by day; rows of files in `replaced` do not
-        count as stored.
-        """
-        days = {day: folder for day, folder in self.accepted().items() if stored.get(day)}
-        if not days or not self._redelivered(days, stored, replaced):
-            return
-        kept, dropped = self.folder.parent / "kept", self.folder.parent / "dropped"
-        self.engine.write(render("interactions/new_rows", {"repeats": False}), kept, partition_by=("day",))
-        self.engine.write(render("interactions/new_rows", {"repeats": True}), dropped)
-        for day, folder in days.items():
-            shutil.rmtree(folder)
-            if (kept / f"day={day}").exists():
-                (kept / f"day={day}").rename(folder)
-        (self.folder / "outcome=duplicate").mkdir(exist_ok=True)
-        dropped.rename(self.folder / "outcome=duplicate" / "redelivered")
-        shutil.rmtree(kept, ignore_errors=True)
-
     def write_quarantine(self, folder: Path, names: Mapping[int, str]) -> None:
         """Write quarantined rows and lines to a folder by event_date; `names` is by file_id."""
         refused = self._parts("quarantined")
@@ -107,20 +86,6 @@ class ClassifiedRows:
     def _parts(self, outcome: str) -> list[Path]:
         """Return the Parquet files of an outcome."""
         return sorted((self.folder / f"outcome={outcome}").rglob("*.parquet"))
-
-    def _redelivered(
-        self, days: Mapping[str, Path], stored: Mapping[str, Sequence[Path]], replaced: Sequence[int]
-    ) -> bool:
-        """Create `redelivered`, the accepted rows already stored; tell whether it has any."""
-        arrived = [path for folder in days.values() for path in sorted(folder.glob("*.parquet"))]
-        self.engine.parquet("arrived", arrived)
-        self.engine.parquet("stored_parts", [path for day in days for path in stored[day]])
-        listed = ", ".join(map(str, [0, *replaced]))
-        self.engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
-        columns = [*OPTIONAL, "rest", *self.source.attributes]
-        query = render("interactions/redelivered_rows", {"columns": columns})
-        self.engine.materialise("redelivered", query)
-        return _rows(self.engine, "redelivered") > 0
 
 
 def classify_rows(

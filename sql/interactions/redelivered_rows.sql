@@ -1,6 +1,6 @@
 -- Rows of this ingest that an earlier ingest already accepted: equal in every column.
 SELECT n.file_id, n.line
-FROM arrived AS n
+FROM {{ arrived }} AS n
 WHERE EXISTS (
     SELECT 1
     FROM stored AS o
