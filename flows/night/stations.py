@@ -40,7 +40,7 @@ def interactions_station(night: Night, engine: Engine) -> Result:
     publishing = night.as_of if night.record.purpose == "night" else None
     absent = absent_columns(ingested.files)
     night.record.warn(*ingested.notes)
-    night.record.warn(*(part.warning for part in ingested.left_out))
+    night.record.warn(*(part.warning() for part in ingested.left_out))
     night.record.warn(*(f"[source] {absence(column, files)}" for column, files in absent.items()))
     facts = {
         "last_ingest": last,
@@ -96,8 +96,7 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     require_matches(night.configuration, summary.matches)  # before anything is trained
     require_enough(night.configuration.top_n.n, available)
     for kind, catalogue in summary.catalogues.items():
-        if catalogue.rejected:
-            night.record.warn(f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}")
+        night.record.warn(*catalogue.warnings(kind))
     night.record.warn(*match_warnings(night.configuration, summary.matches))
     fresh = measure_freshness(night.configuration, engine, night.as_of, night.folder.dataset)
     facts = {"freshness": fresh.model_dump()} if fresh else {}
