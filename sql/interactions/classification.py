@@ -105,7 +105,7 @@ def classify_rows(
     if not landing.relations:
         return ClassifiedRows(folder, engine, landing, source)
     raw = raw_rows(landing, source, engine.dialect)
-    values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
+    values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw, "key": raw.key}
     values |= {"forgotten": bool(forgotten and forgotten.digests)}
     engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
     file_days = {
@@ -147,6 +147,7 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
         "attributes": list(source.attributes),
         "min_date": literal(source.min_date.isoformat()),
         "max_date": literal(source.max_date.isoformat()),
+        "unnamed": False,
         "event_types_known": bool(source.event_weights),
         **rules,
     }

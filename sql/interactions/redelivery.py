@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sql.engines.text import render
 from sql.interactions.classification import OPTIONAL, ClassifiedRows, template_values
-from sql.interactions.raw_rows import raw_rows
+from sql.interactions.raw_rows import empty_digests, raw_rows
 from sql.landing.landing import Landing
 from sql.source import Source
 
@@ -25,7 +25,7 @@ def drop_stored(
     if days:
         _see_arrived(classified, days)
         parts = [path for day in days for path in stored[day]]
-        if _redelivered(classified, "arrived", classified.source, parts, replaced):
+        if _redelivered(classified, "arrived", classified.source, parts, replaced, unnamed=False):
             _drop(classified, days)
 
 
@@ -35,21 +35,23 @@ def drop_stored_as_read(
     source: Source,
     stored: Sequence[Path],
     replaced: Sequence[int],
+    *,
+    unnamed: bool,
 ) -> None:
     """Turn accepted rows into duplicates whose stored copies were read by an earlier `source`.
 
     `landing` has the same files as the rows, landed by that source: a row is a duplicate if that
-    source would have made the stored row of it.
+    source would have made the stored row of it. `unnamed` says that version 0.1 stored it.
     """
     if not landing.relations:
         return
     engine = classified.engine
-    raw = raw_rows(landing, source, engine.dialect)
-    values = template_values(source, engine.name) | {"texts": list(raw.texts)}
+    raw = raw_rows(landing, source, engine.dialect, unnamed=unnamed)
+    values = template_values(source, engine.name) | {"texts": list(raw.texts), "unnamed": unnamed}
     engine.view("raw_rows", raw.query)
     engine.view("typed_rows", render("interactions/typed_rows", values))
     engine.view("dated_rows", render("interactions/dated_rows", values))
-    if _redelivered(classified, "dated_rows", source, stored, replaced):
+    if _redelivered(classified, "dated_rows", source, stored, replaced, unnamed=unnamed):
         days = classified.accepted()
         _see_arrived(classified, days)
         _drop(classified, days)
@@ -67,14 +69,17 @@ def _redelivered(
     source: Source,
     stored: Sequence[Path],
     replaced: Sequence[int],
+    *,
+    unnamed: bool,
 ) -> bool:
     """Create `redelivered`, the rows of `arrived` already stored; tell whether it has any."""
     engine = classified.engine
     engine.parquet("stored_parts", stored)
     listed = ", ".join(map(str, [0, *replaced]))
     engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
-    columns = [*OPTIONAL, "rest", *source.attributes]
-    query = render("interactions/redelivered_rows", {"arrived": arrived, "columns": columns})
+    empty = [f"'{digest}'" for digest in empty_digests()]
+    values = {"arrived": arrived, "columns": [*OPTIONAL, *source.attributes]}
+    query = render("interactions/redelivered_rows", values | {"unnamed": unnamed, "empty": empty})
     engine.materialise("redelivered", query)
     return int(engine.fetch("SELECT count(*) AS n FROM redelivered")["n"][0].as_py()) > 0
 

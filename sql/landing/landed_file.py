@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sql.landing.csv_blocks import CsvForm, csv_blocks
+from sql.landing.json_rows import array_batches, is_array
 from sql.landing.landing import (
     LandedRows,
     Landing,
@@ -216,9 +217,14 @@ def _land_json(
 ) -> LandedFile:
     writer = _Writer(file, (*mapped, OTHER), folder)
     seen = [False] * len(mapped)
+    whole = is_array(file, reading)
     with open_text(file, reading) as stream:
+        encoding = line_encoding(reading.encoding)
+        batches = (
+            array_batches(file, stream, reading, mapped) if whole else json_batches(stream, encoding, mapped)
+        )
         try:
-            for lines, rows, rejects in json_batches(stream, line_encoding(reading.encoding), mapped):
+            for lines, rows, rejects in batches:
                 columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
                 seen = (
                     [old or c.null_count < len(c) for old, c in zip(seen, columns[:-1], strict=True)]

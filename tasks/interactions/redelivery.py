@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sql.engines.engine import Engine
 from sql.interactions.classification import ClassifiedRows
 from sql.interactions.redelivery import drop_stored, drop_stored_as_read
-from sql.landing.landing import RawFile, SourceError
+from sql.landing.landing import Landing, RawFile, SourceError
 from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
@@ -37,26 +37,29 @@ class Redelivery:
         settings make of the arriving files, which are landed once more. So the landing of the
         classified rows must not be needed afterwards. DamagedError if a stored file is damaged.
         """
-        now = row_settings(self.configuration.source)
-        fingerprint = self.configuration.source_fingerprint()
-        settings = self.ledger.settings({fingerprint: now})
-        alike: list[IngestManifest] = []
-        earlier: dict[str, tuple[RowSettings, list[IngestManifest]]] = {}
+        source = self.configuration.source
+        now = row_settings(source)
+        settings = self.ledger.settings({self.configuration.source_fingerprint(): now})
+        alike: dict[bool, list[IngestManifest]] = {False: [], True: []}  # whether rests are unnamed
+        earlier: dict[tuple[str, bool], tuple[RowSettings, list[IngestManifest]]] = {}
         for manifest in self.ledger.with_rows(self.replaces):
-            then = settings.get(manifest.ingest_id)
+            then, unnamed = settings.get(manifest.ingest_id), not manifest.source
             if same_columns(then, now) if then else self._fits(manifest):
-                alike.append(manifest)
+                alike[unnamed].append(manifest)
             elif then:
                 key = json.dumps(then, sort_keys=True)
-                earlier.setdefault(key, (then, []))[1].append(manifest)
+                earlier.setdefault((key, unnamed), (then, []))[1].append(manifest)
         replaced = [*self.ledger.replaced(), *self.replaces]
-        drop_stored(classified, self._whole(alike, classified.accepted()), replaced)
-        for then, manifests in earlier.values():
-            source = source_then(then, self.configuration.source)
+        if old := _flat(self._whole(alike[True], classified.accepted())):
+            drop_stored_as_read(classified, classified.landing, source, old, replaced, unnamed=True)
+        drop_stored(classified, self._whole(alike[False], classified.accepted()), replaced)
+        for (_, unnamed), (then, manifests) in earlier.items():
+            reader = source_then(then, source)
             days = classified.accepted() if same_days(then, now) else None
-            parts = [path for paths in self._whole(manifests, days).values() for path in paths]
-            if source is not None and parts:
-                self._drop_as_read(classified, files, source, parts, replaced)
+            parts = _flat(self._whole(manifests, days))
+            if reader is not None and parts:
+                for landing in self._landings(files, reader):
+                    drop_stored_as_read(classified, landing, reader, parts, replaced, unnamed=unnamed)
 
     def _fits(self, manifest: IngestManifest) -> bool:
         """Return whether rows of unknown settings have the present columns."""
@@ -80,32 +83,23 @@ class Redelivery:
         self.ledger.require_whole([path for paths in parts.values() for path in paths])
         return parts
 
-    def _drop_as_read(
-        self,
-        classified: ClassifiedRows,
-        files: Sequence[RawFile],
-        source: Source,
-        parts: Sequence[Path],
-        replaced: Sequence[int],
-    ) -> None:
-        """Compare the files as `source` reads them; one that it cannot read has no stored rows."""
-        mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
-        for group in self._readable(files, source, mapped):
-            landing = self.engine.land(group, source, mapped, mapped)
-            drop_stored_as_read(classified, landing, source, parts, replaced)
+    def _landings(self, files: Sequence[RawFile], source: Source) -> Iterator[Landing]:
+        """Yield the files as `source` lands them, together or, if one cannot be read, by themselves.
 
-    def _readable(
-        self, files: Sequence[RawFile], source: Source, mapped: Sequence[str]
-    ) -> Iterator[Sequence[RawFile]]:
-        """Yield the files together, or if one cannot be read, each other one by itself."""
+        One that it cannot read has no stored rows. A landing ends when the next begins.
+        """
+        mapped = list(dict.fromkeys([*source.columns.mapped().values(), *source.attributes.values()]))
         try:
-            self.engine.land(files, source, mapped, mapped)
+            landing = self.engine.land(files, source, mapped, mapped)
         except SourceError:
-            if len(files) > 1:
-                for file in files:
-                    yield from self._readable([file], source, mapped)
+            for file in files if len(files) > 1 else ():
+                yield from self._landings([file], source)
         else:
-            yield files
+            yield landing
+
+
+def _flat(parts: Mapping[str, Sequence[Path]]) -> list[Path]:
+    return [path for paths in parts.values() for path in paths]
 
 
 def schema_of(ledger: Ledger, manifest: IngestManifest) -> pa.Schema:
