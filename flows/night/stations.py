@@ -16,6 +16,7 @@ from tasks.interactions.events import make_events
 from tasks.interactions.ingest import ingest
 from tasks.interactions.late_events import late_events
 from tasks.interactions.ledger import Ledger
+from tasks.interactions.stored_rows import stored_parts
 from tasks.recommendations.popular_items import popular_items
 from tasks.release.writer import TableWriter
 
@@ -35,10 +36,11 @@ def interactions_station(night: Night, engine: Engine) -> Result:
         )
         last = last_ingest(night.store)
     ledger = Ledger.read(night.store).up_to(last)
-    ledger.require_whole(ledger.parts((None, night.as_of.isoformat())), night.report)
+    ledger.require_whole(stored_parts(night.configuration, ledger, night.as_of), night.report)
     publishing = night.as_of if night.record.purpose == "night" else None
     absent = absent_columns(ingested.files)
-    night.record.warn(*(part.warning for part in ingested.left_out))
+    night.record.warn(*ingested.notes)
+    night.record.warn(*(part.warning() for part in ingested.left_out))
     night.record.warn(*(f"[source] {absence(column, files)}" for column, files in absent.items()))
     facts = {
         "last_ingest": last,
@@ -94,8 +96,7 @@ def dataset_station(night: Night, engine: Engine) -> Result:
     require_matches(night.configuration, summary.matches)  # before anything is trained
     require_enough(night.configuration.top_n.n, available)
     for kind, catalogue in summary.catalogues.items():
-        if catalogue.rejected:
-            night.record.warn(f"[{kind}] catalogue: rows that could not be read: {catalogue.rejected}")
+        night.record.warn(*catalogue.warnings(kind))
     night.record.warn(*match_warnings(night.configuration, summary.matches))
     fresh = measure_freshness(night.configuration, engine, night.as_of, night.folder.dataset)
     facts = {"freshness": fresh.model_dump()} if fresh else {}

@@ -77,6 +77,8 @@ def print_accounting(ingested: Ingest, exclude_rules: Collection[str], late: Lat
     out.print_line(f"{ingested.ingested} files ingested, {ingested.known} known before.")
     for part in ingested.left_out:
         out.print_line(f"Not read: {part}", style="yellow")
+    for note in ingested.notes:
+        out.print_line(f"Note: {note}", style="yellow")
     for column, files in absent_columns(ingested.files).items():
         out.print_line(f"Note: {absence(column, files)}", style="yellow")
     _print_counts(ingested.counts, "Rows of these files", exclude_rules)

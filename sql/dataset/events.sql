@@ -28,7 +28,7 @@ SELECT
         WHEN {{ positive or "TRUE" }} THEN CAST(round(least(1e15,
             least(coalesce(i.weight, 1), 1e9)
 {% if event_weights %}
-            * coalesce(w.strength, 1)
+            * w.strength
 {% endif %}
 {% if half_life_micros %}
             * round(1e6 * power(0.5, ({{ until_micros }} - unix_micros(i.timestamp)) / {{ half_life_micros }}))
@@ -40,7 +40,8 @@ SELECT
     END AS strength
 FROM interactions AS i
 {% if event_weights %}
-LEFT JOIN event_weights AS w ON i.event_type = w.event_type
+-- events ingested when other types were listed are left out
+JOIN event_weights AS w ON i.event_type = w.event_type
 {% endif %}
 WHERE unix_micros(i.timestamp) < {{ until_micros }}
 {% if forgotten %}

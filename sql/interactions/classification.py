@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from sql.engines.engine import Engine
+from sql.engines.engine import Dialect, Engine
 from sql.engines.text import literal, render
 from sql.interactions.forgotten import KeyedList, make_forgotten_users
 from sql.interactions.numbers import real, whole
@@ -69,26 +68,6 @@ class ClassifiedRows:
                 days.setdefault(row["file_id"], {})[row["day"]] = row["n"]
         return days
 
-    def drop_stored(self, stored: Mapping[str, Sequence[Path]], replaced: Sequence[int]) -> None:
-        """Turn accepted rows that are already stored into duplicates.
-
-        `stored` are the Parquet files of interactions by day; rows of files in `replaced` do not
-        count as stored.
-        """
-        days = {day: folder for day, folder in self.accepted().items() if stored.get(day)}
-        if not days or not self._redelivered(days, stored, replaced):
-            return
-        kept, dropped = self.folder.parent / "kept", self.folder.parent / "dropped"
-        self.engine.write(render("interactions/new_rows", {"repeats": False}), kept, partition_by=("day",))
-        self.engine.write(render("interactions/new_rows", {"repeats": True}), dropped)
-        for day, folder in days.items():
-            shutil.rmtree(folder)
-            if (kept / f"day={day}").exists():
-                (kept / f"day={day}").rename(folder)
-        (self.folder / "outcome=duplicate").mkdir(exist_ok=True)
-        dropped.rename(self.folder / "outcome=duplicate" / "redelivered")
-        shutil.rmtree(kept, ignore_errors=True)
-
     def write_quarantine(self, folder: Path, names: Mapping[int, str]) -> None:
         """Write quarantined rows and lines to a folder by event_date; `names` is by file_id."""
         refused = self._parts("quarantined")
@@ -111,20 +90,6 @@ class ClassifiedRows:
         """Return the Parquet files of an outcome."""
         return sorted((self.folder / f"outcome={outcome}").rglob("*.parquet"))
 
-    def _redelivered(
-        self, days: Mapping[str, Path], stored: Mapping[str, Sequence[Path]], replaced: Sequence[int]
-    ) -> bool:
-        """Create `redelivered`, the accepted rows already stored; tell whether it has any."""
-        arrived = [path for folder in days.values() for path in sorted(folder.glob("*.parquet"))]
-        self.engine.parquet("arrived", arrived)
-        self.engine.parquet("stored_parts", [path for day in days for path in stored[day]])
-        listed = ", ".join(map(str, [0, *replaced]))
-        self.engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
-        columns = [*OPTIONAL, "rest", *self.source.attributes]
-        query = render("interactions/redelivered_rows", {"columns": columns})
-        self.engine.materialise("redelivered", query)
-        return _rows(self.engine, "redelivered") > 0
-
 
 def classify_rows(
     landing: Landing,
@@ -143,13 +108,9 @@ def classify_rows(
     if not landing.relations:
         return ClassifiedRows(folder, engine, landing, source)
     raw = raw_rows(landing, source, engine.dialect)
-    values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw}
+    values = template_values(source, engine.name) | {"texts": list(raw.texts), "raw": raw.raw, "key": raw.key}
     values |= {"forgotten": bool(forgotten and forgotten.digests)}
-    values |= {name: real(f"{name}_text", source, engine.dialect) for name in ("value", "weight")}
-    values |= {
-        "position": whole("position_text", engine.dialect),
-        "is_local": is_local("timestamp_text", source, engine.dialect),
-    }
+    values |= typed_values(source, engine.dialect)
     engine.table("event_weights", pa.table({"event_type": pa.array(list(source.event_weights), pa.string())}))
     file_days = {
         "file_id": pa.array(last_days, pa.int32()),
@@ -164,6 +125,16 @@ def classify_rows(
         make_forgotten_users(engine, "typed_rows", forgotten)
     engine.write(render("interactions/classified_rows", values), folder, partition_by=("outcome", "day"))
     return ClassifiedRows(folder, engine, landing, source, _rows(engine, "repeated_rows"))
+
+
+def typed_values(source: Source, dialect: Dialect) -> dict[str, str]:
+    """Return the expressions that typed_rows.sql takes: what each engine spells in its own way."""
+    return {
+        "value": real("value_text", source, dialect),
+        "weight": real("weight_text", source, dialect),
+        "position": whole("position_text", dialect),
+        "is_local": is_local("timestamp_text", source, dialect),
+    }
 
 
 def template_values(source: Source, engine: str) -> dict[str, Any]:
@@ -190,6 +161,7 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
         "attributes": list(source.attributes),
         "min_date": literal(source.min_date.isoformat()),
         "max_date": literal(source.max_date.isoformat()),
+        "unnamed": False,
         "event_types_known": bool(source.event_weights),
         **rules,
     }

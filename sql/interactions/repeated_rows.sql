@@ -5,7 +5,7 @@ FROM (
     SELECT
         file_id,
         line,
-        row_number() OVER (PARTITION BY shape, {{ texts | join(", ") }} ORDER BY file_id, line) AS copy
+        row_number() OVER (PARTITION BY {{ key }} ORDER BY file_id, line) AS copy
     FROM raw_rows
     WHERE row_hash IN (SELECT row_hash FROM raw_rows GROUP BY row_hash HAVING count(*) > 1)
 ) AS candidates

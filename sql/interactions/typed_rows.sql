@@ -4,6 +4,9 @@ SELECT
     file_id,
     line,
     rest,
+{% if unnamed %}
+    rest_filled,
+{% endif %}
     shape,
 {% for name in texts %}
     {{ name }},

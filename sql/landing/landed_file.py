@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from sql.landing.columns import absent_columns
 from sql.landing.csv_file import land_csv
+from sql.landing.json_rows import array_batches, is_array
 from sql.landing.landing import (
     LandedRows,
     Landing,
@@ -62,9 +63,14 @@ def _land_json(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) ->
     mapped = wanted.columns
     writer = RowWriter(file, (*mapped, OTHER), reading, wanted, folder)
     seen = [False] * len(mapped)
+    whole = is_array(file, reading)
     with open_text(file, reading) as stream:
+        encoding = line_encoding(reading.encoding)
+        batches = (
+            array_batches(file, stream, reading, wanted) if whole else json_batches(stream, encoding, wanted)
+        )
         try:
-            for lines, rows, rejects in json_batches(stream, line_encoding(reading.encoding), wanted):
+            for lines, rows, rejects in batches:
                 columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
                 columns = _with_partitions(columns, mapped, file)
                 seen = (

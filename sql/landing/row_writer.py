@@ -60,7 +60,8 @@ class RowWriter:
     columns
         The names of its columns.
     reading, wanted
-        What to do with the values: trim and lower ids, fill values down.
+        What to do with the values: words that mean no value become null, ids are trimmed and
+        lowered, values filled down.
     folder
         Where to write.
     """
@@ -77,6 +78,7 @@ class RowWriter:
         self._added: Mapping[str, str | None] = added
         self._kept = _kept(columns, wanted)
         self._ids = [index for index, name in enumerate(columns) if name in wanted.ids]
+        self._nulls = pa.array([word for word in reading.null_values if word], pa.string())
         self._trim, self._lower = reading.trim_ids, reading.lower_ids
         self._filler = _filler(columns, reading)
         names = columns if self._kept is None else (*(columns[index] for index in self._kept), OTHER)
@@ -88,7 +90,7 @@ class RowWriter:
         """Write rows: their line numbers (int64) and one Arrow text array per column of the file."""
         if not len(lines):
             return
-        columns = [self._id(column) if i in self._ids else column for i, column in enumerate(columns)]
+        columns = [self._value(column, index) for index, column in enumerate(columns)]
         if self._filler:
             lines, columns = self._filler.fill(lines, columns)
         if self._kept is not None:
@@ -107,8 +109,12 @@ class RowWriter:
         self._rows.write_table(table, row_group_size=ROW_GROUP)
         self.landed.rows += len(lines)
 
-    def _id(self, column: Any) -> Any:
-        """Return ids as configured; what only had spaces becomes null."""
+    def _value(self, column: Any, index: int) -> Any:
+        """Return a column without words that mean no value; ids as configured, null without a letter."""
+        if len(self._nulls):
+            column = pc.if_else(pc.is_in(column, value_set=self._nulls), None, column)
+        if index not in self._ids:
+            return column
         if self._trim:
             column = pc.utf8_trim_whitespace(column)
             column = pc.if_else(pc.equal(pc.binary_length(column), 0), None, column)

@@ -130,27 +130,35 @@ def _json_row(line: bytes, encoding: str, wanted: Wanted) -> list[str | None] | 
         return None
     try:
         content = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
-        values = _values(content, wanted)
-        if isinstance(values, str):
-            return values, text[:EXCERPT]
+    except (ValueError, RecursionError):
+        return "malformed_json", text[:EXCERPT]
+    return json_values(content, text, wanted)
+
+
+def json_values(content: Any, text: str, wanted: Wanted) -> list[str | None] | tuple[str, str]:
+    """Return the values of a decoded JSON record, or the rule it breaks and an excerpt of its text."""
+    if not isinstance(content, dict):
+        return "malformed_json", text[:EXCERPT]
+    try:
+        found = [(name, content.pop(name, None)) for name in wanted.columns]
+        if any(isinstance(value, dict | list) and name in wanted.scalars for name, value in found):
+            return "nested_value", text[:EXCERPT]
+        values = [as_text(value) for _, value in found]
+        content = {key: value for key, value in content.items() if value not in (None, "")}  # as if absent
+        values.append(json.dumps(content, sort_keys=True, ensure_ascii=False) if content else None)
         joined = "".join(value for value in values if value)
         joined.encode()
     except UnicodeEncodeError:  # an escape such as \ud800, half a surrogate pair
-        return "bad_encoding", text[:EXCERPT]
+        return "bad_encoding", _escaped(text)
     except (ValueError, RecursionError):
         return "malformed_json", text[:EXCERPT]
     return ("nul_byte", text[:EXCERPT]) if "\0" in joined else values
 
 
-def _values(content: Any, wanted: Wanted) -> list[str | None] | str:
-    """Return the values of a row, or the rule that it breaks."""
-    if not isinstance(content, dict):
-        return "malformed_json"
-    found = [(name, content.pop(name, None)) for name in wanted.columns]
-    if any(isinstance(value, dict | list) and name in wanted.scalars for name, value in found):
-        return "nested_value"
-    rest = json.dumps(content, sort_keys=True, ensure_ascii=False) if content else None
-    return [*(as_text(value) for _, value in found), rest]
+def _escaped(text: str) -> str:
+    """Return the start of a text for quarantine, with bytes that are no text escaped."""
+    octets = text[:EXCERPT].encode("utf-8", "surrogateescape")
+    return octets.decode("utf-8", "backslashreplace")[:EXCERPT]
 
 
 def as_text(value: Any) -> str | None:

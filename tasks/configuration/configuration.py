@@ -7,12 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from models import registry
-from sql.source import Section, Source
+from sql.source import Columns, Section, Source
 from tasks.configuration.file import DEFAULT_STORE, absolute_path, from_environment, read_toml
 from tasks.configuration.model_sections import EvaluationSection, QualitySection, TrainSection
 from tasks.configuration.overrides import overridden
@@ -32,6 +32,18 @@ from tasks.release.tables import GLOBAL_SEGMENT
 from tasks.runtime.errors import ConfigurationError
 from tasks.runtime.redaction import HIDDEN, is_secret_name, note_secrets
 from tasks.runtime.resources import Resources
+
+KEYS_ALWAYS_HASHED: Final = frozenset(
+    [
+        *("format", "delimiter", "encoding", "header", "column_names", "null_values", "file_date", "columns"),
+        *("attributes", "user_id_type", "item_id_type", "timestamp_format", "time_zone", "event_weights"),
+        *("min_date", "max_date", "quarantine", "exclude"),
+    ]
+)
+COLUMNS_ALWAYS_HASHED: Final = frozenset(
+    ["user", "item", "timestamp", "event_type", "value", "weight", "session", "position"]
+)
+"""The keys of [source] and [source.columns] that the first fingerprints were made of."""
 
 
 class Configuration(Section):
@@ -156,9 +168,28 @@ class Configuration(Section):
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
     def source_fingerprint(self) -> str:
-        """Return a hash of the settings that decide which rows are accepted; not the path."""
+        """Return a hash of the settings that decide events and their strength; not the path.
+
+        A key that a later version adds counts only if it is set, and one whose default changed has the
+        first one, so that an upgrade changes nothing.
+        """
         facts = self.source.model_dump(mode="json", exclude={"path", "max_expansion"})
+        facts = _without_new_defaults(facts, Source, KEYS_ALWAYS_HASHED)
+        if facts["delimiter"] is None:
+            facts["delimiter"] = ","
+        if self.source.null_values == Source.model_fields["null_values"].default:
+            facts["null_values"] = [""]
+        facts["columns"] = _without_new_defaults(facts["columns"], Columns, COLUMNS_ALWAYS_HASHED)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _without_new_defaults(
+    facts: dict[str, Any], section: type[BaseModel], always: frozenset[str]
+) -> dict[str, Any]:
+    """Return a section's values without those defaults whose keys are not `always` hashed."""
+    defaults = {key: field.default for key, field in section.model_fields.items()}
+    as_json = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
+    return {key: value for key, value in facts.items() if key in always or value != as_json[key]}
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Configuration:

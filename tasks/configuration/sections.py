@@ -67,15 +67,19 @@ class EngineSection(Section):
 
 
 class Catalogue(Reading):
-    """[users]: attributes, from a file or from the events themselves."""
+    """[users]: attributes, from files or from the events themselves."""
 
-    path: str | None = Field(
-        None, description="The catalogue's file; without it, attributes come from events."
+    path: str | tuple[str, ...] | None = Field(
+        None,
+        description="The catalogue's file, folder, glob or address, or several; without it, attributes come "
+        "from events.",
     )
-    id: str | None = Field(None, description="Column of the file with the id; its last row counts.")
+    id: str | None = Field(
+        None, description="Column with the id; its last row counts, by file name and line."
+    )
     attributes: dict[str, str] = Field({}, description="Attributes: name -> column (or event attribute).")
     separator: str | None = Field(
-        None, description="Separator of several values in one attribute, such as |."
+        None, description="Separator of several values in one attribute, such as |; JSON lists need none."
     )
 
     @model_validator(mode="after")
@@ -83,6 +87,10 @@ class Catalogue(Reading):
         for name in self.attributes:
             if not NAME.fullmatch(name):
                 raise ValueError(f"attribute {name!r}: expected a name of a-z, 0-9 and _")
+        if self.path is not None and not all(
+            (self.path,) if isinstance(self.path, str) else self.path or ("",)
+        ):
+            raise ValueError("path: expected a file, folder, glob or address, got nothing")
         if self.path is not None and self.id is None:
             raise ValueError("path needs id = the column with the id")
         if self.path is None and (needless := [name for name in self.of_a_file if getattr(self, name)]):
@@ -93,7 +101,7 @@ class Catalogue(Reading):
 
 
 class ItemCatalogue(Catalogue):
-    """[items]: titles, attributes and availability, from a file or from the events themselves."""
+    """[items]: titles, attributes and availability, from files or from the events themselves."""
 
     title: str | None = Field(None, description="Column (or event attribute) with the item's title.")
     available: str | None = Field(

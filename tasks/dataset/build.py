@@ -12,7 +12,8 @@ from sql.engines.engine import Engine
 from sql.engines.text import render
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import blocked, id_types
-from tasks.dataset.catalogue import CatalogueRows, make_catalogues
+from tasks.dataset.catalogue import make_catalogues
+from tasks.dataset.catalogue_files import CatalogueRows
 from tasks.dataset.matches import Matches, match_ids
 from tasks.dataset.parts import parts_of, read, rows
 from tasks.interactions.events import double

@@ -56,25 +56,23 @@ def arrivals(
     replace_changed: bool,
     rebuild: bool,
     report: Report,
-) -> list[Arrival]:
-    """Return the files to ingest of those of a source; content that was ingested before is skipped.
+) -> tuple[list[Arrival], list[IngestedFile]]:
+    """Return the files to ingest of those of a source, and the earlier ones to keep.
 
-    With `rebuild`, every file is ingested again, and together they replace everything ingested
-    before.
+    Content that was ingested before is skipped. With `rebuild`, every file is ingested again.
+    Together they replace everything ingested before, except the files to keep, which are gone.
 
     Raises
     ------
     InputError
-        If a file cannot be read; if a file changed after it was ingested
-        and `replace_changed` is false; or if `rebuild` is true and an ingested file is missing.
+        If a file cannot be read, or changed after it was ingested and `replace_changed` is false.
     """
     known = [] if rebuild else ledger.files()
     by_address = {file.address: file for file in known}
     candidates = list(_candidates(files, by_address, scratch, report))
     contents = {file.sha256 for file in known}
     candidate_hashes = {candidate.sha256 for candidate in candidates}
-    if rebuild:
-        _require_none_missing(ledger, candidate_hashes | {candidate.name for candidate in candidates})
+    kept = _gone(ledger, candidates) if rebuild else []
     next_id = ledger.next_file_id()
     new: list[Arrival] = []
     for candidate in candidates:
@@ -90,10 +88,10 @@ def arrivals(
         replaced_ids = [old.file_id] if old and replaces else []
         new.append(Arrival(raw, candidate.file, candidate.sha256, replaced_ids))
     if rebuild and new:
-        new[0].replaces.extend(file.file_id for file in ledger.files())
+        new[0].replaces.extend(file.file_id for file in ledger.files() if file not in kept)
     elif any(arrival.replaces for arrival in new):
         new += _affected_duplicates(ledger, new, files, scratch)
-    return new
+    return new, kept
 
 
 def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
@@ -111,15 +109,18 @@ def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
         yield batch
 
 
-def _require_none_missing(ledger: Ledger, present: set[str]) -> None:
-    """Raise InputError unless every ingested file is among `present` hashes and addresses."""
-    unmatched = [file for file in ledger.files() if file.sha256 not in present]
-    missing = [file.address for file in unmatched if file.address not in present]
-    if missing:
-        raise InputError(
-            f"--rebuild ingests every file again, but {len(missing)} ingested files are missing, "
-            f"such as {missing[0]}: restore them, or start with another [store] path"
-        )
+def _gone(ledger: Ledger, present: Sequence[Candidate]) -> list[IngestedFile]:
+    """Return the ingested files that are no longer there, by content or by name.
+
+    New content under a known name is the last file of this name, changed. Earlier files of the name
+    were moved when the name was used again, and are gone if their content is.
+    """
+    files = ledger.files()
+    known = {file.sha256 for file in files}
+    last = {file.address: file.file_id for file in files}
+    hashes = {candidate.sha256 for candidate in present}
+    changed = {last.get(candidate.name) for candidate in present if candidate.sha256 not in known}
+    return [file for file in files if file.sha256 not in hashes and file.file_id not in changed]
 
 
 def _changed_message(old: IngestedFile, file: SourceFile) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from sql.engines.engine import Engine
 from sql.interactions.classification import ClassifiedRows, classify_rows
@@ -21,6 +22,8 @@ from tasks.interactions.account import Counts, IngestedFile
 from tasks.interactions.arrivals import Arrival
 from tasks.interactions.forgotten import read_forgotten, screen_quarantine
 from tasks.interactions.ledger import IngestManifest, Ledger
+from tasks.interactions.redelivery import Redelivery
+from tasks.interactions.row_settings import mapped_by, row_settings
 from tasks.interactions.source_files import last_day
 from tasks.runtime.clock import now
 from tasks.store.files import sync_all, writing
@@ -45,52 +48,63 @@ class BatchIngest:
     as_of: date
     scratch: Path
 
-    def run(self, batch: Sequence[Arrival], newest: Arrival) -> None:
+    def run(self, batch: Sequence[Arrival], newest: Arrival, kept: Sequence[int] = ()) -> None:
         """Ingest a batch and commit it: from then on its rows are interactions.
 
         `newest` is the last of all files to ingest: a column that neither this batch nor earlier
-        ingests have may have begun with it.
+        ingests have may have begun with it. `kept` are the files that a rebuild cannot read again.
         """
         source, store = self.configuration.source, self.ledger.store
         replaces = [old for arrival in batch for old in arrival.replaces]
         last_days = {arrival.raw.file_id: last_day(arrival.file, source.file_date) for arrival in batch}
         forgotten = read_forgotten(store).keyed()
         classified = self._classify(batch, newest, last_days, forgotten)
-        self._drop_stored(classified, replaces)
-        days = classified.days()
-        counts = _account(batch, classified, days)
         refused = self.scratch / "quarantine"
         classified.write_quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
         screen_quarantine(refused, forgotten)
+        redelivery = Redelivery(self.configuration, self.ledger, self.engine, replaces)
+        redelivery.drop(classified, [arrival.raw for arrival in batch])
+        days = classified.days()
+        counts = _account(batch, classified, days)
         ingest_id = self.ledger.next_ingest_id()
         parts, quarantine, hashes = _store_rows(store, classified, refused, ingest_id)
-        self.ledger.commit(
-            IngestManifest(
-                ingest_id=ingest_id,
-                as_of=self.as_of,
-                created_at=now(),
-                fingerprint=self.configuration.source_fingerprint(),
-                engine=self.engine.name,
-                files=[
-                    _ingested_file(
-                        arrival,
-                        counts[file_id],
-                        last_days[file_id],
-                        days.get(file_id, {}),
-                        classified.landing.absent.get(file_id, ()),
-                    )
-                    for arrival in batch
-                    for file_id in (arrival.raw.file_id,)
-                ],
-                parts=parts,
-                quarantine=quarantine,
-                replaces=replaces,
-                repeated_before_rules=classified.repeated,
-                hashes=hashes,
+        absent = classified.landing.absent
+        files = [
+            _ingested_file(
+                arrival, counts[number], last_days[number], days.get(number, {}), absent.get(number, ())
             )
+            for arrival in batch
+            for number in (arrival.raw.file_id,)
+        ]
+        self._commit(
+            files=files,
+            parts=parts,
+            quarantine=quarantine,
+            replaces=replaces,
+            repeated_before_rules=classified.repeated,
+            hashes=hashes,
+            kept=list(kept),
         )
         for folder in (classified.folder, refused):
             shutil.rmtree(folder, ignore_errors=True)
+
+    def keep(self, kept: Sequence[int]) -> None:
+        """Commit that a rebuild found none of these files, and nothing else to read."""
+        self._commit(files=[], parts={}, quarantine=[], replaces=[], repeated_before_rules=0, kept=list(kept))
+
+    def _commit(self, **content: Any) -> None:
+        """Commit an ingest by the present settings."""
+        self.ledger.commit(
+            IngestManifest(
+                ingest_id=self.ledger.next_ingest_id(),
+                as_of=self.as_of,
+                created_at=now(),
+                fingerprint=self.configuration.source_fingerprint(),
+                source=row_settings(self.configuration.source),
+                engine=self.engine.name,
+                **content,
+            )
+        )
 
     def _classify(
         self,
@@ -118,9 +132,10 @@ class BatchIngest:
     ) -> None:
         """Raise SourceError for an optional column that no file has: it is misspelt, not empty."""
         absences = [landing.absent.get(file_id, ()) for file_id, rows in landing.rows.items() if rows]
-        fingerprint = self.configuration.source_fingerprint()
+        now = row_settings(self.configuration.source)
+        settings = self.ledger.settings({self.configuration.source_fingerprint(): now})
         for manifest in self.ledger.manifests:
-            if manifest.fingerprint == fingerprint:
+            if mapped_by(settings.get(manifest.ingest_id)) == mapped_by(now):
                 absences += [tuple(file.absent) for file in manifest.files if file.counts.read]
         nowhere = [
             column for column in sorted(wanted.optional) if all(column in absent for absent in absences)
@@ -137,12 +152,6 @@ class BatchIngest:
                 f"{batch[0].raw.name}: expected column {nowhere[0]!r}, which no file has; known: "
                 + printable(", ".join(sorted(known))[:EXCERPT])
             )
-
-    def _drop_stored(self, classified: ClassifiedRows, replaces: Sequence[int]) -> None:
-        """Drop rows that are stored already; DamagedError if a stored file compared is damaged."""
-        stored = self.ledger.parts_by_day(tuple(classified.accepted()), replaces)
-        self.ledger.require_whole([part for parts in stored.values() for part in parts])
-        classified.drop_stored(stored, [*self.ledger.replaced(), *replaces])
 
 
 def _latest_day(day: date | None) -> date | None:

@@ -46,10 +46,9 @@ class LeftOut:
     files: int
     examples: tuple[str, ...]
 
-    @property
-    def warning(self) -> str:
-        """A sentence for a run's warnings."""
-        return f"[source] not read: {self}"
+    def warning(self, section: str = "source") -> str:
+        """Return a sentence for a run's warnings."""
+        return f"[{section}] not read: {self}"
 
     def __str__(self) -> str:
         more = ", ..." if self.files > len(self.examples) else ""
@@ -64,8 +63,30 @@ class Discovered:
     left_out: tuple[LeftOut, ...]
 
 
+@dataclass(frozen=True)
+class Search:
+    """What to look for: files of a section of the configuration, in one format or by suffix.
+
+    `columns` are those that a file's folders can tell.
+    """
+
+    section: str
+    format: str
+    file_date: str | None = None
+    columns: tuple[str, ...] = ()
+
+
 def discover(source: Source, as_of: date) -> Discovered:
-    """Return the source's files, without those dated after `as_of`.
+    """Return the source's files, without those dated after `as_of`; raises as `files_under` does."""
+    found = files_under(
+        source.path, Search("source", source.format, source.file_date, wanted_columns(source).columns)
+    )
+    kept = [file for file in found.files if file.day is None or file.day <= as_of]
+    return Discovered(kept, found.left_out)
+
+
+def files_under(paths: str | tuple[str, ...], search: Search) -> Discovered:
+    """Return the files under one or several paths, by name.
 
     Folders are searched to the bottom, and so are folders that a glob matches. Links are followed,
     and each file is read once. Left out are hidden and temporary files (a part of the path below
@@ -80,13 +101,12 @@ def discover(source: Source, as_of: date) -> Discovered:
     """
     files: dict[str, SourceFile] = {}
     left_out: dict[str, str] = {}
-    for path in source.path if isinstance(source.path, tuple) else (source.path,):
-        here, others = _discover_under(path, source)
+    for path in paths if isinstance(paths, tuple) else (paths,):
+        here, others = _discover_under(path, search)
         files |= {file.address: file for file in here}
         left_out |= others
     _leave_out_links(files, left_out)
-    kept = [file for _, file in sorted(files.items()) if file.day is None or file.day <= as_of]
-    return Discovered(kept, _by_reason(left_out))
+    return Discovered([file for _, file in sorted(files.items())], _by_reason(left_out))
 
 
 def _by_reason(left_out: Mapping[str, str]) -> tuple[LeftOut, ...]:
@@ -115,36 +135,37 @@ def _real(address: str, folders: dict[str, str]) -> str:
     return os.path.realpath(address) if Path(address).is_symlink() else f"{folders[folder]}/{base}"
 
 
-def _discover_under(path: str, source: Source) -> tuple[list[SourceFile], dict[str, str]]:
+def _discover_under(path: str, search: Search) -> tuple[list[SourceFile], dict[str, str]]:
     """Return the files under one configured path, and the reason for each that is left out."""
+    setting = f"[{search.section}] path = {redacted(path)}"
     try:
         filesystem, name = url_to_fs(path)
         local = "file" in protocols(filesystem)
-        infos, base = _list(filesystem, name, path, local)
+        infos, base = _list(filesystem, name, path, setting)
     except InputError:
         raise
     except Exception as error:  # of the library that serves this URL
-        raise input_error(error, f"[source] path = {redacted(path)}: cannot be read") from None
-    _require_plain(infos, path)
+        raise input_error(error, f"{setting}: cannot be read") from None
+    _require_plain(infos, setting)
     files, left_out = [], {}
     for found, info in infos.items():
         address = found if local else filesystem.unstrip_protocol(found)
-        reason = None if found == base else _reason_against(found[len(base) :], info, source)
+        reason = None if found == base else _reason_against(found[len(base) :], info, search)
         if reason is None:
-            files.append(_file(found, address, info, source, local=local))
+            files.append(_file(found, address, info, search, local=local))
         elif reason:
             left_out[_printable(address)] = reason
     if not files:
         others = "; ".join(map(str, _by_reason(left_out)))
         raise InputError(
-            f"[source] path = {redacted(path)}: no files there; expected {SUFFIXES}"
-            + (f"; not read: {others}" if others else "")
+            f"{setting}: no files there; expected {SUFFIXES}" + (f"; not read: {others}" if others else "")
         )
     return files, left_out
 
 
-def _list(filesystem: fsspec.AbstractFileSystem, name: str, path: str, local: bool) -> tuple[Infos, str]:
+def _list(filesystem: fsspec.AbstractFileSystem, name: str, path: str, setting: str) -> tuple[Infos, str]:
     """Return the files at a path with their facts, and the part of their names that is configured."""
+    local = "file" in protocols(filesystem)
     wild = "*[" if path.startswith(("http://", "https://")) else "*?["
     literal = local and filesystem.exists(name)  # a folder named [a]
     if any(letter in name for letter in wild) and not literal:
@@ -157,7 +178,7 @@ def _list(filesystem: fsspec.AbstractFileSystem, name: str, path: str, local: bo
         return _walk(filesystem, name, local), name.rstrip("/")
     if filesystem.exists(name):
         return {name: filesystem.info(name)}, name
-    raise InputError(f"[source] path = {redacted(path)}: no such file or folder")
+    raise InputError(f"{setting}: no such file or folder")
 
 
 def _walk(filesystem: fsspec.AbstractFileSystem, folder: str, local: bool) -> dict[str, Any]:
@@ -202,7 +223,7 @@ def _walk_local(folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
             yield entry.path
 
 
-def _require_plain(infos: Infos, path: str) -> None:
+def _require_plain(infos: Infos, setting: str) -> None:
     """Raise InputError for a table format: some of its files no longer count, as its log says."""
     parts = {part for name in infos for part in name.split("/")[:-1]}
     kind = next((TABLES[part] for part in TABLES if part in parts), None)
@@ -210,12 +231,12 @@ def _require_plain(infos: Infos, path: str) -> None:
         kind = "Iceberg"
     if kind:
         raise InputError(
-            f"[source] path = {redacted(path)}: a {kind} table, of which only some files count; expected "
+            f"{setting}: a {kind} table, of which only some files count; expected "
             "plain files: write the table's current rows as Parquet, and name their folder"
         )
 
 
-def _reason_against(below: str, info: Mapping[str, Any], source: Source) -> str | None:
+def _reason_against(below: str, info: Mapping[str, Any], search: Search) -> str | None:
     """Return why a file is left out, "" for one that holds no rows anyway; None to read it.
 
     `below` is its name below the configured path.
@@ -229,7 +250,7 @@ def _reason_against(below: str, info: Mapping[str, Any], source: Source) -> str 
         return DEAD
     if _printable(below) != below:
         return NOT_UTF8
-    unknown = base.lower().endswith(COMPRESSIONS) or (source.format == "auto" and format_suffix(base) is None)
+    unknown = base.lower().endswith(COMPRESSIONS) or (search.format == "auto" and format_suffix(base) is None)
     if unknown:
         return UNKNOWN
     return EMPTY if info.get("size") == 0 and info.get("type") == "file" else None
@@ -240,14 +261,13 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _file(name: str, address: str, info: Mapping[str, Any], source: Source, *, local: bool) -> SourceFile:
+def _file(name: str, address: str, info: Mapping[str, Any], search: Search, *, local: bool) -> SourceFile:
     if local:
         _require_file(name)
     changing = ("mtime", "ETag", "LastModified", "updated")
     stamp = next((str(info[key]) for key in changing if info.get(key)), "")
-    wanted = wanted_columns(source).columns
-    told = {column: value for column, value in partitions(name).items() if column in wanted}
-    size, day = int(info.get("size") or 0), day_in(name, source.file_date)
+    told = {column: value for column, value in partitions(name).items() if column in search.columns}
+    size, day = int(info.get("size") or 0), day_in(name, search.file_date)
     return SourceFile(address, size, stamp, day, local, told)
 
 

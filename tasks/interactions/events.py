@@ -15,6 +15,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
 from tasks.interactions.forgotten import register_forgotten_users
 from tasks.interactions.ledger import Ledger
+from tasks.interactions.stored_rows import make_interactions, stored_parts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_MICROS = 86_400_000_000
@@ -33,16 +34,16 @@ def make_events(
 
     `until` is the start of a holdout, in microseconds since 1970 UTC.
     """
-    parts = ledger.parts((None, as_of.isoformat()))
-    if parts:
-        engine.parquet("interactions", parts, reread=True)
+    converted = False
+    if stored_parts(configuration, ledger, as_of):
+        converted = make_interactions(configuration, ledger, engine, as_of)
     else:
         engine.table("interactions", _no_interactions(configuration))
     weights = configuration.source.event_weights
     types, strengths = pa.array(list(weights), pa.string()), pa.array(list(weights.values()), pa.float64())
     engine.table("event_weights", pa.table({"event_type": types, "strength": strengths}))
     values = _event_values(configuration, engine, as_of, until)
-    values["forgotten"] = register_forgotten_users(engine, ledger.store, "interactions")
+    values["forgotten"] = register_forgotten_users(engine, ledger.store, "interactions", all_listed=converted)
     engine.view("events", render("dataset/events", {**values, "replaced": sorted(ledger.replaced())}))
 
 

@@ -100,14 +100,21 @@ def _write(store: Store, listed: Forgotten) -> Forgotten:
     return listed
 
 
-def register_forgotten_users(engine: Engine, store: Store, relation: str) -> bool:
-    """Make the relation `forgotten_users` if a removal is pending; return whether it is."""
+def register_forgotten_users(
+    engine: Engine, store: Store, relation: str, *, all_listed: bool = False
+) -> bool:
+    """Make the relation `forgotten_users` if a removal is pending; return whether it exists.
+
+    With `all_listed`, it is made of all forgotten users: the relation's ids are not spelled as those
+    that were removed.
+    """
     known = read_forgotten(store)
-    if known.pending:
+    digests = known.digests if all_listed else known.pending
+    if digests:
         from sql.interactions.forgotten import make_forgotten_users
 
-        make_forgotten_users(engine, relation, known.keyed(known.pending))
-    return bool(known.pending)
+        make_forgotten_users(engine, relation, known.keyed(digests))
+    return bool(digests)
 
 
 def without_forgotten(table: Any, listed: KeyedList) -> Any:

@@ -21,6 +21,9 @@ from tasks.interactions.arrivals import Arrival, arrivals, batches
 from tasks.interactions.batch import BatchIngest
 from tasks.interactions.discovery import LeftOut, discover
 from tasks.interactions.ledger import Ledger
+from tasks.interactions.row_settings import Change
+from tasks.interactions.source_files import SourceFile, redacted
+from tasks.interactions.stored_rows import change_since, notes_about
 from tasks.interactions.sweep import sweep
 from tasks.runtime.errors import ConfigurationError, InputError, StoreLockedError
 from tasks.runtime.progress import Report, silent
@@ -32,7 +35,8 @@ class Ingest:
     """The result of an ingest: files ingested now and before, their accounts and their dates.
 
     `files` were ingested now; `replaced` are the files that they replace; `left_out` are those that
-    were found under the source's paths and not read, by reason.
+    were found under the source's paths and not read, by reason. `notes` tell of stored rows that the
+    present [source] would not have made.
     """
 
     ingested: int
@@ -44,6 +48,7 @@ class Ingest:
     files: tuple[IngestedFile, ...]
     replaced: tuple[IngestedFile, ...]
     left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
 
     def facts(self) -> dict[str, Any]:
         """Return the counts as plain values."""
@@ -51,6 +56,7 @@ class Ingest:
             "files_taken": self.ingested,
             "files_known": self.known,
             "files_left_out": [asdict(part) for part in self.left_out],
+            "stored_rows": list(self.notes),
             "columns_absent": {column: len(files) for column, files in absent_columns(self.files).items()},
             "arrived": self.counts.model_dump(),
             "total": self.total.model_dump(),
@@ -86,18 +92,37 @@ def ingest(
         If files would be replaced while runs for other dates read them.
     """
     ledger = Ledger.read(store)
-    _require_valid(configuration, engine, None if rebuild else ledger)
+    change = change_since(configuration, ledger)
+    # a first try that accepted nothing, as with a wrong format of times, is simply made again
+    rebuild = rebuild or (change is not None and not ledger.counts().accepted)
+    _require_valid(configuration, engine, ledger, None if rebuild else change)
     before = len(ledger.manifests) if since is None else since
     sweep(store, ledger)
     batch_ingest = BatchIngest(configuration, ledger, engine, as_of, store.runs / ".ingest")
     options = {"replace_changed": replace_changed, "rebuild": rebuild}
     with _scratch(batch_ingest.scratch) as scratch:
-        discovered = discover(configuration.source, as_of)
-        new = arrivals(discovered.files, ledger, scratch, **options, report=report)
+        discovered = discover(configuration.source, _until(ledger, as_of) if rebuild else as_of)
+        files = _due(discovered.files, ledger, as_of)
+        new, kept = arrivals(files, ledger, scratch, **options, report=report)
+        ledger.require_kept_whole(kept)
         if any(arrival.replaces for arrival in new):
             _require_no_concurrent_run(store, as_of)
-        _ingest_batches(batch_ingest, new, report)
-    return _ingest_summary(ledger, as_of, before, discovered.left_out)
+        _ingest_batches(batch_ingest, new, [file.file_id for file in kept], report)
+    notes = tuple(notes_about(configuration, ledger))
+    return _ingest_summary(ledger, as_of, before, discovered.left_out, notes)
+
+
+def _until(ledger: Ledger, as_of: date) -> date:
+    """Return the last date of files that a rebuild reads: those of later dates that are stored, too."""
+    return max([as_of, *(file.first_day for file in ledger.files() if file.first_day)])
+
+
+def _due(files: Sequence[SourceFile], ledger: Ledger, as_of: date) -> list[SourceFile]:
+    """Return the files dated up to `as_of`, and later ones that were ingested before."""
+    known = {file.address for file in ledger.files()}
+    return [
+        file for file in files if file.day is None or file.day <= as_of or redacted(file.address) in known
+    ]
 
 
 @contextmanager
@@ -112,13 +137,20 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ingest_batches(batch_ingest: BatchIngest, new: Sequence[Arrival], report: Report) -> None:
-    """Ingest files batch by batch; each batch is committed before the next begins."""
+def _ingest_batches(
+    batch_ingest: BatchIngest, new: Sequence[Arrival], kept: Sequence[int], report: Report
+) -> None:
+    """Ingest files batch by batch; each batch is committed before the next begins.
+
+    `kept` are the files that a rebuild, which is one batch, cannot read again.
+    """
     ingested = 0
     for batch in batches(new, bytes_of(batch_ingest.configuration.engine.batch)):
         report(f"ingest: {len(batch)} files from {batch[0].raw.name}", ingested, len(new))
-        batch_ingest.run(batch, new[-1])
+        batch_ingest.run(batch, new[-1], kept)
         ingested += len(batch)
+    if kept and not new:
+        batch_ingest.keep(kept)
 
 
 def _require_no_concurrent_run(store: Store, as_of: date) -> None:
@@ -131,7 +163,9 @@ def _require_no_concurrent_run(store: Store, as_of: date) -> None:
         raise StoreLockedError(f"files to be replaced are in use by runs for {', '.join(running)}")
 
 
-def _ingest_summary(ledger: Ledger, as_of: date, before: int, left_out: tuple[LeftOut, ...]) -> Ingest:
+def _ingest_summary(
+    ledger: Ledger, as_of: date, before: int, left_out: tuple[LeftOut, ...], notes: tuple[str, ...]
+) -> Ingest:
     """Return what a date's ingests after the first `before` added, less files replaced since."""
     replaced = ledger.replaced()
     live = [manifest.ingest_id for manifest in ledger.live_manifests()]
@@ -149,16 +183,21 @@ def _ingest_summary(ledger: Ledger, as_of: date, before: int, left_out: tuple[Le
         files=tuple(files),
         replaced=tuple(file for m in ledger.manifests for file in m.files if file.file_id in replaced_now),
         left_out=left_out,
+        notes=notes,
     )
 
 
-def _require_valid(configuration: Configuration, engine: Engine, ledger: Ledger | None) -> None:
-    """Raise unless the rules are predicates and [source] is as it was for the ledger's ingests."""
-    if ledger and ledger.manifests and ledger.manifests[-1].fingerprint != configuration.source_fingerprint():
+def _require_valid(
+    configuration: Configuration, engine: Engine, ledger: Ledger, change: Change | None
+) -> None:
+    """Raise unless the rules are predicates and stored rows are what [source] would make of them."""
+    if change is not None:
+        keys = f" ({change})" if change.keys else ""
         raise InputError(
-            "the [source] section (columns, rules or types) changed since the logs were ingested, so old and "
-            "new interactions would not mean the same: change it back, or ingest every file again with "
-            "--rebuild"
+            f"the [source] section{keys} changed since the logs were ingested, so "
+            f"{ledger.counts().accepted:,} stored events would not mean the same as new ones: change it "
+            "back, or run with --rebuild, which ingests every file again that is still there, and keeps the "
+            "stored rows of files that are gone"
         )
     try:
         template_values(configuration.source, engine.name)

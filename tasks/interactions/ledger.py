@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from tasks.interactions.account import Counts, IngestedFile, total
+from tasks.interactions.row_settings import RowSettings
 from tasks.runtime.errors import DamagedError, StoreError
 from tasks.runtime.progress import Report, silent
 from tasks.store.files import read_json, write_json_atomically
@@ -25,7 +26,9 @@ class IngestManifest(BaseModel):
     """One committed ingest: files ingested, Parquet files written, and earlier files replaced.
 
     `hashes` maps each Parquet file's path in the store to its hash; ingests of version 0.1 have
-    none.
+    none. `source` are the settings that decided the rows (`row_settings`), empty in manifests
+    written before this field existed. `kept` are earlier files whose rows stay as they were read: a
+    rebuild could not read them again.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +44,8 @@ class IngestManifest(BaseModel):
     replaces: list[int]
     repeated_before_rules: int
     hashes: dict[str, FileHash] = {}
+    source: dict[str, Any] = {}
+    kept: list[int] = []
 
     def parquet_paths(self) -> list[str]:
         """Return the paths in the store of all Parquet files that the ingest wrote."""
@@ -93,7 +98,16 @@ class Ledger:
         ]
 
     def live_manifests(self, replaced: Sequence[int] = ()) -> list[IngestManifest]:
-        """Return the manifests with a file left, once the `replaced` files are replaced as well.
+        """Return the manifests with a file left, once the `replaced` files are replaced as well."""
+        dead = self.replaced() | set(replaced)
+        return [
+            manifest
+            for manifest in self.manifests
+            if any(file.file_id not in dead for file in manifest.files)
+        ]
+
+    def with_rows(self, replaced: Sequence[int] = ()) -> list[IngestManifest]:
+        """Return the manifests with accepted rows left, once the `replaced` files are replaced.
 
         Parquet files of the remaining manifests must not be opened: their columns may have other
         types.
@@ -102,32 +116,44 @@ class Ledger:
         return [
             manifest
             for manifest in self.manifests
-            if any(file.file_id not in dead for file in manifest.files)
+            if any(file.file_id not in dead and file.counts.accepted for file in manifest.files)
         ]
+
+    def settings(self, known: Mapping[str, RowSettings]) -> dict[str, RowSettings]:
+        """Return the settings that decided the rows of each ingest, by its id; some are unknown.
+
+        `known` are settings by fingerprint. An ingest that recorded none has the known ones of its
+        fingerprint, or those of a later ingest with the same.
+        """
+        by_fingerprint = {**known, **{m.fingerprint: m.source for m in self.manifests if m.source}}
+        found = {m.ingest_id: m.source or by_fingerprint.get(m.fingerprint) for m in self.manifests}
+        return {ingest_id: settings for ingest_id, settings in found.items() if settings}
+
+    def kept(self) -> dict[int, date]:
+        """Return the ids of files that a rebuild could not read again, and the day of the first."""
+        since: dict[int, date] = {}
+        for manifest in self.manifests:
+            for file_id in manifest.kept:
+                since.setdefault(file_id, manifest.created_at.date())
+        return {file.file_id: since[file.file_id] for file in self.files() if file.file_id in since}
 
     def parts(self, days: tuple[str | None, str | None] = (None, None)) -> list[Path]:
         """Return the Parquet files of interactions from first to last of `days`, inclusive."""
         first, last = days
         return [
             self.store.root / part
-            for manifest in self.live_manifests()
+            for manifest in self.with_rows()
             for day, parts in sorted(manifest.parts.items())
             if (first is None or day >= first) and (last is None or day <= last)
             for part in parts
         ]
 
-    def parts_by_day(self, days: Sequence[str], replaced: Sequence[int] = ()) -> dict[str, list[Path]]:
-        """Return the Parquet files of interactions by day, once `replaced` files are replaced."""
-        live = self.live_manifests(replaced)
-        return {
-            day: [self.store.root / part for manifest in live for part in manifest.parts.get(day, [])]
-            for day in days
-        }
-
-    def require_whole(self, parts: Collection[Path], report: Report = silent) -> None:
+    def require_whole(
+        self, parts: Collection[Path], report: Report = silent, *, remedy: str = REBUILD
+    ) -> None:
         """Raise DamagedError if any of these Parquet files differs from what its ingest wrote.
 
-        Files of ingests that recorded no hashes are not checked.
+        Files of ingests that recorded no hashes are not checked. `remedy` ends the message.
         """
         recorded = {
             self.store.root / path: file_hash
@@ -138,7 +164,20 @@ class Ledger:
         damaged = differences(expected, report, "checking the interactions")
         for path, problem in sorted(damaged.items()):
             more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-            raise DamagedError(f"{path}{more}: {problem}; {REBUILD}. `nightshelf verify` lists all damage")
+            raise DamagedError(f"{path}{more}: {problem}; {remedy}. `nightshelf verify` lists all damage")
+
+    def require_kept_whole(self, kept: Sequence[IngestedFile]) -> None:
+        """Raise DamagedError if stored rows of files that are gone are damaged."""
+        for manifest in self.with_rows():
+            for file in manifest.files:
+                if file in kept and file.counts.accepted:
+                    remedy = (
+                        f"its log {file.address} is gone: restore it from a backup, or remove "
+                        f"{self.store.ingest(manifest.ingest_id)} to go on without its rows, and {REBUILD}"
+                    )
+                    parts = [self.store.root / part for parts in manifest.parts.values() for part in parts]
+                    self.require_whole(parts, remedy=remedy)
+                    break
 
     def counts(self) -> Counts:
         """Return the account of all files that were not replaced."""
@@ -158,7 +197,12 @@ class Ledger:
     def facts(self) -> dict[str, Any]:
         """Return the entry of a release's manifest about its input files."""
         keep = {"file_id", "address", "sha256", "size", "counts"}
-        return {"files": [file.model_dump(mode="json", include=keep) for file in self.files()]}
+        files = [file.model_dump(mode="json", include=keep) for file in self.files()]
+        kept = self.kept()
+        for file in files:
+            if since := kept.get(file["file_id"]):
+                file["not_read_again_since"] = since.isoformat()
+        return {"files": files}
 
 
 def manifest_paths(store: Store) -> list[Path]:

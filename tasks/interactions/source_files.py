@@ -61,20 +61,6 @@ def last_day(file: SourceFile, pattern: str | None) -> date | None:
     return (file.day.replace(day=1) + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
 
 
-def find_file(path: str, section: str) -> SourceFile:
-    """Return the file at a path or URL; messages name the configuration `section` it belongs to."""
-    try:
-        filesystem, name = url_to_fs(path)
-        if not filesystem.isfile(name):
-            raise InputError(f"[{section}] path = {redacted(path)}: no such file")
-        size = int(filesystem.info(name).get("size") or 0)
-    except InputError:
-        raise
-    except Exception as error:  # of the library that serves this URL
-        raise input_error(error, f"[{section}] path = {redacted(path)}: cannot be read") from None
-    return SourceFile(path, size, "", None)
-
-
 def fetch(file: SourceFile, folder: Path) -> Path:
     """Return a local path of the file; a remote file is downloaded into `folder`."""
     if file.local:

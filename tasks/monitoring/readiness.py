@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 
 from tasks.configuration.configuration import Configuration, load
-from tasks.interactions.discovery import discover
-from tasks.interactions.source_files import find_file
+from tasks.interactions.discovery import Discovered, Search, discover, files_under
+from tasks.interactions.source_files import redacted
 from tasks.monitoring.machine import MISSING, OK, PROBLEM, Check
 from tasks.monitoring.status import lock_holder
 from tasks.runtime.errors import UserError
@@ -70,13 +70,21 @@ def source_check(configuration: Configuration) -> Check:
 
 
 def catalogue_checks(configuration: Configuration) -> Iterator[Check]:
-    """Check that the configured catalogue files exist."""
+    """Check that the files of the configured catalogues exist."""
     for section, catalogue in (("items", configuration.items), ("users", configuration.users)):
         if catalogue.path is None:
             continue
         try:
-            file = find_file(catalogue.path, section)
+            found = files_under(catalogue.path, Search(section, catalogue.format))
         except UserError as error:
             yield Check(f"catalogue of {section}", PROBLEM, str(error), f"correct [{section}] path")
         else:
-            yield Check(f"catalogue of {section}", OK, f"{file.address}, {readable(file.size)}")
+            yield Check(f"catalogue of {section}", OK, _described(found))
+
+
+def _described(found: Discovered) -> str:
+    """Return a file's name, or the number of files; their size, and what is not read."""
+    files = found.files
+    named = redacted(files[0].address) if len(files) == 1 else f"{len(files):,} files"
+    others = "".join(f"; not read: {part}" for part in found.left_out)
+    return f"{named}, {readable(sum(file.size for file in files))}{others}"

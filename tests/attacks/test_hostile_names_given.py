@@ -61,7 +61,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> Night:
         f"""
 store.path = {toml(str(night.store.root))}
 engine = {{memory = "1GiB", threads = 1}}
-items = {{path = {toml(str(folder / FOLDER / "items.parquet"))}, id = "id", title = "title"}}
+items = {{path = {toml(str(folder / FOLDER / "items.parquet"))}, id = "id", title = "title", null_values = [""]}}
 users = {{attributes = {{land = "land"}}}}
 top_n = {{n = 5, similar = 3}}
 popular = {{n = 300, windows = [0], fallback_window = 0, segments = ["land"], fallback_segment = "land"}}
@@ -71,6 +71,7 @@ train = {{models = ["popularity"], serve = "popularity"}}
 evaluation = {{enabled = false}}
 quality = {{enabled = false}}
 [source]
+null_values = [""]
 path = {toml(str(logs))}
 columns = {{user = "user", item = "item", timestamp = "time", event_type = "type"}}
 attributes = {{land = "land"}}

@@ -104,11 +104,12 @@ def test_these_texts_can_be_ids_types_titles_and_segments(
         "source": {
             "columns": {"user": "user", "item": "item", "timestamp": "time", "event_type": "type"},
             "attributes": {"colour": "colour"},
+            "null_values": [""],
             "event_weights": {name: 1.0 + number for number, name in enumerate(kept)},
         },
         "items": {
             "path": str(tmp_path / "shop" / "items.parquet"), "id": "id", "title": "title",
-            "attributes": {"land": "land"}, "available": "sold", "separator": "; DROP TABLE x; --",
+            "null_values": [""], "attributes": {"land": "land"}, "available": "sold", "separator": "; DROP TABLE x; --",
         },
         "users": {"attributes": {"shade": "colour"}},
         "popular": {"segments": ["land", "shade"], "fallback_segment": "shade"},

@@ -81,7 +81,7 @@ def test_a_store_of_any_path_stays_where_it_is(
 def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_rejected(
     section: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.interactions.source_files import find_file
+    from tasks.interactions.discovery import Search, files_under
 
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "logs").mkdir()
@@ -96,7 +96,7 @@ def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_rejected(
                 for file in discover(load(path).source, date(2026, 3, 10)).files:
                     assert Path(file.address).is_file(), name
             else:
-                find_file(name, section)
+                files_under(name, Search(section, "auto"))
 
 
 def is_foreign_folder(name: str, folder: Path) -> bool:

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from sql.engines.duckdb_engine import DuckDBEngine
+from sql.landing.json_rows import is_array
 from sql.landing.landed_file import land_file
 from sql.landing.landing import RawFile, SourceError, Wanted, is_ascii_based
 from sql.landing.row_writer import LandedFile
@@ -102,6 +103,8 @@ def require_every_line(landed: LandedFile, path: Path, data: bytes, reading: dic
     assert len(rows) == landed.rows
     assert Counter(row["rule"] for row in rejects) == landed.rejected
     numbers = [row["line"] for row in rows] + [row["line"] for row in rejects]
+    if ".json" in path.name and is_array(RawFile(1, path, path.name), Reading(**reading)):
+        return  # a line can hold several records
     assert len(set(numbers)) == len(numbers), "a line has two outcomes"
     if path.suffix == ".parquet":
         assert sorted(numbers) == list(range(1, pq.read_metadata(io.BytesIO(data)).num_rows + 1))

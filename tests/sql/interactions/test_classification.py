@@ -12,6 +12,7 @@ import pytest
 
 from sql.interactions.classification import ClassifiedRows, classify_rows
 from sql.interactions.raw_rows import wanted_columns
+from sql.interactions.redelivery import drop_stored
 from sql.landing.landing import RawFile
 from sql.source import Source
 
@@ -54,9 +55,9 @@ def test_rows_that_are_already_stored_become_duplicates(classified: ClassifiedRo
     (part,) = classified.accepted()[DAY].glob("*.parquet")
     with pq.ParquetFile(part) as file:
         pq.write_table(file.read().filter(pc.field("item_id") == "i1"), stored)
-    classified.drop_stored({DAY: [stored]}, replaced=[7])  # they are from a replaced file
+    drop_stored(classified, {DAY: [stored]}, replaced=[7])  # they are from a replaced file
     assert classified.days() == {7: {DAY: 2}}
-    classified.drop_stored({DAY: [stored]}, replaced=[])
+    drop_stored(classified, {DAY: [stored]}, replaced=[])
     assert classified.days() == {7: {DAY: 1}}
     account = {(outcome, rule): n for _, outcome, rule, n in classified.account(classified.days())}
     assert (account["accepted", None], account["duplicate", None]) == (1, 2)
@@ -84,7 +85,7 @@ def test_a_landing_without_rows_has_no_rows_of_any_outcome(engine: Any, tmp_path
     source = Source.model_validate(SOURCE)
     landing = engine.land([RawFile(1, file, "empty.csv")], source, wanted_columns(source))
     classified = classify_rows(landing, source, engine, tmp_path / "classified", {1: None})
-    classified.drop_stored({DAY: []}, replaced=[])
+    drop_stored(classified, {DAY: []}, replaced=[])
     classified.write_quarantine(tmp_path / "quarantine", {1: "empty.csv"})
     assert (
         list(classified.account(classified.days())),

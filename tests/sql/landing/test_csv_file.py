@@ -102,7 +102,7 @@ def test_a_backslash_is_an_escape_only_where_a_line_is_no_row_without_it(land: A
 def test_without_quotes_an_escape_comes_before_a_delimiter(land: Any) -> None:
     text = f"user\titem\ttime\na\\\tb\tc\\\\d\t{DAY}\n\\N\ti\t{DAY}\n"
     rows, rejects = land(text, "a.tsv", quoting="none", escape="\\")
-    assert (rows, rejects) == ([(2, "a\tb", "c\\d", DAY), (3, "\\N", "i", DAY)], [])
+    assert (rows, rejects) == ([(2, "a\tb", "c\\d", DAY), (3, None, "i", DAY)], [])
 
 
 def quoted(*between: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.configuration.configuration import load
+from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.sections import bytes_of
 from tasks.runtime.errors import ConfigurationError
 
@@ -173,6 +173,12 @@ def test_invalid_toml_is_an_error(loaded, text, message):
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(ConfigurationError, match=r"none\.toml: cannot read the configuration: No such file"):
         load(tmp_path / "none.toml")
+
+
+def test_the_source_fingerprint_outlives_keys_that_are_added_to_the_section():
+    columns = {"user": "u", "item": "i", "timestamp": "t"}
+    configuration = Configuration.model_validate({"source": {"path": "logs", "columns": columns}})
+    assert configuration.source_fingerprint() == "9dce389774e59207"  # of version 0.1
 
 
 def test_the_source_fingerprint_depends_only_on_settings_that_decide_rows(loaded):

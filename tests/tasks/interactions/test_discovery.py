@@ -63,7 +63,7 @@ def test_unknown_formats_and_compressions_are_left_out_with_examples(tmp_path: P
     assert read(tmp_path, "") == ["a.csv"]
     (part,) = found(tmp_path, "").left_out
     assert (part.reason, part.files, len(part.examples)) == ("of unknown format or compression", 6, 3)
-    assert part.warning == (
+    assert part.warning() == (
         "[source] not read: 6 of unknown format or compression "
         f"({tmp_path}/b.csv.zst, {tmp_path}/c.csv.bz2, {tmp_path}/d.csv.1, ...)"
     )

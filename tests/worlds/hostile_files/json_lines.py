@@ -1,6 +1,9 @@
-"""Files of JSON lines."""
+"""Files of JSON lines, and of JSON arrays."""
 
 from __future__ import annotations
+
+import json
+from typing import Any
 
 from worlds.hostile_files.case import (
     BIG,
@@ -11,6 +14,15 @@ from worlds.hostile_files.case import (
     refused,
     values,
 )
+
+
+def array(*records: Any, indent: int | None = None) -> bytes:
+    return (json.dumps(records, indent=indent) + "\n").encode()
+
+
+def elements(data: bytes) -> int:
+    return len(json.loads(data))
+
 
 JSON_LINES = [
     Case(
@@ -45,9 +57,39 @@ JSON_LINES = [
     Case(
         "one array of all",
         "array.json",
-        b"[" + jsonl(event("u")).strip() + b"]\n",
-        values,
-        {"malformed_json": 1},
+        array(event("ja1"), event("ja2")),
+        elements,
+        kept=("ja1", "ja2"),
+    ),
+    Case(
+        "an array over many lines, and another",
+        "pretty.json",
+        b"\xef\xbb\xbf" + array(event("jp1"), event("jp2", tags=["]", "[{"]), indent=2) + array(event("jp3")),
+        lambda data: data.count(b'"user"'),
+        kept=("jp1", "jp2", "jp3"),
+    ),
+    Case(
+        "an array with records that are none",
+        "odd.json",
+        array(event("jo1"), 7, [event("jo2")], None, event("jo3\0")).replace(b"null", b'{"user": "x" "y"}'),
+        lambda data: 5,
+        {"malformed_json": 3, "nul_byte": 1},
+        kept=("jo1",),
+    ),
+    Case("an empty array", "none.json", b"[\n]\n", elements),
+    Case(
+        "an array cut in the middle",
+        "cut.json",
+        array(event("u"), event("u"), indent=2)[:-9],
+        refused,
+        refused="the JSON array is damaged",
+    ),
+    Case(
+        "rows behind an array",
+        "behind.json",
+        array(event("u"), indent=2) + jsonl(event("u")),
+        refused,
+        refused="the JSON array is damaged in line 8: expected nothing behind its end",
     ),
     Case(
         "nested 100,000 deep",
