@@ -29,6 +29,7 @@ from flows.orchestration.limits import hold_date_limit
 from flows.orchestration.logs import hide_prefect_failures
 from flows.orchestration.parameters import Models, Overrides
 from flows.orchestration.remote_training import deployment_trainer
+from flows.orchestration.temporary_server import shield_temporary_server
 from flows.output.progress import log_progress
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.overrides import overrides_of
@@ -131,6 +132,7 @@ def backfill_with_prefect(
     outcomes: list[Outcome] = []
     tokens = REPORT.set(report), OUTCOMES.set(outcomes)
     hide_prefect_failures()
+    shield_temporary_server()
     try:
         state: Any = backfill(
             start=start, end=end, dry_run=False, config=str(config), **options, return_state=True

@@ -21,6 +21,7 @@ from flows.orchestration.logs import hide_prefect_failures
 from flows.orchestration.parameters import YESTERDAY, AsOf, Overrides, day_of
 from flows.orchestration.remote_training import deployment_trainer
 from flows.orchestration.station_task import REPORT, as_task
+from flows.orchestration.temporary_server import shield_temporary_server
 from flows.output.progress import log_progress
 from tasks.configuration.configuration import load
 from tasks.configuration.overrides import overrides_of
@@ -89,6 +90,7 @@ def run_with_prefect(
     """Run the flow in this process; return the record, or None and the failure message."""
     token = REPORT.set(report)
     hide_prefect_failures()
+    shield_temporary_server()
     try:
         state: State[RunRecord] = nightly(  # type: ignore[assignment]
             str(config), str(as_of), overrides, **options, return_state=True

@@ -21,6 +21,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.runtime.children import Child, LogForwarder, end_with_parent, listen, open_channel, running
 from tasks.runtime.errors import EXPECTED_ERRORS, StoreLockedError, UserError
 from tasks.runtime.garbage import collect_rarely
+from tasks.runtime.interruption import interrupted
 from tasks.runtime.progress import Report, silent
 from tasks.store.runs import RunRecord
 from tasks.training.train import Trainer
@@ -91,7 +92,8 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
         return RunRecord.model_validate(reply["record"])
     if "refused" in reply:
         raise UserError(reply["refused"])
-    LOG.error("%s ended with exit code %s\n%s", name, child.returncode, printed)
+    if not interrupted():
+        LOG.error("%s ended with exit code %s\n%s", name, child.returncode, printed)
     if child.returncode < 0:
         raise UserError(f"its process was killed by signal {-child.returncode}")
     raise RuntimeError(printed.rpartition("\n")[2] or f"its process ended with exit code {child.returncode}")

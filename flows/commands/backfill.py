@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,12 +18,18 @@ from flows.commands.options import (
     PrefectOption,
     SetOption,
 )
+from flows.commands.run import prepare_prefect
 from flows.output import terminal as out
+from tasks.runtime.interruption import interruptible
 
 if TYPE_CHECKING:
     from flows.backfill.dates import Outcome
     from flows.backfill.plan import Planned
 
+INTERRUPTED = (
+    "interrupted: dates that were published stay; the same command continues with the others, each after its "
+    "last finished station"
+)
 COLUMNS = ("date", "action", "state", "seconds", "rows", "release", "message")
 
 
@@ -71,7 +77,7 @@ def backfill(
             options = {"mode": mode, "newest_first": newest_first, "max_parallel": max_parallel}
             options |= {"continue_on_error": continue_on_error, "models": model or (), "reason": reason}
             options["overrides"] = tuple(overrides or ())
-            outcomes, failed = _run_with_prefect(config, first, last, options)
+            outcomes, failed = _run_with_prefect(configuration, config, first, last, options)
         else:
             outcomes, failed = _run_without_prefect(configuration, planned, continue_on_error, max_parallel)
         _print_outcomes(outcomes, as_json)
@@ -84,6 +90,7 @@ def register(app: typer.Typer) -> None:
     app.command("backfill")(backfill)
 
 
+@interruptible(partial(out.note, INTERRUPTED))
 def _run_without_prefect(
     configuration: Any, planned: Sequence[Planned], continue_on_error: bool, max_parallel: int
 ) -> tuple[list[Outcome], str]:
@@ -101,12 +108,13 @@ def _run_without_prefect(
     return outcomes, failures(outcomes)
 
 
+@interruptible(partial(out.note, INTERRUPTED))
 def _run_with_prefect(
-    config: Any, first: Any, last: Any, options: dict[str, Any]
+    configuration: Any, config: Any, first: Any, last: Any, options: dict[str, Any]
 ) -> tuple[list[Outcome], str]:
     from flows.output.progress import show_progress
 
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    prepare_prefect(configuration)
     with show_progress() as report:
         report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
         from flows.run_backfill import backfill_with_prefect

@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _checks(config: Path, config_given: bool, store: Path | None) -> Iterator[Check]:
+    import flows.orchestration.settings  # noqa: F401 - no proxy between this program and its server
     from tasks.configuration.sections import bytes_of
     from tasks.monitoring import machine, readiness
     from tasks.store.layout import Store

@@ -13,6 +13,7 @@ from tasks.configuration.engines import sweep_scratch
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.runtime.clock import now
 from tasks.runtime.errors import StoreError, StoreLockedError
+from tasks.runtime.interruption import interrupted
 from tasks.runtime.logs import log_fields
 from tasks.runtime.progress import Report
 from tasks.runtime.redaction import clean
@@ -91,12 +92,14 @@ def report_night(night: Night) -> None:
 def record_failure(night: Night, error: BaseException) -> None:
     """Record and report a night's failure; if the record cannot be saved, log that and continue."""
     night.record.state, night.record.message = "failed", str(error) or type(error).__name__
+    if interrupted() or not isinstance(error, Exception):  # a library may make an error of Ctrl-C
+        night.record.state, night.record.message = "interrupted", "the run was asked to end"
     night.record.finished_at = now().isoformat()
     try:
         night.record.save(night.store)
     except StoreError as save_error:
         LOG.warning("the record of the run still says `running`: %s", save_error)
-    if isinstance(error, Exception):  # a user who interrupts does not wait for the report
+    if night.record.state == "failed":  # a user who interrupts does not wait for the report
         report_night(night)
 
 

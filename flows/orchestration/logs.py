@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
+from tasks.runtime.interruption import interrupted
 from tasks.runtime.logs import current_fields, write_logs
 
 LOG = logging.getLogger("nightshelf")
@@ -41,7 +42,9 @@ def hide_prefect_failures() -> None:
 
 
 def _is_no_failure(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))
+    return not interrupted() and not str(record.msg).startswith(
+        ("Finished in state Failed", "Task run failed with state")
+    )
 
 
 @contextmanager

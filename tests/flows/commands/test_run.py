@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 from worlds.command_calls import MAIN
@@ -19,6 +22,7 @@ from tasks.dataset.freshness import Freshness
 from tasks.interactions.ledger import Ledger
 from tasks.release.releases import current
 from tasks.store.layout import Store
+from tasks.store.runs import read_records
 
 
 def run_command(*arguments: str) -> Any:
@@ -112,3 +116,44 @@ def test_a_mistake_under_prefect_is_one_message(prefect_server: str, night: Nigh
     problems = [line for line in completed.stderr.splitlines() if not line[:2].isdigit()]  # the log has times
     assert problems[0].startswith("error: ")
     assert all(line.startswith("       ") for line in problems[1:])
+
+
+def test_ctrl_c_ends_a_run_with_its_temporary_server_and_says_what_continues_it(
+    night: Night, tmp_path: Path
+) -> None:
+    """Neither a proxy nor a home that cannot be written stands between the run and its server."""
+    store = tmp_path / "other"
+    arguments = ["run", "--config", str(night.config), "--as-of", str(FIRST), "--store", str(store)]
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "all_proxy": "socks5://127.0.0.1:9", "NO_PROXY": "a.b"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {**proxies, "HOME": "/dev/null/home", "PYTHONPATH": IMPORTABLE, "CTRL_C": str(tmp_path)}
+    with subprocess.Popen(
+        [*MAIN, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as command:
+        assert command.stderr is not None
+        read = []
+        for line in command.stderr:
+            read.append(line)
+            if "validation_results" in line:
+                os.killpg(command.pid, signal.SIGINT)  # as a terminal does: also to the server
+        printed = command.stdout.read() if command.stdout else ""
+    said = "".join(read)
+    assert (command.returncode, printed) == (130, ""), said
+    assert "Traceback" not in said
+    assert f"it keeps its files in {store}" in said
+    assert not [process for process in psutil.process_iter(["environ"]) if started_by(process, tmp_path)]
+    last = shlex.split(said.splitlines()[-1])
+    assert last[-1] == "--resume"
+    assert [run.state for run in read_records(Store(store))] == ["interrupted"]
+    run_command(*last[1:], "--no-prefect")
+    assert [run.state for run in read_records(Store(store))] == ["published"]
+
+
+def started_by(process: psutil.Process, folder: Path) -> bool:
+    """Return whether the test that works in a folder started a process."""
+    return bool(process.info["environ"]) and process.info["environ"].get("CTRL_C") == str(folder)
