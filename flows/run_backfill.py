@@ -19,7 +19,6 @@ from flows.orchestration.station_task import (  # first: it sets what Prefect re
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
-from prefect.states import Failed
 from pydantic import Field
 
 from flows.backfill.dates import Outcome, failures, run_backfill
@@ -27,6 +26,7 @@ from flows.backfill.plan import Mode, Planned, backfill_configuration, estimate,
 from flows.orchestration.artifacts import create_artifacts_after, show_flow
 from flows.orchestration.limits import hold_date_limit
 from flows.orchestration.logs import hide_prefect_failures
+from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import Models, Overrides
 from flows.orchestration.remote_training import deployment_trainer
 from flows.orchestration.temporary_server import shield_temporary_server
@@ -79,7 +79,7 @@ def backfill(
         planned = plan(configuration, start, end, mode, newest_first)
         seconds, messages = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
     except EXPECTED_ERRORS as error:
-        return Failed(message=str(error))
+        return failed(str(error))
     for warning in messages:
         log.warning("%s", warning)
     if dry_run:
@@ -89,8 +89,8 @@ def backfill(
         configuration, planned, continue_on_error=continue_on_error, max_parallel=max_parallel
     )
     _show_outcomes(outcomes, reason)
-    failed = failures(outcomes)
-    return Failed(message=failed) if failed else outcomes
+    problem = failures(outcomes)
+    return failed(problem) if problem else outcomes
 
 
 def _run_planned(

@@ -12,12 +12,12 @@ from typing import Any
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
 
 from flows.night.run import run_night
 from flows.orchestration.artifacts import name_run, show_run
 from flows.orchestration.limits import hold_date_limit
 from flows.orchestration.logs import hide_prefect_failures
+from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import YESTERDAY, AsOf, Overrides, day_of
 from flows.orchestration.remote_training import deployment_trainer
 from flows.orchestration.station_task import REPORT, as_task
@@ -80,7 +80,7 @@ def nightly(
                 resume="yes" if resume else "where possible" if retried else "no",
             )
     except EXPECTED_ERRORS as error:
-        return Failed(message=str(error))
+        return failed(str(error))
     return record
 
 

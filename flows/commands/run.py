@@ -139,7 +139,7 @@ def _run_stations(
 ) -> Any:
     from flows.output.progress import show_progress
 
-    if not prefect:
+    if not prefect or _is_refused_at_once(configuration, day, reingest, resume=resume):
         from flows.night import run as stations
 
         with show_progress() as report:
@@ -157,6 +157,26 @@ def _run_stations(
     if record is None:
         out.fail(message)
     return record
+
+
+def _is_refused_at_once(configuration: Configuration, day: date, reingest: Reingest, *, resume: bool) -> bool:
+    """Return whether a run is sure to be refused: then it needs no Prefect server to record that.
+
+    Raises
+    ------
+    UserError
+        If it cannot even begin, or there is nothing to resume.
+    """
+    from flows.night.lifecycle import input_problem, require_startable
+    from flows.night.resume import resumable_run
+
+    store = require_startable(configuration, day)
+    if resume:
+        resumable_run(configuration, day, {key: bool(on) for key, on in reingest.items()}, store)
+        return False  # it may need no input any more
+    if os.environ.get("PREFECT_API_URL"):
+        return False  # a server that runs anyway shows the run that failed
+    return input_problem(configuration, day) is not None
 
 
 def prepare_prefect(configuration: Configuration) -> None:

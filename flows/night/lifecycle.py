@@ -10,9 +10,11 @@ from datetime import date
 from flows.night.night import Night
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import sweep_scratch
+from tasks.interactions.discovery import discover
+from tasks.interactions.source_files import find_file
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.runtime.clock import now
-from tasks.runtime.errors import StoreError, StoreLockedError
+from tasks.runtime.errors import StoreError, StoreLockedError, UserError, is_transient
 from tasks.runtime.interruption import interrupted
 from tasks.runtime.logs import log_fields
 from tasks.runtime.progress import Report
@@ -30,6 +32,31 @@ def writable_store(configuration: Configuration) -> Store:
     store = Store(configuration.store.path).create()
     store.require_free(FREE_BYTES)
     return store
+
+
+def require_startable(configuration: Configuration, as_of: date) -> Store:
+    """Return the store if a run for a date could start now; nothing is changed.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, its disk is full, or another run for the date is active.
+    """
+    store = writable_store(configuration)
+    with store.date_lock(as_of, f"run for {as_of}: checking"):
+        return store
+
+
+def input_problem(configuration: Configuration, as_of: date) -> str | None:
+    """Return why the logs or a catalogue cannot be read; None if they are there, or may come back."""
+    try:
+        discover(configuration.source, as_of)
+        for section, catalogue in (("items", configuration.items), ("users", configuration.users)):
+            if catalogue.path is not None:
+                find_file(catalogue.path, section)
+    except UserError as error:
+        return None if is_transient(error) else str(error)
+    return None
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def begin_night(
     """
     if resume != "no":
         try:
-            return _resume(configuration, store, _resumable_run(configuration, as_of, reingest, store))
+            return _resume(configuration, store, resumable_run(configuration, as_of, reingest, store))
         except ResumeError as refusal:
             if resume == "yes":
                 raise
@@ -58,7 +58,7 @@ def begin_night(
     )
 
 
-def _resumable_run(
+def resumable_run(
     configuration: Configuration, as_of: date, reingest: Mapping[str, bool], store: Store
 ) -> RunRecord:
     """Return the record of the date's last run; ResumeError if it cannot be resumed."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
+from flows.orchestration.mistakes import MARK
 from tasks.runtime.interruption import interrupted
 from tasks.runtime.logs import current_fields, write_logs
 
@@ -42,8 +43,10 @@ def hide_prefect_failures() -> None:
 
 
 def _is_no_failure(record: logging.LogRecord) -> bool:
-    return not interrupted() and not str(record.msg).startswith(
-        ("Finished in state Failed", "Task run failed with state")
+    return (
+        not interrupted()
+        and not hasattr(record, MARK)
+        and not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))
     )
 
 

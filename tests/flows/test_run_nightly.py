@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import shutil
 import uuid
 from datetime import date, datetime, timedelta
@@ -105,6 +107,45 @@ def test_a_users_mistake_fails_the_run_with_only_its_message(
     printed = capfd.readouterr().err
     assert "Traceback" not in printed
     assert "Finished in state" not in printed
+
+
+def test_the_log_of_a_flow_run_that_ends_by_a_mistake_ends_with_its_message(
+    prefect_server: str, tonight: Night, tmp_path: Path
+) -> None:
+    """As a worker's process runs it: Prefect would add the state, and a traceback of its own."""
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.logging.loggers import flow_run_logger
+
+    from flows.flip_release import publish
+    from flows.run_backfill import backfill
+    from flows.run_evaluation import evaluate
+    from flows.run_nightly import nightly
+
+    logged: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = logged.append  # type: ignore[method-assign]
+    fresh = shop(tmp_path / "shop", tonight.logs)
+    runs: list[tuple[Any, dict[str, Any], str]] = [
+        (nightly, {"as_of": "1999-01-01"}, "of the gate's expectations failed"),
+        (nightly, {"as_of": "tomorrow"}, "received invalid parameters"),
+        (evaluate, {"as_of": "1999-99-99"}, "expected yesterday or a date"),
+        (backfill, {"start": "2026-03-05", "end": "2026-03-01"}, "expected an end on or after the start"),
+        (publish, {"release_id": "x", "reason": "why"}, "nothing is published"),
+    ]
+    logging.getLogger("prefect.flow_runs").addHandler(handler)
+    try:
+        for flow, parameters, message in runs:
+            with get_client(sync_client=True) as client:
+                run = client.create_flow_run(flow, parameters=parameters | {"config": str(fresh.config)})
+            with pytest.raises(Exception, match=re.escape(message)):
+                run_flow(flow, flow_run=run, parameters=run.parameters, error_logger=flow_run_logger(run))
+            assert message in logged[-1].getMessage(), flow.name
+            assert [record for record in logged if record.levelno >= logging.ERROR] == [logged[-1]]
+            assert not logged[-1].exc_info
+            logged.clear()
+    finally:
+        logging.getLogger("prefect.flow_runs").removeHandler(handler)
 
 
 def test_the_failed_task_is_the_station_that_refused(

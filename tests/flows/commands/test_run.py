@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,27 @@ def test_a_mistake_under_prefect_is_one_message(prefect_server: str, night: Nigh
     problems = [line for line in completed.stderr.splitlines() if not line[:2].isdigit()]  # the log has times
     assert problems[0].startswith("error: ")
     assert all(line.startswith("       ") for line in problems[1:])
+
+
+def test_a_run_that_is_refused_at_once_says_so_before_a_server_starts(night: Night, tmp_path: Path) -> None:
+    store = Store(tmp_path / "other")
+    arguments = ["run", "--config", str(night.config), "--as-of", str(FIRST), "--store", str(store.root)]
+    (tmp_path / "file").write_text("")
+    refused = {
+        ("--set", "source.path=/nowhere"): "[source] path = /nowhere: no such file or folder",
+        ("--set", "items.path=/nowhere.csv"): "/nowhere.csv",
+        ("--set", "source.paths=/nowhere"): "unknown key 'paths'",
+        ("--resume", "--as-of", str(SECOND)): f"there is no run for {SECOND} to resume",
+        ("--store", f"{tmp_path}/file/store"): f"{tmp_path}/file/store",
+        (): "is locked by",
+    }
+    for words, message in refused.items():
+        with store.date_lock(FIRST, "another run") if not words else nullcontext():
+            result = CliRunner().invoke(app, [*arguments, *words], env={"PREFECT_API_URL": None})
+        assert result.exit_code == 1
+        assert message in result.stderr, words
+        assert "Prefect" not in result.stderr
+    assert [run.state for run in read_records(store)] == ["failed", "failed"]  # status and metrics know it
 
 
 def test_ctrl_c_ends_a_run_with_its_temporary_server_and_says_what_continues_it(
