@@ -36,6 +36,7 @@ from tasks.configuration.overrides import overrides_of
 from tasks.report.markdown import markdown
 from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.runtime.progress import Report
+from tasks.store.layout import LOCK_WAIT
 
 T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
@@ -86,27 +87,24 @@ def backfill(
         _show_plan(planned, seconds, messages, reason)
         return planned
     outcomes = _run_planned(
-        configuration, planned, continue_on_error=continue_on_error, max_parallel=max_parallel
+        configuration, planned, mode=mode, continue_on_error=continue_on_error, max_parallel=max_parallel
     )
     _show_outcomes(outcomes, reason)
     problem = failures(outcomes)
     return failed(problem) if problem else outcomes
 
 
-def _run_planned(
-    configuration: Configuration, planned: list[Planned], *, continue_on_error: bool, max_parallel: int
-) -> list[Outcome]:
+def _run_planned(configuration: Configuration, planned: list[Planned], **options: Any) -> list[Outcome]:
     """Run each planned date as a task; return the outcomes, also through OUTCOMES."""
     with show_flow(configuration.store.path, REPORT.get() or log_progress(LOG)) as report:
         outcomes = run_backfill(
             configuration,
             planned,
-            continue_on_error=continue_on_error,
-            max_parallel=max_parallel,
             step=as_task,
             date_step=partial(_run_exclusively, configuration),
             report=report,
             trainer=deployment_trainer(configuration),
+            **options,
         )
     collected = OUTCOMES.get()
     if collected is not None:
@@ -115,11 +113,12 @@ def _run_planned(
 
 
 def _run_exclusively(configuration: Configuration, name: str, work: Callable[[], T]) -> T:
-    """Run one date as a Prefect task, unless it is running elsewhere; `name` ends with the date."""
+    """Run one date as a Prefect task, once it runs nowhere else; `name` ends with the date."""
 
     def run() -> T:
         as_of = date.fromisoformat(name[-10:])
-        with hold_date_limit(configuration.store.path, as_of), create_artifacts_after(configuration, as_of):
+        held = hold_date_limit(configuration.store.path, as_of, wait=LOCK_WAIT)
+        with held, create_artifacts_after(configuration, as_of):
             return work()
 
     return as_task(name, run)

@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import State
 
 from flows.night.run import run_night
 from flows.orchestration.artifacts import name_run, show_run
-from flows.orchestration.limits import hold_date_limit
+from flows.orchestration.limits import freed_after, hold_date_limit
 from flows.orchestration.logs import hide_prefect_failures
 from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import YESTERDAY, AsOf, Overrides, day_of
@@ -66,7 +66,7 @@ def nightly(
         name_run(configuration, day, "nightly")
         with (
             clean_errors(),
-            hold_date_limit(configuration.store.path, day, wait=resume or retried),
+            hold_date_limit(configuration.store.path, day, wait=freed_after() * (resume or retried)),
             show_run(configuration, day, REPORT.get() or log_progress(LOG)) as report,
         ):
             record = run_night(

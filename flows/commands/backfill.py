@@ -73,13 +73,13 @@ def backfill(
         if not run:
             _print_plan(planned, seconds, messages, as_json)
             return
+        choice = {"mode": mode, "continue_on_error": continue_on_error, "max_parallel": max_parallel}
         if prefect:
-            options = {"mode": mode, "newest_first": newest_first, "max_parallel": max_parallel}
-            options |= {"continue_on_error": continue_on_error, "models": model or (), "reason": reason}
+            options = choice | {"newest_first": newest_first, "models": model or (), "reason": reason}
             options["overrides"] = tuple(overrides or ())
             outcomes, failed = _run_with_prefect(configuration, config, first, last, options)
         else:
-            outcomes, failed = _run_without_prefect(configuration, planned, continue_on_error, max_parallel)
+            outcomes, failed = _run_without_prefect(configuration, planned, choice)
         _print_outcomes(outcomes, as_json)
         if failed:
             out.fail(failed)
@@ -92,7 +92,7 @@ def register(app: typer.Typer) -> None:
 
 @interruptible(partial(out.note, INTERRUPTED))
 def _run_without_prefect(
-    configuration: Any, planned: Sequence[Planned], continue_on_error: bool, max_parallel: int
+    configuration: Any, planned: Sequence[Planned], options: dict[str, Any]
 ) -> tuple[list[Outcome], str]:
     from flows.backfill.dates import failures, run_backfill
     from flows.output.progress import show_progress
@@ -101,9 +101,8 @@ def _run_without_prefect(
         outcomes = run_backfill(
             configuration,
             planned,
-            continue_on_error=continue_on_error,
-            max_parallel=max_parallel,
             report=report,
+            **options,
         )
     return outcomes, failures(outcomes)
 
