@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from flows.orchestration.station_task import (  # first: it sets what Prefect reads when it is imported
     REPORT,
@@ -23,8 +22,8 @@ from pydantic import Field
 
 from flows.backfill.dates import Outcome, failures, run_backfill
 from flows.backfill.plan import Mode, Planned, backfill_configuration, estimate, plan, warnings
-from flows.orchestration.artifacts import create_artifacts_after, show_flow
-from flows.orchestration.limits import hold_date_limit
+from flows.orchestration.artifacts import show_flow
+from flows.orchestration.exclusive import run_exclusively
 from flows.orchestration.logs import hide_prefect_failures
 from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import Models, Overrides
@@ -36,9 +35,7 @@ from tasks.configuration.overrides import overrides_of
 from tasks.report.markdown import markdown
 from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.runtime.progress import Report
-from tasks.store.layout import LOCK_WAIT
 
-T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
 OUTCOMES: ContextVar[list[Outcome] | None] = ContextVar("outcomes", default=None)
 """Collects the outcomes for a caller in this process."""
@@ -101,7 +98,7 @@ def _run_planned(configuration: Configuration, planned: list[Planned], **options
             configuration,
             planned,
             step=as_task,
-            date_step=partial(_run_exclusively, configuration),
+            date_step=partial(run_exclusively, configuration),
             report=report,
             trainer=deployment_trainer(configuration),
             **options,
@@ -112,30 +109,18 @@ def _run_planned(configuration: Configuration, planned: list[Planned], **options
     return outcomes
 
 
-def _run_exclusively(configuration: Configuration, name: str, work: Callable[[], T]) -> T:
-    """Run one date as a Prefect task, once it runs nowhere else; `name` ends with the date."""
-
-    def run() -> T:
-        as_of = date.fromisoformat(name[-10:])
-        held = hold_date_limit(configuration.store.path, as_of, wait=LOCK_WAIT)
-        with held, create_artifacts_after(configuration, as_of):
-            return work()
-
-    return as_task(name, run)
-
-
 def backfill_with_prefect(
     config: Path, start: date, end: date, report: Report, **options: Any
 ) -> tuple[list[Outcome], str]:
     """Run the flow in this process; return the outcomes and the failure message, if any."""
     outcomes: list[Outcome] = []
     tokens = REPORT.set(report), OUTCOMES.set(outcomes)
-    hide_prefect_failures()
     shield_temporary_server()
     try:
-        state: Any = backfill(
-            start=start, end=end, dry_run=False, config=str(config), **options, return_state=True
-        )
+        with hide_prefect_failures():
+            state: Any = backfill(
+                start=start, end=end, dry_run=False, config=str(config), **options, return_state=True
+            )
     finally:
         REPORT.reset(tokens[0])
         OUTCOMES.reset(tokens[1])

@@ -70,6 +70,11 @@ def _checks(config: Path, config_given: bool, store: Path | None) -> Iterator[Ch
     if configuration is not None:
         yield readiness.source_check(configuration)
         yield from readiness.catalogue_checks(configuration)
+        from flows.night.catch_up import missed
+
+        yield from readiness.missing_check(
+            missed(configuration), by_choice=configuration.schedule.catch_up == "last"
+        )
 
 
 def _print_check(check: Check) -> None:

@@ -18,7 +18,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +37,10 @@ LOG = logging.getLogger("nightshelf")
 FREED_AFTER = 60.0  # seconds until a killed run no longer blocks its date
 RENEWED_EVERY = 15.0
 PAUSE = 1.0
+TURN_WAIT = 24 * 3600.0  # seconds that a scheduled night waits for others, which started late
 
 
-def limit_name(store: Path, as_of: date) -> str:
+def limit_name(store: Path, as_of: date | str) -> str:
     """Return the name of a date's limit; every worker must see the store under the same path."""
     return f"nightshelf {as_of} {hashlib.sha256(str(store.absolute()).encode()).hexdigest()[:8]}"
 
@@ -50,7 +51,7 @@ def freed_after() -> float:
 
 
 @contextmanager
-def hold_date_limit(store: Path, as_of: date, *, wait: float = 0.0) -> Iterator[None]:
+def hold_date_limit(store: Path, as_of: date | str, *, wait: float = 0.0) -> Iterator[None]:
     """Hold the date's limit; create it if missing, and delete it at the end.
 
     A taken limit is an error after `wait` seconds; that of a killed run frees itself within
@@ -85,6 +86,11 @@ def hold_date_limit(store: Path, as_of: date, *, wait: float = 0.0) -> Iterator[
         stop.set()
         renewing.join()
         _delete(name)
+
+
+def hold_turn(store: Path) -> AbstractContextManager[None]:
+    """Hold the turn of the scheduled nights of a store, of which several may start late at once."""
+    return hold_date_limit(store, "a scheduled night", wait=TURN_WAIT)
 
 
 def _acquire(client: SyncPrefectClient, name: str) -> bool:

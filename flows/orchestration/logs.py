@@ -36,10 +36,17 @@ class FlowRunHandler(APILogHandler):
         return super().format(record) + (f" [{', '.join(facts)}]" if facts else "")
 
 
-def hide_prefect_failures() -> None:
+@contextmanager
+def hide_prefect_failures() -> Iterator[None]:
     """Suppress Prefect's lines about a failure, for commands that print the message themselves."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_is_no_failure)
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    for logger in loggers:
+        logger.addFilter(_is_no_failure)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_no_failure)
 
 
 def _is_no_failure(record: logging.LogRecord) -> bool:
