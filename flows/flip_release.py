@@ -11,11 +11,11 @@ from typing import Annotated, Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
-from prefect.states import Failed
 from pydantic import Field
 
 from flows.night.pointer import point_readers
 from flows.night.publish_refused import publish_refused
+from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import Reason
 from tasks.configuration.configuration import load
 from tasks.configuration.file import store_path
@@ -63,7 +63,7 @@ def _publish_refused(config: str, release_id: str, reason: str) -> Any:
     try:
         record = publish_refused(load(Path(config)), release_id, reason)
     except EXPECTED_ERRORS as error:
-        return Failed(message=str(error))
+        return failed(str(error))
     facts = record.override
     get_run_logger().warning("%s published by force: %s", record.release_id, facts["reason"])
     lines = [
@@ -82,10 +82,10 @@ def _move_readers(config: str, to: str | None, purpose: str, reason: str) -> Any
     """Move readers; return the ids of both releases, or Failed with the message."""
     try:
         if not reason.strip():  # the form's length check accepts blanks
-            return Failed(message="expected a reason, got blanks")
+            return failed("expected a reason, got blanks")
         before, after = point_readers(Store(store_path(Path(config))), to, purpose)
     except EXPECTED_ERRORS as error:
-        return Failed(message=str(error))
+        return failed(str(error))
     get_run_logger().info("readers moved from %s to %s: %s", before, after.release_id, reason)
     previous = f"`{before}`" if before else "a damaged pointer"
     lines = [

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from flows.orchestration.station_task import (  # first: it sets what Prefect reads when it is imported
     REPORT,
@@ -19,16 +18,17 @@ from flows.orchestration.station_task import (  # first: it sets what Prefect re
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
-from prefect.states import Failed
 from pydantic import Field
 
 from flows.backfill.dates import Outcome, failures, run_backfill
 from flows.backfill.plan import Mode, Planned, backfill_configuration, estimate, plan, warnings
-from flows.orchestration.artifacts import create_artifacts_after, show_flow
-from flows.orchestration.limits import hold_date_limit
+from flows.orchestration.artifacts import show_flow
+from flows.orchestration.exclusive import run_exclusively
 from flows.orchestration.logs import hide_prefect_failures
+from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import Models, Overrides
 from flows.orchestration.remote_training import deployment_trainer
+from flows.orchestration.temporary_server import shield_temporary_server
 from flows.output.progress import log_progress
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.overrides import overrides_of
@@ -36,7 +36,6 @@ from tasks.report.markdown import markdown
 from tasks.runtime.errors import EXPECTED_ERRORS
 from tasks.runtime.progress import Report
 
-T = TypeVar("T")
 LOG = logging.getLogger("nightshelf")
 OUTCOMES: ContextVar[list[Outcome] | None] = ContextVar("outcomes", default=None)
 """Collects the outcomes for a caller in this process."""
@@ -78,50 +77,36 @@ def backfill(
         planned = plan(configuration, start, end, mode, newest_first)
         seconds, messages = estimate(configuration, planned), warnings(configuration, planned, max_parallel)
     except EXPECTED_ERRORS as error:
-        return Failed(message=str(error))
+        return failed(str(error))
     for warning in messages:
         log.warning("%s", warning)
     if dry_run:
         _show_plan(planned, seconds, messages, reason)
         return planned
     outcomes = _run_planned(
-        configuration, planned, continue_on_error=continue_on_error, max_parallel=max_parallel
+        configuration, planned, mode=mode, continue_on_error=continue_on_error, max_parallel=max_parallel
     )
     _show_outcomes(outcomes, reason)
-    failed = failures(outcomes)
-    return Failed(message=failed) if failed else outcomes
+    problem = failures(outcomes)
+    return failed(problem) if problem else outcomes
 
 
-def _run_planned(
-    configuration: Configuration, planned: list[Planned], *, continue_on_error: bool, max_parallel: int
-) -> list[Outcome]:
+def _run_planned(configuration: Configuration, planned: list[Planned], **options: Any) -> list[Outcome]:
     """Run each planned date as a task; return the outcomes, also through OUTCOMES."""
     with show_flow(configuration.store.path, REPORT.get() or log_progress(LOG)) as report:
         outcomes = run_backfill(
             configuration,
             planned,
-            continue_on_error=continue_on_error,
-            max_parallel=max_parallel,
             step=as_task,
-            date_step=partial(_run_exclusively, configuration),
+            date_step=partial(run_exclusively, configuration),
             report=report,
             trainer=deployment_trainer(configuration),
+            **options,
         )
     collected = OUTCOMES.get()
     if collected is not None:
         collected.extend(outcomes)
     return outcomes
-
-
-def _run_exclusively(configuration: Configuration, name: str, work: Callable[[], T]) -> T:
-    """Run one date as a Prefect task, unless it is running elsewhere; `name` ends with the date."""
-
-    def run() -> T:
-        as_of = date.fromisoformat(name[-10:])
-        with hold_date_limit(configuration.store.path, as_of), create_artifacts_after(configuration, as_of):
-            return work()
-
-    return as_task(name, run)
 
 
 def backfill_with_prefect(
@@ -130,11 +115,12 @@ def backfill_with_prefect(
     """Run the flow in this process; return the outcomes and the failure message, if any."""
     outcomes: list[Outcome] = []
     tokens = REPORT.set(report), OUTCOMES.set(outcomes)
-    hide_prefect_failures()
+    shield_temporary_server()
     try:
-        state: Any = backfill(
-            start=start, end=end, dry_run=False, config=str(config), **options, return_state=True
-        )
+        with hide_prefect_failures():
+            state: Any = backfill(
+                start=start, end=end, dry_run=False, config=str(config), **options, return_state=True
+            )
     finally:
         REPORT.reset(tokens[0])
         OUTCOMES.reset(tokens[1])

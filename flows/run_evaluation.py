@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
-from prefect.states import Failed
 
 from flows.night.run import evaluate_only
 from flows.orchestration.artifacts import name_run, show_run
+from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import YESTERDAY, AsOf, Models, Overrides, day_of
 from flows.orchestration.remote_training import deployment_trainer
 from flows.output.progress import log_progress
@@ -55,5 +55,5 @@ def evaluate(
                 configuration, day, report=report, trainer=deployment_trainer(configuration)
             )
     except EXPECTED_ERRORS as error:
-        return Failed(message=str(error))
+        return failed(str(error))
     return measured_metrics(record)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow, runtime
-from prefect.states import Failed
 from pydantic import Field
 
 from flows.night.retries import log_retries
 from flows.orchestration.artifacts import show_flow
+from flows.orchestration.mistakes import failed
 from flows.orchestration.station_task import REPORT, as_task
 from flows.output.progress import log_progress
 from tasks.runtime.errors import EXPECTED_ERRORS, UserError
@@ -68,7 +68,7 @@ def train_models(  # noqa: PLR0917
         with show_flow(training.run.store.root, REPORT.get() or log_progress(LOG)) as report:
             trained = _train(training, report)
     except EXPECTED_ERRORS as error:
-        return Failed(message=str(error))
+        return failed(str(error))
     return f"{model} trained on {trained.device} in {trained.seconds:.0f} s"
 
 

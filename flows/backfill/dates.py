@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
-from flows.backfill.one_date import Order, run_apart, run_here
-from flows.backfill.plan import RUN, SKIP, Planned, divide_resources, to_run
+from flows.backfill.one_date import Order, Released, run_apart, run_here
+from flows.backfill.plan import RUN, SKIP, Mode, Planned, divide_resources, to_run
 from flows.night.retries import run_directly
 from flows.night.run import Step, ingest_only
 from tasks.configuration.configuration import Configuration
@@ -51,6 +51,7 @@ def run_backfill(
     configuration: Configuration,
     planned: Sequence[Planned],
     *,
+    mode: Mode = "missing",
     continue_on_error: bool = True,
     max_parallel: int = 1,
     step: Step = run_directly,
@@ -66,8 +67,9 @@ def run_backfill(
     and the dates share the memory and threads of the configuration. `step` runs one station of a
     date in this process, and `date_step` runs a whole date: directly, or as a Prefect task. A date
     that fails stops the dates not yet begun only if `continue_on_error` is False. If another
-    process is running a date, the backfill waits for it for up to `lock_wait` seconds. It removes
-    no release, and never moves readers to an older date. `trainer` trains the models of dates that
+    process is running a date, the backfill waits for it for up to `lock_wait` seconds; unless the
+    `mode` is `all`, a date that was published since the plan was made is skipped. It removes no
+    release, and never moves readers to an older date. `trainer` trains the models of dates that
     run in this process; dates in child processes train in their own children.
     """
     dates = to_run(planned)
@@ -80,7 +82,7 @@ def run_backfill(
 
     def run(as_of: date) -> Outcome:
         report(f"backfill {as_of}", dates.index(as_of), len(dates))
-        order = Order(configuration=roomy, as_of=as_of, lock_wait=lock_wait)
+        order = Order(configuration=roomy, as_of=as_of, lock_wait=lock_wait, only_missing=mode != "all")
         if at_once == 1:
             return _run_date(as_of, date_step, partial(run_here, order, step, report, trainer))
         return _run_date(as_of, date_step, partial(run_apart, order, report, children))
@@ -168,11 +170,11 @@ def _keeping_all_releases(configuration: Configuration, planned: Sequence[Planne
     return configuration.model_copy(update={"store": store})
 
 
-def _run_date(as_of: date, date_step: Step, work: Callable[[], RunRecord]) -> Outcome:
+def _run_date(as_of: date, date_step: Step, work: Callable[[], RunRecord | Released]) -> Outcome:
     """Run a date through `date_step`; a user's mistake or a defect does not end the other dates."""
     started = time.monotonic()
     try:
-        record = date_step(f"backfill {as_of}", work)
+        result = date_step(f"backfill {as_of}", work)
     except EXPECTED_ERRORS as error:
         return Outcome(as_of, RUN, FAILED, _seconds_since(started), message=str(error))
     except Exception as error:
@@ -180,8 +182,11 @@ def _run_date(as_of: date, date_step: Step, work: Callable[[], RunRecord]) -> Ou
         return Outcome(
             as_of, RUN, FAILED, _seconds_since(started), message=f"{type(error).__name__}: {error}"
         )
-    rows = record.station("recommendations").rows
-    return Outcome(as_of, RUN, PUBLISHED, _seconds_since(started), rows, record.release_id)
+    if isinstance(result, Released):
+        message = f"published meanwhile as {result.release_id}"
+        return Outcome(as_of, SKIP, SKIPPED, release_id=result.release_id, message=message)
+    rows = result.station("recommendations").rows
+    return Outcome(as_of, RUN, PUBLISHED, _seconds_since(started), rows, result.release_id)
 
 
 def _seconds_since(started: float) -> float:

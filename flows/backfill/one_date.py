@@ -11,16 +11,19 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.night.resume import AlreadyReleasedError
 from flows.night.retries import run_directly
 from flows.night.run import Step, run_night
 from tasks.configuration.configuration import Configuration
 from tasks.runtime.children import Child, LogForwarder, end_with_parent, listen, open_channel, running
 from tasks.runtime.errors import EXPECTED_ERRORS, StoreLockedError, UserError
 from tasks.runtime.garbage import collect_rarely
+from tasks.runtime.interruption import interrupted
 from tasks.runtime.progress import Report, silent
 from tasks.store.runs import RunRecord
 from tasks.training.train import Trainer
@@ -31,19 +34,32 @@ LOCK_PAUSE = 1.0
 
 
 class Order(BaseModel):
-    """A date, its configuration, and the seconds to wait while another process runs the date."""
+    """A date, its configuration, and the seconds to wait while another process runs the date.
+
+    With `only_missing` the date is not run if it has a whole release once the waiting is over.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     configuration: Configuration
     as_of: date
     lock_wait: float
+    only_missing: bool = True
+
+
+@dataclass(frozen=True)
+class Released:
+    """The release that a date has already, so that it was not run."""
+
+    release_id: str
 
 
 def run_here(
     order: Order, step: Step = run_directly, report: Report = silent, trainer: Trainer | None = None
-) -> RunRecord:
+) -> RunRecord | Released:
     """Run a date in this process, resuming its failed run if possible; return the record.
+
+    If another process has published it meanwhile, and only missing dates are to run, return that.
 
     Raises what `flows.night.run.run_night` raises, and StoreLockedError if another process is
     still running the date after the wait.
@@ -56,9 +72,11 @@ def run_here(
                 order.as_of,
                 step=step,
                 report=report,
-                resume="where possible",
+                resume="where missing" if order.only_missing else "where possible",
                 trainer=trainer,
             )
+        except AlreadyReleasedError as released:
+            return Released(released.release_id)
         except StoreLockedError as error:
             if time.monotonic() >= until:
                 raise
@@ -66,8 +84,8 @@ def run_here(
         time.sleep(LOCK_PAUSE)
 
 
-def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
-    """Run a date in a child process; return the record. `children` holds the child while it runs.
+def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord | Released:
+    """Run a date in a child process; return what `run_here` does. `children` holds the child while it runs.
 
     Raises
     ------
@@ -89,9 +107,12 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord:
         printed = stderr.read().decode(errors="replace").strip()
     if "record" in reply:  # not read from the run's folder, which a run of another date may have removed
         return RunRecord.model_validate(reply["record"])
+    if "released" in reply:
+        return Released(reply["released"])
     if "refused" in reply:
         raise UserError(reply["refused"])
-    LOG.error("%s ended with exit code %s\n%s", name, child.returncode, printed)
+    if not interrupted():
+        LOG.error("%s ended with exit code %s\n%s", name, child.returncode, printed)
     if child.returncode < 0:
         raise UserError(f"its process was killed by signal {-child.returncode}")
     raise RuntimeError(printed.rpartition("\n")[2] or f"its process ended with exit code {child.returncode}")
@@ -110,11 +131,11 @@ def main() -> int:
         send({"progress": [doing, done, of]})
 
     try:
-        record = run_here(order, report=report)
+        result = run_here(order, report=report)
     except EXPECTED_ERRORS as error:
         send({"refused": str(error)})
         return 2
-    send({"record": record.document()})
+    send({"released": result.release_id} if isinstance(result, Released) else {"record": result.document()})
     return 0
 
 

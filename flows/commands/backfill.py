@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,12 +18,18 @@ from flows.commands.options import (
     PrefectOption,
     SetOption,
 )
+from flows.commands.run import prepare_prefect
 from flows.output import terminal as out
+from tasks.runtime.interruption import interruptible
 
 if TYPE_CHECKING:
     from flows.backfill.dates import Outcome
     from flows.backfill.plan import Planned
 
+INTERRUPTED = (
+    "interrupted: dates that were published stay; the same command continues with the others, each after its "
+    "last finished station"
+)
 COLUMNS = ("date", "action", "state", "seconds", "rows", "release", "message")
 
 
@@ -67,13 +73,13 @@ def backfill(
         if not run:
             _print_plan(planned, seconds, messages, as_json)
             return
+        choice = {"mode": mode, "continue_on_error": continue_on_error, "max_parallel": max_parallel}
         if prefect:
-            options = {"mode": mode, "newest_first": newest_first, "max_parallel": max_parallel}
-            options |= {"continue_on_error": continue_on_error, "models": model or (), "reason": reason}
+            options = choice | {"newest_first": newest_first, "models": model or (), "reason": reason}
             options["overrides"] = tuple(overrides or ())
-            outcomes, failed = _run_with_prefect(config, first, last, options)
+            outcomes, failed = _run_with_prefect(configuration, config, first, last, options)
         else:
-            outcomes, failed = _run_without_prefect(configuration, planned, continue_on_error, max_parallel)
+            outcomes, failed = _run_without_prefect(configuration, planned, choice)
         _print_outcomes(outcomes, as_json)
         if failed:
             out.fail(failed)
@@ -84,8 +90,9 @@ def register(app: typer.Typer) -> None:
     app.command("backfill")(backfill)
 
 
+@interruptible(partial(out.note, INTERRUPTED))
 def _run_without_prefect(
-    configuration: Any, planned: Sequence[Planned], continue_on_error: bool, max_parallel: int
+    configuration: Any, planned: Sequence[Planned], options: dict[str, Any]
 ) -> tuple[list[Outcome], str]:
     from flows.backfill.dates import failures, run_backfill
     from flows.output.progress import show_progress
@@ -94,19 +101,19 @@ def _run_without_prefect(
         outcomes = run_backfill(
             configuration,
             planned,
-            continue_on_error=continue_on_error,
-            max_parallel=max_parallel,
             report=report,
+            **options,
         )
     return outcomes, failures(outcomes)
 
 
+@interruptible(partial(out.note, INTERRUPTED))
 def _run_with_prefect(
-    config: Any, first: Any, last: Any, options: dict[str, Any]
+    configuration: Any, config: Any, first: Any, last: Any, options: dict[str, Any]
 ) -> tuple[list[Outcome], str]:
     from flows.output.progress import show_progress
 
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    prepare_prefect(configuration)
     with show_progress() as report:
         report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
         from flows.run_backfill import backfill_with_prefect

@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _checks(config: Path, config_given: bool, store: Path | None) -> Iterator[Check]:
+    import flows.orchestration.settings  # noqa: F401 - no proxy between this program and its server
     from tasks.configuration.sections import bytes_of
     from tasks.monitoring import machine, readiness
     from tasks.store.layout import Store
@@ -69,6 +70,11 @@ def _checks(config: Path, config_given: bool, store: Path | None) -> Iterator[Ch
     if configuration is not None:
         yield readiness.source_check(configuration)
         yield from readiness.catalogue_checks(configuration)
+        from flows.night.catch_up import missed
+
+        yield from readiness.missing_check(
+            missed(configuration), by_choice=configuration.schedule.catch_up == "last"
+        )
 
 
 def _print_check(check: Check) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,7 +34,7 @@ def status(
     with out.user_errors():
         from tasks.monitoring.status import FRESH, store_status
 
-        facts = store_status(find_store(config, store))
+        facts = store_status(find_store(config, store)) | {"missing_dates": _missing_dates(config, store)}
         if as_json:
             out.print_json(facts)
         else:
@@ -154,8 +155,20 @@ def register(app: typer.Typer) -> None:
     app.command("publish")(publish)
 
 
+def _missing_dates(config: Path, store: Path | None) -> list[date]:
+    """Return the past dates without a release; a store alone does not say when its nights are due."""
+    from flows.night.catch_up import missed
+    from tasks.runtime.errors import UserError
+
+    try:
+        return [] if store is not None else list(missed(configured(config)))
+    except UserError:  # status shows the store, even if the configuration is faulty
+        return []
+
+
 def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the names and values of a status, one pair per line."""
+    from tasks.release.missing import missing_text
     from tasks.store.files import readable
 
     yield "store", facts["store"]
@@ -172,6 +185,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             "expires",
             f"{release['expires_at']}, " + (f"{distance} ago" if release["stale"] else f"in {distance}"),
         )
+    if facts["missing_dates"]:
+        yield "missing", missing_text(facts["missing_dates"]) + "; `nightshelf backfill` makes them"
     yield from _run_lines(facts["last_run"])
     if facts["locked_by"]:
         yield "locked by", facts["locked_by"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+import shlex
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
@@ -23,6 +24,9 @@ from flows.commands.options import (
     override_lines,
 )
 from flows.output import terminal as out
+
+if TYPE_CHECKING:
+    from tasks.configuration.configuration import Configuration
 
 ReplaceChanged = Annotated[
     bool, typer.Option("--replace-changed", help="Ingest files again that changed since they were ingested.")
@@ -108,18 +112,41 @@ def run_night(
     `overrides` are lines `key=value` that replace configuration keys.
     """
     from flows.orchestration.parameters import yesterday
-    from flows.output.progress import show_progress
+    from tasks.runtime.interruption import interruptible
 
     configuration = configured(config, overrides)
     day = as_of or yesterday(configuration)
-    if not prefect:
+    began_at = datetime.now(UTC)
+    arguments = ["--config", str(config)] * (config != DEFAULT_CONFIG) + ["--as-of", str(day)]
+    arguments += [word for line in overrides for word in ("--set", line)] + ["--no-prefect"] * (not prefect)
+
+    def last_words() -> None:
+        out.note(_how_to_continue(configuration.store.path, day, began_at, arguments))
+
+    with interruptible(last_words):
+        return _run_stations(config, configuration, day, overrides, reingest, prefect=prefect, resume=resume)
+
+
+def _run_stations(
+    config: Path,
+    configuration: Configuration,
+    day: date,
+    overrides: tuple[str, ...],
+    reingest: Reingest,
+    *,
+    prefect: bool,
+    resume: bool,
+) -> Any:
+    from flows.output.progress import show_progress
+
+    if not prefect or _is_refused_at_once(configuration, day, reingest, resume=resume):
         from flows.night import run as stations
 
         with show_progress() as report:
             return stations.run_night(
                 configuration, day, report=report, resume="yes" if resume else "no", **reingest
             )
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    prepare_prefect(configuration)
     with show_progress() as report:
         report("starting Prefect (the first temporary server takes up to a minute)", 0, 0)
         from flows.run_nightly import run_with_prefect
@@ -130,6 +157,53 @@ def run_night(
     if record is None:
         out.fail(message)
     return record
+
+
+def _is_refused_at_once(configuration: Configuration, day: date, reingest: Reingest, *, resume: bool) -> bool:
+    """Return whether a run is sure to be refused: then it needs no Prefect server to record that.
+
+    Raises
+    ------
+    UserError
+        If it cannot even begin, or there is nothing to resume.
+    """
+    from flows.night.lifecycle import input_problem, require_startable
+    from flows.night.resume import resumable_run
+
+    store = require_startable(configuration, day)
+    if resume:
+        resumable_run(configuration, day, {key: bool(on) for key, on in reingest.items()}, store)
+        return False  # it may need no input any more
+    if os.environ.get("PREFECT_API_URL"):
+        return False  # a server that runs anyway shows the run that failed
+    return input_problem(configuration, day) is not None
+
+
+def prepare_prefect(configuration: Configuration) -> None:
+    """Set what Prefect reads when it is imported: it logs warnings only, and has a folder for its files."""
+    from flows.orchestration.settings import require_home
+
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    moved = require_home(configuration.store.path)
+    if moved:
+        out.note(moved)
+
+
+def _how_to_continue(store: Path, day: date, began_at: datetime, arguments: list[str]) -> str:
+    """Return what to say about a run that was interrupted: what it did, and what continues it."""
+    from tasks.store.layout import Store
+    from tasks.store.runs import record_since
+
+    record = record_since(Store(store), day, began_at)
+    if record is None:
+        return f"interrupted before the run for {day} began: nothing was changed"
+    if record.state == "published":
+        return f"interrupted, after the run for {day} published {record.release_id}"
+    last = f"after the station {record.stations[-1].name}" if record.stations else "in its first station"
+    command = shlex.join(["nightshelf", "run", *arguments, "--resume"])
+    return (
+        f"interrupted: the run for {day} stopped {last}; readers keep their release; to continue:\n{command}"
+    )
 
 
 def show_run(record: Any, as_json: bool) -> None:

@@ -10,9 +10,11 @@ from datetime import date
 from flows.night.night import Night
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import sweep_scratch
+from tasks.interactions.discovery import Search, discover, files_under
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.runtime.clock import now
-from tasks.runtime.errors import StoreError, StoreLockedError
+from tasks.runtime.errors import StoreError, StoreLockedError, UserError, is_transient
+from tasks.runtime.interruption import interrupted
 from tasks.runtime.logs import log_fields
 from tasks.runtime.progress import Report
 from tasks.runtime.redaction import clean
@@ -29,6 +31,31 @@ def writable_store(configuration: Configuration) -> Store:
     store = Store(configuration.store.path).create()
     store.require_free(FREE_BYTES)
     return store
+
+
+def require_startable(configuration: Configuration, as_of: date) -> Store:
+    """Return the store if a run for a date could start now; nothing is changed.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, its disk is full, or another run for the date is active.
+    """
+    store = writable_store(configuration)
+    with store.date_lock(as_of, f"run for {as_of}: checking"):
+        return store
+
+
+def input_problem(configuration: Configuration, as_of: date) -> str | None:
+    """Return why the logs or a catalogue cannot be read; None if they are there, or may come back."""
+    try:
+        discover(configuration.source, as_of)
+        for section, catalogue in (("items", configuration.items), ("users", configuration.users)):
+            if catalogue.path is not None:
+                files_under(catalogue.path, Search(section, catalogue.format))
+    except UserError as error:
+        return None if is_transient(error) else str(error)
+    return None
 
 
 @contextmanager
@@ -91,12 +118,14 @@ def report_night(night: Night) -> None:
 def record_failure(night: Night, error: BaseException) -> None:
     """Record and report a night's failure; if the record cannot be saved, log that and continue."""
     night.record.state, night.record.message = "failed", str(error) or type(error).__name__
+    if interrupted() or not isinstance(error, Exception):  # a library may make an error of Ctrl-C
+        night.record.state, night.record.message = "interrupted", "the run was asked to end"
     night.record.finished_at = now().isoformat()
     try:
         night.record.save(night.store)
     except StoreError as save_error:
         LOG.warning("the record of the run still says `running`: %s", save_error)
-    if isinstance(error, Exception):  # a user who interrupts does not wait for the report
+    if night.record.state == "failed":  # a user who interrupts does not wait for the report
         report_night(night)
 
 

@@ -14,6 +14,7 @@ from flows.night.night import Night, last_ingest
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
 from tasks.interactions.ledger import Ledger
+from tasks.release.releases import releases
 from tasks.release.tables import TABLES
 from tasks.runtime.clock import now
 from tasks.runtime.errors import UserError
@@ -21,12 +22,21 @@ from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, Station, last_night, new_run
 
 LOG = logging.getLogger("nightshelf")
-Resume = Literal["no", "yes", "where possible"]
-"""Start a new run; resume the date's last run or fail; resume it or start anew (a retry)."""
+Resume = Literal["no", "yes", "where possible", "where missing"]
+"""Start a new run; resume the date's last run or fail; resume it or start anew (a retry); or do that
+only if the date has no whole release."""
 
 
 class ResumeError(UserError):
     """No run can be resumed, or the last run does not fit the present request."""
+
+
+class AlreadyReleasedError(UserError):
+    """The date has a whole release, and only dates without one were to run."""
+
+    def __init__(self, as_of: date, release_id: str) -> None:
+        super().__init__(f"{as_of} was published meanwhile as {release_id}")
+        self.release_id = release_id
 
 
 def begin_night(
@@ -41,10 +51,16 @@ def begin_night(
     ------
     ResumeError
         If `resume` is "yes" and no run can be resumed.
+    AlreadyReleasedError
+        If it is "where missing" and the date has a whole release.
     """
+    if resume == "where missing":
+        for release in releases(store):
+            if release.as_of == as_of and not release.problem:
+                raise AlreadyReleasedError(as_of, release.release_id)
     if resume != "no":
         try:
-            return _resume(configuration, store, _resumable_run(configuration, as_of, reingest, store))
+            return _resume(configuration, store, resumable_run(configuration, as_of, reingest, store))
         except ResumeError as refusal:
             if resume == "yes":
                 raise
@@ -58,7 +74,7 @@ def begin_night(
     )
 
 
-def _resumable_run(
+def resumable_run(
     configuration: Configuration, as_of: date, reingest: Mapping[str, bool], store: Store
 ) -> RunRecord:
     """Return the record of the date's last run; ResumeError if it cannot be resumed."""

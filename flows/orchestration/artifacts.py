@@ -18,9 +18,11 @@ from prefect import get_client
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext
 
+from flows.night.catch_up import missed
 from flows.orchestration.logs import forward_logs
 from flows.orchestration.training_progress import TrainingProgress
 from tasks.configuration.configuration import Configuration
+from tasks.release.missing import missing_text
 from tasks.report import summary
 from tasks.report.markdown import markdown, night_page
 from tasks.runtime.progress import Report
@@ -54,13 +56,14 @@ def show_flow(store: Path, report: Report) -> Iterator[TrainingProgress]:
 @contextmanager
 def create_artifacts_after(configuration: Configuration, as_of: date) -> Iterator[None]:
     """Create the artifacts of the date's run inside the context, even if it failed or stopped."""
-    store, began_at = Store(configuration.store.path), datetime.now(UTC)
+    store, began_at, missing = Store(configuration.store.path), datetime.now(UTC), list[str]()
     try:
         yield
     finally:
         record = record_since(store, as_of, began_at)
         if record is not None:
-            create_run_artifacts(store, record, configuration.report.sample_users)
+            try_to_show("the missing dates", lambda: missing.append(missing_text(missed(configuration))))
+            create_run_artifacts(store, record, configuration.report.sample_users, *missing)
 
 
 def name_run(configuration: Configuration, as_of: date, kind: str) -> None:
@@ -78,16 +81,17 @@ def name_run(configuration: Configuration, as_of: date, kind: str) -> None:
     try_to_show("the name of the flow run", name)
 
 
-def create_run_artifacts(store: Store, record: RunRecord, sample_users: int) -> None:
+def create_run_artifacts(store: Store, record: RunRecord, sample_users: int, missing: str = "") -> None:
     """Create a run's artifacts: its page, and tables of rows, checks, metrics, stations, samples.
 
-    With `sample_users` 0 no users are shown, otherwise up to three.
+    With `sample_users` 0 no users are shown, otherwise up to three. `missing` says which past dates
+    have no release.
     """
     about = f"{record.purpose} {record.as_of}, run {record.run_id}"
     key = artifact_key(record.purpose, store)
     try_to_show(
         "the page of the run",
-        lambda: create_markdown_artifact(night_page(store, record), key=key, description=about),
+        lambda: create_markdown_artifact(night_page(store, record, missing), key=key, description=about),
     )
     tables: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "rows": lambda: summary.accounting_rows(record),

@@ -18,7 +18,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,19 +37,25 @@ LOG = logging.getLogger("nightshelf")
 FREED_AFTER = 60.0  # seconds until a killed run no longer blocks its date
 RENEWED_EVERY = 15.0
 PAUSE = 1.0
+TURN_WAIT = 24 * 3600.0  # seconds that a scheduled night waits for others, which started late
 
 
-def limit_name(store: Path, as_of: date) -> str:
+def limit_name(store: Path, as_of: date | str) -> str:
     """Return the name of a date's limit; every worker must see the store under the same path."""
     return f"nightshelf {as_of} {hashlib.sha256(str(store.absolute()).encode()).hexdigest()[:8]}"
 
 
+def freed_after() -> float:
+    """Return the seconds after which the limit of a run that was just killed is free."""
+    return FREED_AFTER + RENEWED_EVERY
+
+
 @contextmanager
-def hold_date_limit(store: Path, as_of: date, *, wait: bool = False) -> Iterator[None]:
+def hold_date_limit(store: Path, as_of: date | str, *, wait: float = 0.0) -> Iterator[None]:
     """Hold the date's limit; create it if missing, and delete it at the end.
 
-    With `wait`, wait until a killed run's limit frees itself; otherwise a taken limit is an error at
-    once.
+    A taken limit is an error after `wait` seconds; that of a killed run frees itself within
+    `freed_after()`.
 
     Raises
     ------
@@ -58,13 +64,17 @@ def hold_date_limit(store: Path, as_of: date, *, wait: bool = False) -> Iterator
     """
     name = limit_name(store, as_of)
     with get_client(sync_client=True) as client:
-        until = time.monotonic() + (FREED_AFTER + RENEWED_EVERY if wait else 0)
+        until, waiting = time.monotonic() + wait, False
         while not _acquire(client, name):
+            busy = (
+                f"another run for {as_of} is active: it holds the limit '{name}' of the "
+                f"Prefect server; a killed run holds it for {FREED_AFTER:.0f} s at most"
+            )
             if time.monotonic() >= until:
-                raise StoreLockedError(
-                    f"another run for {as_of} is active: it holds the limit '{name}' of the "
-                    f"Prefect server; a killed run holds it for {FREED_AFTER:.0f} s at most"
-                )
+                raise StoreLockedError(busy)
+            if not waiting:
+                LOG.info("waiting: %s", busy)
+            waiting = True
             time.sleep(PAUSE)
     stop = threading.Event()
     context = contextvars.copy_context()  # the thread uses the same server
@@ -76,6 +86,11 @@ def hold_date_limit(store: Path, as_of: date, *, wait: bool = False) -> Iterator
         stop.set()
         renewing.join()
         _delete(name)
+
+
+def hold_turn(store: Path) -> AbstractContextManager[None]:
+    """Hold the turn of the scheduled nights of a store, of which several may start late at once."""
+    return hold_date_limit(store, "a scheduled night", wait=TURN_WAIT)
 
 
 def _acquire(client: SyncPrefectClient, name: str) -> bool:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
+from flows.orchestration.mistakes import MARK
+from tasks.runtime.interruption import interrupted
 from tasks.runtime.logs import current_fields, write_logs
 
 LOG = logging.getLogger("nightshelf")
@@ -34,14 +36,25 @@ class FlowRunHandler(APILogHandler):
         return super().format(record) + (f" [{', '.join(facts)}]" if facts else "")
 
 
-def hide_prefect_failures() -> None:
+@contextmanager
+def hide_prefect_failures() -> Iterator[None]:
     """Suppress Prefect's lines about a failure, for commands that print the message themselves."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_is_no_failure)
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    for logger in loggers:
+        logger.addFilter(_is_no_failure)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(_is_no_failure)
 
 
 def _is_no_failure(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))
+    return (
+        not interrupted()
+        and not hasattr(record, MARK)
+        and not str(record.msg).startswith(("Finished in state Failed", "Task run failed with state"))
+    )
 
 
 @contextmanager

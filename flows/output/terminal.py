@@ -11,10 +11,12 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
 
+from tasks.runtime.interruption import interrupted, interruptible
 from tasks.runtime.logs import in_json
 from tasks.runtime.redaction import clean, redacted
 
@@ -29,9 +31,13 @@ Row = Sequence[Any]
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Turn a user's mistake into `error: ...` on stderr and exit code 1; let defects through."""
+    """Turn a user's mistake into `error: ...` on stderr and exit code 1; let defects through.
+
+    Ctrl-C ends the command with exit code 130.
+    """
     try:
-        yield
+        with interruptible(partial(note, "interrupted")):
+            yield
     except PermissionError as error:
         fail(f"cannot read {error.filename}: permission denied")
     except Exception as error:
@@ -48,6 +54,8 @@ def fail(message: str) -> NoReturn:
 
     If stderr is JSON, the message becomes a log line.
     """
+    if interrupted():  # a library made an error of Ctrl-C
+        raise KeyboardInterrupt
     message = redacted(message)
     if in_json():
         logging.getLogger("nightshelf").error("%s", message)

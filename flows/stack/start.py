@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import flows.orchestration.settings  # noqa: F401 - no proxy between this program and its server
+
+# isort: split
 import base64
 import json
 import os

@@ -24,6 +24,7 @@ from tasks.configuration.sections import (
     ItemCatalogue,
     PopularSection,
     ReportSection,
+    ScheduleSection,
     StoreSection,
     TopNSection,
     bytes_of,
@@ -61,6 +62,7 @@ class Configuration(Section):
     train: TrainSection = TrainSection()
     evaluation: EvaluationSection = EvaluationSection()
     report: ReportSection = ReportSection()
+    schedule: ScheduleSection = ScheduleSection()
     quality: QualitySection = QualitySection()
     models: dict[str, dict[str, Any]] = Field({}, description="Settings of models, by name.")
 

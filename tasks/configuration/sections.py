@@ -13,6 +13,7 @@ from tasks.configuration.file import DEFAULT_STORE
 from tasks.release.windows import canonical, hours_of
 
 SIZES = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+CatchUp = Literal["all", "last", "none"]
 EngineName = Literal["duckdb", "spark"]
 LEAST_MEMORY: dict[EngineName, str] = {"duckdb": "256MiB", "spark": "1GiB"}
 """The least memory with which an engine can keep to its budget."""
@@ -246,4 +247,14 @@ class ReportSection(Section):
         ge=0,
         le=50,
         description="Users shown with id, history and list; 0 keeps all users out of the report and Prefect.",
+    )
+
+
+class ScheduleSection(Section):
+    """[schedule]: what scheduled nights do about dates that were missed, such as after downtime."""
+
+    catch_up: CatchUp = Field(
+        "none",
+        description="all: a night first makes the missing dates before its own, oldest first. last: a night "
+        "that starts late makes its date only if that is still yesterday. none: each makes its own date.",
     )

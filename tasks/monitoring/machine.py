@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -165,7 +166,9 @@ def time_zone_check() -> Check:
 def prefect_check() -> Check:
     """Check whether the configured Prefect server answers."""
     try:
-        from prefect.settings import get_current_settings
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as: its folder cannot be written, which a run works around
+            from prefect.settings import get_current_settings
 
         url = get_current_settings().api.url
     except Exception as error:  # any fault of Prefect or its settings becomes this check's result

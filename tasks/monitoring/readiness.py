@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from tasks.interactions.discovery import Discovered, Search, discover, files_und
 from tasks.interactions.source_files import redacted
 from tasks.monitoring.machine import MISSING, OK, PROBLEM, Check
 from tasks.monitoring.status import lock_holder
+from tasks.release.missing import missing_text
 from tasks.runtime.errors import UserError
 from tasks.store.files import readable
 from tasks.store.layout import Store
@@ -88,3 +89,15 @@ def _described(found: Discovered) -> str:
     named = redacted(files[0].address) if len(files) == 1 else f"{len(files):,} files"
     others = "".join(f"; not read: {part}" for part in found.left_out)
     return f"{named}, {readable(sum(file.size for file in files))}{others}"
+
+
+def missing_check(dates: Sequence[date], *, by_choice: bool) -> Iterator[Check]:
+    """Report past dates without a release: a problem, unless the configuration leaves them out."""
+    if dates:
+        command = f"nightshelf backfill --start {dates[0]} --end {dates[-1]} --run"
+        advice = f"`{command}` makes them; " + (
+            'nights leave them out, as [schedule] catch_up is "last"'
+            if by_choice
+            else '[schedule] catch_up = "all" lets nights do so'
+        )
+        yield Check("dates", MISSING if by_choice else PROBLEM, missing_text(dates), advice)

@@ -44,6 +44,10 @@ PAGE: Final = """\
 | what readers had | {{ judged }} |
 {% endif %}
 
+{% if missing %}
+**{{ missing }}**
+
+{% endif %}
 {% if record.warnings %}
 ## Warnings
 {% for warning in record.warnings %}
@@ -106,8 +110,11 @@ def plain(text: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
-def night_page(store: Store, record: RunRecord) -> str:
-    """Return the page about a run, whether or not it finished."""
+def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
+    """Return the page about a run, whether or not it finished.
+
+    `missing` says which past dates have no release.
+    """
     tables = {
         "Quality": summary.quality_rows(record),
         "Rows": summary.accounting_rows(record),
@@ -132,6 +139,7 @@ def night_page(store: Store, record: RunRecord) -> str:
         store=store.root,
         before=summary.compared_release(store, record),
         report=report_of(store, record),
+        missing=missing,
         late=summary.late_events_of(record),
         tables=tables.items(),
         numbers={"this run", "all so far", "rows", "seconds", "peak memory"},

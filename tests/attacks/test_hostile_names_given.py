@@ -24,6 +24,7 @@ from tasks.runtime.errors import UserError
 
 DATES = ["2026-03-02 10:00:00", "2026-03-01 10:00:00"]
 FIRST_DAY = date(2026, 3, 2)
+ITEMS = 'id = "id", title = "title", null_values = [""]'
 FOLDER = 'it\'s [a] *store {b} %2e%2e "q" ; $(touch canary) <b>'
 
 
@@ -61,7 +62,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, names: list[str]) -> Night:
         f"""
 store.path = {toml(str(night.store.root))}
 engine = {{memory = "1GiB", threads = 1}}
-items = {{path = {toml(str(folder / FOLDER / "items.parquet"))}, id = "id", title = "title", null_values = [""]}}
+items = {{path = {toml(str(folder / FOLDER / "items.parquet"))}, {ITEMS}}}
 users = {{attributes = {{land = "land"}}}}
 top_n = {{n = 5, similar = 3}}
 popular = {{n = 300, windows = [0], fallback_window = 0, segments = ["land"], fallback_segment = "land"}}

@@ -109,7 +109,8 @@ def test_these_texts_can_be_ids_types_titles_and_segments(
         },
         "items": {
             "path": str(tmp_path / "shop" / "items.parquet"), "id": "id", "title": "title",
-            "null_values": [""], "attributes": {"land": "land"}, "available": "sold", "separator": "; DROP TABLE x; --",
+            "null_values": [""], "attributes": {"land": "land"},
+            "available": "sold", "separator": "; DROP TABLE x; --",
         },
         "users": {"attributes": {"shade": "colour"}},
         "popular": {"segments": ["land", "shade"], "fallback_segment": "shade"},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
 import shutil
 import uuid
 from datetime import date, datetime, timedelta
@@ -10,7 +13,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from worlds.night_world import FIRST, Night, shop, write_logs
+from typer.testing import CliRunner
+from worlds.night_world import FIRST, TEXT, Night, shop, write_logs
+
+from flows.command_line import app
+from tasks.monitoring import readiness
 
 pytestmark = pytest.mark.prefect
 
@@ -89,6 +96,76 @@ def test_a_run_that_starts_late_makes_the_date_it_was_scheduled_for(
     assert runs_of(late.id)[0].name == f"nightly {day}"
 
 
+@pytest.mark.parametrize(
+    ("catch_up", "order", "made"),
+    [("none", (0, 1, 2), 3), ("last", (1, 0, 2), 1), ("all", (2, 0, 1), 3)],
+)
+def test_after_downtime_late_nights_make_what_catch_up_says_and_none_fails(
+    prefect_server: str, tmp_path: Path, catch_up: str, order: tuple[int, ...], made: int
+) -> None:
+    """Three nights that start late, in the order in which a worker happens to start them."""
+    from flows.night.run import run_night
+    from flows.orchestration.artifacts import artifact_key
+
+    yesterday = datetime.now(ZoneInfo("UTC")).date() - timedelta(days=1)
+    days = [yesterday - timedelta(days=number) for number in (3, 2, 1, 0)]
+    text = TEXT + f'[schedule]\ncatch_up = "{catch_up}"\n[quality]\nenabled = false\n'
+    models = 'models = ["popularity"]\nserve = "popularity"'
+    fresh = shop(tmp_path / "shop", write_logs(tmp_path / "logs", days[0], days=4), text, models)
+    run_night(fresh.configured(evaluation__enabled=False), days[0])
+    assert missing_in_status(fresh) == [str(day) for day in days[1:]]
+    parameters = {"config": str(fresh.config), "overrides": ["evaluation.enabled=false"]}
+    states = {day: late_night_of(day, parameters) for day in (days[1 + number] for number in order)}
+    assert all(state.is_completed() for state in states.values()), states
+    published = sorted({name[:10] for name in fresh.published()})
+    assert published == [str(days[0]), *map(str, days[4 - made :])]
+    assert len(fresh.published()) == 1 + made  # none was made twice
+    assert str(fresh.pointed()).startswith(str(yesterday))
+    assert missing_in_status(fresh) == [str(day) for day in days[1:] if str(day) not in published]
+    pages = pages_of(artifact_key("night", fresh.store))
+    assert any("2 past dates have no release" in page for page in pages)
+    said = [str(state.message) for day, state in states.items() if day != yesterday]
+    expected = {"none": None, "last": "is not made: it is past", "all": "it was published meanwhile as"}
+    assert all(str(expected[catch_up] or "") in message for message in said)
+
+
+def pages_of(key: str) -> list[str]:
+    """Return the pages of all nights of a store."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    with get_client(sync_client=True) as client:
+        of_key = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        return [str(artifact.data) for artifact in client.read_artifacts(artifact_filter=of_key)]
+
+
+def late_night_of(day: date, parameters: dict[str, Any]) -> Any:
+    """Run the flow as a worker does that finds a run late; return its state."""
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.states import Scheduled
+
+    from flows.run_nightly import nightly
+
+    due = datetime.combine(day, datetime.min.time(), ZoneInfo("UTC")) + timedelta(days=1, hours=2)
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(nightly, parameters=parameters, state=Scheduled(scheduled_time=due))
+    return run_flow(nightly, flow_run=run, parameters=parameters, return_type="state")
+
+
+def missing_in_status(night: Night) -> list[str]:
+    """Return the missing dates that `status` shows; `doctor` must call them a problem."""
+    answer = CliRunner().invoke(app, ["status", "--config", str(night.config), "--json"])
+    missing: list[str] = json.loads(answer.stdout)["missing_dates"]
+    chosen = night.configured().schedule.catch_up == "last"
+    checks = [*readiness.missing_check([date.fromisoformat(day) for day in missing], by_choice=chosen)]
+    assert [check.state for check in checks] == ["missing" if chosen else "problem"] * bool(missing)
+    shown = CliRunner().invoke(app, ["status", "--config", str(night.config)]).stdout
+    assert all(day in shown for day in missing)
+    assert ("missing" in shown) == bool(missing)
+    return missing
+
+
 def test_a_users_mistake_fails_the_run_with_only_its_message(
     prefect_server: str, tonight: Night, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +182,45 @@ def test_a_users_mistake_fails_the_run_with_only_its_message(
     printed = capfd.readouterr().err
     assert "Traceback" not in printed
     assert "Finished in state" not in printed
+
+
+def test_the_log_of_a_flow_run_that_ends_by_a_mistake_ends_with_its_message(
+    prefect_server: str, tonight: Night, tmp_path: Path
+) -> None:
+    """As a worker's process runs it: Prefect would add the state, and a traceback of its own."""
+    from prefect.client.orchestration import get_client
+    from prefect.flow_engine import run_flow
+    from prefect.logging.loggers import flow_run_logger
+
+    from flows.flip_release import publish
+    from flows.run_backfill import backfill
+    from flows.run_evaluation import evaluate
+    from flows.run_nightly import nightly
+
+    logged: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = logged.append  # type: ignore[method-assign]
+    fresh = shop(tmp_path / "shop", tonight.logs)
+    runs: list[tuple[Any, dict[str, Any], str]] = [
+        (nightly, {"as_of": "1999-01-01"}, "of the gate's expectations failed"),
+        (nightly, {"as_of": "tomorrow"}, "received invalid parameters"),
+        (evaluate, {"as_of": "1999-99-99"}, "expected yesterday or a date"),
+        (backfill, {"start": "2026-03-05", "end": "2026-03-01"}, "expected an end on or after the start"),
+        (publish, {"release_id": "x", "reason": "why"}, "nothing is published"),
+    ]
+    logging.getLogger("prefect.flow_runs").addHandler(handler)
+    try:
+        for flow, parameters, message in runs:
+            with get_client(sync_client=True) as client:
+                run = client.create_flow_run(flow, parameters=parameters | {"config": str(fresh.config)})
+            with pytest.raises(Exception, match=re.escape(message)):
+                run_flow(flow, flow_run=run, parameters=run.parameters, error_logger=flow_run_logger(run))
+            assert message in logged[-1].getMessage(), flow.name
+            assert [record for record in logged if record.levelno >= logging.ERROR] == [logged[-1]]
+            assert not logged[-1].exc_info
+            logged.clear()
+    finally:
+        logging.getLogger("prefect.flow_runs").removeHandler(handler)
 
 
 def test_the_failed_task_is_the_station_that_refused(

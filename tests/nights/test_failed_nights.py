@@ -67,7 +67,7 @@ def test_a_library_cannot_end_the_night_silently(night: Night) -> None:
 def test_ctrl_c_is_recorded_and_releases_the_store(night: Night) -> None:
     with unchanged(night), pytest.raises(KeyboardInterrupt):
         run_night(night.configured(), THIRD, step=failing_at("dataset", KeyboardInterrupt()))
-    assert night.records()[-1].message == "KeyboardInterrupt"
+    assert night.records()[-1].state == "interrupted"
     with night.store.lock("afterwards"):
         assert night.scratch() == []
 

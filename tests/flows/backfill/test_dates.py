@@ -82,3 +82,25 @@ def test_a_date_waits_for_another_run_of_it(night: Night) -> None:
     (outcome,) = run_backfill(small(night), planned, report=report, lock_wait=60)
     holder.join()
     assert (outcome.state, waiting.is_set()) == ("published", True)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_date_that_was_published_since_the_plan_is_not_run_again_unless_all_were_asked_for(
+    night: Night, at_once: int
+) -> None:
+    planned = plan(small(night), FIRST, SECOND)
+    (first,) = run_backfill(small(night), plan(small(night), FIRST, FIRST))  # as a night beside it would
+    before = night.published()
+    outcomes = run_backfill(small(night), planned, max_parallel=at_once)
+    assert [(outcome.state, outcome.action) for outcome in outcomes] == [
+        ("skipped", "skip"),
+        ("published", "run"),
+    ]
+    assert outcomes[0].release_id == first.release_id
+    assert outcomes[0].message == f"published meanwhile as {first.release_id}"
+    assert failures(outcomes) == ""
+    assert [name for name in night.published() if name not in before] == [outcomes[1].release_id]
+    assert {record.as_of for record in night.records()} <= {FIRST, SECOND, THIRD}
+    if at_once == 1:
+        again = run_backfill(small(night), planned, mode="all")
+        assert [outcome.state for outcome in again] == ["published", "published"]

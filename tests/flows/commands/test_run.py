@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 from worlds.command_calls import MAIN
@@ -19,6 +23,7 @@ from tasks.dataset.freshness import Freshness
 from tasks.interactions.ledger import Ledger
 from tasks.release.releases import current
 from tasks.store.layout import Store
+from tasks.store.runs import read_records
 
 
 def run_command(*arguments: str) -> Any:
@@ -112,3 +117,65 @@ def test_a_mistake_under_prefect_is_one_message(prefect_server: str, night: Nigh
     problems = [line for line in completed.stderr.splitlines() if not line[:2].isdigit()]  # the log has times
     assert problems[0].startswith("error: ")
     assert all(line.startswith("       ") for line in problems[1:])
+
+
+def test_a_run_that_is_refused_at_once_says_so_before_a_server_starts(night: Night, tmp_path: Path) -> None:
+    store = Store(tmp_path / "other")
+    arguments = ["run", "--config", str(night.config), "--as-of", str(FIRST), "--store", str(store.root)]
+    (tmp_path / "file").write_text("")
+    refused = {
+        ("--set", "source.path=/nowhere"): "[source] path = /nowhere: no such file or folder",
+        ("--set", "items.path=/nowhere.csv"): "/nowhere.csv",
+        ("--set", "source.paths=/nowhere"): "unknown key 'paths'",
+        ("--resume", "--as-of", str(SECOND)): f"there is no run for {SECOND} to resume",
+        ("--store", f"{tmp_path}/file/store"): f"{tmp_path}/file/store",
+        (): "is locked by",
+    }
+    for words, message in refused.items():
+        with store.date_lock(FIRST, "another run") if not words else nullcontext():
+            result = CliRunner().invoke(app, [*arguments, *words], env={"PREFECT_API_URL": None})
+        assert result.exit_code == 1
+        assert message in result.stderr, words
+        assert "Prefect" not in result.stderr
+    assert [run.state for run in read_records(store)] == ["failed", "failed"]  # status and metrics know it
+
+
+def test_ctrl_c_ends_a_run_with_its_temporary_server_and_says_what_continues_it(
+    night: Night, tmp_path: Path
+) -> None:
+    """Neither a proxy nor a home that cannot be written stands between the run and its server."""
+    store = tmp_path / "other"
+    arguments = ["run", "--config", str(night.config), "--as-of", str(FIRST), "--store", str(store)]
+    proxies = {"HTTP_PROXY": "http://127.0.0.1:9", "all_proxy": "socks5://127.0.0.1:9", "NO_PROXY": "a.b"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {**proxies, "HOME": "/dev/null/home", "PYTHONPATH": IMPORTABLE, "CTRL_C": str(tmp_path)}
+    with subprocess.Popen(
+        [*MAIN, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as command:
+        assert command.stderr is not None
+        read = []
+        for line in command.stderr:
+            read.append(line)
+            if "validation_results" in line:
+                os.killpg(command.pid, signal.SIGINT)  # as a terminal does: also to the server
+        printed = command.stdout.read() if command.stdout else ""
+    said = "".join(read)
+    assert (command.returncode, printed) == (130, ""), said
+    assert "Traceback" not in said
+    assert f"it keeps its files in {store}" in said
+    assert not [process for process in psutil.process_iter(["environ"]) if started_by(process, tmp_path)]
+    last = shlex.split(said.splitlines()[-1])
+    assert last[-1] == "--resume"
+    assert [run.state for run in read_records(Store(store))] == ["interrupted"]
+    run_command(*last[1:], "--no-prefect")
+    assert [run.state for run in read_records(Store(store))] == ["published"]
+
+
+def started_by(process: psutil.Process, folder: Path) -> bool:
+    """Return whether the test that works in a folder started a process."""
+    return bool(process.info["environ"]) and process.info["environ"].get("CTRL_C") == str(folder)

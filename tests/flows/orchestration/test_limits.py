@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ def test_an_active_run_keeps_its_limit_and_a_killed_one_loses_it(
         process.wait()
         with pytest.raises(StoreLockedError), limit_runs.hold_date_limit(tmp_path, FIRST):
             pytest.fail("the limit was freed too early")
-        with limit_runs.hold_date_limit(tmp_path, FIRST, wait=True):
+        with limit_runs.hold_date_limit(tmp_path, FIRST, wait=limit_runs.freed_after()):
             assert limits()[name].active_slots == 1
     assert name not in limits()
 
@@ -123,25 +123,34 @@ def tonight(tmp_path_factory: pytest.TempPathFactory) -> Night:
     return shop(folder, write_logs(folder / "logs", days=2))
 
 
-def test_a_second_run_of_a_date_fails_at_once_and_names_the_date(
-    prefect_server: str, tonight: Night, capfd: pytest.CaptureFixture[str]
+def test_a_second_night_of_a_date_fails_at_once_and_a_backfill_waits_for_the_first(
+    prefect_server: str, tonight: Night, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     from flows.orchestration.limits import hold_date_limit
     from flows.run_backfill import backfill
     from flows.run_nightly import nightly
 
+    def release_when_waited_for() -> None:
+        until = time.monotonic() + PATIENCE
+        while f"waiting: another run for {FIRST} is active" not in caplog.text and time.monotonic() < until:
+            time.sleep(0.1)
+        first.close()
+
     few = ("train.models=['popularity']", "train.serve=popularity", "evaluation.enabled=false")
-    with hold_date_limit(tonight.store.root, FIRST):
+    caplog.set_level("INFO", "nightshelf")
+    with ExitStack() as first:
+        first.enter_context(hold_date_limit(tonight.store.root, FIRST))
         refused = nightly(str(tonight.config), str(FIRST), few, return_state=True)
         assert refused.is_failed()
         assert refused.message.startswith(f"another run for {FIRST} is active")
         assert tonight.published() == []
+        context = contextvars.copy_context()  # the thread uses the same server
+        releasing = threading.Thread(target=context.run, args=(release_when_waited_for,))
+        releasing.start()
         dates: dict[str, Any] = {"start": FIRST, "end": SECOND, "models": ["popularity"], "dry_run": False}
         state = backfill(**dates, config=str(tonight.config), return_state=True)
-        assert state.is_failed()
-        assert state.message.startswith(f"1 of 2 dates failed\n{FIRST}: ")
-    assert [name[:10] for name in tonight.published()] == [str(SECOND)]
-    state = nightly(str(tonight.config), str(FIRST), few, return_state=True)
+        releasing.join()
     assert state.is_completed(), state.message
+    assert [name[:10] for name in tonight.published()] == [str(FIRST), str(SECOND)]
     assert not limits()
     assert "Traceback" not in capfd.readouterr().err

@@ -1,0 +1,56 @@
+"""What a scheduled night does about dates that were missed: [schedule] catch_up."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from tasks.configuration.configuration import Configuration
+from tasks.interactions.discovery import discover
+from tasks.release.missing import missing_dates
+from tasks.release.releases import releases
+from tasks.runtime.clock import today
+from tasks.runtime.errors import UserError
+from tasks.store.layout import Store
+
+
+def why_not(configuration: Configuration, day: date) -> str | None:
+    """Return why a late scheduled night need not make its date; None if it is to make it.
+
+    A night is late if its date is no longer yesterday. A late night ends as a success if its date has
+    a release by now, or if only the last date is to be made.
+    """
+    yesterday = today(configuration.source.time_zone) - timedelta(days=1)
+    if day >= yesterday:
+        return None
+    for release in releases(Store(configuration.store.path)):
+        if release.as_of == day and not release.problem:
+            return f"{day} needs no run: it was published meanwhile as {release.release_id}"
+    if configuration.schedule.catch_up == "last":
+        return (
+            f'{day} is not made: it is past, {yesterday} is the last date, and [schedule] catch_up is "last"'
+        )
+    return None
+
+
+def dates_before(configuration: Configuration, day: date) -> tuple[date, ...]:
+    """Return the missed dates that a scheduled night makes before its own, oldest first."""
+    if configuration.schedule.catch_up != "all":
+        return ()
+    return missed(configuration, day - timedelta(days=1))
+
+
+def missed(configuration: Configuration, last: date | None = None) -> tuple[date, ...]:
+    """Return the dates without a release up to `last`, or yesterday, that have logs as far as is known.
+
+    The dates that have logs are known if they are in the files' names ([source] file_date).
+    """
+    yesterday = today(configuration.source.time_zone) - timedelta(days=1)
+    logged = None
+    if configuration.source.file_date is not None:
+        try:
+            files = discover(configuration.source, yesterday).files
+        except UserError:  # reported elsewhere, by doctor and by the night
+            files = []
+        logged = {file.day for file in files if file.day is not None} if files else None
+    store, keep = Store(configuration.store.path), configuration.store.keep_releases
+    return missing_dates(store, last or yesterday, keep, logged)
