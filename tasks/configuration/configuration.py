@@ -172,7 +172,7 @@ class Configuration(Section):
 
         A key that a later version adds counts only if it is set, so that an upgrade changes nothing.
         """
-        facts = self.source.model_dump(mode="json", exclude={"path", "max_expansion"})
+        facts = self.source.model_dump(mode="json", exclude={"path", "max_expansion", "settle_seconds"})
         facts = _without_new_defaults(facts, Source, KEYS_ALWAYS_HASHED)
         facts["columns"] = _without_new_defaults(facts["columns"], Columns, COLUMNS_ALWAYS_HASHED)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -17,7 +17,8 @@ from fsspec.core import url_to_fs
 
 from sql.landing.landing import SUFFIXES, format_suffix
 from sql.source import Source
-from tasks.interactions.source_files import SourceFile, day_in, input_error, protocols, redacted
+from tasks.interactions.source_files import SourceFile, day_in, input_error, modified, protocols, redacted
+from tasks.runtime.clock import now
 from tasks.runtime.errors import InputError
 
 HIDDEN: Final = "hidden or temporary"
@@ -25,6 +26,7 @@ UNKNOWN: Final = "of unknown format or compression"
 EMPTY: Final = "empty"
 LINKED: Final = "a link to a file that is read under another name"
 DEAD: Final = "a link to nothing"
+UNSETTLED: Final = "still being written (changed less than settle_seconds ago)"
 NOT_UTF8: Final = "with a name that is not UTF-8"
 MARKERS: Final = re.compile(
     r"_SUCCESS|_(started|committed)_.*|_(common_)?metadata|lost\+found|\.DS_Store|Thumbs\.db|.*\.crc"
@@ -56,10 +58,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Discovered:
-    """The files of a source, sorted by name, and what was left out."""
+    """The files of a source, sorted by name, and what was left out; `unsettled` may still change."""
 
     files: list[SourceFile]
     left_out: tuple[LeftOut, ...]
+    unsettled: tuple[SourceFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,23 @@ class Search:
 
 
 def discover(source: Source, as_of: date) -> Discovered:
-    """Return the source's files, without those dated after `as_of`; raises as `files_under` does."""
+    """Return the source's files, without those dated after `as_of`; raises as `files_under` does.
+
+    Left out as well are those that changed less than `settle_seconds` ago, by this machine's clock.
+    """
     found = files_under(source.path, Search("source", source.format, source.file_date))
-    kept = [file for file in found.files if file.day is None or file.day <= as_of]
-    return Discovered(kept, found.left_out)
+    due = [file for file in found.files if file.day is None or file.day <= as_of]
+    present = now().timestamp()
+    unsettled = {
+        file: UNSETTLED
+        for file in due
+        # a time in the future is that of another clock
+        if file.modified is not None and abs(present - file.modified) < source.settle_seconds
+    }
+    left_out = found.left_out
+    if unsettled:
+        left_out += _by_reason({_printable(file.address): reason for file, reason in unsettled.items()})
+    return Discovered([file for file in due if file not in unsettled], left_out, tuple(unsettled))
 
 
 def files_under(paths: str | tuple[str, ...], search: Search) -> Discovered:
@@ -259,7 +275,8 @@ def _file(name: str, address: str, info: Mapping[str, Any], search: Search, *, l
         _require_file(name)
     changing = ("mtime", "ETag", "LastModified", "updated")
     stamp = next((str(info[key]) for key in changing if info.get(key)), "")
-    return SourceFile(address, int(info.get("size") or 0), stamp, day_in(name, search.file_date), local)
+    day, size = day_in(name, search.file_date), int(info.get("size") or 0)
+    return SourceFile(address, size, stamp, day, local, modified(info))
 
 
 def _require_file(name: str) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import fsspec
 from fsspec.core import url_to_fs
@@ -32,7 +35,8 @@ class SourceFile:
     """One file of the source.
 
     `address` is its path or URL, `size` its bytes, and `day` the date in its name. `stamp` changes
-    with the content: a modification time or entity tag. `local` is true for a file on this machine:
+    with the content: a modification time or entity tag. `modified` is the time of the last change, in
+    seconds since 1970, None if unknown. `local` is true for a file on this machine:
     its address is a plain path, even if fsspec would read the name as a URL.
     """
 
@@ -41,6 +45,7 @@ class SourceFile:
     stamp: str
     day: date | None
     local: bool = False
+    modified: float | None = None
 
 
 def last_day(file: SourceFile, pattern: str | None) -> date | None:
@@ -54,6 +59,17 @@ def last_day(file: SourceFile, pattern: str | None) -> date | None:
         return file.day + timedelta(days=6)
     months = 1 if {"%m", "%b", "%B"} & directives else 12
     return (file.day.replace(day=1) + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
+
+
+def modified(info: Mapping[str, Any]) -> float | None:
+    """Return when a file was last changed, in seconds since 1970; None if its store does not tell."""
+    when = next((info[key] for key in ("mtime", "LastModified", "updated") if info.get(key)), None)
+    if isinstance(when, str):
+        with suppress(ValueError):
+            when = datetime.fromisoformat(when)
+    if isinstance(when, datetime):
+        return when.timestamp()
+    return float(when) if isinstance(when, int | float) else None
 
 
 def fetch(file: SourceFile, folder: Path) -> Path:
