@@ -14,6 +14,7 @@ from sql.source import Source
 EPOCH = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 LAST_SECOND = 253_402_300_799  # 9999-12-31T23:59:59Z; later is out of range, not unreadable
 MOST_EMPTY = 100
+NAMED = "\x1e"  # between a column's name and its value
 TEXTS = ("user", "item", "timestamp", "event_type", "value", "weight", "session", "position")
 
 
@@ -36,7 +37,7 @@ class RawRows:
     raw
         An expression over `shape` and `texts`: the row as one JSON object.
     key
-        An expression over `shape` and `texts`: a text that is equal for equal rows only.
+        An expression over `shape` and `texts`: the columns that have a value, equal for equal rows.
     """
 
     query: str
@@ -59,7 +60,7 @@ def raw_rows(landing: Landing, source: Source, dialect: Dialect, *, unnamed: boo
         for landed in landing.relations
     ]
     keys = [
-        f"WHEN {shape} THEN {_pairs(dict(zip(columns, texts, strict=False)), source)}"
+        f"WHEN {shape} THEN {_named(dict(zip(columns, texts, strict=False)))}"
         for columns, shape in numbers.items()
     ]
     whens = [
@@ -86,8 +87,8 @@ def _select(
     mapped = source.columns.mapped()
     kept = list(dict.fromkeys([*mapped.values(), *source.attributes.values()]))
     dropped = {column: name for column, name in positions.items() if column not in kept}
-    hashed = [_text(positions, column, source) for column in kept]
-    hashed.append(_present(_texts(dropped, source)) if dropped else "''")
+    hashed = [positions.get(column, "CAST(NULL AS STRING)") for column in kept]
+    hashed.append(_present(dropped.values()) if dropped else "''")
     columns = [
         "file_id",
         "line",
@@ -95,7 +96,7 @@ def _select(
         *(f"{_text(positions, column, source)} AS {name}" for name, column in source.attributes.items()),
         f"{_parsed(_text(positions, mapped['timestamp'], source), source, dialect)} AS parsed",
         f"{dialect.hash_row(hashed)} AS row_hash",
-        f"{_digest(_values(dropped.values()) if unnamed else _named(dropped, source))} AS rest",
+        f"{_digest(_values(dropped.values()) if unnamed else _named(dropped) if dropped else None)} AS rest",
         *([f"{_digest(_filled(dropped.values()))} AS rest_filled"] if unnamed else []),
         f"{shape} AS shape",
     ]
@@ -127,19 +128,6 @@ def _parsed(text: str, source: Source, dialect: Dialect) -> str:
     )
 
 
-def _texts(columns: Mapping[str, str], source: Source) -> list[str]:
-    """Return the values of columns (name -> position), null for words that mean no value."""
-    return [_text(columns, column, source) for column in columns]
-
-
-def _pairs(columns: Mapping[str, str], source: Source) -> str:
-    """Return a text of the columns that have a value, with names and lengths: none looks like others."""
-    return _present(
-        f"{literal(f'{len(column)}:{column}')} || CAST(length({text}) AS STRING) || ':' || {text}"
-        for column, text in zip(columns, _texts(columns, source), strict=True)
-    )
-
-
 def _present(texts: Iterable[str]) -> str:
     """Return a text of those that are not null; || with a null is null on both engines."""
     return f"concat_ws(chr(31), {', '.join(texts)})"
@@ -150,10 +138,9 @@ def _digest(value: str | None) -> str:
     return "CAST(NULL AS STRING)" if value is None else f"md5(nullif({value}, ''))"
 
 
-def _named(columns: Mapping[str, str], source: Source) -> str | None:
-    """Return a text of the columns that have a value, with their names."""
-    texts = zip(columns, _texts(columns, source), strict=True)
-    return _present(f"{literal(column)} || chr(30) || {text}" for column, text in texts) if columns else None
+def _named(columns: Mapping[str, str]) -> str:
+    """Return a text of the columns (name -> position) that have a value, with their names."""
+    return _present(f"{literal(f'{column}{NAMED}')} || {text}" for column, text in columns.items())
 
 
 def _values(columns: Collection[str]) -> str | None:
