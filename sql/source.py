@@ -196,6 +196,11 @@ class Source(Reading):
         description="strptime pattern of the date in a file's name, such as %Y-%m-%d. Files dated after the "
         "run are skipped; events over a day after their file's date are quarantined (timestamp_after_file).",
     )
+    settle_seconds: int = Field(
+        0,
+        ge=0,
+        description="Files changed less than so many seconds ago are not read yet: they may change again.",
+    )
     columns: Columns
     attributes: dict[str, str] = Field({}, description="Further columns to keep: name -> source column.")
     user_id_type: IdType = Field("string", description="Type of user ids; int64 reads 17850.0 as 17850.")

@@ -14,6 +14,7 @@ from sql.landing.landing import LandedRows, Landing, Wanted, positional
 from sql.source import Source
 
 MOST_EMPTY = 100
+NAMED = "\x1e"  # between a column's name and its value
 TEXTS = ("user", "item", "timestamp", "event_type", "value", "weight", "session", "position")
 
 
@@ -36,7 +37,7 @@ class RawRows:
     raw
         An expression over `shape` and `texts`: the row as one JSON object.
     key
-        An expression over `shape` and `texts`: a text that is equal for equal rows only.
+        An expression over `shape` and `texts`: the columns that have a value, equal for equal rows.
     """
 
     query: str
@@ -111,7 +112,7 @@ def _select(
         *(f"{_text(positions, [column])} AS {name}" for name, column in source.attributes.items()),
         f"{parsed_time(texts_of['timestamp'], source, dialect)} AS parsed",
         f"{dialect.hash_row(hashed)} AS row_hash",
-        f"{_digest(_values(dropped.values()) if unnamed else _named(dropped))} AS rest",
+        f"{_digest(_values(dropped.values()) if unnamed else _named(dropped) if dropped else None)} AS rest",
         *([f"{_digest(_filled(dropped.values()))} AS rest_filled"] if unnamed else []),
         f"{shape} AS shape",
     ]
@@ -149,10 +150,9 @@ def _digest(value: str | None) -> str:
     return "CAST(NULL AS STRING)" if value is None else f"md5(nullif({value}, ''))"
 
 
-def _named(columns: Mapping[str, str]) -> str | None:
-    """Return a text of the columns that have a value, with their names."""
-    texts = columns.items()
-    return _present(f"{literal(column)} || chr(30) || {text}" for column, text in texts) if columns else None
+def _named(columns: Mapping[str, str]) -> str:
+    """Return a text of the columns (name -> position) that have a value, with their names."""
+    return _present(f"{literal(f'{column}{NAMED}')} || {text}" for column, text in columns.items())
 
 
 def _values(columns: Collection[str]) -> str | None:

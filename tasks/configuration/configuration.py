@@ -175,7 +175,7 @@ class Configuration(Section):
         A key that a later version adds counts only if it is set, and one whose default changed has the
         first one, so that an upgrade changes nothing.
         """
-        facts = self.source.model_dump(mode="json", exclude={"path", "max_expansion"})
+        facts = self.source.model_dump(mode="json", exclude={"path", "max_expansion", "settle_seconds"})
         facts = _without_new_defaults(facts, Source, KEYS_ALWAYS_HASHED)
         if facts["delimiter"] is None:
             facts["delimiter"] = ","

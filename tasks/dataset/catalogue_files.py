@@ -50,7 +50,7 @@ class CatalogueRows:
     rejected: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     absent: dict[str, list[str]] = field(default_factory=dict)
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def warnings(self, section: str) -> Iterator[str]:
         """Yield what a user should know about the files of a section's catalogue."""
@@ -110,7 +110,7 @@ def read_catalogue(section: str, catalogue: Catalogue, scratch: Path) -> Catalog
         rejected=dict(rejected),
         examples=_examples(landed),
         absent=absent,
-        left_out=found.left_out,
+        left_out=list(found.left_out),
     )
     return CatalogueTables(main, pa.concat_tables(attributes), counts)
 

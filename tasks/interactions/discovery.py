@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import re
-import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -18,7 +17,17 @@ from fsspec.core import url_to_fs
 from sql.interactions.raw_rows import wanted_columns
 from sql.landing.landing import SUFFIXES, format_suffix
 from sql.source import Source
-from tasks.interactions.source_files import SourceFile, day_in, input_error, partitions, protocols, redacted
+from tasks.interactions.source_files import (
+    SourceFile,
+    day_in,
+    input_error,
+    modified,
+    partitions,
+    protocols,
+    redacted,
+    require_file,
+)
+from tasks.runtime.clock import now
 from tasks.runtime.errors import InputError
 
 HIDDEN: Final = "hidden or temporary"
@@ -26,6 +35,7 @@ UNKNOWN: Final = "of unknown format or compression"
 EMPTY: Final = "empty"
 LINKED: Final = "a link to a file that is read under another name"
 DEAD: Final = "a link to nothing"
+UNSETTLED: Final = "still being written (changed less than settle_seconds ago)"
 NOT_UTF8: Final = "with a name that is not UTF-8"
 MARKERS: Final = re.compile(
     r"_SUCCESS|_(started|committed)_.*|_(common_)?metadata|lost\+found|\.DS_Store|Thumbs\.db|.*\.crc"
@@ -57,10 +67,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Discovered:
-    """The files of a source, sorted by name, and what was left out."""
+    """The files of a source, sorted by name, and what was left out; `unsettled` may still change."""
 
     files: list[SourceFile]
     left_out: tuple[LeftOut, ...]
+    unsettled: tuple[SourceFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,12 +88,25 @@ class Search:
 
 
 def discover(source: Source, as_of: date) -> Discovered:
-    """Return the source's files, without those dated after `as_of`; raises as `files_under` does."""
+    """Return the source's files, without those dated after `as_of`; raises as `files_under` does.
+
+    Left out as well are those that changed less than `settle_seconds` ago, by this machine's clock.
+    """
     found = files_under(
         source.path, Search("source", source.format, source.file_date, wanted_columns(source).columns)
     )
-    kept = [file for file in found.files if file.day is None or file.day <= as_of]
-    return Discovered(kept, found.left_out)
+    due = [file for file in found.files if file.day is None or file.day <= as_of]
+    present = now().timestamp()
+    unsettled = {
+        file: UNSETTLED
+        for file in due
+        # a time in the future is that of another clock
+        if file.modified is not None and abs(present - file.modified) < source.settle_seconds
+    }
+    left_out = found.left_out
+    if unsettled:
+        left_out += _by_reason({_printable(file.address): reason for file, reason in unsettled.items()})
+    return Discovered([file for file in due if file not in unsettled], left_out, tuple(unsettled))
 
 
 def files_under(paths: str | tuple[str, ...], search: Search) -> Discovered:
@@ -263,19 +287,9 @@ def _printable(name: str) -> str:
 
 def _file(name: str, address: str, info: Mapping[str, Any], search: Search, *, local: bool) -> SourceFile:
     if local:
-        _require_file(name)
+        require_file(name)
     changing = ("mtime", "ETag", "LastModified", "updated")
     stamp = next((str(info[key]) for key in changing if info.get(key)), "")
     told = {column: value for column, value in partitions(name).items() if column in search.columns}
     size, day = int(info.get("size") or 0), day_in(name, search.file_date)
-    return SourceFile(address, size, stamp, day, local, told)
-
-
-def _require_file(name: str) -> None:
-    """Raise InputError unless a path is a regular file: reading a pipe or device may never end."""
-    try:
-        mode = Path(name).stat().st_mode
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{name}: expected a file, got a folder, pipe, socket or device")
+    return SourceFile(address, size, stamp, day, local, modified(info), told)

@@ -19,7 +19,7 @@ from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, IngestedFile, absent_columns, total
 from tasks.interactions.arrivals import Arrival, arrivals, batches
 from tasks.interactions.batch import BatchIngest
-from tasks.interactions.discovery import LeftOut, discover
+from tasks.interactions.discovery import Discovered, LeftOut, discover
 from tasks.interactions.ledger import Ledger
 from tasks.interactions.row_settings import Change
 from tasks.interactions.source_files import SourceFile, redacted
@@ -102,7 +102,7 @@ def ingest(
     options = {"replace_changed": replace_changed, "rebuild": rebuild}
     with _scratch(batch_ingest.scratch) as scratch:
         discovered = discover(configuration.source, _until(ledger, as_of) if rebuild else as_of)
-        files = _due(discovered.files, ledger, as_of)
+        files = _due(discovered, ledger, as_of, rebuild=rebuild)
         new, kept = arrivals(files, ledger, scratch, **options, report=report)
         ledger.require_kept_whole(kept)
         if any(arrival.replaces for arrival in new):
@@ -117,12 +117,14 @@ def _until(ledger: Ledger, as_of: date) -> date:
     return max([as_of, *(file.first_day for file in ledger.files() if file.first_day)])
 
 
-def _due(files: Sequence[SourceFile], ledger: Ledger, as_of: date) -> list[SourceFile]:
-    """Return the files dated up to `as_of`, and later ones that were ingested before."""
-    known = {file.address for file in ledger.files()}
-    return [
-        file for file in files if file.day is None or file.day <= as_of or redacted(file.address) in known
-    ]
+def _due(discovered: Discovered, ledger: Ledger, as_of: date, *, rebuild: bool) -> list[SourceFile]:
+    """Return the files dated up to `as_of`, and for a rebuild all others that were ingested before."""
+    due = {file for file in discovered.files if file.day is None or file.day <= as_of}
+    if rebuild:
+        known = {file.address for file in ledger.files()}
+        others = (*discovered.files, *discovered.unsettled)
+        due |= {file for file in others if redacted(file.address) in known}
+    return sorted(due, key=lambda file: file.address)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from sql.source import Rule, Source
 
 RowSettings = dict[str, Any]
-NOT_ROWS: Final = {"path", "max_expansion"}
-"""Settings that decide no row: where the files are, and how large they may be."""
+NOT_ROWS: Final = {"path", "max_expansion", "settle_seconds"}
+"""Settings that decide no row: where the files are, how large they may be, and when they are read."""
 ONLY_OUTCOMES: Final = {"event_weights", "quarantine", "exclude", "min_date", "max_date", "file_date"}
 """Settings that decide whether a row is accepted, but not what it holds."""
 TIMES: Final = (

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import fsspec
@@ -35,7 +38,8 @@ class SourceFile:
     """One file of the source.
 
     `address` is its path or URL, `size` its bytes, and `day` the date in its name. `stamp` changes
-    with the content: a modification time or entity tag. `local` is true for a file on this machine:
+    with the content: a modification time or entity tag. `modified` is the time of the last change, in
+    seconds since 1970, None if unknown. `local` is true for a file on this machine:
     its address is a plain path, even if fsspec would read the name as a URL. `partitions` are the
     columns of the source that its folders tell.
     """
@@ -45,7 +49,8 @@ class SourceFile:
     stamp: str
     day: date | None
     local: bool = False
-    partitions: Mapping[str, str | None] = field(default_factory=dict)
+    modified: float | None = None
+    partitions: Mapping[str, str | None] = field(default_factory=dict, hash=False)
 
 
 def last_day(file: SourceFile, pattern: str | None) -> date | None:
@@ -59,6 +64,17 @@ def last_day(file: SourceFile, pattern: str | None) -> date | None:
         return file.day + timedelta(days=6)
     months = 1 if {"%m", "%b", "%B"} & directives else 12
     return (file.day.replace(day=1) + timedelta(days=31 * months)).replace(day=1) - timedelta(days=1)
+
+
+def modified(info: Mapping[str, Any]) -> float | None:
+    """Return when a file was last changed, in seconds since 1970; None if its store does not tell."""
+    when = next((info[key] for key in ("mtime", "LastModified", "updated") if info.get(key)), None)
+    if isinstance(when, str):
+        with suppress(ValueError):
+            when = datetime.fromisoformat(when)
+    if isinstance(when, datetime):
+        return when.timestamp()
+    return float(when) if isinstance(when, int | float) else None
 
 
 def fetch(file: SourceFile, folder: Path) -> Path:
@@ -142,3 +158,13 @@ def day_in(name: str, pattern: str | None) -> date | None:
             f"{base}: expected a date like {pattern} in the file's name, as [source] file_date says"
         )
     return day
+
+
+def require_file(name: str) -> None:
+    """Raise InputError unless a path is a regular file: reading a pipe or device may never end."""
+    try:
+        mode = Path(name).stat().st_mode
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{name}: expected a file, got a folder, pipe, socket or device")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import time
 from datetime import date
 from pathlib import Path
 
@@ -149,3 +150,23 @@ def test_the_ingest_tells_what_it_left_out_and_takes_empty_parts(tmp_path: Path,
     files(logs.folder, "b.csv", content=HEAD + ROW.replace("u1", "u2"))
     again = logs.ingest()
     assert (again.ingested, again.counts.accepted, again.left_out) == (1, 1, ())
+
+
+def test_files_that_may_still_be_written_are_left_for_another_night(tmp_path: Path, duckdb_engine) -> None:
+    logs = Logs(tmp_path, duckdb_engine)
+    for name, age in (("new.csv", 5), ("old.csv", 500), ("skewed.csv", -5_000)):
+        path = logs.write(name, ROW.strip().replace("u1", name))
+        os.utime(path, (when := time.time() - age, when))
+    assert read(logs.folder, "", settle_seconds=60) == ["old.csv", "skewed.csv"]
+    (part,) = found(logs.folder, "", settle_seconds=60).left_out
+    assert part.reason == "still being written (changed less than settle_seconds ago)"
+    ingested = logs.ingest(settle_seconds=60)
+    assert (ingested.ingested, len(ingested.left_out)) == (2, 1)
+    assert logs.ingest(settle_seconds=1000).left_out[0].files == 2  # but none is gone
+    assert logs.ingest().ingested == 1
+    rebuilt = logs.ingest(settle_seconds=1000, rebuild=True)
+    assert (rebuilt.ingested, rebuilt.notes) == (3, ())
+    os.utime(logs.folder / "old.csv")
+    (logs.folder / "new.csv").unlink()
+    (logs.folder / "skewed.csv").unlink()
+    assert logs.ingest(settle_seconds=60).ingested == 0  # all files may still be written: no error
