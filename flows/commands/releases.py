@@ -32,13 +32,17 @@ def status(
 ) -> None:
     """Show the active release, its age, the last run and the disk; exit code 3 unless fresh."""
     with out.user_errors():
+        from flows.stack.schedule import night_schedule
         from tasks.monitoring.status import FRESH, store_status
 
-        facts = store_status(find_store(config, store)) | {"missing_dates": _missing_dates(config, store)}
+        target = find_store(config, store)
+        facts = store_status(target) | {"missing_dates": _missing_dates(config, store)}
+        schedule = night_schedule(config, target.root)
+        facts["schedule"] = schedule.model_dump() if schedule else None
         if as_json:
             out.print_json(facts)
         else:
-            out.print_facts(_lines(facts))
+            out.print_facts(_lines(facts | {"schedule": schedule.text if schedule else None}))
             if facts["model_metrics"]:
                 rows = [list(row.values()) for row in facts["model_metrics"]]
                 out.print_table(list(facts["model_metrics"][0]), rows)
@@ -187,6 +191,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         )
     if facts["missing_dates"]:
         yield "missing", missing_text(facts["missing_dates"]) + "; `nightshelf backfill` makes them"
+    if facts["schedule"]:
+        yield "schedule", facts["schedule"]
     yield from _run_lines(facts["last_run"])
     if facts["locked_by"]:
         yield "locked by", facts["locked_by"]
