@@ -39,6 +39,8 @@ MISSED = 3  # heartbeats a run may miss before it counts as dead
 HEARTBEAT = 180  # seconds between two heartbeats by default
 RUN = "prefect.flow-run"
 ENDS = {f"{RUN}.{state}" for state in ("Completed", "Failed", "TimedOut", "Cancelled", "Crashed")}
+OURS = ResourceSpecification({"prefect.resource.id": ["prefect.tag.nightshelf"]})
+ALL = ResourceSpecification({})
 WAITS = {f"{RUN}.{state}" for state in ("Pending", "Submitting", "InfrastructurePending", "Cancelling")}
 BEGUN = {f"{RUN}.{state}" for state in ("Running", "Retrying", "AwaitingRetry", "Paused", "Suspended")}
 BEGUN |= {f"{RUN}.{state}" for state in ("Scheduled", "Late", "AwaitingConcurrencySlot")}
@@ -115,13 +117,22 @@ def _stuck_runs() -> AutomationCore:
         f"Nothing happened for {STUCK // 60} minutes after the run was submitted or cancelled: "
         "its worker was killed, or the machine."
     )
-    return _crash("nightshelf: stuck runs", message, WAITS, BEGUN | ENDS, STUCK)
+    return _crash("nightshelf: stuck runs", message, WAITS, BEGUN | ENDS, STUCK, related=OURS)
 
 
-def _crash(name: str, message: str, after: set[str], expected: set[str], seconds: int) -> AutomationCore:
+def _crash(
+    name: str,
+    message: str,
+    after: set[str],
+    expected: set[str],
+    seconds: int,
+    *,
+    related: ResourceSpecification = ALL,
+) -> AutomationCore:
     """Return an automation that marks runs as crashed if an event is not followed by an expected one."""
     trigger = EventTrigger(
         match=ResourceSpecification({"prefect.resource.id": [f"{RUN}.*"]}),
+        match_related=related,
         for_each={"prefect.resource.id"},
         after=after,
         expect=expected,
@@ -141,7 +152,7 @@ def _notify(name: str, events: set[str], action: Any) -> AutomationCore:
     """Return the automation that acts on these events of Nightshelf's runs."""
     trigger = EventTrigger(
         match=ResourceSpecification({"prefect.resource.id": [f"{RUN}.*"]}),
-        match_related=ResourceSpecification({"prefect.resource.id": ["prefect.tag.nightshelf"]}),
+        match_related=OURS,
         for_each={"prefect.resource.id"},
         expect=events,
         posture=Posture.Reactive,

@@ -14,6 +14,7 @@ import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads 
 
 # isort: split
 import argparse
+import logging
 import os
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from flows.stack.settle import settle_runs
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
+LOG = logging.getLogger("nightshelf")
 POOLS = {
     "nightshelf": "Nights, backfills and the buttons: one machine's processes.",
     "nightshelf-gpu": "Training, on a machine with a GPU.",
@@ -51,7 +53,7 @@ def prepare_server(pools: Collection[str] = tuple(POOLS), *, local: bool = False
     create_automations(os.environ.get(WEBHOOK))
     if local:
         for run in settle_runs():
-            print(f"settled {run}: its process is gone")
+            LOG.warning("settled %s: its process is gone", run)
 
 
 def _create_pool(client: SyncPrefectClient, name: str) -> None:

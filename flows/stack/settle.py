@@ -18,9 +18,13 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterTags,
     FlowRunFilter,
+    FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Cancelled, Crashed
@@ -48,9 +52,20 @@ def settle_runs() -> list[str]:
                 name = run.state.name if run.state else "unknown"
                 end = Cancelled if run.state and run.state.type == StateType.CANCELLING else Crashed
                 client.set_flow_run_state(run.id, end(message=MESSAGE.format(state=name)), force=True)
+                _settle_tasks(client, run.id)
                 settled.append(run.name)
             runs = list(_unsettled_runs(client, [run.id for run in runs]))
     return settled
+
+
+def _settle_tasks(client: SyncPrefectClient, run_id: UUID) -> None:
+    """End the tasks of a run, which the UI would show as running."""
+    run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+    state = TaskRunFilterState(type=TaskRunFilterStateType(any_=UNSETTLED))
+    unsettled = TaskRunFilter(state=state)
+    while tasks := client.read_task_runs(flow_run_filter=run, task_run_filter=unsettled):
+        for task in tasks:
+            client.set_task_run_state(task.id, Crashed(message="No process of its run is left."), force=True)
 
 
 def _unsettled_runs(client: SyncPrefectClient, parents: list[UUID] | None = None) -> Iterator[FlowRun]:

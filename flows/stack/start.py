@@ -62,6 +62,7 @@ def start(
     track.require_free(port)
     stack = Stack(token=secrets.token_hex(8), config=config.resolve(), port=port, password=auth is not None)
     environment = _environment(folder, stack, auth)
+    file = _write_deployments(folder, stack.config, configuration.source.time_zone, cron, pools)
     try:
         announce("starting the Prefect server")
         arguments = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
@@ -73,13 +74,9 @@ def start(
         _run_to_end(folder, stack, "prepare", arguments, environment | webhook)
         _start_workers(folder, stack, gpu, environment)
         announce("creating deployments and starting the worker" + ("s" if gpu else ""))
-        file = _write_deployments(folder, stack.config, configuration.source.time_zone, cron, pools)
         arguments = ["flows.stack.deploy", str(file), *(["--schedules"] if cron else [])]
         _run_to_end(folder, stack, "deploy", arguments, environment)
-        for part in stack.parts[1:]:
-            _wait_until(
-                folder, stack, partial(_log_contains, folder, part.name, f"Worker '{part.name}' started!")
-            )
+        _wait_for_workers(folder, stack)
         supervise(folder, stack, environment)
     except BaseException:
         stop(folder)
@@ -98,6 +95,12 @@ def _start_workers(folder: Path, stack: Stack, gpu: bool, environment: dict[str,
     for name, pool in {"worker": CPU, **({"gpu-worker": GPU} if gpu else {})}.items():
         arguments = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
         _start_part(folder, stack, name, arguments, environment)
+
+
+def _wait_for_workers(folder: Path, stack: Stack) -> None:
+    for part in stack.parts[1:]:
+        ready = partial(_log_contains, folder, part.name, f"Worker '{part.name}' started!")
+        _wait_until(folder, stack, ready)
 
 
 def stop(folder: Path) -> list[str]:

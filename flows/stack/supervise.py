@@ -8,10 +8,10 @@ anything else of size, and looks at the parts every few seconds.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 
 from flows.stack.processes import (
@@ -26,6 +26,7 @@ from flows.stack.processes import (
     write_stack,
 )
 
+LOG = logging.getLogger("nightshelf")
 PAUSE = 5.0  # seconds between two looks
 LONGEST = 300.0  # seconds before another try, at most; they double with each
 LASTING = 600.0  # seconds after which a part counts as well again
@@ -65,8 +66,7 @@ class Supervisor:
         self.due[part.name] = time.monotonic() + min(PAUSE * 2**tries, LONGEST)
         stack.parts[index] = start_part(self.folder, part.name, part.arguments, os.environ, append=True)
         write_stack(self.folder, stack)
-        now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %Z}"
-        print(f"{now}: the {part.name} had ended and was started again (try {tries + 1})", flush=True)
+        LOG.warning("the %s had ended and was started again (try %d)", part.name, tries + 1)
 
 
 def main(folder: Path) -> None:
@@ -77,4 +77,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(format="%(asctime)s %(message)s")
     main(Path(sys.argv[1]))
