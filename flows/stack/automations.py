@@ -97,7 +97,7 @@ def create_automations(webhook: str | None) -> list[str]:
 
 def _content(automation: AutomationCore) -> dict[str, Any]:
     """Return what an automation does, without the ids that the server gives it."""
-    content = automation.model_dump(mode="json", include=set(AutomationCore.model_fields))
+    content = automation.model_dump(include=set(AutomationCore.model_fields))  # sets have no order
     content["trigger"].pop("id", None)
     return content
 

@@ -87,7 +87,9 @@ def start(
 def supervise(folder: Path, stack: Stack, environment: Mapping[str, str]) -> None:
     """Start the supervisor of a stack's parts; its process id is in a file for systemd."""
     stack.parts = [part for part in stack.parts if part.name != SUPERVISOR]
-    _start_part(folder, stack, SUPERVISOR, ["flows.stack.supervise", str(folder.resolve())], environment)
+    arguments = ["flows.stack.supervise", str(folder.resolve())]
+    stack.parts.append(track.start_part(folder, SUPERVISOR, arguments, environment, append=True))
+    track.write_stack(folder, stack)
     (folder / PID_FILE).write_text(f"{stack.parts[-1].pid}\n", encoding="ascii")
 
 

@@ -244,14 +244,12 @@ def test_after_a_kill_of_everything_no_run_is_running_and_all_is_as_it_was_set(u
     up.server.ask(f"flow_runs/{alive}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
 
 
-def test_a_part_that_ends_is_started_again(up: Up, night: Night) -> None:
+def test_a_part_that_ends_is_started_again(up: Up) -> None:
     (worker,) = (part.process() for part in up.stack.parts if part.name == "worker")
     assert worker is not None
     worker.kill()
     until(lambda: up.stack.dead() == ["worker"], "the end of the worker")
     until(lambda: up.stack.dead() == [], "the next worker")
-    run = up.server.ended(up.server.begin("nightly", as_of=str(FIRST), config=str(night.config)))
-    assert run["state_name"] == "Completed", run["state"]["message"]
     supervisor = up.stack.parts[-1].process()
     assert supervisor is not None
     supervisor.kill()
@@ -274,7 +272,7 @@ def test_down_ends_only_its_processes_and_keeps_the_history(up: Up, night: Night
     with closing(sqlite3.connect(up.folder / "prefect.db")) as history:
         known = dict(history.execute("SELECT id, state_name FROM flow_run").fetchall())
     assert known[run_id] == "Crashed"
-    assert night.records()[-1].state in {"running", "failed"}  # `run --resume` continues from either
+    assert night.records()[-1].state in {"running", "failed", "interrupted"}  # all can be resumed
     repeated = up.call("down")
     assert (repeated.returncode, repeated.stdout) == (0, f"nothing was up for {up.config}\n")
     missing = up.call("up", "--status")
