@@ -70,7 +70,7 @@ def releases(
 
 def rollback(
     to: Annotated[
-        str | None, typer.Option("--to", help="A release's id; default: the previously active release.")
+        str | None, typer.Option("--to", help="A release's id or date; default: the previously active one.")
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -78,9 +78,10 @@ def rollback(
 ) -> None:
     """Point readers back to an earlier release after checking its files; nothing is deleted."""
     with out.user_errors():
-        from flows.night.pointer import point_readers
+        from flows.night.pointer import point_readers, release_id_of
 
-        before, after = point_readers(find_store(config, store), to, "rollback")
+        target = find_store(config, store)
+        before, after = point_readers(target, to and release_id_of(target, to), "rollback")
         if as_json:
             facts = {
                 "from": before,
@@ -98,7 +99,7 @@ def rollback(
 
 def publish(
     *,
-    release: Annotated[str, typer.Argument(help="The id of a release, or of a refused night.")],
+    release: Annotated[str, typer.Argument(help="The id or date of a release, or of a refused night.")],
     force: Annotated[
         bool, typer.Option("--force", help="Publish a night that its quality gate refused.")
     ] = False,
@@ -109,7 +110,10 @@ def publish(
 ) -> None:
     """Point readers to a release; with --force and a --reason, publish a refused night."""
     with out.user_errors():
+        from flows.night.pointer import release_id_of
+
         target = find_store(config, store)
+        release = release_id_of(target, release, refused=force)
         if force and not target.release(release).is_dir():
             facts = _publish_refused(config, store, release, reason)
         else:

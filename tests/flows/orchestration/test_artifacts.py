@@ -172,7 +172,7 @@ def test_a_refused_night_is_shown_up_to_its_refusal(shown: Shown) -> None:
     artifacts = kinds(runs[2])
     assert set(artifacts) == {"night", "rows", "checks", "stations"}
     page = artifacts["night"].data
-    assert page.startswith(f"# Night {THIRD}: failed\n")
+    assert page.startswith(rf"# Night {THIRD}: refused: min\_events ")
     assert "expected at least 1,000,000 events" in page
     assert "Nothing was published" in page
     assert f"| compared with | {night.published()[1]} |" in page
