@@ -92,7 +92,7 @@ def create_run_artifacts(store: Store, record: RunRecord, sample_users: int, mis
     key = artifact_key(record.purpose, store)
 
     def create_page() -> None:
-        description = markdown(f"{summary.headline(store, record)}: {about}")
+        description = markdown(f"{summary.headline(store, record)}; {about}")
         create_markdown_artifact(night_page(store, record, missing), key=key, description=description)
 
     try_to_show("the page of the run", create_page)

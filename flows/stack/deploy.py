@@ -3,8 +3,9 @@
     python -m flows.stack.deploy [FILE] [--schedules]
 
 A deployment that exists keeps its schedules (changed, paused, added or removed), whether it is
-paused, and the values of its parameters except `config`. With `--schedules` the schedules are those
-of FILE; paused ones stay paused. FILE is deployments/prefect.yaml by default.
+paused, its limit, tags and job variables, and the values of its parameters except `config`. With
+`--schedules` the schedules are those of FILE; paused ones stay paused. FILE is
+deployments/prefect.yaml by default.
 """
 
 from __future__ import annotations
@@ -60,6 +61,14 @@ def _keep(deployment: dict[str, Any], before: DeploymentResponse, new_schedules:
     kept.pop(OURS, None)
     deployment["parameters"] = deployment["parameters"] | kept
     deployment["paused"] = before.paused
+    deployment["tags"] = sorted({*deployment["tags"], *before.tags})
+    if before.job_variables:
+        deployment["work_pool"] = deployment["work_pool"] | {"job_variables": before.job_variables}
+    if before.global_concurrency_limit:
+        limit: dict[str, Any] = {"limit": before.global_concurrency_limit.limit}
+        if before.concurrency_options:
+            limit |= before.concurrency_options.model_dump(mode="json", exclude_none=True)
+        deployment["concurrency_limit"] = limit
     if not new_schedules:
         deployment["schedules"] = [_entry(schedule) for schedule in before.schedules]
     elif before.schedules and not any(schedule.active for schedule in before.schedules):

@@ -193,13 +193,20 @@ def set_in_the_ui(up: Up) -> dict[str, Any]:
     changed = {"schedule": {"cron": "15 4 * * 1-5", "timezone": "Europe/Berlin"}, "active": False}
     up.server.ask(f"deployments/{nightly['id']}/schedules/{schedule['id']}", changed, "PATCH")
     values = nightly["parameters"] | {"overrides": ["top_n.n=4"]}
-    up.server.ask(f"deployments/{nightly['id']}", {"parameters": values}, "PATCH")
+    more = {
+        "tags": [*nightly["tags"], "shop"],
+        "job_variables": {"env": {"SHOP": "1"}},
+        "concurrency_limit": 3,
+    }
+    up.server.ask(f"deployments/{nightly['id']}", {"parameters": values} | more, "PATCH")
     weekly = {"interval": 604800.0, "anchor_date": "2026-01-05T00:00:00Z", "timezone": "UTC"}
     dates = {"start": str(FIRST), "end": str(SECOND)}
     added = [{"schedule": weekly, "active": True, "parameters": dates}]
     up.server.ask(f"deployments/{backfill['id']}/schedules", added)
     up.server.ask(f"deployments/{up.server.deployment('evaluate')['id']}/pause_deployment", {})
-    return settings_of(up)
+    settings = settings_of(up)
+    assert settings["nightly"][3] == (["nightly", "nightshelf", "shop"], more["job_variables"], 3)
+    return settings
 
 
 def settings_of(up: Up) -> dict[str, Any]:
@@ -211,7 +218,9 @@ def settings_of(up: Up) -> dict[str, Any]:
             (schedule["schedule"], schedule["active"], schedule["parameters"])
             for schedule in deployment["schedules"]
         ]
-        settings[name] = (deployment["paused"], deployment["parameters"], kept)
+        limit = (deployment["global_concurrency_limit"] or {}).get("limit")
+        others = (sorted(deployment["tags"]), deployment["job_variables"], limit)
+        settings[name] = (deployment["paused"], deployment["parameters"], kept, others)
     return settings
 
 
