@@ -65,10 +65,9 @@ def _keep(deployment: dict[str, Any], before: DeploymentResponse, new_schedules:
     if before.job_variables:
         deployment["work_pool"] = deployment["work_pool"] | {"job_variables": before.job_variables}
     if before.global_concurrency_limit:
-        limit: dict[str, Any] = {"limit": before.global_concurrency_limit.limit}
-        if before.concurrency_options:
-            limit |= before.concurrency_options.model_dump(mode="json", exclude_none=True)
-        deployment["concurrency_limit"] = limit
+        limit, options = before.global_concurrency_limit.limit, before.concurrency_options
+        known_options = options.model_dump(mode="json", exclude_none=True) if options else {}
+        deployment["concurrency_limit"] = {"limit": limit, **known_options} if options else limit
     if not new_schedules:
         deployment["schedules"] = [_entry(schedule) for schedule in before.schedules]
     elif before.schedules and not any(schedule.active for schedule in before.schedules):
