@@ -198,6 +198,7 @@ def set_in_the_ui(up: Up) -> dict[str, Any]:
         "job_variables": {"env": {"SHOP": "1"}},
         "concurrency_limit": 3,
     }
+    more["concurrency_options"] = {"collision_strategy": "CANCEL_NEW"}
     up.server.ask(f"deployments/{nightly['id']}", {"parameters": values} | more, "PATCH")
     weekly = {"interval": 604800.0, "anchor_date": "2026-01-05T00:00:00Z", "timezone": "UTC"}
     dates = {"start": str(FIRST), "end": str(SECOND)}
@@ -220,7 +221,8 @@ def settings_of(up: Up) -> dict[str, Any]:
         ]
         limit = (deployment["global_concurrency_limit"] or {}).get("limit")
         others = (sorted(deployment["tags"]), deployment["job_variables"], limit)
-        settings[name] = (deployment["paused"], deployment["parameters"], kept, others)
+        options = deployment["concurrency_options"]
+        settings[name] = (deployment["paused"], deployment["parameters"], kept, others, options)
     return settings
 
 
