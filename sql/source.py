@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 from functools import cache
+from itertools import chain
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -39,6 +41,12 @@ CANONICAL = (
 )
 """Reserved column names of the interactions table: no attribute can use one."""
 
+ELEMENT = "[]"
+"""Marks a list in a path, and is the column with the number of an element in it: from 1, 0 for none."""
+
+NO_ELEMENTS = "no_elements"
+"""The built-in rule that excludes lines whose list of items is empty."""
+
 FORGOTTEN = "forgotten"
 """The built-in rule that excludes the rows of forgotten users."""
 
@@ -53,6 +61,23 @@ Thousands = Literal["", ".", ",", " ", "'", "_"]
 def _zones() -> frozenset[str]:
     """Return the names of all time zones, read from some 600 files."""
     return frozenset(available_timezones())
+
+
+def list_of(paths: Iterable[str]) -> str | None:
+    """Return the path of the list that these paths go through, None if there is none.
+
+    Raises
+    ------
+    ValueError
+        If they go through several lists, or lists in lists.
+    """
+    through = {path: path.partition(ELEMENT) for path in paths if ELEMENT in path}
+    lists = sorted({before for before, _, _ in through.values()})
+    deeper = next((path for path, (_, _, rest) in through.items() if ELEMENT in rest), None)
+    if deeper or len(lists) > 1 or lists == [""]:
+        got = repr(deeper) if deeper else ", ".join(f"{path}{ELEMENT}" for path in lists)
+        raise ValueError(f"expected columns of one list, such as items[].id and items[].price, got {got}")
+    return lists[0] if lists else None
 
 
 class Section(BaseModel):
@@ -191,6 +216,9 @@ class Source(Reading):
     """[source]: where the logs are, and how their rows become interactions."""
 
     path: str | tuple[str, ...] = Field(description="A file, folder, glob or URL-style address, or several.")
+    item_separator: str | None = Field(
+        None, min_length=1, description="Separator of several items in one value; each is an event."
+    )
     file_date: str | None = Field(
         None,
         description="strptime pattern of the date in a file's name, such as %Y-%m-%d. Files dated after the "
@@ -227,7 +255,24 @@ class Source(Reading):
 
     def exclusion_rules(self) -> list[str]:
         """Return the names of all rules that exclude rows, including the built-in one."""
-        return [*(rule.name for rule in self.exclude), FORGOTTEN]
+        built_in = [FORGOTTEN] if self.list_of is None else [FORGOTTEN, NO_ELEMENTS]
+        return [*(rule.name for rule in self.exclude), *built_in]
+
+    @property
+    def list_of(self) -> str | None:
+        """The path of the list whose elements are events, None if lines are events."""
+        return list_of([*chain(*self.columns.mapped().values()), *self.attributes.values()])
+
+    @property
+    def has_elements(self) -> bool:
+        """Whether several events can come from one line."""
+        return self.list_of is not None or self.item_separator is not None
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Source:
+        if self.list_of is not None and self.item_separator is not None:
+            raise ValueError(f"expected item_separator or a list ({self.list_of}[]), got both")
+        return self
 
     @field_validator("path")
     @classmethod
@@ -292,8 +337,8 @@ class Source(Reading):
         names = [rule.name for rule in (*self.quarantine, *self.exclude)]
         if len(set(names)) != len(names):
             raise ValueError(f"expected distinct rule names, got {names}")
-        if FORGOTTEN in names:
-            raise ValueError(f"expected a rule name other than {FORGOTTEN!r}, which `nightshelf forget` uses")
+        if built_in := {FORGOTTEN, NO_ELEMENTS} & set(names):
+            raise ValueError(f"expected a rule name other than {min(built_in)!r}, which is built in")
         if self.event_weights and self.columns.event_type is None:
             raise ValueError("event_weights needs columns.event_type")
         return self

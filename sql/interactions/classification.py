@@ -162,6 +162,7 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
         "min_date": literal(source.min_date.isoformat()),
         "max_date": literal(source.max_date.isoformat()),
         "unnamed": False,
+        "elements": source.has_elements,
         "event_types_known": bool(source.event_weights),
         **rules,
     }

@@ -25,10 +25,11 @@ from sql.landing.landing import (
     line_encoding,
     open_text,
 )
+from sql.landing.nested import Expansion
 from sql.landing.parquet_rows import open_parquet, parquet_blocks
 from sql.landing.row_writer import OTHER, LandedFile, RowWriter
 from sql.landing.text_rows import json_batches
-from sql.source import Reading
+from sql.source import ELEMENT, Reading
 
 ARROW_ERRORS = (pa.ArrowException, OSError, RuntimeError, ValueError, OverflowError, LookupError)
 """What Arrow raises for a damaged file: not only its own errors."""
@@ -61,7 +62,8 @@ def land_file(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> 
 
 def _land_json(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> LandedFile:
     mapped = wanted.columns
-    writer = RowWriter(file, (*mapped, OTHER), reading, wanted, folder)
+    element = () if wanted.list_of is None else (ELEMENT,)
+    writer = RowWriter(file, (*mapped, *element, OTHER), reading, wanted, folder)
     seen = [False] * len(mapped)
     whole = is_array(file, reading)
     with open_text(file, reading) as stream:
@@ -74,7 +76,7 @@ def _land_json(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) ->
                 columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
                 columns = _with_partitions(columns, mapped, file)
                 seen = (
-                    [old or c.null_count < len(c) for old, c in zip(seen, columns[:-1], strict=True)]
+                    [old or c.null_count < len(c) for old, c in zip(seen, columns, strict=False)]
                     if rows
                     else seen
                 )
@@ -103,12 +105,13 @@ def _land_parquet(file: RawFile, reading: Reading, wanted: Wanted, folder: Path)
     limit = reading.max_expansion
     try:
         source, rows = open_parquet(file, limit)
-        columns = tuple(source.schema_arrow.names)
+        expansion = Expansion(file.name, source.schema_arrow, wanted)
+        columns = expansion.names
         absent = absent_columns(file, columns, wanted)
         writer = RowWriter(file, columns, reading, wanted, folder)
         writer.landed.absent = absent
         try:
-            for block in parquet_blocks(file, source, rows, limit, wanted):
+            for block in parquet_blocks(file, source, expansion, rows, limit=limit, wanted=wanted):
                 writer.rows(block.lines, block.columns)
                 writer.reject(block.rejects)
         finally:

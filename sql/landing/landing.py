@@ -55,7 +55,9 @@ class Wanted:
     """The columns to read of a file.
 
     A file may lack the `optional` ones. Those in `scalars` hold one value a row, not a list or an
-    object; those in `ids` hold ids, those in `times` the time.
+    object; those in `ids` hold ids, those in `times` the time. `list_of` is the path of the list
+    whose elements are rows each; `split` is a column with several values, and what separates them:
+    each value is a row.
     """
 
     columns: tuple[str, ...]
@@ -63,6 +65,8 @@ class Wanted:
     scalars: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
     times: tuple[str, ...] = ()
+    list_of: str | None = None
+    split: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
