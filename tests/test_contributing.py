@@ -25,7 +25,7 @@ from flows.output.run import SAMPLES
 from models import registry
 from sql.engines.engine import Dialect
 from sql.landing.landing import FORMATS, file_format
-from sql.source import Format, Reading
+from sql.reading import Format, Reading
 from tasks.configuration.sections import EngineName
 from tasks.release.audit import audit
 from tasks.release.tables import TABLES, Table, markdown

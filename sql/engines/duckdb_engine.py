@@ -16,7 +16,7 @@ from sql.engines.text import escape_glob, literal
 from sql.errors import EngineError
 from sql.landing.landed_file import collect, land_file
 from sql.landing.landing import Landing, RawFile, Wanted
-from sql.source import Reading
+from sql.reading import Reading
 from sql.timestamps import time_regex
 
 MANY_FILES, SMALL_FILE = 100, 2**18  # bytes

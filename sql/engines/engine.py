@@ -10,7 +10,7 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from sql.landing.landing import Landing, RawFile, Wanted
-    from sql.source import Reading
+    from sql.reading import Reading
 
 
 class Dialect(Protocol):

@@ -17,7 +17,7 @@ from sql.errors import EngineError
 from sql.landing.landed_file import collect, land_file
 from sql.landing.landing import Landing, RawFile, SourceError, Wanted
 from sql.landing.row_writer import LandedFile
-from sql.source import Reading
+from sql.reading import Reading
 from sql.timestamps import pattern_parts, time_regex
 
 if TYPE_CHECKING:

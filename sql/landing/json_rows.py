@@ -14,7 +14,7 @@ from typing import IO
 
 from sql.landing.landing import RawFile, SourceError, Wanted, line_encoding, open_text
 from sql.landing.text_rows import BATCH, CHUNK, EXCERPT, LONGEST_LINE, Reject, Rows, json_values
-from sql.source import Reading
+from sql.reading import Reading
 
 DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
 HELD = 1 << 22  # characters of records in a batch

@@ -29,7 +29,8 @@ from sql.landing.nested import Expansion
 from sql.landing.parquet_rows import open_parquet, parquet_blocks
 from sql.landing.row_writer import OTHER, LandedFile, RowWriter
 from sql.landing.text_rows import json_batches
-from sql.source import ELEMENT, Reading
+from sql.reading import Reading
+from sql.source import ELEMENT
 
 ARROW_ERRORS = (pa.ArrowException, OSError, RuntimeError, ValueError, OverflowError, LookupError)
 """What Arrow raises for a damaged file: not only its own errors."""

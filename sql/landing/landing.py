@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sql.errors import EngineError
-from sql.source import Reading
+from sql.reading import Reading
 
 FORMATS = {
     ".csv": "csv",

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from sql.landing.fill_down import FillDown
 from sql.landing.landing import RawFile, SourceError, Wanted, positional
 from sql.landing.text_rows import Reject
-from sql.source import ELEMENT, Reading
+from sql.reading import Reading
+from sql.source import ELEMENT
 
 OTHER = "other"
 """The column that holds all others of a JSON object, or of a file with very many columns."""

@@ -19,7 +19,7 @@ from worlds.paths import IMPORTABLE, WORLDS
 
 from sql.landing.landed_file import land_file
 from sql.landing.landing import RawFile, SourceError, Wanted
-from sql.source import Reading
+from sql.reading import Reading
 
 FORMATS = ("csv", "jsonl", "parquet")
 SECONDS = float(os.environ.get("NIGHTSHELF_FUZZ_SECONDS", "600"))

@@ -26,7 +26,7 @@ from sql.landing.json_rows import is_array
 from sql.landing.landed_file import land_file
 from sql.landing.landing import RawFile, SourceError, Wanted, is_ascii_based
 from sql.landing.row_writer import LandedFile
-from sql.source import Reading
+from sql.reading import Reading
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.ingest import ingest
 from tasks.interactions.ledger import Ledger

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sql.landing import csv_blocks
 from sql.landing.landed_file import land_file
 from sql.landing.landing import RawFile, SourceError, Wanted
-from sql.source import Reading
+from sql.reading import Reading
 
 PIECES = ["a", "b", ",", ";", '"', "\n", "\r\n", "\t", "é", "漢", " ", "0", "."]
 FIELDS = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)

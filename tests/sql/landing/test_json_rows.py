@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sql.landing import json_rows
 from sql.landing.landing import RawFile, SourceError, Wanted, open_text
-from sql.source import Reading
+from sql.reading import Reading
 
 TEXTS = st.text(st.sampled_from('ab"\\[]{},: \n\u00e9\U0001f600'), max_size=6)
 VALUES = st.recursive(

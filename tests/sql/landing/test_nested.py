@@ -12,7 +12,8 @@ import pytest
 
 from sql.landing.landed_file import land_file
 from sql.landing.landing import RawFile, SourceError, Wanted
-from sql.source import Reading, list_of
+from sql.reading import Reading
+from sql.source import list_of
 
 ORDERS = [
     {
