@@ -13,9 +13,9 @@ import pyarrow as pa
 
 from sql.engines.spark_session import spark_errors, start_spark
 from sql.engines.text import literal
-from sql.errors import EngineError
+from sql.errors import EngineError, SourceError
 from sql.landing.landed_file import collect, land_file
-from sql.landing.landing import Landing, RawFile, SourceError, Wanted
+from sql.landing.landing import Landing, RawFile, Wanted
 from sql.landing.row_writer import LandedFile
 from sql.reading import Reading
 from sql.timestamps import pattern_parts, time_regex

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from sql.landing.landing import RawFile, SourceError, Wanted, line_encoding, open_text
+from sql.errors import SourceError
+from sql.landing.landing import RawFile, Wanted, line_encoding, open_text
 from sql.landing.text_rows import BATCH, CHUNK, EXCERPT, LONGEST_LINE, Reject, Rows, json_values
 from sql.reading import Reading
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sql.errors import SourceError
 from sql.landing.columns import absent_columns
 from sql.landing.csv_file import land_csv
 from sql.landing.json_rows import array_batches, is_array
@@ -19,7 +18,6 @@ from sql.landing.landing import (
     LandedRows,
     Landing,
     RawFile,
-    SourceError,
     Wanted,
     file_format,
     line_encoding,
@@ -51,10 +49,6 @@ def land_file(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> 
         if file.path.stat().st_size == 0:
             raise SourceError(f"{file.name}: the file is empty (0 bytes); expected rows")
         return land(file, reading, wanted, folder)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceError(
-            f"{file.name}: the .gz is truncated or corrupt ({error}); deliver it again"
-        ) from None
     except (UnicodeError, pa.ArrowInvalid) as error:
         raise SourceError(f"{file.name}: cannot be read as {reading.encoding} text: {error}") from None
     except OSError as error:

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sql.landing.landing import SourceError, Wanted
+from sql.errors import SourceError
+from sql.landing.landing import Wanted
 from sql.source import ELEMENT
 
 LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)

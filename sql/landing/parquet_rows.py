@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sql.landing.landing import RawFile, SourceError, Wanted, require_proportion
+from sql.errors import SourceError
+from sql.landing.compression import require_proportion
+from sql.landing.landing import RawFile, Wanted
 from sql.landing.nested import Expansion
 from sql.landing.parquet_footer import Chunk, chunks
 from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, as_text, excerpt, is_text

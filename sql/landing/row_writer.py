@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sql.errors import SourceError
 from sql.landing.fill_down import FillDown
-from sql.landing.landing import RawFile, SourceError, Wanted, positional
+from sql.landing.landing import RawFile, Wanted, positional
 from sql.landing.text_rows import Reject
 from sql.reading import Reading
 from sql.source import ELEMENT

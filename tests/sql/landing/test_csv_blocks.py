@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sql.errors import SourceError
 from sql.landing import csv_blocks
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted
+from sql.landing.landing import RawFile, Wanted
 from sql.reading import Reading
 
 PIECES = ["a", "b", ",", ";", '"', "\n", "\r\n", "\t", "é", "漢", " ", "0", "."]

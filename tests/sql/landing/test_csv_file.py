@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from sql.errors import SourceError
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted
+from sql.landing.landing import RawFile, Wanted
 from sql.landing.row_writer import LandedFile
 from sql.reading import Reading
 

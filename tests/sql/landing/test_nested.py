@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sql.errors import SourceError
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted
+from sql.landing.landing import RawFile, Wanted
 from sql.reading import Reading
 from sql.source import list_of
 

@@ -166,6 +166,6 @@ PARQUET = [
         "log.xlsx",
         b"PK",
         refused,
-        refused="expected .csv, .tsv, .dat, .txt, .jsonl, .ndjson, .json, .parquet (also .gz)",
+        refused="expected .csv, .tsv, .dat, .txt, .jsonl, .ndjson, .json, .parquet (text also .gz, .zst, .bz2, .xz, .zip)",
     ),
 ]
