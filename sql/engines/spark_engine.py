@@ -57,9 +57,13 @@ class SparkDialect:
         """Return an expression for text with a match replaced; $1 in `replacement` is group 1."""
         return f"regexp_replace({text}, {literal(regex)}, {literal(replacement)})"
 
+    def cast_time(self, text: str) -> str:
+        """Return an expression for text in ISO's usual form as TIMESTAMP, NULL for no such time."""
+        return f"TRY_CAST({text} AS TIMESTAMP)"
+
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression for text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
-        parsed = f"TRY_CAST({text} AS TIMESTAMP)"
+        parsed = self.cast_time(text)
         if pattern != "iso":
             parsed = f"try_to_timestamp({text}, {literal(java_pattern(pattern))})"
         return f"CASE WHEN {self.matches(text, time_regex(pattern))} THEN {parsed} END"

@@ -41,9 +41,9 @@ FROM (
 {% if elements %}
             WHEN d.element = '0' THEN NULL
 {% endif %}
-            WHEN d.user_text IS NULL OR trim(BOTH {{ blanks }} FROM d.user_text) = '' THEN 'user_missing'
+            WHEN d.user_text IS NULL THEN 'user_missing'
             WHEN d.user_id IS NULL THEN 'user_unreadable'
-            WHEN d.item_text IS NULL OR trim(BOTH {{ blanks }} FROM d.item_text) = '' THEN 'item_missing'
+            WHEN d.item_text IS NULL THEN 'item_missing'
             WHEN d.item_id IS NULL THEN 'item_unreadable'
             WHEN d.timestamp_text IS NULL THEN 'timestamp_missing'
             WHEN d.timestamp IS NULL THEN 'timestamp_unreadable'
