@@ -14,10 +14,10 @@ from typing import IO
 
 from sql.errors import SourceError
 from sql.landing.landing import RawFile, Wanted, line_encoding, open_text
-from sql.landing.text_rows import BATCH, CHUNK, EXCERPT, LONGEST_LINE, Reject, Rows, json_values
+from sql.landing.text_rows import BATCH, CHUNK, EXCERPT, LONGEST_LINE, Reject, Rows, digits, json_values
 from sql.reading import Reading
 
-DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+DECODER = json.JSONDecoder(parse_int=str, parse_float=digits, parse_constant=str)
 HELD = 1 << 22  # characters of records in a batch
 SPACE = re.compile(r"[ \t\r\n]*")
 MARKS = re.compile(r'\\.|["{}\[\],]', re.DOTALL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import IO, Any
 
 from sql.landing.landing import Wanted
@@ -15,6 +16,7 @@ LONGEST_LINE = 1 << 20  # bytes; longer lines are quarantined without being held
 BATCH = 1 << 16  # rows
 EXCERPT = 2000  # characters kept of a quarantined line
 CHUNK = 1 << 18  # bytes read at once
+EXACT = 2**53  # up to here each whole number is a double of its own
 MOST_LINES = 1 << 17  # in a block: short lines cost more memory than their bytes
 
 Rows = list[list[str | None]]
@@ -133,7 +135,7 @@ def _json_row(line: bytes, encoding: str, wanted: Wanted) -> Rows | tuple[str, s
     if not text.strip(" \t"):
         return None
     try:
-        content = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+        content = json.loads(text, parse_int=str, parse_float=digits, parse_constant=str)
     except (ValueError, RecursionError):
         return "malformed_json", text[:EXCERPT]
     return json_values(content, text, wanted)
@@ -183,6 +185,16 @@ def _escaped(text: str) -> str:
     """Return the start of a text for quarantine, with bytes that are no text escaped."""
     octets = text[:EXCERPT].encode("utf-8", "surrogateescape")
     return octets.decode("utf-8", "backslashreplace")[:EXCERPT]
+
+
+def digits(number: str) -> str:
+    """Return a JSON number with an exponent as all its digits, where a double tells them exactly."""
+    if "e" not in number.lower():
+        return number
+    value = Decimal(number)
+    if abs(value) <= EXACT and value == value.to_integral_value():
+        return f"{value:f}".partition(".")[0]
+    return repr(float(number))
 
 
 def as_text(value: Any) -> str | None:

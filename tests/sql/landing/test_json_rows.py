@@ -109,3 +109,21 @@ def test_lines_are_no_array(tmp_path, text):
     path = tmp_path / "a.jsonl"
     path.write_text(text)
     assert not json_rows.is_array(RawFile(1, path, path.name), Reading())
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("1e3", "1000"),
+        ("1.5E+15", "1500000000000000"),
+        ("-2e0", "-2"),
+        ("9007199254740992e0", "9007199254740992"),
+        ("1e17", "1e+17"),
+        ("1.5e-3", "0.0015"),
+        ("0.10", "0.10"),
+        ("12345678901234567890", "12345678901234567890"),
+    ],
+)
+def test_numbers_keep_all_digits_that_they_tell(tmp_path, number, text):
+    (tmp_path / "a.json").write_text(f'[{{"user": {number}}}]', encoding="utf-8")
+    assert rows(tmp_path / "a.json") == ([(1, text)], [])
