@@ -104,14 +104,13 @@ def _guess_times(fields: Fields, columns: Columns, filled: Filled) -> None:
             guesses[name] = guess
     rows = _rows(columns)
     best = _best("timestamp", {name: filled[name] for name in guesses}, set(), rows)
-    name = best or max(guesses, key=lambda column: len(filled[column]), default=None)
-    if name is None:
+    name = best or max(guesses, key=lambda column: len(filled[column]), default="")
+    if not name:
         fields.candidates["timestamp"] = sorted(filled, key=lambda column: -likeness(column, "timestamp"))[
             :MOST_CANDIDATES
         ]
         return
-    fields.columns["timestamp"], fields.time = name, guess_time(filled[name])
-    assert fields.time is not None  # noqa: S101 - it was guessed from the first 500 above
+    fields.columns["timestamp"], fields.time = name, guess_time(filled[name]) or guesses[name]
     others = [column for column in guesses if column != name and ":" in filled[column][0]]
     if all(":" not in text for text in filled[name]) and not fields.time.is_epoch and not others:
         _add_clock(fields, name, columns, filled)

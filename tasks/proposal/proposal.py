@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sql.landing.text_rows import printable
 from tasks.interactions.discovery import LeftOut
 from tasks.interactions.source_files import SourceFile
 from tasks.proposal.events import event_weights
@@ -117,7 +118,8 @@ def _facts(best: Look, chosen: Sequence[Look]) -> dict[str, Any]:
     facts["time"] = fields.time
     facts["file_date"], note = _file_date(chosen)
     facts["file_date_note"] = note
-    facts["other_columns"] = [name for name in columns if name not in str(names.values())][:40]
+    mapped = {name for column in names.values() for name in ([column] if isinstance(column, str) else column)}
+    facts["other_columns"] = [name for name in columns if name not in mapped][:40]
     if fields.time is not None:
         facts["notes"] += _time_notes(fields.time.formats, fields.time.other, zoned=fields.time.zoned)
     if weights:
@@ -189,7 +191,7 @@ def _environment() -> jinja2.Environment:
         keep_trailing_newline=True,
     )
     environment.filters["toml"] = toml
-    environment.filters["comment"] = lambda text: " ".join(str(text).split())
+    environment.filters["comment"] = lambda text: printable(" ".join(str(text).split()))
     return environment
 
 

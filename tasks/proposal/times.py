@@ -194,10 +194,10 @@ def _epoch(texts: Sequence[str], named: bool) -> str | None:
 def _from_epoch(text: str, unit: str) -> datetime | None:
     if EPOCH.fullmatch(text) is None:
         return None
-    figure = int(text) if text.isdigit() else float(text)
     try:
+        figure = int(text) if text.isdigit() else float(text)
         return _in_years(START + timedelta(microseconds=int(figure * 10**6 // UNITS[unit])))
-    except OverflowError:
+    except (OverflowError, ValueError):  # infinite, or of thousands of digits
         return None
 
 
