@@ -27,7 +27,7 @@ def configuration_checks(path: Path, is_required: bool) -> tuple[Configuration |
     A missing file is a problem only if it `is_required`.
     """
     if not path.exists() and not is_required:
-        advice = "needed for your logs (start from a file in deployments/); `nightshelf demo` needs none"
+        advice = "needed for your logs (`nightshelf init LOGS` writes one); `nightshelf demo` needs none"
         return None, [Check("configuration", MISSING, f"no {path} here", advice)]
     try:
         configuration = load(path)

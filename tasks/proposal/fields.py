@@ -204,12 +204,15 @@ def _order_column(columns: Columns, rows: Sequence[int], gaps: Sequence[int]) ->
 
 
 def _from_above(columns: Columns, column: str, within: str, gaps: Sequence[int]) -> bool:
-    """Return whether any of the gaps is filled by a line above of the same order."""
+    """Return whether most gaps come after a value in the same order; else they are simply unknown."""
     texts, orders = columns[column], columns[within]
-    return any(
-        number > 0 and orders[number] == orders[number - 1] and (texts[number - 1] or (number - 1) in gaps)
-        for number in gaps
-    )
+    filled, known = 0, set(gaps)
+    last: tuple[str | None, bool] = (None, False)
+    for number, order in enumerate(orders):
+        has_value = bool(texts[number]) or (last[0] == order and last[1])
+        filled += number in known and has_value
+        last = (order, has_value)
+    return filled >= 0.5 * len(gaps)
 
 
 def id_type(texts: Sequence[str | None]) -> tuple[str, bool]:

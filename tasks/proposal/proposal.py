@@ -16,6 +16,8 @@ from tasks.interactions.source_files import SourceFile
 from tasks.proposal.events import event_weights
 from tasks.proposal.fields import id_type, marks
 from tasks.proposal.looks import Look, look_at, together
+from tasks.proposal.names import likeness
+from tasks.proposal.rows import Columns
 from tasks.proposal.shapes import MOST_SHAPES, date_pattern, find_files, fits, paths_of, relative, shapes_of
 from tasks.runtime.errors import InputError
 
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 TEMPLATE = "nightshelf.toml.j2"
 RATINGS = {"rating", "ratings", "stars", "overall", "starrating", "reviewscore", "reviewrating", "bewertung"}
-FIELDS = {"user": "user", "item": "item", "timestamp": "time"}
+FIELDS = ("user", "item", "timestamp")
+LIKELY, MOST_ALTERNATIVES = 0.45, 3
 
 
 @dataclass
@@ -119,6 +122,7 @@ def _facts(best: Look, chosen: Sequence[Look]) -> dict[str, Any]:
     facts["file_date"], note = _file_date(chosen)
     facts["file_date_note"] = note
     mapped = {name for column in names.values() for name in ([column] if isinstance(column, str) else column)}
+    facts["alternatives"] = {role: _alternatives(role, columns, mapped) for role in FIELDS}
     facts["other_columns"] = [name for name in columns if name not in mapped][:40]
     if fields.time is not None:
         facts["notes"] += _time_notes(fields.time.formats, fields.time.other, zoned=fields.time.zoned)
@@ -128,6 +132,12 @@ def _facts(best: Look, chosen: Sequence[Look]) -> dict[str, Any]:
             "is added."
         )
     return facts
+
+
+def _alternatives(role: str, columns: Columns, mapped: set[str]) -> list[str]:
+    """Return other columns that are named like a field, the likeliest first."""
+    others = [name for name in columns if name not in mapped and likeness(name, role) > LIKELY]
+    return sorted(others, key=lambda name: -likeness(name, role))[:MOST_ALTERNATIVES]
 
 
 def _time_notes(formats: tuple[str, ...], other: str | None, *, zoned: bool) -> list[str]:
@@ -161,6 +171,8 @@ def _described(look: Look) -> str:
     if not look.by_file:
         return look.problem or "no rows"
     names = list(look.columns)
+    if not names:
+        return "no columns"
     return f"columns {', '.join(names[:6])}" + (", ..." if len(names) > 6 else "")
 
 

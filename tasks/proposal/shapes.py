@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from glob import escape
 from pathlib import Path
 from typing import Final
 
@@ -64,7 +65,10 @@ def find_files(sample: str) -> Discovered:
     known = any(sample.lower().removesuffix(".gz").endswith(suffix) for suffix in FORMATS)
     search = Search("sample", "auto" if is_folder or known else "csv", columns=())
     path = sample if "://" in sample else os.path.abspath(sample)  # noqa: PTH100 - links stay
-    return files_under(path, search)
+    try:
+        return files_under(path, search)
+    except InputError as error:
+        raise InputError(str(error).removeprefix("[sample] path = ")) from None
 
 
 def shapes_of(files: Sequence[SourceFile]) -> list[Shape]:
@@ -94,8 +98,7 @@ def _glob(files: Sequence[SourceFile], pattern: str) -> str:
     """Return a glob for files: their own name for one without a date in it."""
     if len(files) == 1 and date_pattern(files) is None:
         return files[0].address
-    glob = re.sub(r"#(?:[-_.]?#)*", "*", pattern)
-    return re.sub(r"\*+", "*", glob)
+    return re.sub(r"\*+", "*", re.sub(r"#(?:[-_.]?#)*", "*", escape(pattern)))
 
 
 def date_pattern(files: Sequence[SourceFile]) -> str | None:
@@ -133,7 +136,8 @@ def relative(address: str, folder: Path) -> str:
     """Return an address relative to the configuration's folder if it lies below, or beside it."""
     if "://" in address:
         return address
-    path = os.path.relpath(address, folder.resolve())
+    below = address.startswith(f"{folder}/")
+    path = os.path.relpath(address, folder if below else folder.resolve())
     return address if path.startswith("../../..") else path
 
 

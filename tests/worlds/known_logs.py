@@ -120,8 +120,9 @@ def _ratings() -> bytes:
 
 
 def _retail() -> bytes:
+    customers = ["" if n in {2, 3} else f"1785{n % 3}.0" for n in range(12)]
     rows = [
-        f'53{n},85{n:03d}A,"CUP, RED",6,12/{n + 2}/2010 8:26,2.55,{"" if n == 3 else f"1785{n % 3}.0"},France'
+        f'53{n // 2},85{n:03d}A,"CUP, RED",6,12/{n + 2}/2010 8:26,2.55,{customers[n]},France'
         for n in range(12)
     ]
     return _lines("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country", *rows)
@@ -225,9 +226,14 @@ LOGS = {
             "timestamp": "InvoiceDate",
             "session": "InvoiceNo",
         },
-        {"timestamp_format": "%m/%d/%Y %H:%M", "user_id_type": "int64", "item_id_type": "string"},
-        accepted=11,
-        quarantined=1,
+        {
+            "fill_down": (),
+            "timestamp_format": "%m/%d/%Y %H:%M",
+            "user_id_type": "int64",
+            "item_id_type": "string",
+        },
+        accepted=10,
+        quarantined=2,
         last_day=date(2010, 12, 13),
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from worlds.known_logs import LOGS, KnownLog
 
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.file import read_toml
+from tasks.interactions.discovery import discover
 from tasks.interactions.ingest import ingest
 from tasks.proposal.proposal import Proposal, propose
 from tasks.runtime.errors import InputError
@@ -146,6 +148,30 @@ def test_hostile_files_give_a_proposal_or_one_message(tmp_path: Path, case) -> N
         message = str(error)
     assert message != ""
     assert message or "source" in read_toml(config)
+
+
+def test_files_whose_names_look_like_globs_are_named_so_that_they_are_found(tmp_path: Path) -> None:
+    folder = tmp_path / "logs [old]"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"a{number}.csv").write_text("uid,sku,ts\n" + ROWS)
+    (folder / "other.csv").write_text("x\n1\n")
+    source = configured(tmp_path, "logs [old]").source
+    assert source.path == str(tmp_path / "logs [[]old]" / "a*.csv")
+    assert [Path(file.address).name for file in discover(source, date.max).files] == ["a1.csv", "a2.csv"]
+
+
+def test_other_columns_that_could_be_meant_are_named(tmp_path: Path) -> None:
+    LOGS["Segment"].write(tmp_path)
+    proposal, _ = proposed(tmp_path, "segment.json")
+    assert 'user = "userId"  # or anonymousId' in proposal.text
+
+
+def test_a_table_with_a_log_of_its_own_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "t" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "t" / "_delta_log" / "0.json").write_text("{}")
+    with pytest.raises(InputError, match=r"^/.*/t: a Delta table"):
+        proposed(tmp_path, "t")
 
 
 def test_no_file_is_one_message(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 from tasks.interactions.source_files import SourceFile
 from tasks.proposal.shapes import date_pattern, shapes_of
 
-
 UUID = "6f1c2e5e-7d3a-4c7b-9a56-0123456789a"
 
 
@@ -27,6 +26,7 @@ def files(*names: str) -> list[SourceFile]:
             ["/logs/part-*.csv"],
         ),
         (["events-2026-11-30.csv"], ["/logs/events-*.csv"]),
+        (["[old] 1.csv", "[old] 2.csv"], ["/logs/[[]old] *.csv"]),
         (["movielens1m.csv"], ["/logs/movielens1m.csv"]),
     ],
 )  # fmt: skip
