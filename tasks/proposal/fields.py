@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tasks.proposal.events import weight_of
 from tasks.proposal.names import CLOCKS, ORDERS, likeness, normal
 from tasks.proposal.rows import Columns
 from tasks.proposal.times import TimeGuess, guess_time
@@ -54,6 +55,8 @@ def guess_fields(columns: Columns, *, named: bool = True) -> Fields:
     if not named:
         _by_position(fields, filled, taken)
     for role, candidates in _candidates(filled).items():
+        if role in fields.columns:
+            continue
         column = _best(role, candidates, taken, _rows(columns))
         if column is not None:
             fields.columns[role] = column
@@ -104,7 +107,9 @@ def _guess_times(fields: Fields, columns: Columns, filled: Filled) -> None:
             guesses[name] = guess
     rows = _rows(columns)
     best = _best("timestamp", {name: filled[name] for name in guesses}, set(), rows)
-    name = best or max(guesses, key=lambda column: len(filled[column]), default="")
+    name = best or max(
+        guesses, key=lambda column: (not guesses[column].is_epoch, len(filled[column])), default=""
+    )
     if not name:
         fields.candidates["timestamp"] = sorted(filled, key=lambda column: -likeness(column, "timestamp"))[
             :MOST_CANDIDATES
@@ -118,7 +123,9 @@ def _guess_times(fields: Fields, columns: Columns, filled: Filled) -> None:
 
 def _may_be_time(name: str, guess: TimeGuess) -> bool:
     """Return whether a column may be the time: whole numbers need a name that says so, or many digits."""
-    return likeness(name, "timestamp") > 0 or not guess.is_epoch or guess.first != guess.last
+    if likeness(name, "timestamp") > 0 or not guess.is_epoch:
+        return True
+    return guess.first != guess.last and max(likeness(name, role) for role in ("user", "item")) == 0
 
 
 def _add_clock(fields: Fields, day: str, columns: Columns, filled: Filled) -> None:
@@ -142,6 +149,8 @@ def _add_clock(fields: Fields, day: str, columns: Columns, filled: Filled) -> No
 def _by_position(fields: Fields, filled: Filled, taken: set[str]) -> None:
     """Take the first columns that look like ids as user and item: without names, nothing says more."""
     free = [name for name, texts in filled.items() if name not in taken and _is_id(texts)]
+    if fields.time is None or len(free) < 2:
+        return
     for role, column in zip(
         (role for role in ("user", "item") if role not in fields.columns), free, strict=False
     ):
@@ -149,6 +158,11 @@ def _by_position(fields: Fields, filled: Filled, taken: set[str]) -> None:
         fields.candidates.pop(role, None)
         taken.add(column)
         fields.notes.append(f"{role}: the column was taken for its position, as it has no name: check it.")
+    for name, texts in filled.items():
+        if name not in taken and _is_kind(texts) and any(weight_of(kind) != 1 for kind in {*texts}):
+            fields.columns["event_type"] = name
+            taken.add(name)
+            return
 
 
 def _is_kind(texts: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.proposal.names import ROLES, normal, tokens
+from tasks.proposal.names import ROLES, normal
 from tasks.proposal.snowplow import ENRICHED_EVENT
 from tasks.proposal.times import guess_time
 
@@ -93,9 +93,4 @@ def has_header(rows: Sequence[Sequence[str]]) -> bool:
     known = {name for names in ROLES.values() for name in names}
     if sum(normal(cell) in known for cell in first) >= 2:
         return True
-    if any(NUMBER.fullmatch(cell) or (cell and guess_time([cell], named=False)) for cell in first):
-        return False
-    if any(normal(cell) in known or known & set(tokens(cell)) for cell in first):
-        return True
-    below = [cell.strip() for row in rows[1:20] for cell in row]
-    return any(NUMBER.fullmatch(cell) or guess_time([cell], named=False) for cell in below if cell)
+    return not any(NUMBER.fullmatch(cell) or (cell and guess_time([cell], named=False)) for cell in first)

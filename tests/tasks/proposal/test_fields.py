@@ -41,6 +41,23 @@ def test_a_column_named_as_a_time_that_holds_none_is_not_the_time() -> None:
     assert guess_fields(columns).columns["timestamp"] == "logged"
 
 
+def test_ids_that_look_like_epochs_are_no_times() -> None:
+    ids = [str(1_500_000_000 + n) for n in range(6)]
+    columns = {"user_id": IDS, "item_id": ids, "rating": ["1"] * 6}
+    assert guess_fields(columns).missing == ["timestamp"]
+    assert guess_fields({**columns, "logged": TIMES}).columns["timestamp"] == "logged"
+
+
+def test_columns_without_names_are_taken_by_content_and_position() -> None:
+    kinds = ["pv", "buy", "cart", "fav", "pv", "pv"]
+    columns = {"column_1": IDS, "column_2": TIMES, "column_3": IDS, "column_4": kinds}
+    fields = guess_fields(columns, named=False)
+    expected = {"user": "column_1", "item": "column_3", "timestamp": "column_2", "event_type": "column_4"}
+    assert fields.columns == expected
+    assert len(fields.notes) == 2
+    assert guess_fields({"column_1": IDS}, named=False).missing == ["user", "item", "timestamp"]
+
+
 def test_a_date_and_a_time_of_day_are_joined() -> None:
     columns = {"user": IDS, "item": IDS, "date": ["30.11.2026"] * 6, "time": ["10:15"] * 6}
     fields = guess_fields(columns)

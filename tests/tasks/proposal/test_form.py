@@ -19,6 +19,7 @@ from tasks.proposal.form import csv_settings
         ("# made by hand\nuser,item,time\nu,i,2026-11-30\n", {"skip_lines": 1}),
         ("sep=;\nuser;item;time\nu;i;2026-11-30\n", {}),
         ("\nuser,item\nu,i\n", {}),
+        ("who,what\nanna,cup\n", {}),
     ],
 )
 def test_the_settings_that_are_no_defaults_are_returned(text: str, settings: dict[str, object]) -> None:
