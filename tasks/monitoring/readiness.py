@@ -73,7 +73,7 @@ def source_check(configuration: Configuration) -> Check:
 
 
 def rows_checks(configuration: Configuration) -> Iterator[Check]:
-    """Check how many of the first rows of the newest file would be accepted; nothing without files."""
+    """Check how many rows of a sample of the newest file would be accepted; nothing without files."""
     try:
         files = discover(configuration.source, date.max).files
     except UserError:
@@ -88,7 +88,7 @@ def rows_checks(configuration: Configuration) -> Iterator[Check]:
     except (UserError, EngineError) as error:
         yield Check("rows", PROBLEM, str(error), "correct [source], or deliver the file again")
         return
-    found = f"{trial} (the beginning of {name})"
+    found = f"{trial} (a sample of {name})"
     limit = configuration.gate.max_quarantined_share
     if trial.rows and trial.accepted + trial.others.get("excluded", 0) == 0:
         yield Check("rows", PROBLEM, found, "correct [source], as the rules say")

@@ -23,6 +23,7 @@ from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
 
 HEAD = 1 << 20  # bytes read of a file, decompressed
+TAIL = 1 << 15  # bytes read of its end, if it is not compressed
 MOST_LINES = 2000
 MOST_BYTES = 1 << 26  # of a file that is fetched whole
 TEXTS = ("csv", "jsonl")
@@ -103,8 +104,8 @@ def format_of(path: Path, name: str) -> str:
 def cut(path: Path, name: str, form: str, encoding: str, folder: Path) -> Path:
     """Write the beginning of a file as a file of its own; return its path, or that of a small file.
 
-    Only whole records of a text file are kept, and the first rows of a Parquet file. The name keeps
-    its suffix, without that of a compression.
+    Only whole records of a text file are kept, with its last lines, and the first rows of a Parquet
+    file. The name keeps its suffix, without that of a compression.
     """
     target = folder / Path(plain_name(name)).name
     if form == "parquet":
@@ -118,9 +119,26 @@ def cut(path: Path, name: str, form: str, encoding: str, folder: Path) -> Path:
     lines = text.split("\n")
     if not whole or len(lines) > MOST_LINES:
         text = _whole_records("\n".join([*lines[: min(MOST_LINES, len(lines) - 1)], ""]), form)
+        if is_ascii_based(encoding) and not text.lstrip().startswith("[") and plain_name(name) == name:
+            text += _last_lines(path, len(text.encode(encoding, "surrogateescape")))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(text.encode(encoding, "surrogateescape"))
     return target
+
+
+def _last_lines(path: Path, after: int) -> str:
+    """Return the last lines of a file that is not compressed: the latest events, if it is in order.
+
+    They begin behind the first `after` bytes. A cut in a quoted record would make rows of its lines,
+    so an odd number of quotes gives none.
+    """
+    with path.open("rb") as stream:
+        start = max(after, stream.seek(0, 2) - TAIL)
+        stream.seek(start)
+        data = stream.read(TAIL)
+    if start > after:
+        data = data[data.find(b"\n") + 1 :]
+    return "" if data.count(b'"') % 2 else data.decode("utf-8", "surrogateescape")
 
 
 def plain_name(name: str) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.proposal.sample import HEAD, MOST_LINES, cut, format_of, head_of
+from tasks.proposal.sample import HEAD, MOST_LINES, TAIL, cut, format_of, head_of
 from tasks.runtime.errors import InputError
 
 
@@ -41,19 +41,28 @@ def test_the_format_is_told_by_the_content(tmp_path: Path, name: str, content: b
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
-def test_a_large_file_is_cut_between_lines(tmp_path: Path, ending: str) -> None:
+def test_a_large_file_is_cut_between_lines_and_its_end_is_added_unless_it_is_compressed(
+    tmp_path: Path, ending: str
+) -> None:
     path, text = (
         tmp_path / f"log{ending}",
         "user,item\n" + "".join(f"u{n},{'i' * 300}\n" for n in range(9000)),
     )
     path.write_bytes(gzip.compress(text.encode()) if ending.endswith(".gz") else text.encode())
     beginning = cut(path, path.name, "csv", "utf-8", tmp_path / "cut")
-    kept = beginning.read_text()
+    kept = beginning.read_text().splitlines(keepends=True)
     assert beginning.name == "log.csv"
-    assert text.startswith(kept)
-    assert kept.endswith("\n")
-    assert 1 < kept.count("\n") <= MOST_LINES
-    assert len(kept) <= HEAD
+    lines = text.splitlines(keepends=True)
+    gap = (
+        next(number for number, line in enumerate(kept) if line != lines[number])
+        if ending == ".csv"
+        else len(kept)
+    )
+    assert kept[:gap] == lines[:gap]
+    assert 1 < gap <= MOST_LINES
+    assert kept[gap:] == lines[len(lines) - len(kept) + gap :]
+    assert (len(kept) > gap) == (ending == ".csv")
+    assert sum(map(len, kept)) <= HEAD + TAIL
 
 
 def test_a_small_file_is_kept_to_the_byte_even_where_it_is_no_text(tmp_path: Path) -> None:
@@ -67,6 +76,14 @@ def test_a_quoted_record_is_not_cut(tmp_path: Path) -> None:
     path.write_text("user,text\n" + "".join(f'u{n},"a\nb\nc"\n' for n in range(2000)))
     kept = cut(path, "log.csv", "csv", "utf-8", tmp_path / "cut").read_text()
     assert kept.endswith('c"\n')
+
+
+def test_no_line_is_kept_twice(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    lines = ["user,item", *(f"u{n},i" for n in range(MOST_LINES + 5))]
+    path.write_text("\n".join(lines))
+    kept = cut(path, "log.csv", "csv", "utf-8", tmp_path / "cut").read_text()
+    assert kept == "\n".join(lines)
 
 
 def test_an_array_is_cut_between_its_records_and_closed(tmp_path: Path) -> None:
