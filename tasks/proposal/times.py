@@ -16,8 +16,8 @@ UNITS: Final = dict(zip(EPOCHS, (1, 10**3, 10**6, 10**9), strict=True))
 START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 YEARS: Final = (1990, 2100)
 SURE_YEARS: Final = (1995, 2050)
-ENOUGH: Final = 0.9
-"""The share of texts that a column of times must have in known formats."""
+ENOUGH: Final = {True: 0.6, False: 0.9}
+"""The share of texts in known formats that makes a column one of times, if it is named so or not."""
 CLOCKS: Final = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", " %H:%M:%S.%f", " %H:%M:%S,%f")
 ZONED: Final = re.compile(r"(?:[Zz]|UTC|GMT|[+-][0-9]{2}:?[0-9]{2}|[+-][0-9]{2}|\])\s*$")
 DATE_ONLY: Final = re.compile(r"[^:]*")
@@ -76,7 +76,7 @@ def guess_time(texts: Sequence[str], *, named: bool = True) -> TimeGuess | None:
         if not rest:
             break
     share = sum(text in times for text in texts) / len(texts)
-    if not formats or share < ENOUGH:
+    if not formats or share < ENOUGH[named]:
         return None
     zoned = formats[0] in UNITS or all(ZONED.search(text) and ":" in text for text in times)
     return TimeGuess(tuple(formats), share, min(times.values()), max(times.values()), zoned, other)
@@ -188,7 +188,7 @@ def _epoch(texts: Sequence[str], named: bool) -> str | None:
         share = sum(_in_years(_from_epoch(text, unit), years) is not None for text in texts) / len(texts)
         if share > most:
             best, most = unit, share
-    return best if most >= ENOUGH else None
+    return best if most >= ENOUGH[named] else None
 
 
 def _from_epoch(text: str, unit: str) -> datetime | None:
@@ -220,7 +220,16 @@ def _decide(full: Sequence[str], found: dict[str, dict[str, datetime]]) -> tuple
     Logs are of days that follow each other: the order with the shorter span is more likely.
     """
     name = full[0]
-    swapped = next((other for other in full if _order(name) and _order(other) == _order(name)[::-1]), None)
+    swapped = next(
+        (
+            other
+            for other in full
+            if _order(name)
+            and _order(other) == _order(name)[::-1]
+            and found[other].keys() == found[name].keys()
+        ),
+        None,
+    )
     if swapped is None or found[name] == found[swapped]:
         return name, None if swapped is None else swapped
     by_span = sorted((name, swapped), key=lambda pattern: _span(found[pattern]))
