@@ -12,7 +12,8 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from models import registry
-from sql.source import Columns, Section, Source
+from sql.reading import Section
+from sql.source import Columns, Source
 from tasks.configuration.file import DEFAULT_STORE, absolute_path, from_environment, read_toml
 from tasks.configuration.model_sections import EvaluationSection, QualitySection, TrainSection
 from tasks.configuration.overrides import overridden
