@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sql.source import ELEMENT
 from tasks.proposal.events import weight_of
 from tasks.proposal.names import CLOCKS, ORDERS, likeness, normal
 from tasks.proposal.rows import Columns
@@ -46,7 +47,8 @@ def guess_fields(columns: Columns, *, named: bool = True) -> Fields:
     _guess_times(fields, columns, filled)
     taken = {*_listed(fields.columns.get("timestamp"))}
     for role in ("user", "item"):
-        column = _best(role, filled, taken, _rows(columns))
+        single = {name: texts for name, texts in filled.items() if role == "item" or ELEMENT not in name}
+        column = _best(role, single, taken, _rows(columns))
         if column is not None:
             fields.columns[role] = column
             taken.add(column)
@@ -54,7 +56,7 @@ def guess_fields(columns: Columns, *, named: bool = True) -> Fields:
             fields.candidates[role] = [name for name in filled if name not in taken][:MOST_CANDIDATES]
     if not named:
         _by_position(fields, filled, taken)
-    for role, candidates in _candidates(filled).items():
+    for role, candidates in _candidates(_beside(filled, fields.columns.get("item"))).items():
         if role in fields.columns:
             continue
         column = _best(role, candidates, taken, _rows(columns))
@@ -63,6 +65,17 @@ def guess_fields(columns: Columns, *, named: bool = True) -> Fields:
             taken.add(column)
     _guess_filling(fields, columns)
     return fields
+
+
+def _beside(filled: Filled, item: str | list[str] | None) -> Filled:
+    """Return the columns of which each row has one value: not those of another list than the item's."""
+    path, through, _ = str(item).partition(ELEMENT)
+    inside = f"{path}{through}" if through else None
+    return {
+        name: texts
+        for name, texts in filled.items()
+        if ELEMENT not in name or (inside and name.startswith(inside))
+    }
 
 
 def _candidates(filled: Filled) -> dict[str, Filled]:
@@ -103,7 +116,7 @@ def _guess_times(fields: Fields, columns: Columns, filled: Filled) -> None:
     guesses: dict[str, TimeGuess] = {}
     for name, texts in filled.items():
         guess = guess_time(texts[:500], named=likeness(name, "timestamp") > 0)
-        if guess is not None and _may_be_time(name, guess):
+        if guess is not None and ELEMENT not in name and _may_be_time(name, guess):
             guesses[name] = guess
     rows = _rows(columns)
     best = _best("timestamp", {name: filled[name] for name in guesses}, set(), rows)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sql.landing.landing import FORMATS, format_suffix
-from sql.source import Reading
+from sql.reading import Reading
 from tasks.interactions.source_files import SourceFile, redacted
 from tasks.proposal.fields import Fields, guess_fields
 from tasks.proposal.form import csv_settings

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sql.errors import SourceError
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted, file_format
+from sql.landing.landing import RawFile, Wanted, file_format
 from sql.landing.row_writer import OTHER
-from sql.source import Reading
+from sql.reading import Reading
+from sql.source import ELEMENT
 from tasks.interactions.source_files import partitions
 from tasks.runtime.errors import InputError
 
@@ -101,9 +103,9 @@ def _paths(content: Any, above: str, depth: int = 0) -> Iterator[tuple[str, str 
     if isinstance(content, dict) and depth <= DEEPEST:
         for key, value in content.items():
             yield from _paths(value, f"{above}.{key}" if above else key, depth + 1)
-    elif isinstance(content, list) and above:
+    elif isinstance(content, list) and above and ELEMENT not in above:
         for value in content[:MOST_ELEMENTS]:
             if isinstance(value, dict):
-                yield from _paths(value, f"{above}[]", depth + 1)
+                yield from _paths(value, f"{above}{ELEMENT}", depth + 1)
     elif above and content is not None and not isinstance(content, dict | list):
         yield above, content if isinstance(content, str) else json.dumps(content)

@@ -8,17 +8,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sql.errors import SourceError
+from sql.landing.compression import compression
 from sql.landing.json_rows import DECODER
 from sql.landing.landing import (
-    COMPRESSED,
     FORMATS,
     RawFile,
-    SourceError,
     format_suffix,
     is_ascii_based,
     open_text,
 )
-from sql.source import Reading
+from sql.reading import Reading
 from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
 
@@ -143,7 +143,7 @@ def _last_lines(path: Path, after: int) -> str:
 
 def plain_name(name: str) -> str:
     """Return a file's name without the suffix of a compression."""
-    return name[: -len(COMPRESSED)] if name.lower().endswith(COMPRESSED) else name
+    return name[: len(name) - len(compression(name) or "")]
 
 
 def _whole_records(text: str, form: str) -> str:

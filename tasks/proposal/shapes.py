@@ -14,6 +14,7 @@ from typing import Final
 from sql.landing.landing import FORMATS
 from tasks.interactions.discovery import Discovered, Search, files_under
 from tasks.interactions.source_files import SourceFile, day_in, last_day, partitions
+from tasks.proposal.sample import plain_name
 from tasks.runtime.errors import InputError
 
 CHANGING: Final = re.compile(
@@ -62,7 +63,7 @@ def find_files(sample: str) -> Discovered:
     if "://" not in sample and not Path(sample).exists():
         raise InputError(f"{sample}: expected a file or folder with logs, got no such path")
     is_folder = "://" not in sample and Path(sample).is_dir()
-    known = any(sample.lower().removesuffix(".gz").endswith(suffix) for suffix in FORMATS)
+    known = any(plain_name(sample).lower().endswith(suffix) for suffix in FORMATS)
     search = Search("sample", "auto" if is_folder or known else "csv", columns=())
     path = sample if "://" in sample else os.path.abspath(sample)  # noqa: PTH100 - links stay
     try:

@@ -12,9 +12,10 @@ from typing import Any, Final
 import pyarrow.parquet as pq
 
 from sql.engines.engine import Engine
+from sql.errors import SourceError
 from sql.interactions.classification import ClassifiedRows, classify_rows
 from sql.interactions.raw_rows import wanted_columns
-from sql.landing.landing import RawFile, SourceError, file_format
+from sql.landing.landing import RawFile, file_format
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import open_engine
 from tasks.interactions.source_files import SourceFile, last_day, redacted

@@ -25,7 +25,6 @@ class KnownLog:
     accepted: int
     quarantined: int = 0
     last_day: date = date(2026, 11, 30)
-    nested: bool = False
     weights: dict[str, float] = field(default_factory=dict)
 
     def write(self, folder: Path) -> Path:
@@ -144,7 +143,6 @@ LOGS = {
         },
         {"timestamp_format": "epoch_us", "user_id_type": "string"},
         accepted=12,
-        nested=True,
         weights={"view_item": 1, "add_to_cart": 3, "purchase": 5},
     ),
     "Segment": KnownLog(
@@ -158,7 +156,6 @@ LOGS = {
         },
         {"timestamp_format": "iso"},
         accepted=12,
-        nested=True,
         weights={"Product Viewed": 1, "Product Added": 3, "Order Completed": 5},
     ),
     "Shopify": KnownLog(

@@ -72,6 +72,24 @@ def test_a_kind_of_event_that_varies_is_preferred() -> None:
     assert guess_fields(columns).columns["event_type"] == "action"
 
 
+def test_only_the_list_of_the_items_is_looked_into() -> None:
+    columns = {
+        "items[].item_id": IDS,
+        "items[].rating": ["1"] * 6,
+        "promotions[].event_type": ["a", "b"] * 3,
+        "friends[].user_id": IDS,
+        "friends[].time": TIMES,
+        "uid": IDS,
+        "logged": TIMES,
+    }
+    assert guess_fields(columns).columns == {
+        "user": "uid",
+        "item": "items[].item_id",
+        "timestamp": "logged",
+        "value": "items[].rating",
+    }
+
+
 def test_what_was_not_recognised_lists_the_columns() -> None:
     fields = guess_fields({"who": IDS, "what": IDS, "much": ["1.5"] * 6})
     assert fields.missing == ["user", "item", "timestamp"]

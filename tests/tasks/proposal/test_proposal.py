@@ -47,16 +47,7 @@ def test_a_well_known_log_is_recognised(tmp_path: Path, name: str) -> None:
     assert source.path == str(tmp_path / log.name)
 
 
-NESTED = "keys inside objects and lists are not read by this version's ingest"
-
-
-@pytest.mark.parametrize(
-    "log",
-    [
-        pytest.param(log, marks=pytest.mark.xfail(strict=False, reason=NESTED) if log.nested else (), id=name)
-        for name, log in LOGS.items()
-    ],
-)
+@pytest.mark.parametrize("log", [pytest.param(log, id=name) for name, log in LOGS.items()])
 def test_an_ingest_takes_a_well_known_log_by_the_proposal_as_it_is(
     tmp_path: Path, duckdb_engine, log: KnownLog
 ) -> None:
