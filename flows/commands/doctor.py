@@ -74,7 +74,8 @@ def _checks(config: Path, config_given: bool, store: Path | None) -> Iterator[Ch
         from flows.night.catch_up import missed
 
         yield from readiness.missing_check(
-            missed(configuration), by_choice=configuration.schedule.catch_up == "last"
+            missed(configuration),
+            by_choice=configuration.schedule.catch_up == "last",
         )
 
 
