@@ -13,7 +13,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 from pydantic import Field
 
-from flows.night.pointer import point_readers
+from flows.night.pointer import point_readers, release_id_of
 from flows.night.publish_refused import publish_refused
 from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import Reason
@@ -36,7 +36,7 @@ def publish(
     """Make an existing release current after checking its files, or publish a refused night.
 
     Args:
-        release_id: The release, such as 2026-11-20-20261121T023000Z; `nightshelf releases` lists them.
+        release_id: The release, such as 2026-11-20-20261121T023000Z, or its date, such as 2026-11-20.
         reason: The reason, kept with the run and its artifact.
         force: Publish a night that its quality gate refused; its manifest says who did so, when and why.
         config: Path of the configuration file, which names the store.
@@ -52,7 +52,7 @@ def rollback(*, reason: Reason, release_id: str = "", config: str = "nightshelf.
 
     Args:
         reason: The reason, kept with the run and its artifact.
-        release_id: The release to go back to; if empty, the previously current release.
+        release_id: The release to go back to, or its date; if empty, the previously current release.
         config: Path of the configuration file, which names the store.
     """
     return _move_readers(config, release_id.strip() or None, "rollback", reason)
@@ -61,7 +61,9 @@ def rollback(*, reason: Reason, release_id: str = "", config: str = "nightshelf.
 def _publish_refused(config: str, release_id: str, reason: str) -> Any:
     """Publish a refused night; return its id and the override, or Failed with the message."""
     try:
-        record = publish_refused(load(Path(config)), release_id, reason)
+        configuration = load(Path(config))
+        chosen = release_id_of(Store(configuration.store.path), release_id, refused=True)
+        record = publish_refused(configuration, chosen, reason)
     except EXPECTED_ERRORS as error:
         return failed(str(error))
     facts = record.override
@@ -83,7 +85,8 @@ def _move_readers(config: str, to: str | None, purpose: str, reason: str) -> Any
     try:
         if not reason.strip():  # the form's length check accepts blanks
             return failed("expected a reason, got blanks")
-        before, after = point_readers(Store(store_path(Path(config))), to, purpose)
+        store = Store(store_path(Path(config)))
+        before, after = point_readers(store, to and release_id_of(store, to), purpose)
     except EXPECTED_ERRORS as error:
         return failed(str(error))
     get_run_logger().info("readers moved from %s to %s: %s", before, after.release_id, reason)

@@ -64,7 +64,7 @@ HEAVY = {
     "matplotlib",
 }
 PREFECTS_OWN = ("flows.run_", "flows.flip_release", "flows.train_models", "flows.orchestration.")
-PREFECTS_OWN += ("flows.stack.automations", "flows.stack.prepare")
+PREFECTS_OWN += tuple(f"flows.stack.{name}" for name in ("automations", "prepare", "deploy", "settle"))
 """The flows and the modules only they use, which may import Prefect."""
 WITHOUT_PREFECT = ("flows.orchestration.settings", "flows.orchestration.parameters")
 """Those of them that do not load Prefect."""

@@ -32,13 +32,17 @@ def status(
 ) -> None:
     """Show the active release, its age, the last run and the disk; exit code 3 unless fresh."""
     with out.user_errors():
+        from flows.stack.schedule import night_schedule
         from tasks.monitoring.status import FRESH, store_status
 
-        facts = store_status(find_store(config, store)) | {"missing_dates": _missing_dates(config, store)}
+        target = find_store(config, store)
+        facts = store_status(target) | {"missing_dates": _missing_dates(config, store)}
+        schedule = night_schedule(config, target.root)
+        facts["schedule"] = schedule.model_dump() if schedule else None
         if as_json:
             out.print_json(facts)
         else:
-            out.print_facts(_lines(facts))
+            out.print_facts(_lines(facts | {"schedule": schedule.text if schedule else None}))
             if facts["model_metrics"]:
                 rows = [list(row.values()) for row in facts["model_metrics"]]
                 out.print_table(list(facts["model_metrics"][0]), rows)
@@ -66,7 +70,7 @@ def releases(
 
 def rollback(
     to: Annotated[
-        str | None, typer.Option("--to", help="A release's id; default: the previously active release.")
+        str | None, typer.Option("--to", help="A release's id or date; default: the previously active one.")
     ] = None,
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -74,9 +78,10 @@ def rollback(
 ) -> None:
     """Point readers back to an earlier release after checking its files; nothing is deleted."""
     with out.user_errors():
-        from flows.night.pointer import point_readers
+        from flows.night.pointer import point_readers, release_id_of
 
-        before, after = point_readers(find_store(config, store), to, "rollback")
+        target = find_store(config, store)
+        before, after = point_readers(target, to and release_id_of(target, to), "rollback")
         if as_json:
             facts = {
                 "from": before,
@@ -94,7 +99,7 @@ def rollback(
 
 def publish(
     *,
-    release: Annotated[str, typer.Argument(help="The id of a release, or of a refused night.")],
+    release: Annotated[str, typer.Argument(help="The id or date of a release, or of a refused night.")],
     force: Annotated[
         bool, typer.Option("--force", help="Publish a night that its quality gate refused.")
     ] = False,
@@ -105,7 +110,10 @@ def publish(
 ) -> None:
     """Point readers to a release; with --force and a --reason, publish a refused night."""
     with out.user_errors():
+        from flows.night.pointer import release_id_of
+
         target = find_store(config, store)
+        release = release_id_of(target, release, refused=force)
         if force and not target.release(release).is_dir():
             facts = _publish_refused(config, store, release, reason)
         else:
@@ -188,6 +196,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         )
     if facts["missing_dates"]:
         yield "missing", missing_text(facts["missing_dates"]) + "; `nightshelf backfill` makes them"
+    if facts["schedule"]:
+        yield "schedule", facts["schedule"]
     yield from _run_lines(facts["last_run"])
     if facts["locked_by"]:
         yield "locked by", facts["locked_by"]

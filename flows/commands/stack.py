@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flows.stack.processes import Stack
 
 PORT = 4200
+PLANNED = 15.0  # seconds in which a server plans the next run of a new schedule
 
 
 def up(
@@ -37,17 +38,18 @@ def up(
 ) -> None:
     """Start a Prefect server on this machine, with pools, deployments, automations and a worker."""
     with out.user_errors():
-        from flows.stack.processes import StackError, exclusive, log_path, log_tail, read_stack, stack_folder
-        from flows.stack.start import read_secret, start
+        from flows.stack.processes import StackError, exclusive, read_stack, stack_folder
+        from flows.stack.start import read_secret, start, stop
         from tasks.configuration.file import store_path
 
         folder = stack_folder(store_path(config))
         stack = read_stack(folder)
         if status and stack is None:
             raise StackError(f"no stack is up for {config}; `nightshelf up` starts one")
-        started = stack is None
-        if stack is None:
+        started = stack is None or (not status and stack.is_gone)
+        if stack is None or started:
             with exclusive(folder):
+                stop(folder)  # what is left of a stack whose server was killed, or the machine
                 stack = start(
                     config,
                     folder,
@@ -57,14 +59,40 @@ def up(
                     cron=cron,
                     announce=out.note,
                 )
-        dead = stack.dead()
-        if dead:
-            raise StackError(
-                f"the {dead[0]} is down; its log, {log_path(folder, dead[0])}, ends with:\n"
-                f"{log_tail(folder, dead[0])}\n"
-                "`nightshelf down` ends the rest, `nightshelf up` starts everything again"
-            )
+        elif not status:
+            _supervise_again(stack, folder)
+        _require_parts(stack, folder)
         _show(stack, folder, started, as_json)
+
+
+def _supervise_again(stack: Stack, folder: Path) -> None:
+    """Start the supervisor again if it alone, or with a worker, was killed."""
+    from flows.stack.processes import SUPERVISOR, exclusive
+    from flows.stack.start import supervise
+
+    if SUPERVISOR in stack.dead():
+        server = stack.parts[0].process()
+        environment = server.environ() if server else {}
+        with exclusive(folder):
+            supervise(folder, stack, environment)
+        out.note("the supervisor was down and is started again")
+
+
+def _require_parts(stack: Stack, folder: Path) -> None:
+    """Raise StackError with the log of a part that is down."""
+    from flows.stack.processes import SUPERVISOR, StackError, log_path, log_tail
+
+    dead = stack.dead()
+    if dead:
+        remedy = (
+            "`nightshelf up` starts it again"
+            if SUPERVISOR in dead
+            else "the supervisor starts it again, at the latest after five minutes"
+        )
+        raise StackError(
+            f"the {dead[0]} is down; its log, {log_path(folder, dead[0])}, ends with:\n"
+            f"{log_tail(folder, dead[0])}\n{remedy}; `nightshelf down` ends the rest"
+        )
 
 
 def down(*, config: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
@@ -92,11 +120,16 @@ def register(app: typer.Typer) -> None:
 
 
 def _show(stack: Stack, folder: Path, started: bool, as_json: bool) -> None:
-    workers = [part.name for part in stack.parts if part.name != "server"]
+    from flows.stack.processes import SERVER, SUPERVISOR
+    from flows.stack.schedule import stack_schedule
+
+    schedule = stack_schedule(stack, PLANNED if started else 0.0)
+    workers = [part.name for part in stack.parts if part.name not in {SERVER, SUPERVISOR}]
     if as_json:
         facts = {"url": stack.url, "fresh": started, "config": stack.config, "folder": folder}
         parts = [{"name": part.name, "pid": part.pid} for part in stack.parts]
-        out.print_json(facts | {"password": stack.password, "parts": parts})
+        facts |= {"password": stack.password, "parts": parts}
+        out.print_json(facts | {"schedule": schedule.model_dump()})
         return
     out.print_line(f"Prefect is {'up' if started else 'already up'}: {stack.url}", style="bold")
     out.print_facts(
@@ -104,6 +137,7 @@ def _show(stack: Stack, folder: Path, started: bool, as_json: bool) -> None:
             ("for", "this machine only, " + ("with a password" if stack.password else "without a password")),
             ("runs", str(stack.config)),
             ("workers", ", ".join(workers) + ("" if "gpu-worker" in workers else " (--gpu adds one)")),
+            ("schedule", schedule.text),
             ("logs", str(folder / "logs")),
         ]
     )

@@ -1,10 +1,36 @@
-"""Move the pointer that readers follow: to a release by its id, or back to the one before."""
+"""Move the pointer that readers follow: to a release by its id or date, or to the one before."""
 
 from __future__ import annotations
 
+from datetime import date
+
 from tasks.monitoring.metrics_file import write_metrics
-from tasks.release.releases import Release
+from tasks.release.releases import Release, releases
+from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
+from tasks.store.runs import last_night
+
+
+def release_id_of(store: Store, text: str, *, refused: bool = False) -> str:
+    """Return the id that is meant by an id or a date: the release of a date that was published last.
+
+    With `refused`, the last night of the date is meant. UserError if there is none of that date.
+    """
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return text
+    if refused:
+        night = last_night(store, day)
+        if night is None:
+            raise UserError(f"there is no night for {day} in {store.root}: run {day}")
+        return f"{day}-{night.run_id}"
+    kept = releases(store)
+    for release in kept:
+        if release.as_of == day and not release.problem:
+            return release.release_id
+    dates = ", ".join(sorted({str(release.as_of) for release in kept if not release.problem})) or "none"
+    raise UserError(f"no release of {day}; known dates: {dates}")
 
 
 def point_readers(store: Store, to: str | None, purpose: str) -> tuple[str | None, Release]:

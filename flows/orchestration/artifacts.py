@@ -20,6 +20,7 @@ from prefect.context import FlowRunContext
 
 from flows.night.catch_up import missed
 from flows.orchestration.logs import forward_logs
+from flows.orchestration.station_task import as_task
 from flows.orchestration.training_progress import TrainingProgress
 from tasks.configuration.configuration import Configuration
 from tasks.release.missing import missing_text
@@ -92,10 +93,22 @@ def create_run_artifacts(store: Store, record: RunRecord, sample_users: int, mis
     """
     about = f"{record.purpose} {record.as_of}, run {record.run_id}"
     key = artifact_key(record.purpose, store)
-    try_to_show(
-        "the page of the run",
-        lambda: create_markdown_artifact(night_page(store, record, missing), key=key, description=about),
-    )
+
+    def create_page() -> None:
+        description = markdown(f"{summary.headline(store, record)}; {about}")
+        create_markdown_artifact(night_page(store, record, missing), key=key, description=description)
+
+    try_to_show("the page of the run", create_page)
+    try_to_show("the tables", lambda: as_task("tables", lambda: _create_tables(store, record, sample_users)))
+
+
+def _create_tables(store: Store, record: RunRecord, sample_users: int) -> None:
+    """Create the tables of a run.
+
+    A task does so, since Prefect shows a flow run's artifacts before those of its tasks, and several
+    of either in no order: the page alone is the flow run's, and so the first.
+    """
+    about = f"{record.purpose} {record.as_of}, run {record.run_id}"
     tables: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "rows": lambda: summary.accounting_rows(record),
         "checks": lambda: summary.check_rows(store, record),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 from filelock import FileLock, Timeout
@@ -19,6 +20,8 @@ from tasks.store.files import read_json, write_json_atomically
 
 HOST = "127.0.0.1"  # this machine only; any other address would need TLS in front
 MARK = "NIGHTSHELF_STACK"  # in the environment of every process of a stack and their children
+AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
+SERVER, SUPERVISOR = "server", "supervisor"
 RUN = "PREFECT__FLOW_RUN_ID"  # in the environment of a run's processes, set by Prefect
 GRACE = 20.0  # seconds a process gets to end by itself
 TAIL = 12  # lines of a log that an error shows
@@ -34,11 +37,13 @@ class Part(BaseModel):
     name: str
     pid: int
     created: float
+    arguments: list[str] = Field(default_factory=list)
 
     @classmethod
-    def of(cls, name: str, started: subprocess.Popen[bytes]) -> Part:
+    def of(cls, name: str, started: subprocess.Popen[bytes], arguments: Sequence[str] = ()) -> Part:
         """Return the part for a process that was just started."""
-        return cls(name=name, pid=started.pid, created=psutil.Process(started.pid).create_time())
+        created = psutil.Process(started.pid).create_time()
+        return cls(name=name, pid=started.pid, created=created, arguments=list(arguments))
 
     def process(self) -> psutil.Process | None:
         """Return the process, None if it has ended."""
@@ -63,6 +68,11 @@ class Stack(BaseModel):
     def url(self) -> str:
         """The address of the UI."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the server and what would start it again have ended, as after a reboot."""
+        return {SERVER, SUPERVISOR} & {part.name for part in self.parts} <= {*self.dead()}
 
     def dead(self) -> list[str]:
         """Return the names of the parts that have ended."""
@@ -120,13 +130,32 @@ def require_free(port: int) -> None:
             ) from None
 
 
+CHILDREN: list[subprocess.Popen[bytes]] = []
+"""Keeps references: Python would wait for an unreferenced child, and these outlive the program."""
+
+
+def start_part(
+    folder: Path, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, append: bool = False
+) -> Part:
+    """Start a lasting part."""
+    child = spawn(folder, name, arguments, environment, folder, append=append)
+    CHILDREN[:] = [earlier for earlier in CHILDREN if earlier.poll() is None] + [child]
+    return Part.of(name, child, arguments)
+
+
 def spawn(
-    folder: Path, name: str, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path
+    folder: Path,
+    name: str,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    cwd: Path,
+    *,
+    append: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Start a Python module in a new session, with its output in a log."""
     log = log_path(folder, name)
     log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as output:
+    with log.open("ab" if append else "wb") as output:
         return subprocess.Popen(  # noqa: S603 - our own Python, no shell
             [sys.executable, "-m", *arguments],
             stdin=subprocess.DEVNULL,
@@ -139,11 +168,15 @@ def spawn(
 
 
 def end(stack: Stack) -> list[str]:
-    """End a stack's processes: runs, then workers, then the server, to which both report."""
+    """End a stack's processes: runs, then workers, then the server, to which both report.
+
+    The supervisor is first, as it would start the others again.
+    """
     parts = [(part.name, process) for part in stack.parts if (process := part.process())]
+    _end_all([process for name, process in parts if name == SUPERVISOR])
     _end_all(list(_marked_processes(stack.token, RUN)))
-    _end_all([process for name, process in parts if name != "server"])
-    _end_all([process for name, process in parts if name == "server"])
+    _end_all([process for name, process in parts if name not in {SERVER, SUPERVISOR}])
+    _end_all([process for name, process in parts if name == SERVER])
     _end_all(list(_marked_processes(stack.token)))
     return [name for name, _ in parts]
 
@@ -168,3 +201,14 @@ def _marked_processes(token: str, name: str = "") -> Iterator[psutil.Process]:
                 yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
             continue
+
+
+def living_runs() -> set[UUID]:
+    """Return the ids of the flow runs that have a process on this machine."""
+    ids = set()
+    for process in psutil.process_iter():
+        try:
+            ids.add(UUID(process.environ()[RUN]))
+        except (psutil.Error, KeyError, ValueError):
+            continue
+    return ids

@@ -1,34 +1,31 @@
-"""Start a local stack: a Prefect server for this machine, pools, deployments and workers."""
+"""Start a local stack: a Prefect server for this machine, pools, deployments, workers and a supervisor."""
 
 from __future__ import annotations
 
 import flows.orchestration.settings  # noqa: F401 - no proxy between this program and its server
 
 # isort: split
-import base64
 import json
 import os
 import secrets
 import stat
-import subprocess
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flows.stack import processes as track
-from flows.stack.processes import HOST, MARK, Part, Stack, StackError
+from flows.stack.processes import AUTH, HOST, MARK, SERVER, SUPERVISOR, Stack, StackError
+from flows.stack.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder of `flows/`, in the repository or installed; entrypoints are relative to it."""
 CPU, GPU = "nightshelf", "nightshelf-gpu"
-AUTH = ("PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_AUTH_STRING")
 WEBHOOK = "NIGHTSHELF_WEBHOOK_URL"
 DROPPED = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH", WEBHOOK)
 """Variables to drop: they point to another server, or hold a secret most parts do not need."""
+PID_FILE = "supervisor.pid"
 READY_SECONDS = 180.0  # seconds for a part to get ready; the server's first start creates its database
 PAUSE = 0.25
 
@@ -60,37 +57,52 @@ def start(
     """
     from tasks.configuration.configuration import load
 
-    zone = load(config).source.time_zone
+    configuration = load(config)
+    pools = [CPU, *([GPU] if gpu or configuration.train.deployment else [])]
     track.require_free(port)
     stack = Stack(token=secrets.token_hex(8), config=config.resolve(), port=port, password=auth is not None)
     environment = _environment(folder, stack, auth)
+    file = _write_deployments(folder, stack.config, configuration.source.time_zone, cron, pools)
     try:
         announce("starting the Prefect server")
         arguments = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]
-        _start_part(folder, stack, "server", arguments, environment)
-        _wait_until(folder, stack, lambda: _is_healthy(stack, auth))
-        announce("creating work pools and automations")
+        _start_part(folder, stack, SERVER, arguments, environment)
+        _wait_until(folder, stack, Server(f"{stack.url}/api", auth).is_healthy)
+        announce("creating work pools and automations, and settling runs whose process is gone")
         webhook = {WEBHOOK: os.environ[WEBHOOK]} if os.environ.get(WEBHOOK) else {}
-        _run_to_end(folder, stack, "prepare", ["flows.stack.prepare"], environment | webhook)
+        arguments = ["flows.stack.prepare", "--local", *pools]
+        _run_to_end(folder, stack, "prepare", arguments, environment | webhook)
         _start_workers(folder, stack, gpu, environment)
         announce("creating deployments and starting the worker" + ("s" if gpu else ""))
-        file = _write_deployments(folder, stack.config, zone, cron)
-        arguments = ["prefect", "--no-prompt", "deploy", "--prefect-file", str(file), "--all"]
+        arguments = ["flows.stack.deploy", str(file), *(["--schedules"] if cron else [])]
         _run_to_end(folder, stack, "deploy", arguments, environment)
-        for part in stack.parts[1:]:
-            _wait_until(
-                folder, stack, partial(_log_contains, folder, part.name, f"Worker '{part.name}' started!")
-            )
+        _wait_for_workers(folder, stack)
+        supervise(folder, stack, environment)
     except BaseException:
         stop(folder)
         raise
     return stack
 
 
+def supervise(folder: Path, stack: Stack, environment: Mapping[str, str]) -> None:
+    """Start the supervisor of a stack's parts; its process id is in a file for systemd."""
+    stack.parts = [part for part in stack.parts if part.name != SUPERVISOR]
+    arguments = ["flows.stack.supervise", str(folder.resolve())]
+    stack.parts.append(track.start_part(folder, SUPERVISOR, arguments, environment, append=True))
+    track.write_stack(folder, stack)
+    (folder / PID_FILE).write_text(f"{stack.parts[-1].pid}\n", encoding="ascii")
+
+
 def _start_workers(folder: Path, stack: Stack, gpu: bool, environment: dict[str, str]) -> None:
     for name, pool in {"worker": CPU, **({"gpu-worker": GPU} if gpu else {})}.items():
         arguments = ["prefect", "worker", "start", "--pool", pool, "--type", "process", "--name", name]
         _start_part(folder, stack, name, arguments, environment)
+
+
+def _wait_for_workers(folder: Path, stack: Stack) -> None:
+    for part in stack.parts[1:]:
+        ready = partial(_log_contains, folder, part.name, f"Worker '{part.name}' started!")
+        _wait_until(folder, stack, ready)
 
 
 def stop(folder: Path) -> list[str]:
@@ -100,6 +112,7 @@ def stop(folder: Path) -> list[str]:
         return []
     ended = track.end(stack)
     (folder / "stack.json").unlink()
+    (folder / PID_FILE).unlink(missing_ok=True)
     return ended
 
 
@@ -152,16 +165,11 @@ def _environment(folder: Path, stack: Stack, auth: str | None) -> dict[str, str]
     return inherited | settings
 
 
-CHILDREN: list[subprocess.Popen[bytes]] = []
-"""Keeps references: Python would wait for an unreferenced child, and these outlive the program."""
-
-
 def _start_part(
-    folder: Path, stack: Stack, name: str, arguments: list[str], environment: dict[str, str]
+    folder: Path, stack: Stack, name: str, arguments: list[str], environment: Mapping[str, str]
 ) -> None:
     """Start a lasting part and record it at once."""
-    CHILDREN.append(track.spawn(folder, name, arguments, environment, folder))
-    stack.parts.append(Part.of(name, CHILDREN[-1]))
+    stack.parts.append(track.start_part(folder, name, arguments, environment))
     track.write_stack(folder, stack)
 
 
@@ -198,24 +206,15 @@ def _require_alive(folder: Path, stack: Stack) -> None:
         raise StackError(f"the {name} ended while the stack started:\n{track.log_tail(folder, name)}")
 
 
-def _is_healthy(stack: Stack, auth: str | None) -> bool:
-    """Return whether the server reports to be healthy, given the password."""
-    request = urllib.request.Request(f"{stack.url}/api/health")  # noqa: S310 - our own server
-    if auth:
-        request.add_header("Authorization", f"Basic {base64.b64encode(auth.encode()).decode()}")
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def _log_contains(folder: Path, name: str, text: str) -> bool:
     return text in track.log_path(folder, name).read_text(encoding="utf-8", errors="replace")
 
 
-def _write_deployments(folder: Path, config: Path, zone: str, cron: str | None) -> Path:
-    """Write deployments/prefect.yaml with the path and time zone of this configuration, as JSON."""
+def _write_deployments(folder: Path, config: Path, zone: str, cron: str | None, pools: Sequence[str]) -> Path:
+    """Write deployments/prefect.yaml with the path and time zone of this configuration, as JSON.
+
+    Deployments on other pools than `pools` are left out: a pool without a worker would be red.
+    """
     import yaml
 
     import deployments
@@ -224,10 +223,11 @@ def _write_deployments(folder: Path, config: Path, zone: str, cron: str | None) 
     content: dict[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
     content.pop("definitions", None)
     changes = {"timezone": zone} | ({"cron": cron} if cron else {})
-    for deployment in content["deployments"]:
+    wanted = [deployment for deployment in content["deployments"] if deployment["work_pool"]["name"] in pools]
+    for deployment in wanted:
         if "config" in deployment["parameters"]:
             deployment["parameters"]["config"] = str(config)
         deployment["schedules"] = [schedule | changes for schedule in deployment["schedules"]]
     file = folder / "prefect.yaml"
-    file.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    file.write_text(json.dumps(content | {"deployments": wanted}, indent=2), encoding="utf-8")
     return file

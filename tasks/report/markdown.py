@@ -17,8 +17,16 @@ LONGEST: Final = 300  # characters of one value
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]|~@]|:(?=/)|(?<=\bwww)\.|^[#+-]|(?<=^\d)[.)](?= |$))")
 
 PAGE: Final = """\
-# {{ title }}: {{ record.state }}
+# {{ title }}: {{ headline }}
 
+{% if failed %}
+| failed check | observed | expected |
+| --- | --- | --- |
+{% for check in failed %}
+| {{ check.check }} | {{ check.observed }} | {{ check.bound }} |
+{% endfor %}
+
+{% endif %}
 {% for line in message %}
 **{{ line }}**
 
@@ -115,8 +123,14 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
 
     `missing` says which past dates have no release.
     """
+    headline, failed = summary.headline(store, record), summary.failed_checks(store, record)
+    lines = record.message.splitlines()
+    if record.quality and not record.finished("release"):
+        lines = lines[:1]  # the others are the table of checks
+    elif headline.startswith("failed: "):
+        lines = lines[1:]  # the first is in the title
     tables = {
-        "Quality": summary.quality_rows(record),
+        "Quality": [row for row in summary.quality_rows(record) if row not in failed],
         "Rows": summary.accounting_rows(record),
         "Main metrics": summary.main_metric_rows(summary.compared_metrics(store, record)),
         "Stations": summary.station_rows(record),
@@ -130,10 +144,10 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
     )
     return environment.from_string(PAGE).render(
         title=f"{record.purpose.capitalize()} {record.as_of}",
+        headline=headline,
+        failed=failed,
         record=record,
-        message=record.message.splitlines()[
-            : 1 if tables["Quality"] and not record.finished("release") else None
-        ],
+        message=lines,
         readers=summary.effect_on_readers(record),
         judged=summary.judged_sentence(record),
         store=store.root,

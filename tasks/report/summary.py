@@ -18,6 +18,7 @@ from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, measured_metrics
 
 Row = dict[str, Any]
+FAILED: Final = "✗ failed"
 KEYS: Final = ("model", "split", "metric", "k")
 DIGITS: Final = 4  # decimals of a metric and of its change
 SHOWN: Final = 5  # rows of each sampled list
@@ -67,14 +68,14 @@ def check_rows(store: Store, record: RunRecord) -> list[Row]:
         {
             "check": check["check"],
             "column": check["column"],
-            "result": "✓ passed" if check["passed"] else "✗ failed",
+            "result": "✓ passed" if check["passed"] else FAILED,
             "observed": check["observed"],
             "threshold": check["threshold"],
             "rows failed": check["rows_failed"],
         }
         for check in checks
     ]
-    return sorted(rows, key=lambda row: row["result"] != "✗ failed")  # stable
+    return sorted(rows, key=lambda row: row["result"] != FAILED)  # stable
 
 
 def table_file(store: Store, record: RunRecord, name: str) -> Path | None:
@@ -99,11 +100,11 @@ def quality_rows(record: RunRecord) -> list[Row]:
             "check": row["check"],
             "observed": row["observed"],
             "bound": row["bound"],
-            "result": "✓ passed" if row["passed"] else "✗ failed",
+            "result": "✓ passed" if row["passed"] else FAILED,
         }
         for row in record.quality
     ]
-    return sorted(rows, key=lambda row: row["result"] != "✗ failed")
+    return sorted(rows, key=lambda row: row["result"] != FAILED)
 
 
 def data_docs(store: Store, record: RunRecord) -> Path | None:
@@ -222,6 +223,32 @@ def station_rows(record: RunRecord) -> list[Row]:
         peak = readable(max(station.peak_memory for station in record.stations))
         rows.append({"station": "all", "rows": None, "seconds": seconds, "peak memory": peak, "device": ""})
     return rows
+
+
+def failed_checks(store: Store, record: RunRecord) -> list[Row]:
+    """Return the failed checks that ended a run: of the quality gate, else of the validation gate."""
+    if record.state == "published":
+        return []
+    rows = quality_rows(record)
+    if not rows and not record.finished("validation_results"):
+        rows = [
+            {"check": " ".join(filter(None, [row["check"], row["column"]]))}
+            | {"observed": row["observed"], "bound": row["threshold"], "result": row["result"]}
+            for row in check_rows(store, record)
+        ]
+    return [row for row in rows if row["result"] == FAILED]
+
+
+def headline(store: Store, record: RunRecord) -> str:
+    """Return what happened to a run in a few words: `refused: coverage 0.08, at least 0.5`."""
+    checks = failed_checks(store, record)
+    if checks:
+        first = "{check} {observed}, {bound}".format_map(checks[0])
+        others = f" and {len(checks) - 1} more" if len(checks) > 1 else ""
+        return f"refused: {first}{others}"
+    if record.state == "failed" and record.message:
+        return f"failed: {record.message.splitlines()[0]}"
+    return record.state
 
 
 def effect_on_readers(record: RunRecord) -> str:

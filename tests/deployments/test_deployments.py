@@ -117,7 +117,7 @@ def test_a_server_accepts_every_deployment_by_the_compose_files_command(prefect_
             POOLS.values(), "process"
         )
         automations = {automation.name for automation in client.read_automations()}
-        assert {f"nightshelf: {kind} runs" for kind in ("dead", "failed", "crashed", "late")} <= automations
+        assert {f"nightshelf: {kind} runs" for kind in ("dead", "stuck")} <= automations
         for name, described in DEPLOYMENTS.items():
             deployed = client.read_deployment_by_name(f"{name}/{name}")
             assert deployed.entrypoint == described["entrypoint"]

@@ -49,6 +49,12 @@ def test_rollback_moves_readers_back_and_publish_moves_them_forward(
     published = publish(config=str(night.config), release_id=second, **OPTIONS)
     assert published.is_completed(), published.message
     assert night.pointed() == second
+    rolled_back = rollback(config=str(night.config), release_id=str(FIRST), **OPTIONS)
+    assert (rolled_back.result(), night.pointed()) == ({"from": second, "to": first}, first)
+    published = publish(config=str(night.config), release_id=f" {SECOND} ", **OPTIONS)
+    assert (published.result(), night.pointed()) == ({"from": first, "to": second}, second)
+    missing = publish(config=str(night.config), release_id="1999-12-31", **OPTIONS)
+    assert missing.message == f"no release of 1999-12-31; known dates: {FIRST}, {SECOND}"
 
 
 def test_a_refused_night_is_published_by_force_with_a_reason(prefect_server: str, night: Night) -> None:
@@ -65,7 +71,7 @@ def test_a_refused_night_is_published_by_force_with_a_reason(prefect_server: str
         assert state.is_failed()
         assert message in state.message
     assert night.pointed() == before
-    state = publish(release_id=refused, reason="a narrow season", **forced)
+    state = publish(release_id=str(SECOND), reason="a narrow season", **forced)
     assert state.is_completed(), state.message
     assert night.pointed() == refused
     override = read_json(night.store.release(refused) / "manifest.json")["override"]

@@ -70,7 +70,7 @@ def test_the_flow_publishes_yesterday_and_its_tasks_are_the_stations(
     assert record.release_id == tonight.pointed()
     run, tasks = runs_of(state.state_details.flow_run_id)
     assert run.name in {f"nightly {day}" for day in expected}
-    assert {task.name for task in tasks} == {*STATIONS, "holdout"}
+    assert {task.name for task in tasks} == {*STATIONS, "holdout", "tables"}
     assert {task.state_name for task in tasks} == {"Completed"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -113,8 +114,10 @@ def test_a_refused_night_moves_no_reader_and_says_why_in_one_table(judged: Night
 
 def test_the_page_of_a_refused_night_shows_the_table_once(judged: Night) -> None:
     page = night_page(judged.store, judged.records()[-1])
-    assert page.count("at least 1") == 1
-    assert "| coverage |" in page
+    assert page.count("| at least 1 |") == page.count("| coverage |") == 1
+    title, failed = page.split("\n\n")[:2]
+    assert re.fullmatch(r"# Night [-\d]+: refused: coverage 0\.\d+, at least 1", title)
+    assert failed.splitlines()[2].startswith("| coverage | 0.")
     assert "## Quality" in page
 
 

@@ -132,6 +132,21 @@ def test_the_page_shows_the_release_the_rows_and_the_metrics(shown: Shown) -> No
     assert re.search(r"^\| als \| 0\.\d{4} (=|[↑↓] [+-]0\.\d{4}) \|", page, re.MULTILINE)
 
 
+def test_the_page_is_the_only_artifact_of_the_flow_itself_so_the_ui_shows_it_first(shown: Shown) -> None:
+    _, runs, _ = shown
+    for run, what in ((runs[1], "published"), (runs[2], "refused: ")):
+        (first,) = (artifact for artifact in artifacts_of(run) if artifact.task_run_id is None)
+        assert first.key.startswith("night-")
+        assert first.description.startswith(what)
+
+
+def test_a_refused_night_says_first_what_was_checked_observed_and_expected(shown: Shown) -> None:
+    _, runs, _ = shown
+    title, table = kinds(runs[2])["night"].data.split("\n\n")[:2]
+    assert re.fullmatch(rf"# Night {THIRD}: refused: min\\_events [\d,]+, .*1,?000,?000.*", title), title
+    assert table.splitlines()[2].startswith(r"| min\_events | "), table
+
+
 def test_metrics_are_compared_with_the_night_before(shown: Shown) -> None:
     _, runs, _ = shown
     assert {row["before"] for row in table(runs[0], "metrics")} == {None}
@@ -157,7 +172,7 @@ def test_a_refused_night_is_shown_up_to_its_refusal(shown: Shown) -> None:
     artifacts = kinds(runs[2])
     assert set(artifacts) == {"night", "rows", "checks", "stations"}
     page = artifacts["night"].data
-    assert page.startswith(f"# Night {THIRD}: failed\n")
+    assert page.startswith(rf"# Night {THIRD}: refused: min\_events ")
     assert "expected at least 1,000,000 events" in page
     assert "Nothing was published" in page
     assert f"| compared with | {night.published()[1]} |" in page

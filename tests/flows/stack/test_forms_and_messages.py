@@ -129,6 +129,25 @@ def test_every_parameter_has_its_input(page: Any, up: Up, name: str) -> None:
     assert page.get_by_text("Pick a date").count() == kinds.count("date")
 
 
+def test_a_refused_night_names_the_failed_check_in_the_first_screen(page: Any, up: Up, night: Night) -> None:
+    refusing = {"as_of": str(FIRST), "overrides": ["gate.min_events=1000000"]}
+    run = up.server.ended(up.server.begin("nightly", config=str(night.config), **refusing))
+    before = page.viewport_size
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.goto(f"{up.server.url}/runs/flow-run/{run['id']}")
+    page.get_by_text("Artifacts", exact=True).first.click()
+    page.get_by_text("refused: min_events").first.wait_for()
+    page.locator(".flow-run-artifacts a").filter(has_text="night-").first.click()
+    for shown in (page.get_by_role("heading", name="refused: min_events"), page.get_by_role("cell")):
+        shown.first.wait_for()
+        box = shown.first.bounding_box()
+        assert box["x"] + box["width"] <= 1400
+        assert box["y"] + box["height"] <= 900
+    assert page.get_by_role("cell").first.inner_text() == "min_events"
+    page.set_viewport_size(before)
+    page.goto(up.server.url)
+
+
 def test_the_schedule_starts_a_night_that_publishes(up: Up, night: Night) -> None:
     nightly = up.server.deployment("nightly")
     assert [schedule["schedule"]["cron"] for schedule in nightly["schedules"]] == ["30 2 * * *"]

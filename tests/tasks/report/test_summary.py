@@ -128,7 +128,7 @@ def test_a_run_without_any_station_has_a_page(tmp_path: Path) -> None:
     store = Store(tmp_path / "store").create()
     record = a_run(state="failed", message="no files\nin https://user:hunter2@host/logs", warnings=["<b>"])
     page = night_page(store, record)
-    assert page.startswith(f"# Night {DAY}: failed\n")
+    assert page.startswith(f"# Night {DAY}: failed: no files\n")
     assert "hunter2" not in page
     assert "- &lt;b&gt;\n" in page
     assert "| compared with | no earlier release |" in page
