@@ -13,6 +13,7 @@ from flows.commands import (
     doctor,
     evaluate,
     forget,
+    init,
     releases,
     report,
     run,
@@ -50,6 +51,7 @@ def options(
 
 
 for commands in (
+    init,
     run,
     demo,
     tables,

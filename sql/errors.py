@@ -9,3 +9,7 @@ class EngineError(RuntimeError):
 
 class EngineMissing(EngineError):  # noqa: N818 - named for what is missing
     """Something the engine needs is not installed; the message says what to install."""
+
+
+class SourceError(EngineError):
+    """A source file cannot be read as configured; the message names the file."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 from functools import cache
+from itertools import chain
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from sql.reading import Reading, Section
 from sql.timestamps import file_date, require_time_format
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -39,11 +42,15 @@ CANONICAL = (
 )
 """Reserved column names of the interactions table: no attribute can use one."""
 
+ELEMENT = "[]"
+"""Marks a list in a path, and is the column with the number of an element in it: from 1, 0 for none."""
+
+NO_ELEMENTS = "no_elements"
+"""The built-in rule that excludes lines whose list of items is empty."""
+
 FORGOTTEN = "forgotten"
 """The built-in rule that excludes the rows of forgotten users."""
 
-Format = Literal["auto", "csv", "jsonl", "parquet"]
-Quoting = Literal["standard", "none"]
 IdType = Literal["string", "int64"]
 Mark = Literal["auto", ".", ","]
 Thousands = Literal["", ".", ",", " ", "'", "_"]
@@ -55,94 +62,21 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
-class Section(BaseModel):
-    """A section of the configuration; frozen, and unknown keys are errors."""
+def list_of(paths: Iterable[str]) -> str | None:
+    """Return the path of the list that these paths go through, None if there is none.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
-
-
-class Reading(Section):
-    """How to read one kind of file; shared by logs and catalogues."""
-
-    format: Format = Field("auto", description="csv, jsonl or parquet; auto decides by the file's suffix.")
-    delimiter: str | None = Field(
-        None,
-        min_length=1,
-        max_length=4,
-        description="Field separator of CSV files; by default a tab in .tsv files, a comma in others.",
-    )
-    quoting: Quoting = Field(
-        "standard",
-        description="standard: quotes enclose fields of CSV files (RFC 4180); none: they are text.",
-    )
-    escape: str | None = Field(
-        None,
-        min_length=1,
-        max_length=1,
-        description="Character before a quote that is text; by default a backslash (Spark) in lines that are "
-        "no rows without it. With quoting = none, it comes before a delimiter that is text.",
-    )
-    skip_lines: int = Field(
-        0, ge=0, le=1000, description="Lines before the header (or first row) of CSV files."
-    )
-    encoding: str = Field("utf-8", description="Character encoding of CSV and JSON lines.")
-    header: bool = Field(True, description="Whether a CSV file's first line names its columns.")
-    column_names: tuple[str, ...] = Field((), description="Column names of CSV files without a header.")
-    null_values: tuple[str, ...] = Field(
-        ("", "NULL", "null", "NaN", "nan", "None", "(not set)", "\\N"),
-        description="Texts that mean 'no value'.",
-    )
-    trim_ids: bool = Field(False, description="Whether to remove spaces around ids.")
-    lower_ids: bool = Field(False, description="Whether to turn ids into small letters.")
-    fill_down: tuple[str, ...] = Field(
-        (), description="Columns whose empty values are those of the row above, as in exports of orders."
-    )
-    fill_down_within: str | None = Field(
-        None, description="Column, such as an order's number, within which fill_down fills."
-    )
-    max_expansion: int = Field(
-        200,
-        ge=1,
-        description="A file that expands to more than 32 MiB and more than this many times its size is "
-        "refused as a bomb.",
-    )
-
-    def delimiter_of(self, name: str) -> str:
-        """Return the field separator of a CSV file of this name."""
-        return self.delimiter or ("\t" if ".tsv" in name.lower()[-8:] else ",")
-
-    @field_validator("delimiter", "escape")
-    @classmethod
-    def _valid_delimiter(cls, value: str | None) -> str | None:
-        if value and any(letter in value for letter in '\r\n"\0'):
-            raise ValueError(f"expected a character other than a quote or line end, got {value!r}")
-        return value
-
-    @field_validator("escape")
-    @classmethod
-    def _ascii_escape(cls, value: str | None) -> str | None:
-        if value and not (value.isascii() and value.isprintable()):
-            raise ValueError(f"expected a printable ASCII character such as a backslash, got {value!r}")
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str) -> str:
-        try:
-            "".encode(value)
-        except LookupError:
-            raise ValueError(
-                f"expected a character encoding such as utf-8 or latin-1, got {value!r}"
-            ) from None
-        return value
-
-    @model_validator(mode="after")
-    def _names_without_header(self) -> Reading:
-        if not self.header and not self.column_names:
-            raise ValueError("header = false needs column_names = [...]")
-        if self.header and self.column_names:
-            raise ValueError("column_names are for files without a header; set header = false")
-        return self
+    Raises
+    ------
+    ValueError
+        If they go through several lists, or lists in lists.
+    """
+    through = {path: path.partition(ELEMENT) for path in paths if ELEMENT in path}
+    lists = sorted({before for before, _, _ in through.values()})
+    deeper = next((path for path, (_, _, rest) in through.items() if ELEMENT in rest), None)
+    if deeper or len(lists) > 1 or lists == [""]:
+        got = repr(deeper) if deeper else ", ".join(f"{path}{ELEMENT}" for path in lists)
+        raise ValueError(f"expected columns of one list, such as items[].id and items[].price, got {got}")
+    return lists[0] if lists else None
 
 
 class Columns(Section):
@@ -191,6 +125,9 @@ class Source(Reading):
     """[source]: where the logs are, and how their rows become interactions."""
 
     path: str | tuple[str, ...] = Field(description="A file, folder, glob or URL-style address, or several.")
+    item_separator: str | None = Field(
+        None, min_length=1, description="Separator of several items in one value; each is an event."
+    )
     file_date: str | None = Field(
         None,
         description="strptime pattern of the date in a file's name, such as %Y-%m-%d. Files dated after the "
@@ -227,7 +164,24 @@ class Source(Reading):
 
     def exclusion_rules(self) -> list[str]:
         """Return the names of all rules that exclude rows, including the built-in one."""
-        return [*(rule.name for rule in self.exclude), FORGOTTEN]
+        built_in = [FORGOTTEN] if self.list_of is None else [FORGOTTEN, NO_ELEMENTS]
+        return [*(rule.name for rule in self.exclude), *built_in]
+
+    @property
+    def list_of(self) -> str | None:
+        """The path of the list whose elements are events, None if lines are events."""
+        return list_of([*chain(*self.columns.mapped().values()), *self.attributes.values()])
+
+    @property
+    def has_elements(self) -> bool:
+        """Whether several events can come from one line."""
+        return self.list_of is not None or self.item_separator is not None
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Source:
+        if self.list_of is not None and self.item_separator is not None:
+            raise ValueError(f"expected item_separator or a list ({self.list_of}[]), got both")
+        return self
 
     @field_validator("path")
     @classmethod
@@ -292,8 +246,8 @@ class Source(Reading):
         names = [rule.name for rule in (*self.quarantine, *self.exclude)]
         if len(set(names)) != len(names):
             raise ValueError(f"expected distinct rule names, got {names}")
-        if FORGOTTEN in names:
-            raise ValueError(f"expected a rule name other than {FORGOTTEN!r}, which `nightshelf forget` uses")
+        if built_in := {FORGOTTEN, NO_ELEMENTS} & set(names):
+            raise ValueError(f"expected a rule name other than {min(built_in)!r}, which is built in")
         if self.event_weights and self.columns.event_type is None:
             raise ValueError("event_weights needs columns.event_type")
         return self

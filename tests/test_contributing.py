@@ -25,7 +25,7 @@ from flows.output.run import SAMPLES
 from models import registry
 from sql.engines.engine import Dialect
 from sql.landing.landing import FORMATS, file_format
-from sql.source import Format, Reading
+from sql.reading import Format, Reading
 from tasks.configuration.sections import EngineName
 from tasks.release.audit import audit
 from tasks.release.tables import TABLES, Table, markdown
@@ -250,7 +250,8 @@ def form_of(name: str) -> str | None:
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_suffix_determines_the_format_and_is_documented(suffix: str) -> None:
-    for name in (f"log{suffix}", f"LOG{suffix.upper()}.gz"):
+    compressed = [] if suffix == ".parquet" else [f"LOG{suffix.upper()}.gz", f"log{suffix}.zst"]
+    for name in (f"log{suffix}", *compressed):
         assert file_format(name, Reading()) == FORMATS[suffix]
     assert suffix in read("docs/input.md")
 

@@ -69,11 +69,13 @@ def _checks(config: Path, config_given: bool, store: Path | None) -> Iterator[Ch
         yield from readiness.store_checks(Store(root), FREE_BYTES)
     if configuration is not None:
         yield readiness.source_check(configuration)
+        yield from readiness.rows_checks(configuration)
         yield from readiness.catalogue_checks(configuration)
         from flows.night.catch_up import missed
 
         yield from readiness.missing_check(
-            missed(configuration), by_choice=configuration.schedule.catch_up == "last"
+            missed(configuration),
+            by_choice=configuration.schedule.catch_up == "last",
         )
 
 

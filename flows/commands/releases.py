@@ -166,10 +166,11 @@ def register(app: typer.Typer) -> None:
 def _missing_dates(config: Path, store: Path | None) -> list[date]:
     """Return the past dates without a release; a store alone does not say when its nights are due."""
     from flows.night.catch_up import missed
+    from tasks.configuration.part import source_and_store
     from tasks.runtime.errors import UserError
 
     try:
-        return [] if store is not None else list(missed(configured(config)))
+        return [] if store is not None else list(missed(source_and_store(config)))
     except UserError:  # status shows the store, even if the configuration is faulty
         return []
 

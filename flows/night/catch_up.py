@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
-from tasks.configuration.configuration import Configuration
 from tasks.interactions.discovery import discover
 from tasks.release.missing import missing_dates
 from tasks.release.releases import releases
 from tasks.runtime.clock import today
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
+
+if TYPE_CHECKING:
+    from tasks.configuration.configuration import Configuration
+    from tasks.configuration.part import SourceAndStore
 
 
 def why_not(configuration: Configuration, day: date) -> str | None:
@@ -39,18 +43,18 @@ def dates_before(configuration: Configuration, day: date) -> tuple[date, ...]:
     return missed(configuration, day - timedelta(days=1))
 
 
-def missed(configuration: Configuration, last: date | None = None) -> tuple[date, ...]:
+def missed(configuration: Configuration | SourceAndStore, last: date | None = None) -> tuple[date, ...]:
     """Return the dates without a release up to `last`, or yesterday, that have logs as far as is known.
 
     The dates that have logs are known if they are in the files' names ([source] file_date).
     """
-    yesterday = today(configuration.source.time_zone) - timedelta(days=1)
+    source, section = configuration.source, configuration.store
+    yesterday = today(source.time_zone) - timedelta(days=1)
     logged = None
-    if configuration.source.file_date is not None:
+    if source.file_date is not None:
         try:
-            files = discover(configuration.source, yesterday).files
+            files = discover(source, yesterday).files
         except UserError:  # reported elsewhere, by doctor and by the night
             files = []
         logged = {file.day for file in files if file.day is not None} if files else None
-    store, keep = Store(configuration.store.path), configuration.store.keep_releases
-    return missing_dates(store, last or yesterday, keep, logged)
+    return missing_dates(Store(section.path), last or yesterday, section.keep_releases, logged)

@@ -63,7 +63,10 @@ def create_artifacts_after(configuration: Configuration, as_of: date) -> Iterato
     finally:
         record = record_since(store, as_of, began_at)
         if record is not None:
-            try_to_show("the missing dates", lambda: missing.append(missing_text(missed(configuration))))
+            try_to_show(
+                "the missing dates",
+                lambda: missing.append(missing_text(missed(configuration))),
+            )
             create_run_artifacts(store, record, configuration.report.sample_users, *missing)
 
 

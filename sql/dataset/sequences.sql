@@ -1,5 +1,6 @@
--- The events that count, as indices. Sorted by user_index, timestamp, position, file_id and line,
--- they are in time order within each user; this is a total order even for equal timestamps.
+-- The events that count, as indices. Sorted by user_index, timestamp, position, file_id, line
+-- and item_index, they are in time order within each user; this is a total order even for equal
+-- timestamps, and for several items of one line.
 -- Popularity is computed from the strength.
 SELECT
     u.user_index,

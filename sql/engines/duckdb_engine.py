@@ -16,7 +16,7 @@ from sql.engines.text import escape_glob, literal
 from sql.errors import EngineError
 from sql.landing.landed_file import collect, land_file
 from sql.landing.landing import Landing, RawFile, Wanted
-from sql.source import Reading
+from sql.reading import Reading
 from sql.timestamps import time_regex
 
 MANY_FILES, SMALL_FILE = 100, 2**18  # bytes
@@ -60,12 +60,17 @@ class DuckDBDialect:
         """Return an expression for text with a match replaced; $1 in `replacement` is group 1."""
         return f"regexp_replace({text}, {literal(regex)}, {literal(replacement.replace('$', chr(92)))})"
 
+    def cast_time(self, text: str) -> str:
+        """Return an expression for text in ISO's usual form as TIMESTAMP, NULL for no such time."""
+        # a cast to TIMESTAMP would drop the offset silently
+        return f"timezone('UTC', TRY_CAST({text} AS TIMESTAMPTZ))"
+
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression for text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
         parsed = f"try_strptime({text}, {literal(pattern)})"
-        if pattern == "iso":  # a cast to TIMESTAMP would drop the offset silently
-            parsed = f"TRY_CAST({text} AS TIMESTAMPTZ)"
-        if pattern == "iso" or "%z" in pattern:
+        if pattern == "iso":
+            parsed = self.cast_time(text)
+        elif "%z" in pattern:
             parsed = f"timezone('UTC', {parsed})"
         return f"CASE WHEN {self.matches(text, time_regex(pattern))} THEN {parsed} END"
 

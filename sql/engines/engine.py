@@ -10,7 +10,7 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     from sql.landing.landing import Landing, RawFile, Wanted
-    from sql.source import Reading
+    from sql.reading import Reading
 
 
 class Dialect(Protocol):
@@ -30,6 +30,9 @@ class Dialect(Protocol):
 
     def rewrite(self, text: str, regex: str, replacement: str) -> str:
         """Return an expression for text with a match replaced; $1 in `replacement` is group 1."""
+
+    def cast_time(self, text: str) -> str:
+        """Return an expression for text in ISO's usual form as TIMESTAMP, NULL for no such time."""
 
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression for text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from sql.engines.spark_session import spark_errors, start_spark
 from sql.engines.text import literal
-from sql.errors import EngineError
+from sql.errors import EngineError, SourceError
 from sql.landing.landed_file import collect, land_file
-from sql.landing.landing import Landing, RawFile, SourceError, Wanted
+from sql.landing.landing import Landing, RawFile, Wanted
 from sql.landing.row_writer import LandedFile
-from sql.source import Reading
+from sql.reading import Reading
 from sql.timestamps import pattern_parts, time_regex
 
 if TYPE_CHECKING:
@@ -57,9 +57,13 @@ class SparkDialect:
         """Return an expression for text with a match replaced; $1 in `replacement` is group 1."""
         return f"regexp_replace({text}, {literal(regex)}, {literal(replacement)})"
 
+    def cast_time(self, text: str) -> str:
+        """Return an expression for text in ISO's usual form as TIMESTAMP, NULL for no such time."""
+        return f"TRY_CAST({text} AS TIMESTAMP)"
+
     def parse_time(self, text: str, pattern: str) -> str:
         """Return an expression for text as TIMESTAMP by "iso" or a strptime pattern, else NULL."""
-        parsed = f"TRY_CAST({text} AS TIMESTAMP)"
+        parsed = self.cast_time(text)
         if pattern != "iso":
             parsed = f"try_to_timestamp({text}, {literal(java_pattern(pattern))})"
         return f"CASE WHEN {self.matches(text, time_regex(pattern))} THEN {parsed} END"

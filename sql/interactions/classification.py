@@ -21,7 +21,6 @@ from sql.source import Source
 
 OUTCOMES = ("accepted", "excluded", "quarantined", "duplicate")
 OPTIONAL = ("event_date", "event_type", "value", "weight", "session_id", "position")
-BLANKS = " \t\u00a0\u2003\u3000"  # an id of these alone is missing
 SQL_TYPES = {"string": "STRING", "int64": "BIGINT"}
 
 
@@ -157,11 +156,11 @@ def template_values(source: Source, engine: str) -> dict[str, Any]:
         "user_id_type": source.user_id_type,
         "item_id_type": source.item_id_type,
         "time_zone": literal(source.time_zone),
-        "blanks": literal(BLANKS),
         "attributes": list(source.attributes),
         "min_date": literal(source.min_date.isoformat()),
         "max_date": literal(source.max_date.isoformat()),
         "unnamed": False,
+        "elements": source.has_elements,
         "event_types_known": bool(source.event_weights),
         **rules,
     }

@@ -4,6 +4,9 @@
 SELECT
     file_id,
     line,
+{% if elements %}
+    element,
+{% endif %}
     user_id,
     item_id,
     timestamp,
@@ -35,9 +38,12 @@ FROM (
 {% if forgotten %}
             WHEN g.user_id IS NOT NULL THEN NULL
 {% endif %}
-            WHEN d.user_text IS NULL OR trim(BOTH {{ blanks }} FROM d.user_text) = '' THEN 'user_missing'
+{% if elements %}
+            WHEN d.element = '0' THEN NULL
+{% endif %}
+            WHEN d.user_text IS NULL THEN 'user_missing'
             WHEN d.user_id IS NULL THEN 'user_unreadable'
-            WHEN d.item_text IS NULL OR trim(BOTH {{ blanks }} FROM d.item_text) = '' THEN 'item_missing'
+            WHEN d.item_text IS NULL THEN 'item_missing'
             WHEN d.item_id IS NULL THEN 'item_unreadable'
             WHEN d.timestamp_text IS NULL THEN 'timestamp_missing'
             WHEN d.timestamp IS NULL THEN 'timestamp_unreadable'
@@ -57,10 +63,13 @@ FROM (
             WHEN {{ rule.where }} THEN '{{ rule.name }}'
 {% endfor %}
         END AS broken,
-        {% if exclude or forgotten %}
+        {% if exclude or forgotten or elements %}
         CASE
 {% if forgotten %}
             WHEN g.user_id IS NOT NULL THEN 'forgotten'
+{% endif %}
+{% if elements %}
+            WHEN d.element = '0' THEN 'no_elements'
 {% endif %}
 {% for rule in exclude %}
             WHEN {{ rule.where }} THEN '{{ rule.name }}'
@@ -71,7 +80,7 @@ FROM (
         {% endif %}
         AS left_out
     FROM dated_rows AS d
-    LEFT JOIN repeated_rows AS r ON d.file_id = r.file_id AND d.line = r.line
+    LEFT JOIN repeated_rows AS r ON d.file_id = r.file_id AND d.line = r.line{{ " AND d.element = r.element" if elements }}
     LEFT JOIN file_days AS f ON d.file_id = f.file_id
 {% if forgotten %}
     LEFT JOIN forgotten_users AS g ON d.user_id = g.user_id

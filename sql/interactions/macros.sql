@@ -7,6 +7,11 @@
             THEN TRY_CAST(replace(replace(concat({{ text }}, '#'), '.0#', '#'), '#', '') AS BIGINT)
     END
 {%- else %}
-    {{ text }}
+    -- 1.79353E+12 is a number that a spreadsheet has rounded: many ids may have become this one
+    CASE
+        WHEN {{ text }} LIKE '_%+_%' AND upper(translate({{ text }}, '0123456789.,', '')) = 'E+'
+            AND {{ text }} NOT LIKE '%+' AND upper({{ text }}) NOT LIKE 'E%' THEN NULL
+        ELSE {{ text }}
+    END
 {%- endif %}
 {% endmacro %}

@@ -11,10 +11,11 @@ from sql.engines.engine import Dialect
 from sql.engines.text import literal
 from sql.interactions.times import parsed_time
 from sql.landing.landing import LandedRows, Landing, Wanted, positional
-from sql.source import Source
+from sql.source import ELEMENT, Source
 
 MOST_EMPTY = 100
 NAMED = "\x1e"  # between a column's name and its value
+ONE = "'1'"  # as SQL: the element of a line that is one event
 TEXTS = ("user", "item", "timestamp", "event_type", "value", "weight", "session", "position")
 
 
@@ -58,6 +59,8 @@ def wanted_columns(source: Source) -> Wanted:
         scalars=frozenset(fields),
         ids=frozenset({columns.user, columns.item}),
         times=columns.times,
+        list_of=source.list_of,
+        split=(columns.item, source.item_separator) if source.item_separator else None,
     )
 
 
@@ -115,6 +118,7 @@ def _select(
         f"{_digest(_values(dropped.values()) if unnamed else _named(dropped) if dropped else None)} AS rest",
         *([f"{_digest(_filled(dropped.values()))} AS rest_filled"] if unnamed else []),
         f"{shape} AS shape",
+        *([f"{positions.get(ELEMENT, ONE)} AS element"] if source.has_elements else []),
     ]
     padded = [*positions.values(), *["CAST(NULL AS STRING)"] * (len(texts) - len(positions))]
     columns += [f"{name} AS {text}" for name, text in zip(padded, texts, strict=True)]

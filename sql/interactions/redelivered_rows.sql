@@ -1,6 +1,6 @@
 -- Rows of this ingest that an earlier ingest already accepted: equal in every column. Version 0.1
 -- stored digests of values without names, in which empty columns count (`unnamed`).
-SELECT n.file_id, n.line
+SELECT n.file_id, n.line{{ ", n.element" if elements }}
 FROM {{ arrived }} AS n
 WHERE EXISTS (
     SELECT 1

@@ -80,7 +80,10 @@ def _redelivered(
     engine.view("stored", f"SELECT * FROM stored_parts WHERE file_id NOT IN ({listed})")
     empty = [f"'{digest}'" for digest in empty_digests()]
     values = {"arrived": arrived, "columns": [*OPTIONAL, *source.attributes]}
-    query = render("interactions/redelivered_rows", values | {"unnamed": unnamed, "empty": empty})
+    query = render(
+        "interactions/redelivered_rows",
+        values | {"unnamed": unnamed, "empty": empty, "elements": classified.source.has_elements},
+    )
     engine.materialise("redelivered", query)
     return int(engine.fetch("SELECT count(*) AS n FROM redelivered")["n"][0].as_py()) > 0
 
@@ -89,8 +92,12 @@ def _drop(classified: ClassifiedRows, days: Mapping[str, Path]) -> None:
     """Turn the rows of `arrived` that are in `redelivered` into duplicates."""
     engine, folder = classified.engine, classified.folder
     kept, dropped = folder.parent / "kept", folder.parent / "dropped"
-    engine.write(render("interactions/new_rows", {"repeats": False}), kept, partition_by=("day",))
-    engine.write(render("interactions/new_rows", {"repeats": True}), dropped)
+    new, old_again = (
+        render("interactions/new_rows", {"repeats": repeats, "elements": classified.source.has_elements})
+        for repeats in (False, True)
+    )
+    engine.write(new, kept, partition_by=("day",))
+    engine.write(old_again, dropped)
     for day, old in days.items():
         shutil.rmtree(old)
         if (kept / f"day={day}").exists():

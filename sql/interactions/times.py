@@ -8,8 +8,9 @@ from functools import reduce
 from sql.engines.engine import Dialect
 from sql.engines.text import literal, trimmed
 from sql.source import Source
-from sql.timestamps import BY_PARTS, EPOCHS, ISO_SPELLINGS, regex_parts
+from sql.timestamps import BY_PARTS, EPOCHS, ISO, ISO_SPELLINGS, regex_parts
 
+WHOLE_ISO = rf"\A(?:{ISO})\z"
 MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
     "november", "december",
@@ -60,7 +61,9 @@ def _parsed(text: str, pattern: str, dialect: Dialect) -> str:
         return _epoch(text, PER_UNIT[pattern], dialect)
     if pattern == "iso":
         usual = reduce(lambda inner, step: dialect.rewrite(inner, *step), ISO_SPELLINGS, text)
-        return f"coalesce({dialect.parse_time(text, pattern)}, {dialect.parse_time(usual, pattern)})"
+        # named once: DuckDB would compute a repeated expression for all rows, and not for the odd ones
+        only = f"regexp_extract({usual}, {literal(WHOLE_ISO)}, 0)"
+        return f"coalesce({dialect.parse_time(text, pattern)}, {dialect.cast_time(only)})"
     parts = list(regex_parts(pattern))
     if any(directive in BY_PARTS for directive, _ in parts):
         return _by_parts(text, parts, dialect)

@@ -4,6 +4,9 @@ SELECT
     file_id,
     line,
     rest,
+{% if elements %}
+    element,
+{% endif %}
 {% if unnamed %}
     rest_filled,
 {% endif %}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from sql.landing.landing import RawFile, SourceError, Wanted
+from sql.errors import SourceError
+from sql.landing.landing import RawFile, Wanted
 from sql.landing.text_rows import EXCERPT, printable
 
 MOST_COLUMNS = 20_000

@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 from typing import IO
 
+from sql.errors import SourceError
 from sql.landing.columns import absent_columns
 from sql.landing.csv_blocks import CsvForm, csv_blocks
-from sql.landing.landing import RawFile, SourceError, Wanted, line_encoding, open_text
+from sql.landing.landing import RawFile, Wanted, line_encoding, open_text
 from sql.landing.row_writer import LandedFile, RowWriter
 from sql.landing.text_rows import LONGEST_LINE, decode_line
-from sql.source import Reading
+from sql.reading import Reading
 
 SEP = re.compile(rb'\A"?sep=(.)"?\r?\n', re.IGNORECASE)
 BOM = b"\xef\xbb\xbf"

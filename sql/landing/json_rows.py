@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterator
 from typing import IO
 
-from sql.landing.landing import RawFile, SourceError, Wanted, line_encoding, open_text
-from sql.landing.text_rows import BATCH, CHUNK, EXCERPT, LONGEST_LINE, Reject, json_values
-from sql.source import Reading
+from sql.errors import SourceError
+from sql.landing.landing import RawFile, Wanted, line_encoding, open_text
+from sql.landing.text_rows import BATCH, CHUNK, EXCERPT, LONGEST_LINE, Reject, Rows, digits, json_values
+from sql.reading import Reading
 
-DECODER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+DECODER = json.JSONDecoder(parse_int=str, parse_float=digits, parse_constant=str)
 HELD = 1 << 22  # characters of records in a batch
 SPACE = re.compile(r"[ \t\r\n]*")
 MARKS = re.compile(r'\\.|["{}\[\],]', re.DOTALL)
@@ -54,12 +55,12 @@ def array_batches(file: RawFile, stream: IO[bytes], reading: Reading, wanted: Wa
             line = text.line
             row, size = text.record(wanted)
             if isinstance(row, list):
-                batch[0].append(line)
-                batch[1].append(row)
+                batch[0].extend([line] * len(row))
+                batch[1].extend(row)
             else:
                 batch[2].append(Reject(line, *row))
             held += size
-            if held > HELD or len(batch[0]) + len(batch[2]) == BATCH:
+            if held > HELD or len(batch[0]) + len(batch[2]) >= BATCH:
                 yield batch
                 batch, held = ([], [], []), 0
             if text.next() not in {",", "]", ""}:
@@ -116,8 +117,8 @@ class _Text:
         self.line += self._text.count("\n", self._at, self._at + characters)
         self._at += characters
 
-    def record(self, wanted: Wanted) -> tuple[list[str | None] | tuple[str, str], int]:
-        """Return the values of the record here, or the rule it breaks and an excerpt; and its size."""
+    def record(self, wanted: Wanted) -> tuple[Rows | tuple[str, str], int]:
+        """Return the rows of the record here, or the rule it breaks and an excerpt; and its size."""
         while True:
             try:
                 content, end = DECODER.raw_decode(self._text, self._at)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sql.errors import SourceError
 from sql.landing.columns import absent_columns
 from sql.landing.csv_file import land_csv
 from sql.landing.json_rows import array_batches, is_array
@@ -19,16 +18,17 @@ from sql.landing.landing import (
     LandedRows,
     Landing,
     RawFile,
-    SourceError,
     Wanted,
     file_format,
     line_encoding,
     open_text,
 )
+from sql.landing.nested import Expansion
 from sql.landing.parquet_rows import open_parquet, parquet_blocks
 from sql.landing.row_writer import OTHER, LandedFile, RowWriter
 from sql.landing.text_rows import json_batches
-from sql.source import Reading
+from sql.reading import Reading
+from sql.source import ELEMENT
 
 ARROW_ERRORS = (pa.ArrowException, OSError, RuntimeError, ValueError, OverflowError, LookupError)
 """What Arrow raises for a damaged file: not only its own errors."""
@@ -49,10 +49,6 @@ def land_file(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> 
         if file.path.stat().st_size == 0:
             raise SourceError(f"{file.name}: the file is empty (0 bytes); expected rows")
         return land(file, reading, wanted, folder)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise SourceError(
-            f"{file.name}: the .gz is truncated or corrupt ({error}); deliver it again"
-        ) from None
     except (UnicodeError, pa.ArrowInvalid) as error:
         raise SourceError(f"{file.name}: cannot be read as {reading.encoding} text: {error}") from None
     except OSError as error:
@@ -61,7 +57,8 @@ def land_file(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> 
 
 def _land_json(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> LandedFile:
     mapped = wanted.columns
-    writer = RowWriter(file, (*mapped, OTHER), reading, wanted, folder)
+    element = () if wanted.list_of is None else (ELEMENT,)
+    writer = RowWriter(file, (*mapped, *element, OTHER), reading, wanted, folder)
     seen = [False] * len(mapped)
     whole = is_array(file, reading)
     with open_text(file, reading) as stream:
@@ -74,7 +71,7 @@ def _land_json(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) ->
                 columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
                 columns = _with_partitions(columns, mapped, file)
                 seen = (
-                    [old or c.null_count < len(c) for old, c in zip(seen, columns[:-1], strict=True)]
+                    [old or c.null_count < len(c) for old, c in zip(seen, columns, strict=False)]
                     if rows
                     else seen
                 )
@@ -103,12 +100,13 @@ def _land_parquet(file: RawFile, reading: Reading, wanted: Wanted, folder: Path)
     limit = reading.max_expansion
     try:
         source, rows = open_parquet(file, limit)
-        columns = tuple(source.schema_arrow.names)
+        expansion = Expansion(file.name, source.schema_arrow, wanted)
+        columns = expansion.names
         absent = absent_columns(file, columns, wanted)
         writer = RowWriter(file, columns, reading, wanted, folder)
         writer.landed.absent = absent
         try:
-            for block in parquet_blocks(file, source, rows, limit, wanted):
+            for block in parquet_blocks(file, source, expansion, rows, limit=limit, wanted=wanted):
                 writer.rows(block.lines, block.columns)
                 writer.reject(block.rejects)
         finally:

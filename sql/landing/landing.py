@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from sql.errors import EngineError
-from sql.source import Reading
+from sql.errors import SourceError
+from sql.landing.compression import (
+    OPENERS,
+    Inflated,
+    compression,
+    hidden_compression,
+)
+from sql.reading import Reading
 
 FORMATS = {
     ".csv": "csv",
@@ -24,17 +29,8 @@ FORMATS = {
     ".parquet": "parquet",
 }
 """The format of each file name suffix."""
-COMPRESSED = ".gz"
-"""The suffix of a gzip-compressed file, after the suffix of its format."""
-SUFFIXES = f"{', '.join(FORMATS)} (also {COMPRESSED})"
+SUFFIXES = f"{', '.join(FORMATS)} (text also {', '.join(OPENERS)})"
 """The known suffixes, as messages list them."""
-
-FREE = 1 << 25  # bytes that any file may expand to, however small
-GZIP = b"\x1f\x8b"
-
-
-class SourceError(EngineError):
-    """A source file cannot be read as configured; the message names the file."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,9 @@ class Wanted:
     """The columns to read of a file.
 
     A file may lack the `optional` ones. Those in `scalars` hold one value a row, not a list or an
-    object; those in `ids` hold ids, those in `times` the time.
+    object; those in `ids` hold ids, those in `times` the time. `list_of` is the path of the list
+    whose elements are rows each; `split` is a column with several values, and what separates them:
+    each value is a row.
     """
 
     columns: tuple[str, ...]
@@ -63,6 +61,8 @@ class Wanted:
     scalars: frozenset[str] = frozenset()
     ids: frozenset[str] = frozenset()
     times: tuple[str, ...] = ()
+    list_of: str | None = None
+    split: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,10 @@ def file_format(name: str, reading: Reading) -> str:
 
 def format_suffix(name: str) -> str | None:
     """Return the suffix that names a file's format (.csv for log.csv.gz); None if unknown."""
-    plain = _plain(name).removesuffix(COMPRESSED)
-    return next((suffix for suffix in FORMATS if plain.endswith(suffix)), None)
+    plain = _plain(name)
+    packed = compression(plain) or ""
+    found = next((suffix for suffix in FORMATS if plain.removesuffix(packed).endswith(suffix)), None)
+    return None if packed and found == ".parquet" else found  # Parquet compresses its own pages
 
 
 def _plain(name: str) -> str:
@@ -115,53 +117,19 @@ def _plain(name: str) -> str:
 
 
 def open_text(file: RawFile, reading: Reading) -> IO[bytes]:
-    """Open a text file as bytes in `line_encoding`; a name ending in .gz is decompressed.
+    """Open a text file as bytes in `line_encoding`; one named as compressed is decompressed.
 
-    Reading raises a SourceError as soon as a .gz has expanded out of proportion to its size.
+    Reading raises a SourceError as soon as it is damaged or has expanded out of proportion.
     """
     stream: Any = file.path.open("rb")
-    if _plain(file.name).endswith(COMPRESSED):
-        stream = io.BufferedReader(_Inflated(file.name, stream, reading.max_expansion), 1 << 16)
-    elif stream.peek(2).startswith(GZIP):
+    if suffix := compression(_plain(file.name)):
+        stream = io.BufferedReader(Inflated(file.name, suffix, stream, reading.max_expansion), 1 << 16)
+    elif hidden := hidden_compression(stream.peek(8)):
         stream.close()
-        raise SourceError(f"{file.name}: is compressed with gzip; expected a name that ends in {COMPRESSED}")
+        raise SourceError(f"{file.name}: is compressed ({hidden}); expected a name that ends in {hidden}")
     if is_ascii_based(reading.encoding):
         return stream  # type: ignore[no-any-return]
     return io.BufferedReader(_Recoded(stream, reading.encoding))
-
-
-def require_proportion(name: str, held: int, size: int, limit: int) -> None:
-    """Raise SourceError if `held` bytes exceed both FREE and `limit` times the file's `size`."""
-    if held > max(FREE, size * limit):
-        raise SourceError(
-            f"{name}: {size:,} bytes expand to more than {held:,}, over {limit} times as many; "
-            "if the file is genuine, raise max_expansion"
-        )
-
-
-class _Inflated(io.RawIOBase):
-    """The content of a .gz, read only while it is in proportion to the bytes read of the file."""
-
-    def __init__(self, name: str, stream: IO[bytes], limit: int) -> None:
-        super().__init__()
-        self._name, self._stream, self._limit = name, stream, limit
-        self._content = gzip.GzipFile(fileobj=stream)
-        self._held = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        """Fill a buffer and return the number of bytes written, 0 at the end."""
-        count = self._content.readinto(target)
-        self._held += count
-        require_proportion(self._name, self._held, self._stream.tell(), self._limit)
-        return count
-
-    def close(self) -> None:
-        self._content.close()
-        self._stream.close()
-        super().close()
 
 
 class _Recoded(io.RawIOBase):

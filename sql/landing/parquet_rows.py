@@ -13,7 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sql.landing.landing import RawFile, SourceError, Wanted, require_proportion
+from sql.errors import SourceError
+from sql.landing.compression import require_proportion
+from sql.landing.landing import RawFile, Wanted
+from sql.landing.nested import Expansion
 from sql.landing.parquet_footer import Chunk, chunks
 from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, as_text, excerpt, is_text
 
@@ -59,7 +62,7 @@ def open_parquet(file: RawFile, limit: int) -> tuple[pq.ParquetFile, int]:
 
 
 def parquet_blocks(
-    file: RawFile, source: pq.ParquetFile, rows: int, limit: int, wanted: Wanted
+    file: RawFile, source: pq.ParquetFile, expansion: Expansion, rows: int, *, limit: int, wanted: Wanted
 ) -> Iterator[ParquetBlock]:
     """Yield the rows of a file, read `rows` at a time, in blocks of some MiB of text.
 
@@ -70,14 +73,12 @@ def parquet_blocks(
     instants = {name for name in source.schema_arrow.names if _is_int96(source, name)}
     first, held, size = 1, 0, file.path.stat().st_size
     for batch in source.iter_batches(batch_size=rows):
-        names = batch.schema.names
-        columns = [
-            _texts(_in_utc(column) if name in instants else column)
-            for name, column in zip(names, batch.columns, strict=True)
-        ]
-        numbers = np.arange(first, first + batch.num_rows)
+        arrays, parents = expansion.expand(batch)
+        named = dict(zip(expansion.names, arrays, strict=True))
+        columns = [_texts(_in_utc(column) if name in instants else column) for name, column in named.items()]
+        numbers = first + parents
         first += batch.num_rows
-        inexact = [_inexact(batch.column(name)) for name in names if name in wanted.ids]
+        inexact = [_inexact(column) for name, column in named.items() if name in wanted.ids]
         kept, rejects = _checked(columns, numbers, np.logical_or.reduce(inexact) if inexact else None)
         if rejects:
             columns, numbers = [column.filter(pa.array(kept)) for column in columns], numbers[kept]

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sql.errors import SourceError
 from sql.landing.fill_down import FillDown
-from sql.landing.landing import RawFile, SourceError, Wanted, positional
+from sql.landing.landing import RawFile, Wanted, positional
 from sql.landing.text_rows import Reject
-from sql.source import Reading
+from sql.reading import Reading
+from sql.source import ELEMENT
 
 OTHER = "other"
 """The column that holds all others of a JSON object, or of a file with very many columns."""
@@ -82,7 +84,9 @@ class RowWriter:
         self._trim, self._lower = reading.trim_ids, reading.lower_ids
         self._filler = _filler(columns, reading)
         names = columns if self._kept is None else (*(columns[index] for index in self._kept), OTHER)
-        self.landed = LandedFile(file.file_id, (*names, *added))
+        self._split = _split_column(names, wanted)
+        element = () if self._split is None else (ELEMENT,)
+        self.landed = LandedFile(file.file_id, (*names, *element, *added))
         self._rows: Any = None
         self._rejects: Any = None
 
@@ -95,6 +99,8 @@ class RowWriter:
             lines, columns = self._filler.fill(lines, columns)
         if self._kept is not None:
             columns = _folded(columns, self._kept)
+        if self._split:
+            lines, columns = _split_values(lines, columns, *self._split)
         numbers = pa.array(np.full(len(lines), self.landed.file_id, np.int32))
         names = ["file_id", "line", *positional(self.landed.columns)]
         constants = [
@@ -110,14 +116,14 @@ class RowWriter:
         self.landed.rows += len(lines)
 
     def _value(self, column: Any, index: int) -> Any:
-        """Return a column without words that mean no value; ids as configured, null without a letter."""
+        """Return a column without words that mean no value; ids as configured, null if all space."""
         if len(self._nulls):
             column = pc.if_else(pc.is_in(column, value_set=self._nulls), None, column)
         if index not in self._ids:
             return column
+        column = pc.if_else(pc.utf8_is_space(column), None, column)
         if self._trim:
             column = pc.utf8_trim_whitespace(column)
-            column = pc.if_else(pc.equal(pc.binary_length(column), 0), None, column)
         return pc.utf8_lower(column) if self._lower else column
 
     def reject(self, rejects: Sequence[Reject]) -> None:
@@ -145,6 +151,34 @@ class RowWriter:
             if writer is not None:
                 writer.close()
         return self.landed
+
+
+def _split_column(columns: Sequence[str], wanted: Wanted) -> tuple[int, str] | None:
+    """Return the position of the column with several values, and what separates them."""
+    if wanted.split is None or wanted.split[0] not in columns:
+        return None
+    return columns.index(wanted.split[0]), wanted.split[1]
+
+
+def _split_values(lines: Any, columns: Sequence[Any], index: int, separator: str) -> tuple[Any, list[Any]]:
+    """Return a row for each value in a column, and last the number of the value; spaces do not count."""
+    cells = columns[index]
+    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    pieces = pc.split_pattern(cells.fill_null(""), separator)
+    owners, values = pc.list_parent_indices(pieces), pc.utf8_trim(pc.list_flatten(pieces), " ")
+    rows = owners.to_numpy(zero_copy_only=False)
+    sizes = pc.binary_length(values).to_numpy(zero_copy_only=False)
+    has_value = np.zeros(len(cells), np.bool_)
+    has_value[rows[sizes > 0]] = True
+    first = np.append(True, rows[1:] != rows[:-1]) if len(rows) else np.zeros(0, np.bool_)
+    kept = (sizes > 0) | (first & ~has_value[rows])  # a cell without a value stays a row
+    rows, values = rows[kept], values.filter(pa.array(kept))
+    starts = np.append(True, rows[1:] != rows[:-1])
+    numbers = np.arange(len(rows)) - np.maximum.accumulate(np.where(starts, np.arange(len(rows)), 0)) + 1
+    owners = pa.array(rows)
+    taken = [column.take(owners) for column in columns]
+    taken[index] = pc.if_else(pc.equal(pc.binary_length(values), 0), None, values)
+    return np.asarray(lines)[rows], [*taken, pa.array(numbers).cast(pa.string())]
 
 
 def _kept(columns: Sequence[str], wanted: Wanted) -> list[int] | None:

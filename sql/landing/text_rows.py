@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import IO, Any
 
 from sql.landing.landing import Wanted
+from sql.landing.nested import elements_of, value_of
+from sql.source import ELEMENT
 
 LONGEST_LINE = 1 << 20  # bytes; longer lines are quarantined without being held in memory
 BATCH = 1 << 16  # rows
 EXCERPT = 2000  # characters kept of a quarantined line
 CHUNK = 1 << 18  # bytes read at once
+EXACT = 2**53  # up to here each whole number is a double of its own
 MOST_LINES = 1 << 17  # in a block: short lines cost more memory than their bytes
+
+Rows = list[list[str | None]]
 
 
 @dataclass(frozen=True)
@@ -115,50 +121,80 @@ def json_batches(
                 continue
             row = _json_row(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, encoding, wanted)
             if isinstance(row, list):
-                lines.append(number)
-                rows.append(row)
+                lines += [number] * len(row)
+                rows += row
             elif row is not None:
                 rejects.append(Reject(number, *row))
         yield lines, rows, rejects
 
 
-def _json_row(line: bytes, encoding: str, wanted: Wanted) -> list[str | None] | tuple[str, str] | None:
+def _json_row(line: bytes, encoding: str, wanted: Wanted) -> Rows | tuple[str, str] | None:
     text = decode_line(line, encoding)
     if isinstance(text, tuple):
         return text
     if not text.strip(" \t"):
         return None
     try:
-        content = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+        content = json.loads(text, parse_int=str, parse_float=digits, parse_constant=str)
     except (ValueError, RecursionError):
         return "malformed_json", text[:EXCERPT]
     return json_values(content, text, wanted)
 
 
-def json_values(content: Any, text: str, wanted: Wanted) -> list[str | None] | tuple[str, str]:
-    """Return the values of a decoded JSON record, or the rule it breaks and an excerpt of its text."""
+def json_values(content: Any, text: str, wanted: Wanted) -> Rows | tuple[str, str]:
+    """Return the rows of a decoded JSON record, or the rule it breaks and an excerpt of its text."""
     if not isinstance(content, dict):
         return "malformed_json", text[:EXCERPT]
     try:
-        found = [(name, content.pop(name, None)) for name in wanted.columns]
-        if any(isinstance(value, dict | list) and name in wanted.scalars for name, value in found):
-            return "nested_value", text[:EXCERPT]
-        values = [as_text(value) for _, value in found]
-        content = {key: value for key, value in content.items() if value not in (None, "")}  # as if absent
-        values.append(json.dumps(content, sort_keys=True, ensure_ascii=False) if content else None)
-        joined = "".join(value for value in values if value)
+        rows = _rows(content, wanted)
+        if isinstance(rows, str):
+            return rows, text[:EXCERPT]
+        joined = "".join(value for row in rows for value in row if value)
         joined.encode()
     except UnicodeEncodeError:  # an escape such as \ud800, half a surrogate pair
         return "bad_encoding", _escaped(text)
     except (ValueError, RecursionError):
         return "malformed_json", text[:EXCERPT]
-    return ("nul_byte", text[:EXCERPT]) if "\0" in joined else values
+    return ("nul_byte", text[:EXCERPT]) if "\0" in joined else rows
+
+
+def _rows(content: dict[str, Any], wanted: Wanted) -> Rows | str:
+    """Return the rows of an object: one, or one of each element of the wanted list; or a rule."""
+    elements = elements_of(content, wanted)
+    if elements is None:
+        return "not_a_list"
+    rows: Rows = []
+    top = {name for name in wanted.columns if name in content}
+    top |= set() if wanted.list_of is None else {wanted.list_of.partition(".")[0]}
+    rest = {key: value for key, value in content.items() if key not in top and value not in (None, "")}
+    for number, element in elements:
+        values = [value_of(content, element, name) for name in wanted.columns]
+        if any(
+            isinstance(value, dict | list) and name in wanted.scalars
+            for name, value in zip(wanted.columns, values, strict=True)
+        ):
+            return "nested_value"
+        numbered = [] if wanted.list_of is None else [str(number)]
+        others = rest if element is None else rest | {ELEMENT: element}
+        other = json.dumps(others, sort_keys=True, ensure_ascii=False) if others else None
+        rows.append([*map(as_text, values), *numbered, other])
+    return rows
 
 
 def _escaped(text: str) -> str:
     """Return the start of a text for quarantine, with bytes that are no text escaped."""
     octets = text[:EXCERPT].encode("utf-8", "surrogateescape")
     return octets.decode("utf-8", "backslashreplace")[:EXCERPT]
+
+
+def digits(number: str) -> str:
+    """Return a JSON number with an exponent as all its digits, where a double tells them exactly."""
+    if "e" not in number.lower():
+        return number
+    value = Decimal(number)
+    if abs(value) <= EXACT and value == value.to_integral_value():
+        return f"{value:f}".partition(".")[0]
+    return repr(float(number))
 
 
 def as_text(value: Any) -> str | None:

@@ -12,8 +12,9 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from models import registry
-from sql.source import Columns, Section, Source
-from tasks.configuration.file import DEFAULT_STORE, absolute_path, from_environment, read_toml
+from sql.reading import Section
+from sql.source import Columns, Source
+from tasks.configuration.file import from_folder, read_toml
 from tasks.configuration.model_sections import EvaluationSection, QualitySection, TrainSection
 from tasks.configuration.overrides import overridden
 from tasks.configuration.sections import (
@@ -208,7 +209,7 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Configuratio
     """
     content = overridden(read_toml(path), overrides or {})
     try:
-        return _validated(_from_folder(content, path), path)
+        return _validated(from_folder(content, path), path)
     except RecursionError:
         raise ConfigurationError(f"{path}: expected less deeply nested lists and tables") from None
 
@@ -270,23 +271,3 @@ def _known_keys(location: list[str]) -> list[str]:
 
 def _listed(names: Any) -> str:
     return ", ".join(sorted(map(str, names))) or "none"
-
-
-def _from_folder(content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return the content of a file, with relative paths resolved against the file's folder."""
-    folder = path.resolve().parent
-
-    def resolved(value: Any, where: str) -> Any:
-        if isinstance(value, list):
-            return [resolved(part, where) for part in value]
-        return absolute_path(value, folder, where) if isinstance(value, str) else value
-
-    content = from_environment(content)
-    for section in ("source", "items", "users", "store"):
-        if isinstance(content.get(section), dict) and "path" in content[section]:
-            absolute = resolved(content[section]["path"], f"{path}: {section}.path")
-            content[section] = content[section] | {"path": absolute}
-    content.setdefault("store", {})
-    if isinstance(content["store"], dict):
-        content["store"].setdefault("path", str(folder / DEFAULT_STORE))
-    return content

@@ -88,6 +88,26 @@ def from_environment(content: Any, *, is_path: bool = False) -> Any:
     return _REFERENCE.sub(replacement, content)
 
 
+def from_folder(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the content of a file, with relative paths resolved against the file's folder."""
+    folder = path.resolve().parent
+
+    def resolved(value: Any, where: str) -> Any:
+        if isinstance(value, list):
+            return [resolved(part, where) for part in value]
+        return absolute_path(value, folder, where) if isinstance(value, str) else value
+
+    content = from_environment(content)
+    for section in ("source", "items", "users", "store"):
+        if isinstance(content.get(section), dict) and "path" in content[section]:
+            absolute = resolved(content[section]["path"], f"{path}: {section}.path")
+            content[section] = content[section] | {"path": absolute}
+    content.setdefault("store", {})
+    if isinstance(content["store"], dict):
+        content["store"].setdefault("path", str(folder / DEFAULT_STORE))
+    return content
+
+
 def store_path(config: Path) -> Path:
     """Return [store] path of a configuration file, as `load` does.
 

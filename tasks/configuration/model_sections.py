@@ -11,7 +11,7 @@ from models import registry
 from models.activity import ACTIVITY
 from models.evaluation.names import MetricName
 from models.options import Device
-from sql.source import Section
+from sql.reading import Section
 
 
 class ServeBySegmentSection(Section):

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sql.source import NAME, Reading, Section
+from sql.reading import Reading, Section
+from sql.source import NAME
 from tasks.configuration.file import DEFAULT_STORE
 from tasks.release.windows import canonical, hours_of
 

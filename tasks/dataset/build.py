@@ -53,7 +53,7 @@ def build_dataset(
     matches = _matches(configuration, engine, catalogues)
     entries = render("dataset/entries", {"alpha": double(configuration.dataset.alpha)})
     engine.write(entries, folder / "entries", ["user_index", "item_index"])
-    order = ["user_index", "timestamp", "position", "file_id", "line"]
+    order = ["user_index", "timestamp", "position", "file_id", "line", "item_index"]
     engine.write(render("dataset/sequences"), folder / "sequences", order)
     order = ["name", "id", "value"]
     # a catalogue may have more users than the dataset

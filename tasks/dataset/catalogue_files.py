@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sql.errors import SourceError
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted, file_format, positional
+from sql.landing.landing import RawFile, Wanted, file_format, positional
 from sql.landing.row_writer import LandedFile
 from sql.landing.text_rows import as_text
 from tasks.configuration.sections import Catalogue, ItemCatalogue

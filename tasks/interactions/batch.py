@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sql.engines.engine import Engine
+from sql.errors import SourceError
 from sql.interactions.classification import ClassifiedRows, classify_rows
 from sql.interactions.forgotten import KeyedList
 from sql.interactions.raw_rows import wanted_columns
 from sql.landing.landed_file import land_file
-from sql.landing.landing import Landing, SourceError, Wanted
+from sql.landing.landing import Landing, Wanted
 from sql.landing.row_writer import OTHER
 from sql.landing.text_rows import EXCERPT, printable
 from tasks.configuration.configuration import Configuration

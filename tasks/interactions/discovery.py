@@ -42,7 +42,7 @@ MARKERS: Final = re.compile(
 )
 """Files and folders of other programs that hold no rows: left out without a word."""
 HIDDEN_PREFIXES: Final = (".", "_")
-COMPRESSIONS: Final = (".zst", ".bz2", ".xz", ".zip", ".lz4", ".lzo", ".snappy", ".br", ".7z", ".z", ".tar")
+COMPRESSIONS: Final = (".lz4", ".lzo", ".snappy", ".br", ".7z", ".z", ".tar")
 TABLES: Final = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 EXAMPLES: Final = 3
 Infos = Mapping[str, Mapping[str, Any]]

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sql.engines.engine import Engine
-from sql.errors import EngineError
+from sql.errors import EngineError, SourceError
 from sql.interactions.classification import template_values
-from sql.landing.landing import SourceError
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, IngestedFile, absent_columns, total

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sql.engines.engine import Engine
+from sql.errors import SourceError
 from sql.interactions.classification import ClassifiedRows
 from sql.interactions.raw_rows import wanted_columns
 from sql.interactions.redelivery import drop_stored, drop_stored_as_read
-from sql.landing.landing import Landing, RawFile, SourceError
+from sql.landing.landing import Landing, RawFile
 from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types

@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
+from sql.errors import EngineError
 from tasks.configuration.configuration import Configuration, load
 from tasks.interactions.discovery import Discovered, Search, discover, files_under
 from tasks.interactions.source_files import redacted
 from tasks.monitoring.machine import MISSING, OK, PROBLEM, Check
 from tasks.monitoring.status import lock_holder
+from tasks.proposal.trial import try_rows
 from tasks.release.missing import missing_text
 from tasks.runtime.errors import UserError
 from tasks.store.files import readable
@@ -25,7 +27,7 @@ def configuration_checks(path: Path, is_required: bool) -> tuple[Configuration |
     A missing file is a problem only if it `is_required`.
     """
     if not path.exists() and not is_required:
-        advice = "needed for your logs (start from a file in deployments/); `nightshelf demo` needs none"
+        advice = "needed for your logs (`nightshelf init LOGS` writes one); `nightshelf demo` needs none"
         return None, [Check("configuration", MISSING, f"no {path} here", advice)]
     try:
         configuration = load(path)
@@ -68,6 +70,33 @@ def source_check(configuration: Configuration) -> Check:
     others = "".join(f"; not read: {part}" for part in discovered.left_out)
     size = readable(sum(file.size for file in files))
     return Check("logs", OK, f"{len(files):,} files, {size}{dated}{others}")
+
+
+def rows_checks(configuration: Configuration) -> Iterator[Check]:
+    """Check how many rows of a sample of the newest file would be accepted; nothing without files."""
+    try:
+        files = discover(configuration.source, date.max).files
+    except UserError:
+        return  # `source_check` reports it
+    if not files:
+        return
+    newest = max(files, key=lambda file: (file.day or date.min, file.modified or 0.0, file.address))
+    name = redacted(newest.address)
+    try:
+        with tempfile.TemporaryDirectory(prefix="nightshelf-doctor-") as scratch:
+            trial = try_rows(configuration, [newest], Path(scratch))
+    except (UserError, EngineError) as error:
+        yield Check("rows", PROBLEM, str(error), "correct [source], or deliver the file again")
+        return
+    found = f"{trial} (a sample of {name})"
+    limit = configuration.gate.max_quarantined_share
+    if trial.rows and trial.accepted + trial.others.get("excluded", 0) == 0:
+        yield Check("rows", PROBLEM, found, "correct [source], as the rules say")
+    elif trial.quarantined > limit * trial.rows:
+        advice = f"the gate refuses a night if over {limit:.0%} of all rows are quarantined"
+        yield Check("rows", OK, found, advice)
+    else:
+        yield Check("rows", OK, found)
 
 
 def catalogue_checks(configuration: Configuration) -> Iterator[Check]:

@@ -17,9 +17,10 @@ import pytest
 from worlds.fuzz_ingest import require_every_line
 from worlds.paths import IMPORTABLE, WORLDS
 
+from sql.errors import SourceError
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted
-from sql.source import Reading
+from sql.landing.landing import RawFile, Wanted
+from sql.reading import Reading
 
 FORMATS = ("csv", "jsonl", "parquet")
 SECONDS = float(os.environ.get("NIGHTSHELF_FUZZ_SECONDS", "600"))

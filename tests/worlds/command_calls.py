@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from flows.commands import doctor as check_machine
 from flows.commands import forget as forget_user
+from flows.commands import init as propose_configuration
 from flows.commands import releases as manage_releases
 from flows.commands import tables as read_tables
 from flows.commands import verify as find_damage
@@ -19,7 +20,7 @@ from flows.commands import verify as find_damage
 MAIN = [sys.executable, "-c", "from flows.command_line import main; main()"]
 
 app = typer.Typer()
-for module in (read_tables, manage_releases, find_damage, check_machine, forget_user):
+for module in (read_tables, manage_releases, find_damage, check_machine, forget_user, propose_configuration):
     module.register(app)
 
 

@@ -22,11 +22,12 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from sql.engines.duckdb_engine import DuckDBEngine
+from sql.errors import SourceError
 from sql.landing.json_rows import is_array
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted, is_ascii_based
+from sql.landing.landing import RawFile, Wanted, is_ascii_based
 from sql.landing.row_writer import LandedFile
-from sql.source import Reading
+from sql.reading import Reading
 from tasks.configuration.configuration import Configuration
 from tasks.interactions.ingest import ingest
 from tasks.interactions.ledger import Ledger

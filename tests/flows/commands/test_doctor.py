@@ -199,6 +199,30 @@ def test_logs_are_counted_and_dated(config: Path) -> None:
     assert "no files there" in check.found
 
 
+def test_rows_of_the_newest_file_are_tried(config: Path) -> None:
+    (check,) = readiness.rows_checks(load(config))
+    assert (check.state, check.found.partition(" (")[0]) == ("ok", "0 of 0 rows would be accepted")
+    newest = config.parent / "logs" / "2026-01-03.csv"
+    newest.write_text("u,i,t\na,b,2026-01-03\na,,2026-01-03\na,c,yesterday\n")
+    (check,) = readiness.rows_checks(load(config))
+    found = "1 of 3 rows would be accepted; item_missing 1, timestamp_unreadable 1"
+    assert (check.state, check.found) == ("ok", f"{found} (a sample of {newest})")
+    assert "the gate refuses a night if over 20% of all rows are quarantined" in check.advice
+    newest.write_text("u,i,t\na,b,yesterday\n")
+    (check,) = readiness.rows_checks(load(config))
+    assert (check.state, check.found.partition(" (")[0]) == (
+        "problem",
+        "0 of 1 rows would be accepted; timestamp_unreadable 1",
+    )
+    newest.write_text("user,i,t\na,b,2026-01-03\n")
+    (check,) = readiness.rows_checks(load(config))
+    assert (check.state, "expected column 'u'" in check.found) == ("problem", True)
+    newest.unlink()
+    (config.parent / "logs" / "2026-01-04.csv").write_bytes(b"\x00\xff")
+    (check,) = readiness.rows_checks(load(config))
+    assert check.state == "problem"
+
+
 def test_a_missing_catalogue_is_a_problem(config: Path) -> None:
     assert [check.state for check in readiness.catalogue_checks(load(config))] == ["ok"]
     (config.parent / "items.csv").unlink()

@@ -64,3 +64,10 @@ def test_matches_and_rewrite_read_a_regular_expression_alike(engine):
     assert values(engine, engine.dialect.matches("t", "a|a[0-9]")) == [True, False, False, False, False, None]
     swapped = values(engine, engine.dialect.rewrite("t", "^([a-z])([0-9])", "$2.$1"))
     assert swapped == ["1.a", "1.a\n", "b", "xa1", "$1", None]
+
+
+def test_cast_time_reads_offsets_and_no_empty_text(engine):
+    texts = ["2026-03-01 12:00:00+02:00", "2026-03-01T10:00:00Z", "", None]
+    engine.table("sample", pa.table({"n": range(4), "t": pa.array(texts, pa.string())}))
+    ten = datetime(2026, 3, 1, 10, tzinfo=UTC).timestamp() * 10**6
+    assert values(engine, f"unix_micros({engine.dialect.cast_time('t')})") == [ten, ten, None, None]

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sql.errors import SourceError
 from sql.landing import csv_blocks
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted
-from sql.source import Reading
+from sql.landing.landing import RawFile, Wanted
+from sql.reading import Reading
 
 PIECES = ["a", "b", ",", ";", '"', "\n", "\r\n", "\t", "é", "漢", " ", "0", "."]
 FIELDS = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
@@ -273,7 +274,7 @@ def corrupt(data: bytes) -> bytes:
         ("log.csv.gz", gzip.compress(b"item\n" * 999, mtime=0)[:-20], r"the \.gz is truncated or corrupt"),
         ("log.csv.gz", corrupt(gzip.compress(b"item\n" * 999, mtime=0)), r"the \.gz is truncated or corrupt"),
         ("log.csv.gz", b"item\n1\n", r"the \.gz is truncated or corrupt"),
-        ("log.xlsx", b"item\n1\n", r"log\.xlsx: expected \.csv, \.tsv, .*\(also \.gz\), or "),
+        ("log.xlsx", b"item\n1\n", r"log\.xlsx: expected \.csv, \.tsv, .*\(text also .*\), or "),
     ],
 )
 def test_the_error_says_why_a_file_cannot_be_read(rows_of, name, data, message):

@@ -8,10 +8,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from sql.errors import SourceError
 from sql.landing.landed_file import land_file
-from sql.landing.landing import RawFile, SourceError, Wanted
+from sql.landing.landing import RawFile, Wanted
 from sql.landing.row_writer import LandedFile
-from sql.source import Reading
+from sql.reading import Reading
 
 WANTED = Wanted(("user", "item", "time"), scalars=frozenset({"user", "item", "time"}), times=("time",))
 DAY = "2026-01-05"

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sql.errors import SourceError
 from sql.landing import json_rows
-from sql.landing.landing import RawFile, SourceError, Wanted, open_text
-from sql.source import Reading
+from sql.landing.landing import RawFile, Wanted, open_text
+from sql.reading import Reading
 
 TEXTS = st.text(st.sampled_from('ab"\\[]{},: \n\u00e9\U0001f600'), max_size=6)
 VALUES = st.recursive(
@@ -42,7 +43,7 @@ def test_every_record_is_read_with_its_line_and_values(tmp_path, monkeypatch, re
     accepted, rejects = rows(tmp_path / "a.json")
     as_text = json.loads(text, parse_int=str)
     expected = [json_rows.json_values(record, "", Wanted(("user",))) for record in as_text]
-    assert [user for _, user in accepted] == [values[0] for values in expected if isinstance(values, list)]
+    assert [user for _, user in accepted] == [values[0][0] for values in expected if isinstance(values, list)]
     assert [rule for _, rule in rejects] == [values[0] for values in expected if isinstance(values, tuple)]
     if indent is not None:
         lines = text.split("\n")
@@ -108,3 +109,21 @@ def test_lines_are_no_array(tmp_path, text):
     path = tmp_path / "a.jsonl"
     path.write_text(text)
     assert not json_rows.is_array(RawFile(1, path, path.name), Reading())
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ("1e3", "1000"),
+        ("1.5E+15", "1500000000000000"),
+        ("-2e0", "-2"),
+        ("9007199254740992e0", "9007199254740992"),
+        ("1e17", "1e+17"),
+        ("1.5e-3", "0.0015"),
+        ("0.10", "0.10"),
+        ("12345678901234567890", "12345678901234567890"),
+    ],
+)
+def test_numbers_keep_all_digits_that_they_tell(tmp_path, number, text):
+    (tmp_path / "a.json").write_text(f'[{{"user": {number}}}]', encoding="utf-8")
+    assert rows(tmp_path / "a.json") == ([(1, text)], [])

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sql.landing.landing import RawFile, Wanted
+from sql.landing.nested import Expansion
 from sql.landing.parquet_rows import open_parquet, parquet_blocks
 
 SECONDS = [None, 0, -1, 978_300_019, -62_135_596_800, 253_402_300_799]  # years 1 to 9999
@@ -21,9 +22,10 @@ def texts(column: pa.Array, folder: Path, **options: Any) -> list[str | None]:
     pq.write_table(pa.table({"a": column}), folder / "a.parquet", **options)
     file = RawFile(1, folder / "a.parquet", "a.parquet")
     source, rows = open_parquet(file, limit=1000)
+    expansion = Expansion(file.name, source.schema_arrow, Wanted(("a",)))
     return [
         text
-        for block in parquet_blocks(file, source, rows, 1000, Wanted(("a",)))
+        for block in parquet_blocks(file, source, expansion, rows, limit=1000, wanted=Wanted(("a",)))
         for text in block.columns[0].to_pylist()
     ]
 

@@ -231,7 +231,7 @@ LINES = [
         "isgz.csv",
         MANY,
         refused,
-        refused="is compressed with gzip; expected a name that ends in .gz",
+        refused="is compressed (.gz); expected a name that ends in .gz",
     ),
     Case(
         "text named .gz", "notgz.csv.gz", text(f"u,i,{T}"), refused, refused="the .gz is truncated or corrupt"

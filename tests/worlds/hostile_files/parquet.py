@@ -6,6 +6,7 @@ from datetime import date
 
 import pyarrow as pa
 
+from sql.landing.landing import SUFFIXES
 from worlds.hostile_files.case import (
     AT,
     BIG,
@@ -166,6 +167,6 @@ PARQUET = [
         "log.xlsx",
         b"PK",
         refused,
-        refused="expected .csv, .tsv, .dat, .txt, .jsonl, .ndjson, .json, .parquet (also .gz)",
+        refused=f"expected {SUFFIXES}",
     ),
 ]

@@ -113,6 +113,24 @@ ROWS = [
         kept=("007", "7", "7.0"),
     ),
     Case(
+        "ids that a spreadsheet rounded",
+        "rounded.csv",
+        text(
+            f"1.79353E+12,i,{T}",
+            f"1E+05,i,{T}",
+            f'"1,5e+10",i,{T}',
+            f"u,9E+9,{T}",
+            f"E+5,i,{T}",
+            f"5E+,i,{T}",
+            f"1.5E12,i,{T}",
+            f"a1E+5,i,{T}",
+            f"1+1,i,{T}",
+        ),
+        records,
+        {"user_unreadable": 3, "item_unreadable": 1},
+        kept=("E+5", "5E+", "1.5E12", "a1E+5", "1+1"),
+    ),
+    Case(
         "whole numbers as int64",
         "whole.csv",
         text(

@@ -1,0 +1,1 @@
+"""A first configuration: proposed from a sample of somebody's logs, and tried on its rows."""
