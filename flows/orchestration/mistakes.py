@@ -6,9 +6,10 @@ import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads 
 
 # isort: split
 import logging
+from contextlib import suppress
 
 from prefect.client.schemas.objects import State
-from prefect.exceptions import FailedRun, ParameterTypeError
+from prefect.exceptions import FailedRun, MissingContextError, ParameterTypeError
 from prefect.logging import get_run_logger
 from prefect.states import Failed
 
@@ -23,7 +24,8 @@ _ending: list[str] = []
 def failed(message: str) -> State:
     """Return the state of the present flow run, which ends by a mistake; the message ends its log."""
     _ending[:] = [message]
-    get_run_logger().error("%s", message, extra={MARK: True})
+    with suppress(MissingContextError):  # called as a plain function
+        get_run_logger().error("%s", message, extra={MARK: True})
     return Failed(message=message)
 
 

@@ -116,14 +116,13 @@ class RowWriter:
         self.landed.rows += len(lines)
 
     def _value(self, column: Any, index: int) -> Any:
-        """Return a column without words that mean no value; ids as configured, null if all space."""
+        """Return a column without words that mean no value; ids as configured, null if only spaces."""
         if len(self._nulls):
             column = pc.if_else(pc.is_in(column, value_set=self._nulls), None, column)
         if index not in self._ids:
             return column
-        column = pc.if_else(pc.utf8_is_space(column), None, column)
-        if self._trim:
-            column = pc.utf8_trim_whitespace(column)
+        column = pc.utf8_trim_whitespace(column) if self._trim else column
+        column = pc.if_else(pc.equal(pc.utf8_trim(column, " "), ""), None, column)
         return pc.utf8_lower(column) if self._lower else column
 
     def reject(self, rejects: Sequence[Reject]) -> None:

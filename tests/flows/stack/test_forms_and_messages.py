@@ -199,7 +199,7 @@ def test_a_killed_run_is_crashed_and_reported(up: Up, night: Night) -> None:
     assert messages[1][0]["text"] == f"nightly: {failed['name']} is Failed"
     assert messages[1][0]["message"] == failed["state"]["message"]
     assert messages[1][0]["url"].startswith(up.server.url)
-    assert {post["flow_run_id"] for post in up.posted} == {run["id"], failed["id"]}
+    assert {post["flow_run_id"] for post in up.posted} >= {run["id"], failed["id"]}  # of others, too
 
 
 def test_the_webhook_is_kept_secret(up: Up) -> None:
