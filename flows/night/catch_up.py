@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.interactions.discovery import discover
 from tasks.release.missing import missing_dates
-from tasks.release.releases import releases
+from tasks.release.releases import release_of
 from tasks.runtime.clock import today
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
@@ -26,9 +26,8 @@ def why_not(configuration: Configuration, day: date) -> str | None:
     yesterday = today(configuration.source.time_zone) - timedelta(days=1)
     if day >= yesterday:
         return None
-    for release in releases(Store(configuration.store.path)):
-        if release.as_of == day and not release.problem:
-            return f"{day} needs no run: it was published meanwhile as {release.release_id}"
+    if release := release_of(Store(configuration.store.path), day):
+        return f"{day} needs no run: it was published meanwhile as {release.release_id}"
     if configuration.schedule.catch_up == "last":
         return (
             f'{day} is not made: it is past, {yesterday} is the last date, and [schedule] catch_up is "last"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from tasks.monitoring.metrics_file import write_metrics
-from tasks.release.releases import Release, releases
+from tasks.release.releases import Release, release_of, releases
 from tasks.runtime.errors import UserError
 from tasks.store.layout import Store
 from tasks.store.runs import last_night
@@ -25,11 +25,10 @@ def release_id_of(store: Store, text: str, *, refused: bool = False) -> str:
         if night is None:
             raise UserError(f"there is no night for {day} in {store.root}: run {day}")
         return f"{day}-{night.run_id}"
-    kept = releases(store)
-    for release in kept:
-        if release.as_of == day and not release.problem:
-            return release.release_id
-    dates = ", ".join(sorted({str(release.as_of) for release in kept if not release.problem})) or "none"
+    if release := release_of(store, day):
+        return release.release_id
+    whole = {str(release.as_of) for release in releases(store) if not release.problem}
+    dates = ", ".join(sorted(whole)) or "none"
     raise UserError(f"no release of {day}; known dates: {dates}")
 
 

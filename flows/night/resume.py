@@ -14,7 +14,7 @@ from flows.night.night import Night, last_ingest
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
 from tasks.interactions.ledger import Ledger
-from tasks.release.releases import releases
+from tasks.release.releases import release_of
 from tasks.release.tables import TABLES
 from tasks.runtime.clock import now
 from tasks.runtime.errors import UserError
@@ -54,10 +54,8 @@ def begin_night(
     AlreadyReleasedError
         If it is "where missing" and the date has a whole release.
     """
-    if resume == "where missing":
-        for release in releases(store):
-            if release.as_of == as_of and not release.problem:
-                raise AlreadyReleasedError(as_of, release.release_id)
+    if resume == "where missing" and (release := release_of(store, as_of)):
+        raise AlreadyReleasedError(as_of, release.release_id)
     if resume != "no":
         try:
             return _resume(configuration, store, resumable_run(configuration, as_of, reingest, store))

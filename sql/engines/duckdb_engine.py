@@ -125,12 +125,7 @@ class DuckDBEngine:
         with _duckdb_errors():
             return self._connection.execute(query, list(values))
 
-    def land(
-        self,
-        files: Sequence[RawFile],
-        reading: Reading,
-        wanted: Wanted,
-    ) -> Landing:
+    def land(self, files: Sequence[RawFile], reading: Reading, wanted: Wanted) -> Landing:
         """Read raw files into relations of text with file_id and line, several files at a time."""
         folder = self._folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)

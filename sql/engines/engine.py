@@ -47,12 +47,7 @@ class Engine(Protocol):
     def dialect(self) -> Dialect:
         """The engine's dialect."""
 
-    def land(
-        self,
-        files: Sequence[RawFile],
-        reading: Reading,
-        wanted: Wanted,
-    ) -> Landing:
+    def land(self, files: Sequence[RawFile], reading: Reading, wanted: Wanted) -> Landing:
         """Read raw files into relations of text with file_id and line; see `landing.py`."""
 
     def parquet(self, name: str, paths: Sequence[Path], *, reread: bool = False) -> None:

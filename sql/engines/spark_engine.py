@@ -119,12 +119,7 @@ class SparkEngine:
             frame: DataFrame = self._spark.sql(query)
         return frame
 
-    def land(
-        self,
-        files: Sequence[RawFile],
-        reading: Reading,
-        wanted: Wanted,
-    ) -> Landing:
+    def land(self, files: Sequence[RawFile], reading: Reading, wanted: Wanted) -> Landing:
         """Read raw files into relations of text with file_id and line, one task per file."""
         folder = self._folder / "landing"
         shutil.rmtree(folder, ignore_errors=True)
@@ -235,9 +230,7 @@ def _escaped_glob(path: Path) -> str:
     return re.sub(r"([\\*?{}\[\]])", r"\\\1", str(path))
 
 
-def _land_task(
-    task: tuple[RawFile, Reading, Wanted, Path],
-) -> LandedFile | str:
+def _land_task(task: tuple[RawFile, Reading, Wanted, Path]) -> LandedFile | str:
     """Land one file; if it cannot be read, return the message instead of an executor's stack."""
     try:
         return land_file(*task)

@@ -11,6 +11,7 @@ COMMA = "[+-]?[0-9]*,[0-9]+"
 GROUPS_COMMA = "[+-]?[0-9]{1,3}(,[0-9]{3})+[.][0-9]+"
 GROUPS_POINT = "[+-]?[0-9]{1,3}([.][0-9]{3})+,[0-9]+"
 EITHER = "[+-]?[1-9][0-9]{0,2},[0-9]{3}"  # 1,234: thousands or decimals
+NAN = "CAST('NaN' AS DOUBLE)"
 NOT_FINITE = "[+-]?([Nn][Aa][Nn]|[Ii][Nn][Ff]([Ii][Nn][Ii][Tt][Yy])?)"
 
 
@@ -20,25 +21,25 @@ def real(text: str, source: Source, dialect: Dialect) -> str:
     Spaces around it do not count. Marks of decimals and thousands are those of the source.
     """
     number = trimmed(text)
-    whens = [(PLAIN, number)]
     if source.decimal == "auto" and not source.thousands:
-        whens += [
-            (GROUPS_COMMA, f"replace({number}, ',', '')"),
-            (GROUPS_POINT, f"replace(replace({number}, '.', ''), ',', '.')"),
-            (EITHER, "NULL"),
-            (COMMA, f"replace({number}, ',', '.')"),
-        ]
+        spelled = {
+            PLAIN: number,
+            GROUPS_COMMA: f"replace({number}, ',', '')",
+            GROUPS_POINT: f"replace(replace({number}, '.', ''), ',', '.')",
+            EITHER: None,
+            COMMA: f"replace({number}, ',', '.')",
+        }
     else:
         point = "," if source.decimal == "," else "."
-        whens = [(_marked(point, source.thousands), _plain(number, point, source.thousands))]
-    cast = " ".join(
-        f"WHEN {dialect.matches(number, regex)} "
-        f"THEN coalesce(TRY_CAST({spelled} AS DOUBLE), CAST('NaN' AS DOUBLE))"
-        if spelled != "NULL"
-        else f"WHEN {dialect.matches(number, regex)} THEN NULL"
-        for regex, spelled in whens
-    )
-    return f"CASE {cast} WHEN {dialect.matches(number, NOT_FINITE)} THEN CAST('NaN' AS DOUBLE) END"
+        spelled = {_marked(point, source.thousands): _plain(number, point, source.thousands)}
+    values = {regex: _cast(digits) if digits else "NULL" for regex, digits in spelled.items()}
+    values[NOT_FINITE] = NAN
+    whens = (f"WHEN {dialect.matches(number, regex)} THEN {value}" for regex, value in values.items())
+    return f"CASE {' '.join(whens)} END"
+
+
+def _cast(digits: str) -> str:
+    return f"coalesce(TRY_CAST({digits} AS DOUBLE), {NAN})"
 
 
 def whole(text: str, dialect: Dialect) -> str:

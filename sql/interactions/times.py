@@ -101,7 +101,7 @@ def _by_parts(text: str, parts: Sequence[tuple[str, str]], dialect: Dialect) -> 
 
     day = f"unix_micros({_day(part, order)})"
     time = f"timestamp_micros({day} + unix_micros({_clock(part, order)}){_offset(part, order)})"
-    return f"CASE WHEN {dialect.matches(text, ''.join(part for _, part in parts))} THEN {time} END"
+    return f"CASE WHEN {dialect.matches(text, regex)} THEN {time} END"
 
 
 def _day(part: Callable[[str], str], order: Sequence[str]) -> str:

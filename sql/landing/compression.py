@@ -102,18 +102,17 @@ class Inflated(io.RawIOBase):
         super().close()
 
 
-class _Streams(io.RawIOBase):
+class _Streams:
     """Compressed streams one behind another; what is none is an error, as in a .gz.
 
     Python's own readers of .bz2 and .xz leave out what they cannot read behind a stream.
     """
 
     def __init__(self, stream: IO[bytes], decompressor: Callable[[], Any]) -> None:
-        super().__init__()
         self._stream, self._new, self._current = stream, decompressor, decompressor()
         self._rest = b""
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         """Return up to `size` bytes, nothing at the end; EOFError for a stream that does not end."""
         while True:
             if self._current.eof:

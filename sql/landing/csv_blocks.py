@@ -104,34 +104,33 @@ def csv_blocks(stream: IO[bytes], first_line: int, form: CsvForm) -> Iterator[Cs
         lines = _odd_lines(data, first_line, form, reader, high=not is_text(data))
         block = _rows(lines, form)
         first_line, rest = lines.next_line, lines.data[lines.end :]
-        last = lines.data[: lines.end].rstrip(b"\r\n")
-        if form.last_counts:
-            closed = form.quotes.enclose and last.endswith(b'"')
-            may_be_cut = reader.unended and not rest and not closed
-            block = _without_cut(block, lengths, last if may_be_cut else b"", form)
+        if form.last_counts and reader.unended and not rest:
+            block = _without_cut(block, lengths, lines.data[: lines.end].rstrip(b"\r\n"), form)
+        elif form.last_counts and len(lengths) < 2:  # it is enough to know of two
+            lengths.update(np.unique(_last_lengths(block))[:2].tolist())
         yield block
 
 
-def _without_cut(block: CsvBlock, lengths: set[int], data: bytes, form: CsvForm) -> CsvBlock:
-    """Return a block without its last row if that row may be cut; `data` ends with its line.
+def _last_lengths(block: CsvBlock) -> npt.NDArray[np.int64]:
+    """Return the length in bytes of each value in the last column."""
+    lengths = pc.binary_length(block.columns[-1]).fill_null(0).to_numpy()
+    return np.asarray(lengths, np.int64)
 
-    `lengths` collects the lengths of the last column's values. It is enough to know of two.
+
+def _without_cut(block: CsvBlock, lengths: set[int], data: bytes, form: CsvForm) -> CsvBlock:
+    """Return the last block of a file without its last row if that row may be cut.
+
+    `data` ends with the last line; `lengths` are those of the last column in the blocks before.
     """
-    last = len(block.lines) - 1
-    if last < 0:
+    closed = form.quotes.enclose and data.endswith(b'"')
+    last = int(block.lines.max(initial=-1))
+    if closed or last < 0 or any(reject.line > last for reject in block.rejects):
         return block
-    sizes = pc.binary_length(block.columns[-1]).fill_null(0).to_numpy()
-    row = int(np.argmax(block.lines))
-    if not data or any(reject.line > block.lines[row] for reject in block.rejects):
-        if len(lengths) < 2:
-            lengths.update(np.unique(sizes)[:2].tolist())
+    sizes, kept = _last_lengths(block), block.lines != last
+    if lengths | {*sizes[kept].tolist()} == {*sizes[~kept].tolist()}:
         return block
-    others = lengths | set(np.unique(np.delete(sizes, row)).tolist())
-    if others == {int(sizes[row])}:
-        return block
-    kept = np.arange(len(block.lines)) != row
     raw = form.restore(data[data.rfind(b"\n") + 1 :].decode(errors="replace"))
-    reject = Reject(int(block.lines[row]), "unended_line", raw[:EXCERPT])
+    reject = Reject(last, "unended_line", raw[:EXCERPT])
     columns = [column.filter(pa.array(kept)) for column in block.columns]
     return CsvBlock(block.lines[kept], columns, [*block.rejects, reject])
 

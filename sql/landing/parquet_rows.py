@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,13 +19,13 @@ from sql.landing.compression import require_proportion
 from sql.landing.landing import RawFile, Wanted
 from sql.landing.nested import Expansion
 from sql.landing.parquet_footer import Chunk, chunks
-from sql.landing.text_rows import EXCERPT, LONGEST_LINE, Reject, as_text, excerpt, is_text
+from sql.landing.text_rows import EXACT_DOUBLE, EXCERPT, LONGEST_LINE, Reject, as_text, excerpt, is_text
 
 MOST_ROWS = 1 << 18  # in a batch
 HELD = 1 << 25  # bytes of values in memory at a time, approximately
 NESTED = 64  # bytes of a nested value while it becomes JSON
 RULES = ("", "line_too_long", "nul_byte", "bad_encoding", "inexact_id")
-EXACT = {pa.float64(): 2.0**53, pa.float32(): 2.0**24, pa.float16(): 2.0**11}
+EXACT = {pa.float64(): float(EXACT_DOUBLE), pa.float32(): 2.0**24, pa.float16(): 2.0**11}
 """Up to here, each whole number is one of its type, and not the nearest one to another."""
 
 
@@ -143,11 +144,9 @@ def _texts(column: Any) -> Any:
         return column
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):  # as Hive and Impala write text
         return pc.cast(column, options=pc.CastOptions(target_type=pa.string(), allow_invalid_utf8=True))
-    try:
-        if not pa.types.is_fixed_size_binary(kind) and kind != pa.uuid():
+    if not pa.types.is_fixed_size_binary(kind) and kind != pa.uuid():
+        with suppress(pa.ArrowNotImplementedError):  # nested, or a type that Arrow cannot cast to text
             return _reals(column) if kind in EXACT else _scalars(column)
-    except pa.ArrowNotImplementedError:  # nested, or a type that Arrow cannot cast to text
-        pass
     return pa.array([_text(value) for value in column.to_pylist()], pa.string())
 
 

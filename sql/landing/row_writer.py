@@ -122,7 +122,7 @@ class RowWriter:
         if index not in self._ids:
             return column
         column = pc.utf8_trim_whitespace(column) if self._trim else column
-        column = pc.if_else(pc.equal(pc.utf8_trim(column, " "), ""), None, column)
+        column = pc.if_else(pc.equal(pc.ascii_trim(column, " "), ""), None, column)
         return pc.utf8_lower(column) if self._lower else column
 
     def reject(self, rejects: Sequence[Reject]) -> None:
@@ -189,7 +189,8 @@ def _kept(columns: Sequence[str], wanted: Wanted) -> list[int] | None:
 
 def _folded(columns: Sequence[Any], kept: Sequence[int]) -> list[Any]:
     """Return the kept columns, and the others joined into one."""
-    others = [column for index, column in enumerate(columns) if index not in set(kept)]
+    apart = set(kept)
+    others = [column for index, column in enumerate(columns) if index not in apart]
     joined = pc.binary_join_element_wise(*others, SEPARATOR, null_handling="replace", null_replacement="")
     return [*(columns[index] for index in kept), joined]
 

@@ -16,7 +16,7 @@ LONGEST_LINE = 1 << 20  # bytes; longer lines are quarantined without being held
 BATCH = 1 << 16  # rows
 EXCERPT = 2000  # characters kept of a quarantined line
 CHUNK = 1 << 18  # bytes read at once
-EXACT = 2**53  # up to here each whole number is a double of its own
+EXACT_DOUBLE = 2**53  # up to here each whole number is a double of its own
 MOST_LINES = 1 << 17  # in a block: short lines cost more memory than their bytes
 
 Rows = list[list[str | None]]
@@ -192,7 +192,7 @@ def digits(number: str) -> str:
     if "e" not in number.lower():
         return number
     value = Decimal(number)
-    if abs(value) <= EXACT and value == value.to_integral_value():
+    if abs(value) <= EXACT_DOUBLE and value == value.to_integral_value():
         return f"{value:f}".partition(".")[0]
     return repr(float(number))
 

@@ -134,7 +134,7 @@ class BatchIngest:
         """Raise SourceError for an optional column that no file has: it is misspelt, not empty."""
         absences = [landing.absent.get(file_id, ()) for file_id, rows in landing.rows.items() if rows]
         now = row_settings(self.configuration.source)
-        settings = self.ledger.settings({self.configuration.source_fingerprint(): now})
+        settings = self.ledger.settings(self.configuration)
         for manifest in self.ledger.manifests:
             if mapped_by(settings.get(manifest.ingest_id)) == mapped_by(now):
                 absences += [tuple(file.absent) for file in manifest.files if file.counts.read]

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.interactions.account import Counts, IngestedFile, total
-from tasks.interactions.row_settings import RowSettings
+from tasks.interactions.row_settings import RowSettings, row_settings
 from tasks.runtime.errors import DamagedError, StoreError
 from tasks.runtime.progress import Report, silent
 from tasks.store.files import read_json, write_json_atomically
 from tasks.store.hashes import FileHash, differences
 from tasks.store.layout import Store
+
+if TYPE_CHECKING:
+    from tasks.configuration.configuration import Configuration
 
 REBUILD: Final = "ingest the logs again with `nightshelf ingest --rebuild`"
 RESTORE: Final = f"restore it from a backup, or remove it and {REBUILD}"
@@ -119,13 +122,14 @@ class Ledger:
             if any(file.file_id not in dead and file.counts.accepted for file in manifest.files)
         ]
 
-    def settings(self, known: Mapping[str, RowSettings]) -> dict[str, RowSettings]:
+    def settings(self, configuration: Configuration) -> dict[str, RowSettings]:
         """Return the settings that decided the rows of each ingest, by its id; some are unknown.
 
-        `known` are settings by fingerprint. An ingest that recorded none has the known ones of its
-        fingerprint, or those of a later ingest with the same.
+        An ingest that recorded none has the present ones if its fingerprint is the present one, or
+        those of a later ingest with the same fingerprint.
         """
-        by_fingerprint = {**known, **{m.fingerprint: m.source for m in self.manifests if m.source}}
+        by_fingerprint = {configuration.source_fingerprint(): row_settings(configuration.source)}
+        by_fingerprint |= {m.fingerprint: m.source for m in self.manifests if m.source}
         found = {m.ingest_id: m.source or by_fingerprint.get(m.fingerprint) for m in self.manifests}
         return {ingest_id: settings for ingest_id, settings in found.items() if settings}
 

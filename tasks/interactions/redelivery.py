@@ -41,7 +41,7 @@ class Redelivery:
         """
         source = self.configuration.source
         now = row_settings(source)
-        settings = self.ledger.settings({self.configuration.source_fingerprint(): now})
+        settings = self.ledger.settings(self.configuration)
         alike: dict[bool, list[IngestManifest]] = {False: [], True: []}  # whether rests are unnamed
         earlier: dict[tuple[str, bool], tuple[RowSettings, list[IngestManifest]]] = {}
         for manifest in self.ledger.with_rows(self.replaces):

@@ -43,11 +43,6 @@ class Group:
         return (self.user_id_type, self.item_id_type, self.time_zone)
 
 
-def settings_by_ingest(configuration: Configuration, ledger: Ledger) -> dict[str, RowSettings]:
-    """Return the settings that decided the rows of each ingest, by its id; some are unknown."""
-    return ledger.settings({configuration.source_fingerprint(): row_settings(configuration.source)})
-
-
 def change_since(configuration: Configuration, ledger: Ledger) -> Change | None:
     """Return what changed in [source] since the last ingest, if stored rows would now be others.
 
@@ -55,7 +50,7 @@ def change_since(configuration: Configuration, ledger: Ledger) -> Change | None:
     """
     if not ledger.manifests:
         return None
-    then = settings_by_ingest(configuration, ledger).get(ledger.manifests[-1].ingest_id)
+    then = ledger.settings(configuration).get(ledger.manifests[-1].ingest_id)
     if then is None:
         return Change(())
     rules = ledger.counts().rules
@@ -91,7 +86,7 @@ def make_interactions(configuration: Configuration, ledger: Ledger, engine: Engi
 def notes_about(configuration: Configuration, ledger: Ledger) -> Iterator[str]:
     """Yield a sentence for each way in which stored rows differ from what [source] now makes."""
     yield from _about_kept(ledger)
-    settings, now = settings_by_ingest(configuration, ledger), row_settings(configuration.source)
+    settings, now = ledger.settings(configuration), row_settings(configuration.source)
     live = [manifest for manifest in ledger.with_rows() if manifest.ingest_id in settings]
     for name in ("user_id_type", "item_id_type"):
         then, kind = Source.model_fields[name].default, getattr(configuration.source, name)
@@ -140,7 +135,7 @@ def _about_kept(ledger: Ledger) -> Iterator[str]:
 
 def _groups(configuration: Configuration, ledger: Ledger, as_of: date) -> list[Group]:
     """Return the stored rows up to a date by types and zone, those of the oldest ingest first."""
-    settings = settings_by_ingest(configuration, ledger)
+    settings = ledger.settings(configuration)
     groups: dict[tuple[str, ...], Group] = {}
     for manifest in ledger.with_rows():
         then = settings.get(manifest.ingest_id)

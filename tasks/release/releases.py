@@ -84,6 +84,13 @@ def releases(store: Store) -> list[Release]:
     return sorted(described, key=lambda release: (release.sequence, release.release_id), reverse=True)
 
 
+def release_of(store: Store, as_of: date) -> Release | None:
+    """Return the whole release of a date that was published last, None if there is none."""
+    return next(
+        (release for release in releases(store) if release.as_of == as_of and not release.problem), None
+    )
+
+
 def previous(store: Store) -> str | None:
     """Return the id of the last active release that still exists: the target of a rollback."""
     pointer = read_pointer(store)

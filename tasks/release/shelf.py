@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tasks.release import query as questions
 from tasks.release.pointer import read_pointer
-from tasks.release.releases import Release, current, open_release, releases
+from tasks.release.releases import Release, current, open_release, release_of, releases
 from tasks.release.tables import GLOBAL_SEGMENT, popular_source
 from tasks.runtime.errors import DamagedError, StoreError, UserError
 from tasks.store.layout import Store
@@ -189,11 +189,9 @@ class Shelf:
         if isinstance(when, str) and is_release_id(when):
             return Shelf(self.store, open_release(self.store, when))
         date = checked_date(when)
-        kept = releases(self.store)
-        for release in kept:
-            if release.as_of == date and not release.problem:
-                return Shelf(self.store, release)
-        known = ", ".join(release.release_id for release in kept) or "none"
+        if release := release_of(self.store, date):
+            return Shelf(self.store, release)
+        known = ", ".join(release.release_id for release in releases(self.store)) or "none"
         raise StoreError(f"no release of {date} in {self.store.root}; known: {known}")
 
     def refresh(self) -> Shelf:

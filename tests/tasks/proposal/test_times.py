@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.proposal.times import guess_time, patterns, read_iso, time_reader
+from tasks.proposal.times import YEARS, guess_time, patterns, read_iso, time_reader
 
 FIRST, LAST = datetime(1995, 1, 1), datetime(2050, 12, 31)  # noqa: DTZ001 - hypothesis wants them naive
 
@@ -97,5 +97,6 @@ def test_what_a_pattern_writes_is_read_by_the_guess(pattern: str, when: datetime
 
 @given(st.text(string.printable, max_size=40))
 def test_any_text_is_a_time_or_none(text: str) -> None:
-    guess_time([text])
-    read_iso(text)
+    guess, time = guess_time([text]), read_iso(text)
+    assert guess is None or time_reader(guess.formats)(text) is not None
+    assert time is None or YEARS[0] <= time.year < YEARS[1]
