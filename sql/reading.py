@@ -21,8 +21,8 @@ class Reading(Section):
 
     format: Format = Field(
         "auto",
-        description="csv, jsonl, parquet, arrow, avro, orc or sheets (Excel, OpenDocument); auto decides by the "
-        "file's suffix.",
+        description="csv, jsonl, parquet, arrow, avro, orc or sheets (Excel, OpenDocument); auto decides by "
+        "the file's suffix.",
     )
     sheet: str | None = Field(
         None, description="The sheet of a workbook to read; by default all, which have the same columns."

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sql.errors import SourceError
-from sql.landing.avro_file import avro_records
 from sql.landing.columnar.arrow_file import open_arrow
 from sql.landing.columnar.blocks import ArrowSource, arrow_blocks
 from sql.landing.columnar.parquet_file import open_parquet
 from sql.landing.columns import absent_columns
 from sql.landing.csv_file import land_csv
-from sql.landing.json_rows import array_batches, is_array
 from sql.landing.landing import (
     LandedRows,
     Landing,
@@ -29,14 +29,17 @@ from sql.landing.landing import (
     open_text,
 )
 from sql.landing.nested import Expansion
-from sql.landing.orc_file import orc_records
-from sql.landing.records import Batch, record_batches
+from sql.landing.objects.avro_file import open_avro
+from sql.landing.objects.json_rows import array_batches, is_array
+from sql.landing.objects.orc_file import open_orc
+from sql.landing.objects.records import Batch, Records, record_batches
 from sql.landing.row_writer import OTHER, LandedFile, RowWriter
 from sql.landing.sheet_file import land_sheets
 from sql.landing.text_rows import json_batches
 from sql.reading import Reading
 from sql.source import ELEMENT
 
+TOP = re.compile(r"\.|\[\]")  # ends the name of the outermost object of a path
 ARROW_ERRORS = (pa.ArrowException, OSError, RuntimeError, ValueError, OverflowError, LookupError)
 """What Arrow raises for a damaged file: not only its own errors."""
 
@@ -73,15 +76,22 @@ def _land_json(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) ->
 
 
 def _land_records(
-    open_records: Callable[[RawFile, int], Iterator[Any]],
     file: RawFile,
     reading: Reading,
     wanted: Wanted,
     folder: Path,
+    *,
+    open_records: Callable[[RawFile, int], Records],
 ) -> LandedFile:
     records = open_records(file, reading.max_expansion)
-    batches = record_batches(file, records, wanted, reading.max_expansion)
-    return _land_objects(file, reading, wanted, folder, batches)
+    nested = [path for path in wanted.columns if TOP.split(path, maxsplit=1)[0] in records.names]
+    absent = absent_columns(file, tuple(dict.fromkeys([*records.names, *nested])), wanted)
+    batches = record_batches(file, records.rows, wanted, reading.max_expansion)
+    landed = _land_objects(
+        file, reading, replace(wanted, optional=frozenset(wanted.columns)), folder, batches
+    )
+    landed.absent = absent
+    return landed
 
 
 def _land_objects(
@@ -97,7 +107,9 @@ def _land_objects(
             columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
             columns = _with_partitions(columns, mapped, file)
             seen = (
-                [old or c.null_count < len(c) for old, c in zip(seen, columns, strict=False)] if rows else seen
+                [old or c.null_count < len(c) for old, c in zip(seen, columns, strict=False)]
+                if rows
+                else seen
             )
             writer.rows(lines, columns)
             writer.reject(rejects)
@@ -121,12 +133,13 @@ def _with_partitions(columns: Sequence[Any], names: Sequence[str], file: RawFile
 
 
 def _land_columnar(
-    name: str,
-    open_file: Callable[[RawFile, int], ArrowSource],
     file: RawFile,
     reading: Reading,
     wanted: Wanted,
     folder: Path,
+    *,
+    name: str,
+    open_file: Callable[[RawFile, int], ArrowSource],
 ) -> LandedFile:
     limit = reading.max_expansion
     try:
@@ -153,10 +166,10 @@ def _land_columnar(
 LANDERS: dict[str, Callable[[RawFile, Reading, Wanted, Path], LandedFile]] = {
     "csv": land_csv,
     "jsonl": _land_json,
-    "parquet": partial(_land_columnar, "Parquet", open_parquet),
-    "arrow": partial(_land_columnar, "Arrow IPC", open_arrow),
-    "avro": partial(_land_records, avro_records),
-    "orc": partial(_land_records, orc_records),
+    "parquet": partial(_land_columnar, name="Parquet", open_file=open_parquet),
+    "arrow": partial(_land_columnar, name="Arrow IPC", open_file=open_arrow),
+    "avro": partial(_land_records, open_records=open_avro),
+    "orc": partial(_land_records, open_records=open_orc),
     "sheets": land_sheets,
 }
 """What lands a file, by its format."""

@@ -82,8 +82,8 @@ class Wanted:
 class LandedRows:
     """A relation of text rows that share the same columns.
 
-    `relation` has `file_id` INT, `line` BIGINT (in files that are not text, the number of the row) and the text
-    columns c0, c1..., which hold `columns`.
+    `relation` has `file_id` INT, `line` BIGINT (in files that are not text, the number of the row)
+    and the text columns c0, c1..., which hold `columns`.
     """
 
     relation: str

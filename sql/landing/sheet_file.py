@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import struct
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,16 +27,12 @@ Row = tuple[int, list[Any]]
 
 def land_sheets(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> LandedFile:
     """Write the rows of a workbook; see `land_file`. A row's line is its number in its sheet."""
-    size = file.path.stat().st_size
-    if zipfile.is_zipfile(file.path):
-        with zipfile.ZipFile(file.path) as archive:
-            held = sum(part.file_size for part in archive.infolist())
-        require_proportion(file.name, held, size, reading.max_expansion)
+    _require_size(file, reading.max_expansion)
     writer: RowWriter | None = None
     header: tuple[str, ...] = ()
     try:
-        for name, rows in _sheets(file, reading):
-            columns, rows = _header(file, name, rows, reading)
+        for name, cells in _sheets(file, reading):
+            columns, rows = _header(file, name, cells, reading)
             if writer is None:
                 header, absent = columns, absent_columns(file, columns, wanted)
                 writer = RowWriter(file, columns, reading, wanted, folder)
@@ -49,6 +46,16 @@ def land_sheets(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -
     finally:
         landed = LandedFile(file.file_id, wanted.columns) if writer is None else writer.close()
     return landed
+
+
+def _require_size(file: RawFile, limit: int) -> None:
+    """Raise SourceError if a workbook's archive, which most are, expands out of proportion."""
+    try:
+        with zipfile.ZipFile(file.path) as archive:
+            held = sum(part.file_size for part in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, LookupError, struct.error):
+        return  # of the old Excel, or damaged, which its reader says
+    require_proportion(file.name, held, file.path.stat().st_size, limit)
 
 
 def _sheets(file: RawFile, reading: Reading) -> Iterator[tuple[str, Iterator[Row]]]:

@@ -214,7 +214,9 @@ def _list_columns(raw: RawFile, catalogue: Catalogue) -> set[str]:
     if kind in {"jsonl", "avro", "orc"}:
         return {*catalogue.attributes.values()}
     if kind in SCHEMAS:
-        return {part.name for part in SCHEMAS[kind](raw, catalogue.max_expansion).schema if _is_list(part.type)}
+        return {
+            part.name for part in SCHEMAS[kind](raw, catalogue.max_expansion).schema if _is_list(part.type)
+        }
     return set()
 
 

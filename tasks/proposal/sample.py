@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sql.errors import SourceError
 from sql.landing.compression import compression
-from sql.landing.json_rows import DECODER
 from sql.landing.landing import (
     FORMATS,
     TEXTS,
@@ -19,6 +18,7 @@ from sql.landing.landing import (
     is_ascii_based,
     open_text,
 )
+from sql.landing.objects.json_rows import DECODER
 from sql.reading import Reading
 from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError

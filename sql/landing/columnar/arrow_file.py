@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.ipc as ipc
+from pyarrow import ipc
 
 from sql.errors import SourceError
 from sql.landing.columnar.blocks import HELD, MOST_ROWS, ArrowSource

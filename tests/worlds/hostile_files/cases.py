@@ -12,5 +12,13 @@ from worlds.hostile_files.times import TIMES
 CASES = [*LINES, *ROWS, *TIMES, *JSON_LINES, *PARQUET, *FORMATS]
 
 QUICK = {"bom.csv", "nul.csv", "nl.csv", "order.csv", "zeros.csv", "emoji.csv", "range.csv", "offset.csv"}
-QUICK |= {"nested.jsonl", "ints.parquet", "utf8.parquet", "bit.csv.gz", "bit.parquet", "rows.avro", "book.xlsx"}
+QUICK |= {
+    "nested.jsonl",
+    "ints.parquet",
+    "utf8.parquet",
+    "bit.csv.gz",
+    "bit.parquet",
+    "rows.avro",
+    "book.xlsx",
+}
 """Files of the cases that Spark ingests whenever tests run: each takes it a second."""

@@ -11,9 +11,8 @@ from typing import Any
 import fastavro
 import openpyxl
 import pyarrow as pa
-import pyarrow.feather as feather
-import pyarrow.ipc as ipc
 import pyorc
+from pyarrow import feather, ipc
 
 from worlds.hostile_files.case import AT, BIG, Case, T, as_text, event, events, refused, text
 
@@ -90,13 +89,17 @@ ARROW = arrow(events(["ar1", "ar2", "ar3"]))
 OFFSETS = struct.pack("<4i", 0, 3, 6, 9)  # of the three users
 AVRO = avro([event("av1"), event("av2")])
 HEAD = ["user", "item", "time"]
-NULLS = {"type": "record", "name": "nothing", "fields": []}
+NULLS = {
+    "type": "record",
+    "name": "nothing",
+    "fields": [{"name": name, "type": "null"} for name in HEAD],
+}
 
 
 def endless() -> bytes:
     """Return an Avro file of a block that claims 2^40 records of no bytes."""
     out = io.BytesIO()
-    fastavro.writer(out, NULLS, [{}], sync_marker=b"0123456789abcdef")
+    fastavro.writer(out, NULLS, [dict.fromkeys(HEAD)], sync_marker=b"0123456789abcdef")
     count = bytearray()
     rest = 2**41
     while rest > 127:
@@ -109,7 +112,7 @@ def endless() -> bytes:
 
 SYNC = 16
 FORMATS = [
-    Case("Arrow file", "ids.arrow", arrow(events([BIG, 7])), arrow_rows, kept=(str(BIG), "7")),
+    Case("Arrow file", "ids.arrow", arrow(events([BIG + 2, 107])), arrow_rows, kept=(str(BIG + 2), "107")),
     Case("Feather with lz4", "lz4.feather", arrow(events(["fe1"]), "lz4"), arrow_rows, kept=("fe1",)),
     Case("Arrow stream", "stream.arrows", stream(events(["as1", None])), arrow_rows, {"user_missing": 1}),
     Case(
@@ -128,8 +131,12 @@ FORMATS = [
         refused="not a readable Arrow IPC file",
     ),
     Case("Arrow cut in the middle", "cut.arrow", ARROW[: len(ARROW) // 2], refused, refused="not a readable"),
-    Case("Arrow cut in its footer", "end.arrow", ARROW[:-4], refused, refused="not a readable Arrow IPC file"),
-    Case("Feather of version 1", "one.feather", b"FEA1" + ARROW, refused, refused="Feather file of version 1"),
+    Case(
+        "Arrow cut in its footer", "end.arrow", ARROW[:-4], refused, refused="not a readable Arrow IPC file"
+    ),
+    Case(
+        "Feather of version 1", "one.feather", b"FEA1" + ARROW, refused, refused="Feather file of version 1"
+    ),
     Case(
         "Arrow that expands out of proportion",
         "bomb.arrow",
@@ -146,21 +153,21 @@ FORMATS = [
         "Avro with ids as numbers and times of a logical type",
         "types.avro",
         avro(
-            [event(BIG, time=UTC_AT), event(None, time=UTC_AT)],
+            [event(BIG + 4, time=UTC_AT), event(None, time=UTC_AT)],
             user=["null", "long"],
             time={"type": "long", "logicalType": "timestamp-micros"},
         ),
         avro_rows,
         {"user_missing": 1},
-        kept=(str(BIG),),
+        kept=(str(BIG + 4),),
     ),
     Case(
         "Avro with large ids as doubles",
         "large.avro",
-        avro([event(2.0**53), event(2.0**53 + 2)], user="double"),
+        avro([event(2.0**52), event(2.0**53 + 2)], user="double"),
         avro_rows,
         {"inexact_id": 1},
-        kept=(str(2**53),),
+        kept=(str(2**52),),
     ),
     Case("Avro cut in the middle", "cut.avro", AVRO[:-20], refused, refused="not a readable Avro file"),
     Case(
@@ -184,7 +191,8 @@ FORMATS = [
         refused,
         refused="if the file is genuine, raise max_expansion",
     ),
-    Case("ORC", "rows.orc", orc([(BIG, "i", T), (None, "i", T)], "bigint"), orc_rows, {"user_missing": 1}),
+    Case("ORC", "rows.orc", orc([(BIG + 6, "i", T)], "bigint"), orc_rows, kept=(str(BIG + 6),)),
+    Case("ORC without a user", "null.orc", orc([(None, "i", T)]), orc_rows, {"user_missing": 1}),
     Case(
         "ORC times beyond nanoseconds",
         "years.orc",
@@ -203,9 +211,9 @@ FORMATS = [
     Case(
         "workbook with numbers, times and a blank row",
         "book.xlsx",
-        workbook(Sheet=[HEAD, [17850.0, "85123A", AT], [None, None, None], [13047, 22633, AT]]),
+        workbook(Sheet=[HEAD, [17851.0, "85123A", AT], [None, None, None], [13047, 22633, AT]]),
         sheet_rows,
-        kept=("17850", "13047"),
+        kept=("17851", "13047"),
     ),
     Case(
         "workbook of several sheets",

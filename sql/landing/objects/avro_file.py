@@ -8,6 +8,7 @@ import json
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import fastavro
@@ -16,29 +17,43 @@ import pyarrow as pa
 from sql.errors import SourceError
 from sql.landing.compression import FREE, require_proportion
 from sql.landing.landing import RawFile
+from sql.landing.objects.records import Records
 
 MAGIC = b"Obj\x01"
 SYNC = 16  # bytes of the mark behind each block
 LARGEST = 1 << 28  # bytes of a header, or of a block before it is expanded
-DAMAGE = (ValueError, LookupError, EOFError, OSError, TypeError, ArithmeticError, RecursionError, zlib.error)
+DAMAGE = (ValueError, LookupError, OSError, TypeError, ArithmeticError, RecursionError, zlib.error)
 
 
-def avro_records(file: RawFile, limit: int) -> Iterator[dict[str, Any]]:
-    """Yield the records of a container file (Avro specification, "Object Container Files").
+def open_avro(file: RawFile, limit: int) -> Records:
+    """Open a container file (Avro specification, "Object Container Files").
 
-    Raises
-    ------
-    SourceError
-        If it is damaged or cut, holds something else than records, or expands to more than `limit`
-        times its size.
+    Opening and reading raise a SourceError if it is damaged or cut, holds something else than
+    records, or expands to more than `limit` times its size.
     """
+    with _reading(file), file.path.open("rb") as stream:
+        if stream.read(len(MAGIC)) != MAGIC:
+            raise ValueError("it does not begin as one")
+        schema = json.loads(_metadata(stream)["avro.schema"])
+        if not isinstance(schema, dict) or schema.get("type") != "record":
+            raise ValueError(f"expected a schema of records, got {str(schema)[:100]}")
+        names = tuple(str(field["name"]) for field in schema["fields"])
+    return Records(names, _records(file, limit))
+
+
+def _records(file: RawFile, limit: int) -> Iterator[dict[str, Any]]:
+    with _reading(file), file.path.open("rb") as stream:
+        for record in fastavro.reader(io.BufferedReader(_Joined(_expanded(file.name, stream, limit)))):
+            if not isinstance(record, dict):
+                raise ValueError(f"expected records, got {type(record).__name__}")
+            yield record
+
+
+@contextmanager
+def _reading(file: RawFile) -> Iterator[None]:
+    """Turn what damage raises into a SourceError."""
     try:
-        with file.path.open("rb") as stream:
-            content = io.BufferedReader(_Joined(_expanded(file.name, stream, limit)))
-            for record in fastavro.reader(content):
-                if not isinstance(record, dict):
-                    raise ValueError(f"expected records, got {type(record).__name__}")
-                yield record
+        yield
     except SourceError:
         raise
     except DAMAGE as error:
@@ -70,16 +85,13 @@ class _Joined(io.RawIOBase):
 
 def _expanded(name: str, stream: IO[bytes], limit: int) -> Iterator[bytes]:
     """Yield a container's header and blocks, as of a container that is not compressed."""
-    if stream.read(len(MAGIC)) != MAGIC:
-        raise ValueError("it does not begin as one")
-    meta, size, held = _metadata(stream), stream.seek(0, 2), 0
+    size, held = stream.seek(0, 2), 0
+    stream.seek(len(MAGIC))
+    meta = _metadata(stream)
     codec = meta.pop("avro.codec", b"null").decode()
     if codec not in CODECS:
         raise SourceError(f"{name}: expected an Avro codec of {', '.join(CODECS)}, got {codec[:40]!r}")
-    stream.seek(len(MAGIC))
-    _metadata(stream)
     sync = _exactly(stream, SYNC)
-    json.loads(meta["avro.schema"])
     yield MAGIC + _number(1) + _text(b"avro.schema") + _text(meta["avro.schema"]) + _number(0) + sync
     while (count := _long(stream)) is not None:
         room = max(FREE, size * limit) - held
@@ -108,7 +120,7 @@ def _exactly(stream: IO[bytes], count: int | None) -> bytes:
         raise ValueError("a length is damaged")
     data = stream.read(count)
     if len(data) < count:
-        raise EOFError("it is cut")
+        raise ValueError("it is cut")  # an EOFError would be the end of the file to fastavro
     return data
 
 
@@ -123,7 +135,7 @@ def _long(stream: IO[bytes]) -> int | None:
         if shift > 63:
             raise ValueError("a number is damaged")
     if shift:
-        raise EOFError("it is cut")
+        raise ValueError("it is cut")
     return None
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from sql.errors import SourceError
 from sql.landing.landing import RawFile, Wanted
-from sql.landing.records import record_batches
+from sql.landing.objects.records import record_batches
 
 WANTED = Wanted(("user", "items[].id"), ids=frozenset(["user"]), scalars=frozenset(["user"]), list_of="items")
 

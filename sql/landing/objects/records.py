@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +15,14 @@ from sql.landing.text_rows import BATCH, EXACT_DOUBLE, EXCERPT, LONGEST_LINE, Re
 
 HELD = 1 << 24  # characters of rows in a batch
 Batch = tuple[list[int], list[list[str | None]], list[Reject]]
+
+
+@dataclass(frozen=True)
+class Records:
+    """An opened file: the names in its schema, and its records in order."""
+
+    names: tuple[str, ...]
+    rows: Iterator[Mapping[str, Any]]
 
 
 def record_batches(
@@ -71,23 +79,23 @@ def plain(value: Any) -> Any:
     Whole doubles have all their digits, times are ISO 8601, and bytes are text; UnicodeDecodeError
     for others.
     """
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return _text(value)
+
+
+def _text(value: Any) -> str:
     match value:
-        case None | str() | bool():
-            return value
         case float():
             return str(int(value)) if abs(value) <= EXACT_DOUBLE and value.is_integer() else repr(value)
         case bytes():
             return value.decode()
-        case Mapping():
-            return {str(key): plain(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [plain(inner) for inner in value]
         case Decimal():
             return f"{value:f}"
         case datetime() | date() | time():
             return value.isoformat()
-        case timedelta():
-            return str(value)
-        case uuid.UUID() | int():
-            return str(value)
-    return json.dumps(value, default=str)
+    return str(value)
