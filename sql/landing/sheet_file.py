@@ -26,12 +26,16 @@ Row = tuple[int, list[Any]]
 
 
 def land_sheets(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> LandedFile:
-    """Write the rows of a workbook; see `land_file`. A row's line is its number in its sheet."""
+    """Write the rows of a workbook; see `land_file`.
+
+    A row's line is its number in its sheet; those of further sheets are numbered on.
+    """
     _require_size(file, reading.max_expansion)
     writer: RowWriter | None = None
     header: tuple[str, ...] = ()
+    before = 0  # rows of earlier sheets
     try:
-        for name, cells in _sheets(file, reading):
+        for name, cells, height in _sheets(file, reading):
             columns, rows = _header(file, name, cells, reading)
             if writer is None:
                 header, absent = columns, absent_columns(file, columns, wanted)
@@ -42,7 +46,8 @@ def land_sheets(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -
                     f"{file.name}: expected the same columns in each sheet, got others in {name!r}; with "
                     "sheet = ... only that one is read"
                 )
-            _write(writer, rows, header, wanted)
+            _write(writer, ((before + number, row) for number, row in rows), header, wanted)
+            before += height
     finally:
         landed = LandedFile(file.file_id, wanted.columns) if writer is None else writer.close()
     return landed
@@ -58,8 +63,8 @@ def _require_size(file: RawFile, limit: int) -> None:
     require_proportion(file.name, held, file.path.stat().st_size, limit)
 
 
-def _sheets(file: RawFile, reading: Reading) -> Iterator[tuple[str, Iterator[Row]]]:
-    """Yield the sheets that have cells: their names, and their rows that are not blank."""
+def _sheets(file: RawFile, reading: Reading) -> Iterator[tuple[str, Iterator[Row], int]]:
+    """Yield the sheets that have cells: their names, their rows that are not blank, their last row."""
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(file.path)
         names = [
@@ -73,8 +78,8 @@ def _sheets(file: RawFile, reading: Reading) -> Iterator[tuple[str, Iterator[Row
             )
         for name in names if reading.sheet is None else [reading.sheet]:
             sheet = workbook.get_sheet_by_name(name)
-            if sheet.start is not None:
-                yield name, _rows(sheet)
+            if sheet.end is not None:
+                yield name, _rows(sheet), sheet.end[0] + 1
     except SourceError:
         raise
     except BaseException as error:  # a panic of the library is none of Python's exceptions
@@ -85,8 +90,7 @@ def _sheets(file: RawFile, reading: Reading) -> Iterator[tuple[str, Iterator[Row
 
 
 def _rows(sheet: python_calamine.CalamineSheet) -> Iterator[Row]:
-    first = 0 if sheet.start is None else sheet.start[0]
-    for number, cells in enumerate(sheet.iter_rows(), start=first + 1):
+    for number, cells in enumerate(sheet.iter_rows(), start=1):  # with blank ones before the first
         if any(cell != "" for cell in cells):
             yield number, cells
 

@@ -47,6 +47,11 @@ def test_one_sheet_can_be_named(tmp_path: Path) -> None:
     assert landed(tmp_path, sheets, sheet="Orders") == [(2, "a", "1", "2")]
 
 
+def test_rows_of_further_sheets_are_numbered_on(tmp_path: Path) -> None:
+    sheets = {"A": [HEAD, ["a", 1, None]], "Empty": [], "B": [[], HEAD, ["b", 2, None]]}
+    assert [row[:2] for row in landed(tmp_path, sheets)] == [(2, "a"), (5, "b")]
+
+
 @pytest.mark.parametrize(
     ("cell", "text"),
     [
