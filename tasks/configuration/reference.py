@@ -38,7 +38,7 @@ def reference() -> str:
     lines = [INTRODUCTION]
     for name, field in Configuration.model_fields.items():
         if name != "models":
-            lines += section(name, field)
+            lines += section(field.alias or name, field)
     for model in registry.built_in():
         lines += table(f"models.{model}", type(registry.config(model, {})))
     return "\n".join(lines)
@@ -47,6 +47,8 @@ def reference() -> str:
 def section(name: str, field: FieldInfo) -> list[str]:
     """Return the lines about a section and its nested sections."""
     model = field.annotation
+    if name == "source":
+        (model, _) = get_args(model)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return []
     lines = table(name, model)

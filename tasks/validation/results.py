@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from sql.engines.engine import Engine
@@ -19,6 +20,7 @@ from tasks.validation.suite import evaluate
 
 TIMESTAMP_RULES = {"timestamp_after_file", "timestamp_out_of_range", "timestamp_unreadable"}
 MOST_FREQUENT = 3  # rules named in the message
+MOST_ROWS = 0.9  # the share of them that fails for the same reason
 
 
 def validate(
@@ -29,14 +31,17 @@ def validate(
     data_docs: Path | None,
     *,
     arrived: Counts | None = None,
+    by_source: Mapping[str, Counts] | None = None,
+    excluding: Collection[str] | None = None,
     examples: Callable[[], Mapping[str, str]] = dict,
 ) -> list[Check]:
     """Check the engine's relation `events`; return every check, sorted by check and column.
 
     `counts` is the account of all rows up to `as_of` (`Ledger.known_on`). `arrived` is the account
     of the files of `as_of` itself (`Ledger.about`), because a bad night is only a small share of a
-    long history. `data_docs` is a folder for pages about this run, which show figures only; None
-    makes none.
+    long history; `by_source` has them by source, if there are several. `excluding` are the names of
+    rules that do not quarantine, by default those that [source] has now. `data_docs` is a folder for
+    pages about this run, which show figures only; None makes none.
     `examples` returns file:line of a row for each row rule (`quarantine_examples`); it is called
     only if needed.
 
@@ -48,7 +53,8 @@ def validate(
         If [gate] does not fit the interactions.
     """
     profile = make_profile(configuration, engine, as_of)
-    expected = expectations(configuration, profile, counts, arrived or counts, as_of)
+    excluding = configuration.exclusion_rules() if excluding is None else excluding
+    expected = expectations(configuration, profile, counts, arrived or counts, as_of, excluding=excluding)
     holds = evaluate(expected, profile, as_of, data_docs)
     passed = {expectation: holds[expectation] if expectation.has_bounds else True for expectation in expected}
     checks = [_check(expectation, passed[expectation]) for expectation in expected]
@@ -60,7 +66,8 @@ def validate(
     ]
     if failed:
         accounts = {ARRIVED: arrived or counts, "": counts}
-        lines = _lines(failed, configuration, accounts, examples)
+        why = partial(_why, configuration, by_source, excluding)
+        lines = _lines(failed, accounts, why, examples)
         head = (
             f"{as_of}: {len(failed)} of the gate's expectations failed, so nothing was trained or published"
         )
@@ -95,8 +102,8 @@ def _check(expectation: Expectation, passed: bool) -> Check:
 
 def _lines(
     failed: Sequence[Expectation],
-    configuration: Configuration,
     accounts: Mapping[str, Counts],
+    why: Callable[[Counts, Mapping[str, str]], str],
     examples: Callable[[], Mapping[str, str]],
 ) -> Iterator[str]:
     known = examples() if any(expectation.check == "max_quarantined_share" for expectation in failed) else {}
@@ -104,23 +111,37 @@ def _lines(
         of = f" of {expectation.column}" if expectation.column else ""
         line = f"{expectation.check}{of}: expected {expectation.expected}, got {expectation.got}"
         if expectation.check == "max_quarantined_share":
-            line += _most_frequent(configuration, accounts[expectation.column], known)
+            line += why(accounts[expectation.column], known)
         yield line
 
 
-def _most_frequent(configuration: Configuration, counts: Counts, examples: Mapping[str, str]) -> str:
+def _why(
+    configuration: Configuration,
+    by_source: Mapping[str, Counts] | None,
+    excluding: Collection[str],
+    counts: Counts,
+    examples: Mapping[str, str],
+) -> str:
     """Return the most frequent rules with examples, and a hint if timestamps are the cause."""
-    rules = quarantine_rules(configuration, counts)
     named = [
         f"{rule} {rows:,}" + (f" (such as {examples[rule]})" if rule in examples else "")
-        for rule, rows in rules[:MOST_FREQUENT]
+        for rule, rows in quarantine_rules(counts, excluding)[:MOST_FREQUENT]
     ]
-    timestamps = sum(rows for rule, rows in rules if rule in TIMESTAMP_RULES)
-    hint = ""
-    if timestamps > 0.9 * counts.read:
-        hint = (
-            f"; nearly all rows fail by their timestamp: is source.timestamp_format = "
-            f"{configuration.source.timestamp_format!r} right? Known: iso, epoch_s, epoch_ms, epoch_us "
-            "or a strptime pattern such as %d/%m/%Y %H:%M"
-        )
+    hint = _timestamp_hint(configuration, by_source or {configuration.sources[0].name: counts})
     return f"; most frequent: {', '.join(named)}{hint}"
+
+
+def _timestamp_hint(configuration: Configuration, accounts: Mapping[str, Counts]) -> str:
+    """Return a hint about each source of which nearly all rows fail by their timestamp, or no text."""
+    formats = [
+        f"{source.section}.timestamp_format = {source.timestamp_format!r}"
+        for source in configuration.sources
+        if (counts := accounts.get(source.name))
+        and sum(counts.rules.get(rule, 0) for rule in TIMESTAMP_RULES) > MOST_ROWS * counts.read
+    ]
+    if not formats:
+        return ""
+    return (
+        f"; nearly all rows fail by their timestamp: is {' and '.join(formats)} right? Known: iso, epoch_s, "
+        "epoch_ms, epoch_us or a strptime pattern such as %d/%m/%Y %H:%M"
+    )

@@ -172,13 +172,13 @@ def use(configuration: Configuration) -> None:
     configuration.fingerprint()
     configuration.source_fingerprint()
     for engine in ("duckdb", "spark"):
-        template_values(configuration.source, engine)
+        template_values(configuration.sources[0], engine)
         if configuration.dataset.positive is not None:
-            known = {*EVENT_COLUMNS, *configuration.source.attributes}
+            known = {*EVENT_COLUMNS, *configuration.sources[0].attributes}
             portable(configuration.dataset.positive, known, engine, table="i")
-    if "%Y" in configuration.source.timestamp_format:
-        time_regex(configuration.source.timestamp_format)
-        java_pattern(configuration.source.timestamp_format)
+    if "%Y" in configuration.sources[0].timestamp_format:
+        time_regex(configuration.sources[0].timestamp_format)
+        java_pattern(configuration.sources[0].timestamp_format)
 
 
 def read(path: Path, overrides: dict[str, Any] | None = None) -> str:

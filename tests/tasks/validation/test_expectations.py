@@ -135,8 +135,8 @@ def test_a_bad_night_is_noticed_despite_a_long_history(gate):
 
 
 def test_the_end_of_the_date_is_midnight_in_the_time_zone_of_the_source(gate):
-    source = configuration().source.model_copy(update={"time_zone": "Asia/Tokyo"})
-    tokyo = configuration().model_copy(update={"source": source})
+    source = configuration().sources[0].model_copy(update={"time_zone": "Asia/Tokyo"})
+    tokyo = configuration().model_copy(update={"sources": (source,)})
     rows = history()
     rows[-1] |= {"timestamp": datetime.fromisoformat("2026-03-09T14:59:59")}  # Tokyo's day ends at 15:00 UTC
     gate(rows, settings=tokyo)
