@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sql.engines.engine import Engine
 from sql.errors import EngineError, SourceError
 from sql.interactions.classification import template_values
+from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, IngestedFile, absent_columns, total
@@ -102,40 +104,38 @@ def ingest(
     StoreLockedError
         If files would be replaced while runs for other dates read them.
     """
-    ledger = Ledger.read(store)
-    owners = Owners(configuration, ledger)
-    changes = owners.changes()
-    rebuilt = {
-        source.name
-        for source in configuration.sources
-        # a first try that accepted nothing, as with a wrong format of times, is simply made again
-        if rebuild or (source.name in changes and not total(owners.files_of(source)).accepted)
-    }
+    owners = Owners(configuration, Ledger.read(store))
+    changes, ledger = owners.changes(), owners.ledger
+    rebuilt = {source.name for source in owners.sources if rebuild or _is_first_try(owners, source, changes)}
     _require_valid(owners, engine, {name: changes[name] for name in changes if name not in rebuilt})
     before = len(ledger.manifests) if since is None else since
     sweep(store, ledger)
     with _scratch(store.runs / ".ingest") as scratch:
-        until = _until(ledger, as_of)
-        discovered = discover_all(owners.sources, lambda source: until if source.name in rebuilt else as_of)
-        due = {
-            source.name: _due(discovered[source.name], ledger, as_of, rebuild=source.name in rebuilt)
-            for source in configuration.sources
-        }
-        found = arrivals(
-            due, owners, scratch, replace_changed=replace_changed, rebuilt=rebuilt, report=report
-        )
+        discovered = _discovered(owners, as_of, rebuilt)
+        due = {name: _due(here, ledger, as_of, rebuild=name in rebuilt) for name, here in discovered.items()}
+        read = partial(arrivals, replace_changed=replace_changed, rebuilt=rebuilt, report=report)
+        found = read(due, owners, scratch)
         ledger.require_kept_whole(_not_read_again(owners, found) if rebuilt else [])
         if any(arrival.replaces for arriving in found for arrival in arriving.new):
             _require_no_concurrent_run(store, as_of)
         for arriving in found:
             batch_ingest = BatchIngest(configuration, arriving.source, ledger, engine, as_of, scratch)
             _ingest_batches(batch_ingest, arriving.new, [file.file_id for file in arriving.kept], report)
-    left_out = tuple(
-        replace(part, section=source.section)
-        for source in configuration.sources
-        for part in discovered[source.name].left_out
-    )
-    return _ingest_summary(Owners(configuration, ledger), as_of, before, left_out)
+    return _ingest_summary(Owners(configuration, ledger), as_of, before, discovered)
+
+
+def _is_first_try(owners: Owners, source: Source, changes: Mapping[str, Change]) -> bool:
+    """Return whether a source changed that has accepted nothing, as with a wrong format of times.
+
+    It is simply read again.
+    """
+    return source.name in changes and not total(owners.files_of(source)).accepted
+
+
+def _discovered(owners: Owners, as_of: date, rebuilt: Collection[str]) -> dict[str, Discovered]:
+    """Return the files of each source up to a date; of rebuilt ones, up to the last date that is stored."""
+    until = _until(owners.ledger, as_of)
+    return discover_all(owners.sources, lambda source: until if source.name in rebuilt else as_of)
 
 
 def _not_read_again(owners: Owners, found: Sequence[Arrivals]) -> list[IngestedFile]:
@@ -201,7 +201,7 @@ def _require_no_concurrent_run(store: Store, as_of: date) -> None:
         raise StoreLockedError(f"files to be replaced are in use by runs for {', '.join(running)}")
 
 
-def _ingest_summary(owners: Owners, as_of: date, before: int, left_out: tuple[LeftOut, ...]) -> Ingest:
+def _ingest_summary(owners: Owners, as_of: date, before: int, discovered: Mapping[str, Discovered]) -> Ingest:
     """Return what a date's ingests after the first `before` added, less files replaced since."""
     ledger = owners.ledger
     replaced = ledger.replaced()
@@ -219,7 +219,11 @@ def _ingest_summary(owners: Owners, as_of: date, before: int, left_out: tuple[Le
         days=tuple(sorted({day for manifest in new for day in manifest.parts})),
         files=tuple(files),
         replaced=tuple(file for m in ledger.manifests for file in m.files if file.file_id in replaced_now),
-        left_out=left_out,
+        left_out=tuple(
+            replace(part, section=source.section)
+            for source in owners.sources
+            for part in discovered[source.name].left_out
+        ),
         notes=tuple(notes_about(owners.configuration, ledger)),
         sources=owners.accounts(files),
         sources_total=owners.accounts(ledger.files()),

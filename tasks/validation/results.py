@@ -68,11 +68,9 @@ def validate(
         accounts = {ARRIVED: arrived or counts, "": counts}
         why = partial(_why, configuration, by_source, excluding)
         lines = _lines(failed, accounts, why, examples)
-        head = (
-            f"{as_of}: {len(failed)} of the gate's expectations failed, so nothing was trained or published"
-        )
-        see = f" (see {index})" if index else ""
-        raise GateClosedError("\n".join([f"{head}{see}", *lines]), checks, index)
+        head = f"{as_of}: {len(failed)} of the gate's expectations failed, so nothing was trained or "
+        head += f"published (see {index})" if index else "published"
+        raise GateClosedError("\n".join([head, *lines]), checks, index)
     return checks
 
 
