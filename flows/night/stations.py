@@ -77,7 +77,7 @@ def validation_station(night: Night, engine: Engine) -> Result:
             night.as_of,
             docs,
             arrived=ledger.about(night.as_of),
-            by_source=accounts if len(accounts) > 1 else None,
+            by_source=accounts if len(accounts) > 1 else {},
             excluding=owners.exclusion_rules(),
             examples=lambda: quarantine_examples(ledger, engine),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,6 +13,12 @@ from tasks.validation.profile import ALWAYS_FILLED, Profile
 
 QUARANTINE = "quarantine"
 ARRIVED = "arrived"
+QUARANTINED_SHARE = "max_quarantined_share"
+
+
+def of_source(name: str) -> str:
+    """Return the column of a check about the arrived rows of one of several sources."""
+    return f"{ARRIVED}_{name}"
 
 
 @dataclass(frozen=True)
@@ -70,9 +76,14 @@ def expectations(
     arrived: Counts,
     as_of: date,
     *,
+    by_source: Mapping[str, Counts],
     excluding: Collection[str],
 ) -> list[Expectation]:
-    """Return all expectations, sorted by check and column; rules in `excluding` do not quarantine."""
+    """Return all expectations, sorted by check and column; rules in `excluding` do not quarantine.
+
+    `by_source` are the accounts of the arrived rows of several sources: a large source would hide that
+    no row of a small one can be read.
+    """
     unsorted = [
         *_sizes(configuration, profile, as_of),
         *_columns(configuration, profile),
@@ -80,6 +91,12 @@ def expectations(
         *_volume(configuration, profile, as_of),
         *_rows(configuration, counts, ""),
         *(_rows(configuration, arrived, ARRIVED) if arrived != counts else ()),
+        *(
+            expectation
+            for name, account in by_source.items()
+            for expectation in _rows(configuration, account, of_source(name))
+            if account.read and expectation.check == QUARANTINED_SHARE
+        ),
         *_rules(configuration, counts, excluding),
     ]
     return sorted(unsorted, key=lambda expectation: (expectation.check, expectation.column))
@@ -220,7 +237,7 @@ def _rows(configuration: Configuration, counts: Counts, column: str) -> Iterator
     gate = configuration.gate
     of = "rows that arrived for the date" if column else "rows read"
     for check, rows, most, noun in (
-        ("max_quarantined_share", counts.quarantined, gate.max_quarantined_share, "in quarantine"),
+        (QUARANTINED_SHARE, counts.quarantined, gate.max_quarantined_share, "in quarantine"),
         ("max_duplicate_share", counts.duplicates, gate.max_duplicate_share, "exact duplicates"),
     ):
         share = rows / max(counts.read, 1)
