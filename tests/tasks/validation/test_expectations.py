@@ -145,8 +145,8 @@ def test_a_small_source_that_cannot_be_read_is_noticed_beside_a_large_one(gate):
     assert lines == [
         "max_quarantined_share of arrived_orders: expected at most 20% of the rows that arrived for the date "
         "in quarantine, got 100% (10 of 10); most frequent: timestamp_unreadable 10; nearly all rows fail by "
-        "their timestamp: is source.orders.timestamp_format = '%d/%m/%Y' right? Known: iso, epoch_s, epoch_ms, "
-        "epoch_us or a strptime pattern such as %d/%m/%Y %H:%M"
+        "their timestamp: is source.orders.timestamp_format = '%d/%m/%Y' right? Known: iso, epoch_s, "
+        "epoch_ms, epoch_us or a strptime pattern such as %d/%m/%Y %H:%M"
     ]
 
 
