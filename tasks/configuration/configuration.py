@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from models import registry
 from sql.source import NAME
@@ -241,13 +242,18 @@ def _named(location: tuple[Any, ...], content: Mapping[str, Any]) -> list[Any]:
 def _known_keys(location: Sequence[Any]) -> list[str]:
     model: type[BaseModel] = Configuration
     for part in location:
-        field = {field.alias or key: field for key, field in model.model_fields.items()}.get(part)
+        field = fields_of(model).get(part)
         if field is None:
             continue
         candidates = [field.annotation, *get_args(field.annotation)]
         sections = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
         model = sections[0] if sections else model
-    return [field.alias or key for key, field in model.model_fields.items()]
+    return list(fields_of(model))
+
+
+def fields_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a section by their keys in the file."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def _listed(names: Any) -> str:

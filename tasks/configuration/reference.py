@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from models import registry
-from tasks.configuration.configuration import Configuration
+from tasks.configuration.configuration import Configuration, fields_of
 
 INTRODUCTION = """# Configuration
 
@@ -36,9 +36,9 @@ This page is written by `python -m tasks.configuration.reference`.
 def reference() -> str:
     """Return the page: a table of keys for every section and every model."""
     lines = [INTRODUCTION]
-    for name, field in Configuration.model_fields.items():
+    for name, field in fields_of(Configuration).items():
         if name != "models":
-            lines += section(field.alias or name, field)
+            lines += section(name, field)
     for model in registry.built_in():
         lines += table(f"models.{model}", type(registry.config(model, {})))
     return "\n".join(lines)
