@@ -221,6 +221,13 @@ class Source(Reading):
             problem = str(error)
         raise ValueError(f"expected a strptime pattern such as %Y-%m-%d, got {value!r:.100}: {problem}")
 
+    @field_validator("event_type")
+    @classmethod
+    def _printable_type(cls, value: str | None) -> str | None:
+        if value is not None and not value.isprintable():
+            raise ValueError(f"expected a text that can be printed, got {value!r:.100}")
+        return value
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:

@@ -8,7 +8,7 @@ from datetime import date
 from functools import cached_property
 from typing import Any
 
-from sql.source import Source
+from sql.source import NO_ELEMENTS, Source
 from tasks.configuration.sources import WithSources
 from tasks.interactions.account import Counts, IngestedFile, total
 from tasks.interactions.discovery import Discovered, discover
@@ -91,7 +91,8 @@ class Owners:
         """Return the names of all rules that exclude rows, also of sources that are gone."""
         gone = [manifest for manifest in self.ledger.manifests if self.name_of(manifest) is None]
         rules = [name for m in gone for name, _ in self._settings.get(m.ingest_id, {}).get("exclude", [])]
-        return list(dict.fromkeys([*self.configuration.exclusion_rules(), *rules]))
+        built_in = [NO_ELEMENTS] if gone else []
+        return list(dict.fromkeys([*self.configuration.exclusion_rules(), *rules, *built_in]))
 
     def changes(self) -> dict[str, Change]:
         """Return what changed in each source since its last ingest, if stored rows would now be others.

@@ -110,6 +110,10 @@ def test_a_mistake_names_the_source(loaded: Any, text: str, message: str) -> Non
         ("event_type = 'x'\n" + TYPED, r"source: expected event_type .* or columns\.event_type, got both"),
         ("event_type = 'x'\nevent_weights = {y = 1}\n" + COLUMNS, r"event_weights \(y\), got 'x'"),
         ("event_weights = {y = 1}\n" + COLUMNS, r"event_weights needs columns\.event_type or event_type"),
+        (
+            'event_type = "a\\u0000"\n' + COLUMNS,
+            r"event_type: expected a text that can be printed, got 'a.x00'",
+        ),
         ("event_type = ''\n" + COLUMNS, r"source\.event_type: .*at least 1 character"),
     ],
 )

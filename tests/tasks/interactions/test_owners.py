@@ -84,7 +84,7 @@ def test_a_single_source_becomes_the_first_of_several_without_reading_anything_a
     shop.ingest(clicks, orders)
     (note, _) = shop.ingest(orders).notes
     assert note == "[source] clicks is no longer configured: its 2 stored events stay"
-    assert shop.owners(orders).exclusion_rules() == ["forgotten", "bots"]
+    assert shop.owners(orders).exclusion_rules() == ["forgotten", "bots", "no_elements"]
     other = {**clicks, "columns": {**clicks["columns"], "user": "device"}}
     with pytest.raises(InputError, match=r"the \[source\.clicks\] section \(columns\.user\) changed since"):
         shop.ingest(other, orders)
@@ -115,6 +115,28 @@ def test_a_source_that_is_renamed_and_read_otherwise_needs_a_rebuild(shop):
     ):
         shop.ingest(other, orders)
     assert shop.ingest(other, orders, rebuild=True).sources_total["web"].accepted == 1
+
+
+def test_another_type_of_all_events_needs_a_rebuild_and_makes_no_new_event_of_one_that_is_gone(shop):
+    _, orders, _ = fill(shop)
+    shop.ingest(orders)
+    sales = {**orders, "event_type": "it's \\ sold", "event_weights": {"it's \\ sold": 2, "order": 5}}
+    with pytest.raises(InputError, match=r"the \[source\.orders\] section \(event_type\) changed since"):
+        shop.ingest(sales)
+    kept = (shop.folder / "orders" / "a.csv").rename(shop.folder / "a.csv")
+    shop.orders("b", "u9;i1;03.03.2026;1")
+    assert shop.ingest(sales, rebuild=True).counts.accepted == 1
+    kept.rename(shop.folder / "orders" / "c.csv")
+    with (shop.folder / "orders" / "c.csv").open("a", encoding="utf-8") as file:
+        file.write("u8;i1;03.03.2026;1\n")
+    again = shop.ingest(sales)
+    assert (again.counts.accepted, again.counts.duplicates) == (1, 2)
+    assert shop.events(sales, select="user_id, event_type, strength") == [
+        ("u1", "order", 5_000_000),
+        ("u3", "order", 5_000_000),
+        ("u8", "it's \\ sold", 2_000_000),
+        ("u9", "it's \\ sold", 2_000_000),
+    ]
 
 
 def test_a_file_of_two_sources_is_an_error(shop):
