@@ -58,11 +58,15 @@ class Candidate:
 
 @dataclass
 class Arrivals:
-    """What an ingest does about a source: files to ingest, and earlier ones that a rebuild keeps."""
+    """What an ingest does about a source: files to ingest, and earlier ones that a rebuild keeps.
+
+    `leaving` are the earlier files that the rebuild replaces, of this source and of others.
+    """
 
     source: Source
-    new: list[Arrival] = field(default_factory=list)
+    new: list[Arrival]
     kept: list[IngestedFile] = field(default_factory=list)
+    leaving: frozenset[int] = frozenset()
 
 
 def arrivals(
@@ -92,7 +96,7 @@ def arrivals(
         folder, by_address = scratch / str(number), {} if source.name in rebuilt else known
         candidates[source.name] = list(_candidates(files[source.name], by_address, folder, report))
     claims = _claims(owners, {name: here for name, here in candidates.items() if name in rebuilt})
-    claimed = {*chain(*claims.values())}
+    claimed = frozenset(chain(*claims.values()))
     next_id = owners.ledger.next_file_id()
     found = []
     for source in owners.sources:
@@ -105,7 +109,7 @@ def arrivals(
             new, gone = _new(owners, source, here, next_id, replace_changed=replace_changed), []
             if any(arrival.replaces for arrival in new):
                 new += _affected_duplicates(owners.ledger, new, files[source.name], scratch)
-        found.append(Arrivals(source, new, gone))
+        found.append(Arrivals(source, new, gone, claimed))
         next_id += len(new)
     return found
 

@@ -44,7 +44,10 @@ COUNT_OF = {
 
 @dataclass(frozen=True)
 class BatchIngest:
-    """Ingests batches of a source's files for a date: the engine writes to `scratch`, the ledger commits."""
+    """Ingests batches of a source's files for a date: the engine writes to `scratch`, the ledger commits.
+
+    Rows are not compared with those of `leaving`, the files that a rebuild replaces now or next.
+    """
 
     configuration: Configuration
     source: Source
@@ -52,6 +55,7 @@ class BatchIngest:
     engine: Engine
     as_of: date
     scratch: Path
+    leaving: frozenset[int] = frozenset()
 
     def run(self, batch: Sequence[Arrival], newest: Arrival, kept: Sequence[int] = ()) -> None:
         """Ingest a batch and commit it: from then on its rows are interactions.
@@ -67,7 +71,8 @@ class BatchIngest:
         refused = self.scratch / "quarantine"
         classified.write_quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
         screen_quarantine(refused, forgotten)
-        redelivery = Redelivery(self.configuration, source, self.ledger, self.engine, replaces)
+        leaving = [*replaces, *self.leaving]
+        redelivery = Redelivery(self.configuration, source, self.ledger, self.engine, leaving)
         redelivery.drop(classified, [arrival.raw for arrival in batch])
         days = classified.days()
         counts = _account(batch, classified, days)

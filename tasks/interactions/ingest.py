@@ -119,8 +119,9 @@ def ingest(
         if any(arrival.replaces for arriving in found for arrival in arriving.new):
             _require_no_concurrent_run(store, as_of)
         for arriving in found:
-            batch_ingest = BatchIngest(configuration, arriving.source, ledger, engine, as_of, scratch)
-            _ingest_batches(batch_ingest, arriving.new, [file.file_id for file in arriving.kept], report)
+            makes = configuration, arriving.source, ledger, engine, as_of, scratch, arriving.leaving
+            kept = [file.file_id for file in arriving.kept]
+            _ingest_batches(BatchIngest(*makes), arriving.new, kept, report)
     return _ingest_summary(Owners(configuration, ledger), as_of, before, discovered)
 
 

@@ -26,7 +26,7 @@ from tasks.interactions.row_settings import RowSettings, row_settings, same_colu
 
 @dataclass(frozen=True)
 class Redelivery:
-    """Finds arriving rows of a source in a ledger; `replaces` are the files that they replace.
+    """Finds arriving rows of a source in a ledger; `replaces` are the files that do not count.
 
     Rows of other configured sources are not looked at: equal rows of two sources are two events. Rows of
     sources that are gone are, as the source may have a new name.

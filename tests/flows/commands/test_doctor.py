@@ -199,29 +199,6 @@ def test_logs_are_counted_and_dated(config: Path) -> None:
     assert "no files there" in check.found
 
 
-def test_each_source_is_checked_and_a_file_of_two_is_a_problem(config: Path) -> None:
-    orders = '[[source]]\nname = "orders"\npath = "logs/*2.csv"\n'
-    orders += 'columns = { user = "u", item = "i", timestamp = "x" }\n'
-    config.write_text(SOURCE.replace("[source]", '[[source]]\nname = "clicks"') + orders, encoding="utf-8")
-    found = [(check.name, check.found) for check in readiness.source_checks(load(config))]
-    assert found == [
-        ("logs of clicks", "3 files, 18 B, 2026-01-01 to 2026-01-03"),
-        ("logs of orders", "1 files, 6 B"),
-    ]
-    overlap, clicks, rows = readiness.rows_checks(load(config))
-    assert (overlap.name, overlap.state) == ("logs", "problem")
-    assert (
-        "2026-01-02.csv: expected a file of one source, got one under the paths of clicks and"
-        in overlap.found
-    )
-    assert (clicks.name, clicks.state) == ("rows of clicks", "ok")
-    assert (rows.name, rows.state, rows.advice[:23]) == (
-        "rows of orders",
-        "problem",
-        "correct [source.orders]",
-    )
-
-
 def test_rows_of_the_newest_file_are_tried(config: Path) -> None:
     (check,) = readiness.rows_checks(load(config))
     assert (check.state, check.found.partition(" (")[0]) == ("ok", "0 of 0 rows would be accepted")

@@ -164,6 +164,16 @@ def test_a_file_that_moves_to_another_source_needs_a_rebuild(shop):
     assert shop.events(*moved, select="user_id") == [("u1",), ("u2",)]
 
 
+def test_a_rebuild_compares_no_row_with_one_that_leaves_its_source(shop):
+    shop.file("one/a.csv", HEADER, f"u1,i1,{T}", f"u9,i9,{T}")
+    shop.file("two/b.csv", HEADER, f"u1,i1,{T}", f"u2,i2,{T}")
+    sources = [shop.source(name, **PLAIN) for name in ("one", "two")]
+    shop.ingest(*sources)
+    swapped = [{**sources[0], "path": sources[1]["path"]}, {**sources[1], "path": sources[0]["path"]}]
+    rebuilt = shop.ingest(*swapped, rebuild=True)
+    assert (rebuilt.counts.accepted, rebuilt.counts.duplicates, rebuilt.total.accepted) == (4, 0, 4)
+
+
 def test_equal_bytes_in_two_sources_are_read_twice_and_equal_rows_are_two_events(shop):
     for name in ("one/a.csv", "one/copy.csv", "two/b.csv"):
         shop.file(name, HEADER, f"u1,i1,{T}")
