@@ -36,7 +36,8 @@ def init(
             out.print_line(f"Not read: {left}", style="yellow")
         if proposal.missing:
             _fail_incomplete(proposal, output)
-        out.print_line(f"{output} written, from {len(proposal.files):,} files.")
+        files = "1 file" if len(proposal.files) == 1 else f"{len(proposal.files):,} files"
+        out.print_line(f"{output} written, from {files}.")
         for note in proposal.notes:
             out.print_line(f"check: {note}", style="yellow")
         _try(proposal, output, Path(scratch))

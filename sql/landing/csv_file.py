@@ -78,9 +78,9 @@ def _header(
     else:
         raise SourceError(f"{file.name}: expected a header line, got blank lines")
     if len(delimiter) > 1:
-        return _named(text.split(delimiter)), number + 1
+        return named(text.split(delimiter)), number + 1
     try:
-        return _named(next(csv.reader([text], delimiter=delimiter, strict=True))), number + 1
+        return named(next(csv.reader([text], delimiter=delimiter, strict=True))), number + 1
     except csv.Error as error:
         lone = "\r" in text and "its lines end in CR alone; expected LF or CRLF"
         raise SourceError(
@@ -88,6 +88,6 @@ def _header(
         ) from None
 
 
-def _named(cells: list[str]) -> tuple[str, ...]:
+def named(cells: list[str]) -> tuple[str, ...]:
     """Return the names of columns; one without a name (a delimiter at the end) is `column N`."""
     return tuple(cell.strip() or f"column {number}" for number, cell in enumerate(cells, 1))

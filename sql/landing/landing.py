@@ -27,8 +27,21 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
+    ".avro": "avro",
+    ".orc": "orc",
+    ".xlsx": "sheets",
+    ".xlsm": "sheets",
+    ".xlsb": "sheets",
+    ".xls": "sheets",
+    ".ods": "sheets",
 }
 """The format of each file name suffix."""
+TEXTS = ("csv", "jsonl")
+"""The formats of text, which may be compressed as a whole; others compress what they hold."""
 SUFFIXES = f"{', '.join(FORMATS)} (text also {', '.join(OPENERS)})"
 """The known suffixes, as messages list them."""
 
@@ -69,8 +82,8 @@ class Wanted:
 class LandedRows:
     """A relation of text rows that share the same columns.
 
-    `relation` has `file_id` INT, `line` BIGINT (for Parquet the row number, from 1) and the text
-    columns c0, c1..., which hold `columns`.
+    `relation` has `file_id` INT, `line` BIGINT (in files that are not text, the number of the row)
+    and the text columns c0, c1..., which hold `columns`.
     """
 
     relation: str
@@ -94,7 +107,7 @@ class Landing:
 
 
 def file_format(name: str, reading: Reading) -> str:
-    """Return csv, jsonl or parquet: the configured format, or the one the suffix names."""
+    """Return the format of a file: the configured one, or the one that its suffix names."""
     if reading.format != "auto":
         return reading.format
     suffix = format_suffix(name)
@@ -108,7 +121,7 @@ def format_suffix(name: str) -> str | None:
     plain = _plain(name)
     packed = compression(plain) or ""
     found = next((suffix for suffix in FORMATS if plain.removesuffix(packed).endswith(suffix)), None)
-    return None if packed and found == ".parquet" else found  # Parquet compresses its own pages
+    return None if packed and found and FORMATS[found] not in TEXTS else found
 
 
 def _plain(name: str) -> str:
