@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from worlds.engines import SPARK_IN_TORTURE
 from worlds.sources_world import KINDS, Sources, T
 
 from tasks.erasure.interactions import erase_interactions
@@ -30,6 +31,7 @@ def fill(shop):
     return [shop.source(name) for name in KINDS]
 
 
+@SPARK_IN_TORTURE
 def test_sources_of_three_formats_have_one_account_and_one_each(tmp_path, engine):
     shop = Sources(tmp_path, engine)
     sources = fill(shop)
@@ -51,6 +53,18 @@ def test_sources_of_three_formats_have_one_account_and_one_each(tmp_path, engine
     again = shop.ingest(*sources)
     assert (again.ingested, again.known, again.total) == (0, 3, ingested.total)
     assert [file.get("source") for file in Ledger.read(shop.store).facts()["files"]] == [*KINDS]
+
+
+@pytest.mark.spark
+def test_spark_adds_a_source_to_a_store_and_both_engines_see_the_same_events(shop, spark_engine):
+    _, orders, ratings = fill(shop)
+    shop.ingest(ratings)
+    columns = "user_id, event_type, value, review, strength, unix_micros(timestamp)"
+    by_duckdb, shop.engine = shop.engine, spark_engine
+    assert shop.ingest(orders, ratings).sources["orders"].accepted == 2
+    by_spark, shop.engine = shop.events(orders, ratings, select=columns), by_duckdb
+    assert by_spark == shop.events(orders, ratings, select=columns)
+    assert [row[:2] for row in by_spark] == [("u1", "order"), ("u1", "rating"), ("u3", "order")]
 
 
 def test_a_source_that_is_added_is_no_change_and_one_that_is_removed_keeps_its_events(shop):
