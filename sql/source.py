@@ -122,9 +122,17 @@ class Rule(Section):
 
 
 class Source(Reading):
-    """[source]: where the logs are, and how their rows become interactions."""
+    """[source]: where the logs are, and how their rows become interactions; of several, [[source]]."""
 
+    name: str = Field(
+        "",
+        pattern=f"^(?:{NAME.pattern})?$",
+        description="The source's name, which each of several sources ([[source]]) needs.",
+    )
     path: str | tuple[str, ...] = Field(description="A file, folder, glob or URL-style address, or several.")
+    event_type: str | None = Field(
+        None, min_length=1, description="Kind of all events of the source, instead of columns.event_type."
+    )
     item_separator: str | None = Field(
         None, min_length=1, description="Separator of several items in one value; each is an event."
     )
@@ -161,6 +169,11 @@ class Source(Reading):
     max_date: date = Field(date(2100, 1, 1), description="Later events are quarantined.")
     quarantine: tuple[Rule, ...] = Field((), description="Rows that break any of these are quarantined.")
     exclude: tuple[Rule, ...] = Field((), description="Rows to leave out on purpose, counted by rule.")
+
+    @property
+    def section(self) -> str:
+        """The source in messages and keys of overrides: source, or source.orders if it has a name."""
+        return f"source.{self.name}" if self.name else "source"
 
     def exclusion_rules(self) -> list[str]:
         """Return the names of all rules that exclude rows, including the built-in one."""
@@ -208,6 +221,13 @@ class Source(Reading):
             problem = str(error)
         raise ValueError(f"expected a strptime pattern such as %Y-%m-%d, got {value!r:.100}: {problem}")
 
+    @field_validator("event_type")
+    @classmethod
+    def _printable_type(cls, value: str | None) -> str | None:
+        if value is not None and not value.isprintable():
+            raise ValueError(f"expected a text that can be printed, got {value!r:.100}")
+        return value
+
     @field_validator("time_zone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
@@ -248,6 +268,17 @@ class Source(Reading):
             raise ValueError(f"expected distinct rule names, got {names}")
         if built_in := {FORGOTTEN, NO_ELEMENTS} & set(names):
             raise ValueError(f"expected a rule name other than {min(built_in)!r}, which is built in")
-        if self.event_weights and self.columns.event_type is None:
-            raise ValueError("event_weights needs columns.event_type")
+        return self
+
+    @model_validator(mode="after")
+    def _known_types(self) -> Source:
+        if self.event_type is not None and self.columns.event_type is not None:
+            raise ValueError("expected event_type (of all events) or columns.event_type, got both")
+        if self.event_weights and self.event_type is None and self.columns.event_type is None:
+            raise ValueError("event_weights needs columns.event_type or event_type")
+        if self.event_weights and self.event_type not in {None, *self.event_weights}:
+            raise ValueError(
+                f"event_type: expected one of event_weights ({', '.join(sorted(self.event_weights))}), "
+                f"got {self.event_type!r}"
+            )
         return self

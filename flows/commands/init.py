@@ -54,7 +54,8 @@ def _try(proposal: Proposal, output: Path, scratch: Path) -> None:
     from tasks.proposal.trial import try_rows
 
     configuration = load(output)
-    trial = try_rows(configuration, proposal.files, scratch / "trial")
+    (source,) = configuration.sources
+    trial = try_rows(configuration, source, proposal.files, scratch / "trial")
     columns = ("file", "line", "user", "item", "time (UTC)", "event type", "outcome")
     rows = [
         (row.file, row.line, row.user, row.item, row.time, row.event_type, row.outcome) for row in trial.first

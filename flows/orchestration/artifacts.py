@@ -26,6 +26,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.release.missing import missing_text
 from tasks.report import summary
 from tasks.report.markdown import markdown, night_page
+from tasks.report.source_rows import source_rows
 from tasks.runtime.progress import Report
 from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, record_since
@@ -111,6 +112,7 @@ def _create_tables(store: Store, record: RunRecord, sample_users: int) -> None:
     about = f"{record.purpose} {record.as_of}, run {record.run_id}"
     tables: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "rows": lambda: summary.accounting_rows(record),
+        "sources": lambda: source_rows(record),
         "checks": lambda: summary.check_rows(store, record),
         "metrics": lambda: summary.compared_metrics(store, record),
         "stations": lambda: summary.station_rows(record),

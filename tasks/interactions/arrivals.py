@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from models.options import workers
 from sql.landing.landing import RawFile
+from sql.source import Source
 from tasks.interactions.account import IngestedFile
 from tasks.interactions.ledger import Ledger
+from tasks.interactions.owners import Owners
 from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report
 from tasks.store.files import sha256_of
 
+REMEDY: Final = (
+    "change it back, or run with --rebuild, which ingests every file again that is still there, and keeps "
+    "the stored rows of files that are gone"
+)
 MAX_CONCURRENT = 4  # files fetched and hashed at the same time
 
 
@@ -48,32 +56,72 @@ class Candidate:
         return redacted(self.file.address)
 
 
+@dataclass
+class Arrivals:
+    """What an ingest does about a source: files to ingest, and earlier ones that a rebuild keeps.
+
+    `leaving` are the earlier files that the rebuild replaces, of this source and of others.
+    """
+
+    source: Source
+    new: list[Arrival]
+    kept: list[IngestedFile] = field(default_factory=list)
+    leaving: frozenset[int] = frozenset()
+
+
 def arrivals(
-    files: Sequence[SourceFile],
-    ledger: Ledger,
+    files: Mapping[str, Sequence[SourceFile]],
+    owners: Owners,
     scratch: Path,
     *,
     replace_changed: bool,
-    rebuild: bool,
+    rebuilt: Collection[str],
     report: Report,
-) -> tuple[list[Arrival], list[IngestedFile]]:
-    """Return the files to ingest of those of a source, and the earlier ones to keep.
+) -> list[Arrivals]:
+    """Return what to do about each source; `files` are those to consider, by the source's name.
 
-    Content that was ingested before is skipped. With `rebuild`, every file is ingested again.
-    Together they replace everything ingested before, except the files to keep, which are gone.
+    Content that a source has ingested before is skipped. Of the `rebuilt` sources, every file is
+    ingested again, which replaces the earlier files whose present copies, by content or by name,
+    are the source's. The others are gone: those of the source are kept.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or changed after it was ingested and `replace_changed` is false.
+        If a file cannot be read, was ingested as one of another configured source, or changed after
+        it was ingested and `replace_changed` is false.
     """
-    known = [] if rebuild else ledger.files()
+    known = {file.address: file for file in owners.ledger.files()}
+    candidates: dict[str, list[Candidate]] = {}
+    for number, source in enumerate(owners.sources):
+        folder, by_address = scratch / str(number), {} if source.name in rebuilt else known
+        candidates[source.name] = list(_candidates(files[source.name], by_address, folder, report))
+    claims = _claims(owners, {name: here for name, here in candidates.items() if name in rebuilt})
+    claimed = frozenset(chain(*claims.values()))
+    next_id = owners.ledger.next_file_id()
+    found = []
+    for source in owners.sources:
+        here = candidates[source.name]
+        if source.name in rebuilt:
+            new = _rebuilt(here, claims[source.name], next_id)
+            gone = [file for file in owners.files_of(source) if file.file_id not in claimed]
+        else:
+            _require_owned(owners, source, files[source.name], here)
+            new, gone = _new(owners, source, here, next_id, replace_changed=replace_changed), []
+            if any(arrival.replaces for arrival in new):
+                new += _affected_duplicates(owners.ledger, new, files[source.name], scratch)
+        found.append(Arrivals(source, new, gone, claimed))
+        next_id += len(new)
+    return found
+
+
+def _new(
+    owners: Owners, source: Source, candidates: Sequence[Candidate], next_id: int, *, replace_changed: bool
+) -> list[Arrival]:
+    """Return the candidates whose content a source has not ingested, with the files that they replace."""
+    known = owners.ledger.files()
     by_address = {file.address: file for file in known}
-    candidates = list(_candidates(files, by_address, scratch, report))
-    contents = {file.sha256 for file in known}
-    candidate_hashes = {candidate.sha256 for candidate in candidates}
-    kept = _gone(ledger, candidates) if rebuild else []
-    next_id = ledger.next_file_id()
+    contents = {file.sha256 for file in known if owners.has_read(source, file)}
+    hashes = {candidate.sha256 for candidate in candidates}
     new: list[Arrival] = []
     for candidate in candidates:
         if candidate.sha256 in contents:
@@ -81,17 +129,48 @@ def arrivals(
         contents.add(candidate.sha256)
         old = by_address.get(candidate.name)
         # if the old content is elsewhere now, that file was moved, and this one is new
-        replaces = old is not None and old.sha256 not in candidate_hashes
+        replaces = old is not None and old.sha256 not in hashes
         if old is not None and replaces and not replace_changed:
             raise InputError(_changed_message(old, candidate.file))
-        raw = RawFile(next_id + len(new), candidate.path, candidate.name, candidate.file.partitions)
-        replaced_ids = [old.file_id] if old and replaces else []
-        new.append(Arrival(raw, candidate.file, candidate.sha256, replaced_ids))
-    if rebuild and new:
-        new[0].replaces.extend(file.file_id for file in ledger.files() if file not in kept)
-    elif any(arrival.replaces for arrival in new):
-        new += _affected_duplicates(ledger, new, files, scratch)
-    return new, kept
+        new.append(_arrival(candidate, next_id + len(new), [old.file_id] if old and replaces else []))
+    return new
+
+
+def _rebuilt(candidates: Sequence[Candidate], replaced: Sequence[int], next_id: int) -> list[Arrival]:
+    """Return the candidates, each content once; the first replaces all files to be replaced."""
+    once = {candidate.sha256: candidate for candidate in reversed(candidates)}
+    present = [candidate for candidate in candidates if once[candidate.sha256] is candidate]
+    new = [_arrival(candidate, number, []) for number, candidate in enumerate(present, next_id)]
+    if new:
+        new[0].replaces.extend(replaced)
+    return new
+
+
+def _arrival(candidate: Candidate, file_id: int, replaces: list[int]) -> Arrival:
+    raw = RawFile(file_id, candidate.path, candidate.name, candidate.file.partitions)
+    return Arrival(raw, candidate.file, candidate.sha256, replaces)
+
+
+def _require_owned(
+    owners: Owners, source: Source, files: Sequence[SourceFile], candidates: Sequence[Candidate]
+) -> None:
+    """Raise InputError if a known file was ingested as another configured source's, or by other settings."""
+    known = {file.address: file for file in owners.ledger.files()}
+    hashes = {candidate.name: candidate.sha256 for candidate in candidates}
+    for old in filter(None, (known.get(redacted(file.address)) for file in files)):
+        owner = owners.owner_of(old)
+        if owner is None:
+            change = owners.change_of(old, source)
+            if change is not None and hashes.get(old.address, old.sha256) == old.sha256:
+                raise InputError(
+                    f"{old.address}: ingested by other settings than those of [{source.section}]"
+                    f"{change.in_brackets}: {REMEDY}"
+                )
+        elif owner != source.name:
+            raise InputError(
+                f"{old.address}: ingested as a file of {owner}, and now under the path of {source.name}: "
+                f"{REMEDY}"
+            )
 
 
 def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
@@ -109,18 +188,37 @@ def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
         yield batch
 
 
-def _gone(ledger: Ledger, present: Sequence[Candidate]) -> list[IngestedFile]:
-    """Return the ingested files that are no longer there, by content or by name.
+def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[str, list[int]]:
+    """Return the ids of ingested files whose present copies are a source's, by the source's name.
 
-    New content under a known name is the last file of this name, changed. Earlier files of the name
-    were moved when the name was used again, and are gone if their content is.
+    They are the source's by content, which is first looked for in the source that ingested it, or by
+    name: new content under a known name is the last file of this name, changed. Earlier files of the
+    name were moved when the name was used again, and are gone if their content is.
     """
-    files = ledger.files()
-    known = {file.sha256 for file in files}
+    files = owners.ledger.files()
+    owner = {file.file_id: owners.owner_of(file) for file in files}
+    hashes = {name: {candidate.sha256 for candidate in candidates} for name, candidates in present.items()}
+    read: dict[str | None, set[str]] = {name: set() for name in (*present, None)}
+    for file in files:
+        read.setdefault(owner[file.file_id], set()).add(file.sha256)
     last = {file.address: file.file_id for file in files}
-    hashes = {candidate.sha256 for candidate in present}
-    changed = {last.get(candidate.name) for candidate in present if candidate.sha256 not in known}
-    return [file for file in files if file.sha256 not in hashes and file.file_id not in changed]
+    changed: dict[int, str] = {}
+    for name, candidates in present.items():
+        for candidate in candidates:
+            old = last.get(candidate.name)
+            if old is not None and not any(candidate.sha256 in read[by] for by in (name, owner[old], None)):
+                changed[old] = name
+    claims: dict[str, list[int]] = {name: [] for name in present}
+    for file in files:
+        by = owner[file.file_id]
+        if by is not None and by not in present:
+            continue  # of a source that is not read again
+        names = [by] if by is not None and file.sha256 in hashes[by] else []
+        names += [name for name in present if file.sha256 in hashes[name] and file.sha256 not in read[name]]
+        names += [changed[file.file_id]] if file.file_id in changed else []
+        if names:
+            claims[names[0]].append(file.file_id)
+    return claims
 
 
 def _changed_message(old: IngestedFile, file: SourceFile) -> str:

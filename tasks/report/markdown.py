@@ -9,6 +9,7 @@ import jinja2
 
 from tasks.report import summary
 from tasks.report.paths import report_of
+from tasks.report.source_rows import COLUMNS, source_rows
 from tasks.runtime.redaction import redacted
 from tasks.store.layout import Store
 from tasks.store.runs import RunRecord
@@ -132,6 +133,7 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
     tables = {
         "Quality": [row for row in summary.quality_rows(record) if row not in failed],
         "Rows": summary.accounting_rows(record),
+        "Rows by source": source_rows(record),
         "Main metrics": summary.main_metric_rows(summary.compared_metrics(store, record)),
         "Stations": summary.station_rows(record),
     }
@@ -156,6 +158,6 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
         missing=missing,
         late=summary.late_events_of(record),
         tables=tables.items(),
-        numbers={"this run", "all so far", "rows", "seconds", "peak memory"},
+        numbers={"this run", "all so far", "rows", "seconds", "peak memory", *COLUMNS},
         raw=_Raw,
     )
