@@ -6,6 +6,7 @@ import gzip
 import json
 
 import pytest
+from worlds.engines import SPARK_IN_TORTURE
 from worlds.log_world import Logs
 
 from tasks.interactions.ledger import Ledger
@@ -28,6 +29,7 @@ def taken(logs: Logs) -> list[tuple]:
     return [row[:2] for row in logs.rows("user_id, line")]
 
 
+@SPARK_IN_TORTURE
 def test_only_what_was_appended_is_read(tmp_path, engine):
     logs = Logs(tmp_path, engine, appended=True)
     path = logs.write("a.csv", f"u1,i1,{T}", f"u2,i2,{T}")
