@@ -37,8 +37,7 @@ def open_parquet(file: RawFile, limit: int) -> ArrowSource:
         page_checksum_verification=True,
         coerce_int96_timestamp_unit="us",  # in nanoseconds, years after 2262 wrap around
     )
-    instants = frozenset(name for name in source.schema_arrow.names if _is_int96(source, name))
-    return ArrowSource(source.schema_arrow, _batches(source, _batch_size(listed)), instants)
+    return ArrowSource(source.schema_arrow, _batches(source, _batch_size(listed)), _int96(source))
 
 
 def _batches(source: pq.ParquetFile, rows: int) -> Iterator[Any]:
@@ -50,10 +49,10 @@ def _batches(source: pq.ParquetFile, rows: int) -> Iterator[Any]:
         raise ValueError(f"expected the {source.metadata.num_rows:,} rows of its footer, got {read:,}")
 
 
-def _is_int96(source: pq.ParquetFile, name: str) -> bool:
-    """Tell whether a column is INT96: an instant in UTC (Spark, Impala), though nothing says so."""
+def _int96(source: pq.ParquetFile) -> frozenset[str]:
+    """Return the columns of INT96: instants in UTC (Spark, Impala), though nothing says so."""
     columns = (source.schema.column(index) for index in range(len(source.schema)))
-    return any(column.path == name and column.physical_type == "INT96" for column in columns)
+    return frozenset(column.path for column in columns if column.physical_type == "INT96")
 
 
 def _batch_size(listed: Sequence[Chunk]) -> int:
