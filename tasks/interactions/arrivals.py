@@ -60,13 +60,14 @@ class Candidate:
 class Arrivals:
     """What an ingest does about a source: files to ingest, and earlier ones that a rebuild keeps.
 
-    `leaving` are the earlier files that the rebuild replaces, of this source and of others.
+    `apart` are earlier files whose rows are not compared with new ones: a rebuild replaces them now or
+    next, or they are of a source that is gone, and now under the path of another one.
     """
 
     source: Source
     new: list[Arrival]
     kept: list[IngestedFile] = field(default_factory=list)
-    leaving: frozenset[int] = frozenset()
+    apart: frozenset[int] = frozenset()
 
 
 def arrivals(
@@ -100,27 +101,46 @@ def arrivals(
     next_id = owners.ledger.next_file_id()
     found = []
     for source in owners.sources:
-        here = candidates[source.name]
+        here, elsewhere = candidates[source.name], _elsewhere(owners, source, files)
         if source.name in rebuilt:
             new = _rebuilt(here, claims[source.name], next_id)
             gone = [file for file in owners.files_of(source) if file.file_id not in claimed]
         else:
             _require_owned(owners, source, files[source.name], here)
-            new, gone = _new(owners, source, here, next_id, replace_changed=replace_changed), []
+            known_content = _known_content(owners, source, elsewhere)
+            new = _new(owners, known_content, here, next_id, replace_changed=replace_changed)
+            gone = []
             if any(arrival.replaces for arrival in new):
                 new += _affected_duplicates(owners.ledger, new, files[source.name], scratch)
-        found.append(Arrivals(source, new, gone, claimed))
+        found.append(Arrivals(source, new, gone, claimed | elsewhere))
         next_id += len(new)
     return found
 
 
+def _elsewhere(owners: Owners, source: Source, files: Mapping[str, Sequence[SourceFile]]) -> frozenset[int]:
+    """Return the ids of files whose source is gone and that are now under the path of another source."""
+    others = (here for name, here in files.items() if name != source.name)
+    addresses = {redacted(file.address) for here in others for file in here}
+    gone = chain(*owners.without_owner().values())
+    return frozenset(file.file_id for file in gone if file.address in addresses)
+
+
+def _known_content(owners: Owners, source: Source, elsewhere: Collection[int]) -> set[str]:
+    """Return the hashes of the content that a source has ingested."""
+    files = (file for file in owners.ledger.files() if file.file_id not in elsewhere)
+    return {file.sha256 for file in files if owners.has_read(source, file)}
+
+
 def _new(
-    owners: Owners, source: Source, candidates: Sequence[Candidate], next_id: int, *, replace_changed: bool
+    owners: Owners,
+    contents: set[str],
+    candidates: Sequence[Candidate],
+    next_id: int,
+    *,
+    replace_changed: bool,
 ) -> list[Arrival]:
-    """Return the candidates whose content a source has not ingested, with the files that they replace."""
-    known = owners.ledger.files()
-    by_address = {file.address: file for file in known}
-    contents = {file.sha256 for file in known if owners.has_read(source, file)}
+    """Return the candidates with other content than is known, with the files that they replace."""
+    by_address = {file.address: file for file in owners.ledger.files()}
     hashes = {candidate.sha256 for candidate in candidates}
     new: list[Arrival] = []
     for candidate in candidates:
@@ -191,9 +211,10 @@ def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
 def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[str, list[int]]:
     """Return the ids of ingested files whose present copies are a source's, by the source's name.
 
-    They are the source's by content, which is first looked for in the source that ingested it, or by
-    name: new content under a known name is the last file of this name, changed. Earlier files of the
-    name were moved when the name was used again, and are gone if their content is.
+    They are the source's by content, which is first looked for in the source that ingested it or
+    has the name now, or by name: new content under a known name is the last file of this name,
+    changed. Earlier files of the name were moved when the name was used again, and are gone if their
+    content is.
     """
     files = owners.ledger.files()
     owner = {file.file_id: owners.owner_of(file) for file in files}
@@ -202,6 +223,7 @@ def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[
     for file in files:
         read.setdefault(owner[file.file_id], set()).add(file.sha256)
     last = {file.address: file.file_id for file in files}
+    here = {candidate.name: name for name, candidates in present.items() for candidate in candidates}
     changed: dict[int, str] = {}
     for name, candidates in present.items():
         for candidate in candidates:
@@ -213,7 +235,8 @@ def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[
         by = owner[file.file_id]
         if by is not None and by not in present:
             continue  # of a source that is not read again
-        names = [by] if by is not None and file.sha256 in hashes[by] else []
+        first = by if by is not None else here.get(file.address)
+        names = [first] if first is not None and file.sha256 in hashes[first] else []
         names += [name for name in present if file.sha256 in hashes[name] and file.sha256 not in read[name]]
         names += [changed[file.file_id]] if file.file_id in changed else []
         if names:

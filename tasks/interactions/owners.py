@@ -38,20 +38,14 @@ class Owners:
         return self.ledger.settings(self.configuration)
 
     @cached_property
-    def _unnamed(self) -> str:
+    def unnamed(self) -> str:
         """The name of the source of ingests without a name, which were made when there was only one.
 
-        It is the one that reads rows as they did, now or in another ingest; else the first.
+        It is the first source, unless a later ingest recorded what was the first then.
         """
         first = self.sources[0].name
-        unnamed = [manifest.ingest_id for manifest in self.ledger.manifests if not manifest.source_name]
-        then = self._settings.get(unnamed[-1]) if unnamed and first else None
-        others = [(m.source_name, self._settings.get(m.ingest_id)) for m in reversed(self.ledger.manifests)]
-        named = [*((source.name, row_settings(source)) for source in self.sources), *others]
-        alike = (
-            name for name, now in named if name and then and now and not change_between(then, now, 0).keys
-        )
-        return next(alike, first)
+        recorded = (m.unnamed for m in reversed(self.ledger.manifests) if m.unnamed)
+        return next(recorded, first) if first else first
 
     def name_of(self, manifest: IngestManifest) -> str | None:
         """Return the name of an ingest's source; None if it is no longer configured."""
@@ -60,7 +54,7 @@ class Owners:
 
     def recorded_name(self, manifest: IngestManifest) -> str:
         """Return the name of an ingest's source, configured or not."""
-        return manifest.source_name or self._unnamed
+        return manifest.source_name or self.unnamed
 
     def owner_of(self, file: IngestedFile) -> str | None:
         """Return the name of an ingested file's source; None if it is no longer configured."""

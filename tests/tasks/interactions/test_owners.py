@@ -120,6 +120,17 @@ def test_a_renamed_source_doubles_no_event(shop):
     assert ("clicks" in rebuilt.sources_total, rebuilt.sources_total["web"].accepted) == (False, 2)
 
 
+def test_a_copy_in_another_source_is_read_although_the_first_was_renamed(shop):
+    first = shop.file("one/a.csv", HEADER, f"u1,i1,{T}")
+    one, two = shop.source("one", **PLAIN), shop.source("two", **PLAIN)
+    shop.ingest(one)
+    shop.file("two/b.csv", *first.read_text(encoding="utf-8").splitlines())
+    shop.file("two/c.csv", HEADER, f"u1,i1,{T}", f"u2,i2,{T}")
+    ingested = shop.ingest(two, {**one, "name": "uno"})
+    assert (ingested.sources["two"].accepted, ingested.total.accepted) == (2, 3)
+    assert shop.ingest(two, {**one, "name": "uno"}, rebuild=True).total.accepted == 3
+
+
 def test_a_source_that_is_renamed_and_read_otherwise_needs_a_rebuild(shop):
     clicks, orders, _ = fill(shop)
     shop.ingest(clicks, orders)
