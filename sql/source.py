@@ -141,6 +141,11 @@ class Source(Reading):
         description="strptime pattern of the date in a file's name, such as %Y-%m-%d. Files dated after the "
         "run are skipped; events over a day after their file's date are quarantined (timestamp_after_file).",
     )
+    appended: bool = Field(
+        False,
+        description="Whether programs append lines to the files (text that is not compressed): only what was "
+        "added is read, up to the end of the last line.",
+    )
     settle_seconds: int = Field(
         0,
         ge=0,
@@ -194,6 +199,12 @@ class Source(Reading):
     def _one_list(self) -> Source:
         if self.list_of is not None and self.item_separator is not None:
             raise ValueError(f"expected item_separator or a list ({self.list_of}[]), got both")
+        return self
+
+    @model_validator(mode="after")
+    def _growing_text(self) -> Source:
+        if self.appended and self.fill_down:
+            raise ValueError("expected appended or fill_down, got both: what was added has no row above it")
         return self
 
     @field_validator("path")

@@ -29,6 +29,9 @@ def land_csv(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> L
         columns = reading.column_names
         if reading.header:
             columns, first_line = _header(file, stream, delimiter, encoding, first_line)
+        if file.begin:
+            stream.seek(file.begin)
+            first_line = file.first_line
         absent = absent_columns(file, columns, wanted)
         writer = RowWriter(file, columns, reading, wanted, folder)
         writer.landed.absent = absent

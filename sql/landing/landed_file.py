@@ -66,11 +66,15 @@ def land_file(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> 
 
 
 def _land_json(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> LandedFile:
-    whole = is_array(file, reading)
+    whole = not file.begin and is_array(file, reading)
     with open_text(file, reading) as stream:
         encoding = line_encoding(reading.encoding)
+        if file.begin:
+            stream.seek(file.begin)
         batches = (
-            array_batches(file, stream, reading, wanted) if whole else json_batches(stream, encoding, wanted)
+            array_batches(file, stream, reading, wanted)
+            if whole
+            else json_batches(stream, encoding, wanted, file.first_line)
         )
         return _land_objects(file, reading, wanted, folder, batches)
 

@@ -21,7 +21,7 @@ COLUMNS_ALWAYS_HASHED: Final = frozenset(
     ["user", "item", "timestamp", "event_type", "value", "weight", "session", "position"]
 )
 """The keys of [source] and [source.columns] that the first fingerprints were made of."""
-NOT_HASHED: Final = {"name", "path", "max_expansion", "settle_seconds"}
+NOT_HASHED: Final = {"name", "path", "max_expansion", "settle_seconds", "appended"}
 
 
 def fingerprint_of(facts: Any) -> str:

@@ -179,13 +179,14 @@ def _ingested_file(
         file_id=arrival.raw.file_id,
         address=arrival.raw.name,
         sha256=arrival.sha256,
-        size=arrival.file.size,
+        size=arrival.file.size if arrival.raw.end is None else arrival.raw.end,
         stamp=arrival.file.stamp,
         counts=counts,
         first_day=arrival.file.day,
         last_day=last,
         days=days,
         absent=list(absent),
+        continues=arrival.continues,
     )
 
 

@@ -21,12 +21,11 @@ from tasks.interactions.account import Counts, IngestedFile, absent_columns, tot
 from tasks.interactions.arrivals import REMEDY, Arrival, Arrivals, arrivals, batches
 from tasks.interactions.batch import BatchIngest
 from tasks.interactions.discovery import Discovered, LeftOut
-from tasks.interactions.ledger import Ledger
+from tasks.interactions.ledger import Ledger, sweep
 from tasks.interactions.owners import Owners, by_source, discover_all
 from tasks.interactions.row_settings import Change
 from tasks.interactions.source_files import SourceFile, redacted
 from tasks.interactions.stored_rows import notes_about
-from tasks.interactions.sweep import sweep
 from tasks.runtime.errors import ConfigurationError, InputError, StoreLockedError
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import Store

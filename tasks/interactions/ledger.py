@@ -15,7 +15,7 @@ from tasks.interactions.account import Counts, IngestedFile, total
 from tasks.interactions.row_settings import RowSettings, row_settings
 from tasks.runtime.errors import DamagedError, StoreError
 from tasks.runtime.progress import Report, silent
-from tasks.store.files import read_json, write_json_atomically
+from tasks.store.files import read_json, write_json_atomically, writing
 from tasks.store.hashes import FileHash, differences
 from tasks.store.layout import Store
 
@@ -230,3 +230,22 @@ def read_manifest(path: Path) -> IngestManifest:
         return IngestManifest.model_validate(read_json(path))
     except (StoreError, ValueError) as error:
         raise DamagedError(f"{path}: the record of an ingest is damaged: {error}; {RESTORE}") from None
+
+
+def sweep(store: Store, ledger: Ledger) -> int:
+    """Remove the leftovers of killed ingests; return the number of files removed.
+
+    Leftovers are Parquet files that no committed manifest names, empty folders of days, and
+    half-written manifests.
+    """
+    named = {store.root / path for manifest in ledger.live_manifests() for path in manifest.parquet_paths()}
+    days = [*store.interactions.glob("*/"), *store.quarantine.glob("*/")]
+    orphans = [path for day in days for path in day.glob("*.parquet") if path not in named]
+    orphans += store.ingests.glob(".*.tmp")
+    with writing(store.root):
+        for path in orphans:
+            path.unlink()
+        for day in days:
+            if not any(day.iterdir()):
+                day.rmdir()
+    return len(orphans)

@@ -6,15 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from sql.source import NO_ELEMENTS, Source
 from tasks.configuration.sources import WithSources
-from tasks.interactions.account import Counts, IngestedFile, total
+from tasks.interactions.account import Counts, IngestedFile, heads, total
 from tasks.interactions.discovery import Discovered, discover
 from tasks.interactions.ledger import IngestManifest, Ledger
 from tasks.interactions.row_settings import Change, RowSettings, change_between, row_settings
-from tasks.interactions.source_files import redacted
+from tasks.interactions.source_files import SourceFile, redacted
 from tasks.runtime.errors import InputError
 
 UNNAMED = "source"
@@ -69,6 +70,13 @@ class Owners:
         owner = self.owner_of(file)
         return self.change_of(file, source) is None if owner is None else owner == source.name
 
+    def heads(self) -> list[IngestedFile]:
+        """Return the files that were not replaced, without those that one of the same source continues."""
+        by_source: dict[str, list[IngestedFile]] = {}
+        for file in self.ledger.files():
+            by_source.setdefault(self.recorded_name(self._manifests[file.file_id]), []).append(file)
+        return sorted(chain(*map(heads, by_source.values())), key=lambda file: file.file_id)
+
     def files_of(self, source: Source) -> list[IngestedFile]:
         """Return the files of a source that were not replaced."""
         return [file for file in self.ledger.files() if self.owner_of(file) == source.name]
@@ -80,6 +88,16 @@ class Owners:
             if self.owner_of(file) is None:
                 files.setdefault(self.recorded_name(self._manifests[file.file_id]), []).append(file)
         return files
+
+    def elsewhere(self, source: Source, present: Mapping[str, Sequence[SourceFile]]) -> frozenset[int]:
+        """Return the ids of files whose source is gone and that are now under the path of another source.
+
+        `present` are the files under each source's path, by its name.
+        """
+        others = (here for name, here in present.items() if name != source.name)
+        addresses = {redacted(file.address) for here in others for file in here}
+        gone = chain(*self.without_owner().values())
+        return frozenset(file.file_id for file in gone if file.address in addresses)
 
     def exclusion_rules(self) -> list[str]:
         """Return the names of all rules that exclude rows, also of sources that are gone."""

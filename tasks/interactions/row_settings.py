@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sql.source import Rule, Source
 
 RowSettings = dict[str, Any]
-NOT_ROWS: Final = {"name", "path", "max_expansion", "settle_seconds"}
+NOT_ROWS: Final = {"name", "path", "max_expansion", "settle_seconds", "appended"}
 """Settings that decide no row: the name, where files are, how large they may be, when they are read."""
 ONLY_OUTCOMES: Final = {"event_weights", "quarantine", "exclude", "min_date", "max_date", "file_date"}
 """Settings that decide whether a row is accepted, but not what it holds."""
