@@ -136,7 +136,7 @@ def _new(
         replaces = old is not None and old.sha256 not in hashes
         if old is not None and replaces and not replace_changed:
             raise InputError(_changed_message(old, candidate, source))
-        new.append(_arrival(candidate, number, _with_earlier(files, old) if old and replaces else []))
+        new.append(_arrival(candidate, number, owners.parts_of(old) if old and replaces else []))
     return new
 
 
@@ -144,16 +144,6 @@ def _before(candidate: Candidate, read: Mapping[str, IngestedFile]) -> IngestedF
     """Return the most that was read of a file, under any name, before lines were appended to it."""
     parts = [old for digest in candidate.beginnings if (old := read.get(digest)) is not None]
     return max(parts, key=lambda old: old.size, default=None)
-
-
-def _with_earlier(files: Sequence[IngestedFile], last: IngestedFile) -> list[int]:
-    """Return the ids of a file, and of all that was read of it before lines were appended."""
-    by_hash = {file.sha256: file for file in files}
-    ids = [last.file_id]
-    while last.continues and last.continues in by_hash:
-        last = by_hash[last.continues]
-        ids.append(last.file_id)
-    return ids
 
 
 def _rebuilt(candidates: Sequence[Candidate], replaced: Sequence[int], next_id: int) -> list[Arrival]:
@@ -218,7 +208,6 @@ def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[
     changed. Earlier files of the name were moved when the name was used again, and are gone if their
     content is.
     """
-    every = owners.ledger.files()
     files = owners.heads()
     owner = {file.file_id: owners.owner_of(file) for file in files}
     hashes = {name: {candidate.sha256 for candidate in candidates} for name, candidates in present.items()}
@@ -243,7 +232,7 @@ def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[
         names += [name for name in present if file.sha256 in hashes[name] and file.sha256 not in read[name]]
         names += [changed[file.file_id]] if file.file_id in changed else []
         if names:
-            claims[names[0]].extend(_with_earlier(every, file))
+            claims[names[0]].extend(owners.parts_of(file))
     return claims
 
 

@@ -77,6 +77,22 @@ class Owners:
             by_source.setdefault(self.recorded_name(self._manifests[file.file_id]), []).append(file)
         return sorted(chain(*map(heads, by_source.values())), key=lambda file: file.file_id)
 
+    @cached_property
+    def _by_content(self) -> dict[tuple[str | None, str], IngestedFile]:
+        return {(self.owner_of(file), file.sha256): file for file in self.ledger.files()}
+
+    def parts_of(self, last: IngestedFile) -> list[int]:
+        """Return the ids of a file, and of all that its source read of it before lines were appended."""
+        ids, owner, part = [last.file_id], self.owner_of(last), last
+        while part.continues:
+            digest = part.continues
+            before = self._by_content.get((owner, digest)) or self._by_content.get((None, digest))
+            if before is None:
+                break
+            ids.append(before.file_id)
+            part = before
+        return ids
+
     def files_of(self, source: Source) -> list[IngestedFile]:
         """Return the files of a source that were not replaced."""
         return [file for file in self.ledger.files() if self.owner_of(file) == source.name]
