@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -43,13 +44,14 @@ class Arrival:
 class Arrivals:
     """What an ingest does about a source: files to ingest, and earlier ones that a rebuild keeps.
 
-    `leaving` are the earlier files that the rebuild replaces, of this source and of others.
+    `apart` are earlier files whose rows are not compared with new ones: a rebuild replaces them now or
+    next, or they are of a source that is gone, and now under the path of another one.
     """
 
     source: Source
     new: list[Arrival]
     kept: list[IngestedFile] = field(default_factory=list)
-    leaving: frozenset[int] = frozenset()
+    apart: frozenset[int] = frozenset()
 
 
 def arrivals(
@@ -75,7 +77,7 @@ def arrivals(
     """
     present: dict[str, list[Candidate]] = {}
     for number, source in enumerate(owners.sources):
-        known = [] if source.name in rebuilt else heads(owners.ledger.files())
+        known = [] if source.name in rebuilt else owners.heads()
         found_now = candidates(source, files[source.name], known, scratch / str(number), report)
         present[source.name] = [candidate for candidate in found_now if not candidate.is_empty]
     claims = _claims(owners, {name: here for name, here in present.items() if name in rebuilt})
@@ -83,36 +85,43 @@ def arrivals(
     next_id = owners.ledger.next_file_id()
     found = []
     for source in owners.sources:
-        here = present[source.name]
+        here, elsewhere = present[source.name], owners.elsewhere(source, files)
         if source.name in rebuilt:
             new = _rebuilt(here, claims[source.name], next_id)
             gone = [file for file in owners.files_of(source) if file.file_id not in claimed]
         else:
             _require_owned(owners, source, files[source.name], here)
-            new, gone = _new(owners, source, here, next_id, replace_changed=replace_changed), []
+            new_of = partial(_new, replace_changed=replace_changed, elsewhere=elsewhere)
+            new, gone = new_of(owners, source, here, next_id), []
             if any(arrival.replaces for arrival in new):
                 again = scratch / "again"
                 new += _affected_duplicates(owners.ledger, new, files[source.name], again)
-        found.append(Arrivals(source, new, gone, claimed))
+        found.append(Arrivals(source, new, gone, claimed | elsewhere))
         next_id += len(new)
     return found
 
 
 def _new(
-    owners: Owners, source: Source, candidates: Sequence[Candidate], next_id: int, *, replace_changed: bool
+    owners: Owners,
+    source: Source,
+    candidates: Sequence[Candidate],
+    next_id: int,
+    *,
+    replace_changed: bool,
+    elsewhere: Collection[int],
 ) -> list[Arrival]:
     """Return the candidates whose content a source has not ingested, with the files that they replace.
 
     Of a file to which lines were appended, since then or under another name, only these are new.
     """
     files = owners.ledger.files()
-    known = heads(files)
-    by_address = {file.address: file for file in known}
-    read = {file.sha256: file for file in known if owners.has_read(source, file)}
+    by_address = {file.address: file for file in owners.heads()}
+    own = [file for file in files if file.file_id not in elsewhere and owners.has_read(source, file)]
+    read = {file.sha256: file for file in heads(own)}
     before = {candidate.name: _before(candidate, read) for candidate in candidates}
     continued = {old.sha256 for old in before.values() if old is not None}
     hashes = {candidate.sha256 for candidate in candidates} | continued
-    contents = {file.sha256 for file in files if owners.has_read(source, file)}
+    contents = {file.sha256 for file in own}
     new: list[Arrival] = []
     for candidate in candidates:
         if candidate.sha256 in contents:
@@ -127,7 +136,7 @@ def _new(
         replaces = old is not None and old.sha256 not in hashes
         if old is not None and replaces and not replace_changed:
             raise InputError(_changed_message(old, candidate, source))
-        new.append(_arrival(candidate, number, _with_earlier(files, old) if old and replaces else []))
+        new.append(_arrival(candidate, number, owners.parts_of(old) if old and replaces else []))
     return new
 
 
@@ -135,16 +144,6 @@ def _before(candidate: Candidate, read: Mapping[str, IngestedFile]) -> IngestedF
     """Return the most that was read of a file, under any name, before lines were appended to it."""
     parts = [old for digest in candidate.beginnings if (old := read.get(digest)) is not None]
     return max(parts, key=lambda old: old.size, default=None)
-
-
-def _with_earlier(files: Sequence[IngestedFile], last: IngestedFile) -> list[int]:
-    """Return the ids of a file, and of all that was read of it before lines were appended."""
-    by_hash = {file.sha256: file for file in files}
-    ids = [last.file_id]
-    while last.continues and last.continues in by_hash:
-        last = by_hash[last.continues]
-        ids.append(last.file_id)
-    return ids
 
 
 def _rebuilt(candidates: Sequence[Candidate], replaced: Sequence[int], next_id: int) -> list[Arrival]:
@@ -204,18 +203,19 @@ def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
 def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[str, list[int]]:
     """Return the ids of ingested files whose present copies are a source's, by the source's name.
 
-    They are the source's by content, which is first looked for in the source that ingested it, or by
-    name: new content under a known name is the last file of this name, changed. Earlier files of the
-    name were moved when the name was used again, and are gone if their content is.
+    They are the source's by content, which is first looked for in the source that ingested it or
+    has the name now, or by name: new content under a known name is the last file of this name,
+    changed. Earlier files of the name were moved when the name was used again, and are gone if their
+    content is.
     """
-    every = owners.ledger.files()
-    files = heads(every)
+    files = owners.heads()
     owner = {file.file_id: owners.owner_of(file) for file in files}
     hashes = {name: {candidate.sha256 for candidate in candidates} for name, candidates in present.items()}
     read: dict[str | None, set[str]] = {name: set() for name in (*present, None)}
     for file in files:
         read.setdefault(owner[file.file_id], set()).add(file.sha256)
     last = {file.address: file.file_id for file in files}
+    holder = {candidate.name: name for name, here in present.items() for candidate in here}
     changed: dict[int, str] = {}
     for name, here in present.items():
         for candidate in here:
@@ -227,11 +227,12 @@ def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[
         by = owner[file.file_id]
         if by is not None and by not in present:
             continue  # of a source that is not read again
-        names = [by] if by is not None and file.sha256 in hashes[by] else []
+        first = by if by is not None else holder.get(file.address)
+        names = [first] if first is not None and file.sha256 in hashes[first] else []
         names += [name for name in present if file.sha256 in hashes[name] and file.sha256 not in read[name]]
         names += [changed[file.file_id]] if file.file_id in changed else []
         if names:
-            claims[names[0]].extend(_with_earlier(every, file))
+            claims[names[0]].extend(owners.parts_of(file))
     return claims
 
 

@@ -46,7 +46,7 @@ COUNT_OF = {
 class BatchIngest:
     """Ingests batches of a source's files for a date: the engine writes to `scratch`, the ledger commits.
 
-    Rows are not compared with those of `leaving`, the files that a rebuild replaces now or next.
+    Rows are not compared with those of the files `apart`.
     """
 
     configuration: Configuration
@@ -55,7 +55,7 @@ class BatchIngest:
     engine: Engine
     as_of: date
     scratch: Path
-    leaving: frozenset[int] = frozenset()
+    apart: frozenset[int] = frozenset()
 
     def run(self, batch: Sequence[Arrival], newest: Arrival, kept: Sequence[int] = ()) -> None:
         """Ingest a batch and commit it: from then on its rows are interactions.
@@ -71,8 +71,8 @@ class BatchIngest:
         refused = self.scratch / "quarantine"
         classified.write_quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
         screen_quarantine(refused, forgotten)
-        leaving = [*replaces, *self.leaving]
-        redelivery = Redelivery(self.configuration, source, self.ledger, self.engine, leaving)
+        apart = [*replaces, *self.apart]
+        redelivery = Redelivery(self.configuration, source, self.ledger, self.engine, apart)
         redelivery.drop(classified, [arrival.raw for arrival in batch])
         days = classified.days()
         counts = _account(batch, classified, days)
@@ -112,6 +112,7 @@ class BatchIngest:
                 fingerprint=source_fingerprint(self.source),
                 source=row_settings(self.source),
                 source_name=self.source.name,
+                unnamed=Owners(self.configuration, self.ledger).unnamed,
                 engine=self.engine.name,
                 **content,
             )

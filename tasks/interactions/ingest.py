@@ -118,7 +118,7 @@ def ingest(
         if any(arrival.replaces for arriving in found for arrival in arriving.new):
             _require_no_concurrent_run(store, as_of)
         for arriving in found:
-            makes = configuration, arriving.source, ledger, engine, as_of, scratch, arriving.leaving
+            makes = configuration, arriving.source, ledger, engine, as_of, scratch, arriving.apart
             kept = [file.file_id for file in arriving.kept]
             _ingest_batches(BatchIngest(*makes), arriving.new, kept, report)
     return _ingest_summary(Owners(configuration, ledger), as_of, before, discovered)

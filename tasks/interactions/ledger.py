@@ -32,8 +32,9 @@ class IngestManifest(BaseModel):
     `hashes` maps each Parquet file's path in the store to its hash; ingests of version 0.1 have
     none. `source` are the settings that decided the rows (`row_settings`), empty in manifests
     written before this field existed, and `source_name` is the name of that source, "" if it has none.
-    All files of an ingest are of one source. `kept` are earlier files whose rows stay as they were read: a
-    rebuild could not read them again.
+    All files of an ingest are of one source; `unnamed` is the name of the source that ingests without
+    a name belong to since then. `kept` are earlier files whose rows stay as they were read: a rebuild
+    could not read them again.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -51,6 +52,7 @@ class IngestManifest(BaseModel):
     hashes: dict[str, FileHash] = {}
     source: dict[str, Any] = {}
     source_name: str = ""
+    unnamed: str = ""
     kept: list[int] = []
 
     def parquet_paths(self) -> list[str]:

@@ -6,15 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from sql.source import NO_ELEMENTS, Source
 from tasks.configuration.sources import WithSources
-from tasks.interactions.account import Counts, IngestedFile, total
+from tasks.interactions.account import Counts, IngestedFile, heads, total
 from tasks.interactions.discovery import Discovered, discover
 from tasks.interactions.ledger import IngestManifest, Ledger
 from tasks.interactions.row_settings import Change, RowSettings, change_between, row_settings
-from tasks.interactions.source_files import redacted
+from tasks.interactions.source_files import SourceFile, redacted
 from tasks.runtime.errors import InputError
 
 UNNAMED = "source"
@@ -38,20 +39,14 @@ class Owners:
         return self.ledger.settings(self.configuration)
 
     @cached_property
-    def _unnamed(self) -> str:
+    def unnamed(self) -> str:
         """The name of the source of ingests without a name, which were made when there was only one.
 
-        It is the one that reads rows as they did, now or in another ingest; else the first.
+        It is the first source, unless a later ingest recorded what was the first then.
         """
         first = self.sources[0].name
-        unnamed = [manifest.ingest_id for manifest in self.ledger.manifests if not manifest.source_name]
-        then = self._settings.get(unnamed[-1]) if unnamed and first else None
-        others = [(m.source_name, self._settings.get(m.ingest_id)) for m in reversed(self.ledger.manifests)]
-        named = [*((source.name, row_settings(source)) for source in self.sources), *others]
-        alike = (
-            name for name, now in named if name and then and now and not change_between(then, now, 0).keys
-        )
-        return next(alike, first)
+        recorded = (m.unnamed for m in reversed(self.ledger.manifests) if m.unnamed)
+        return next(recorded, first) if first else first
 
     def name_of(self, manifest: IngestManifest) -> str | None:
         """Return the name of an ingest's source; None if it is no longer configured."""
@@ -60,7 +55,7 @@ class Owners:
 
     def recorded_name(self, manifest: IngestManifest) -> str:
         """Return the name of an ingest's source, configured or not."""
-        return manifest.source_name or self._unnamed
+        return manifest.source_name or self.unnamed
 
     def owner_of(self, file: IngestedFile) -> str | None:
         """Return the name of an ingested file's source; None if it is no longer configured."""
@@ -75,6 +70,29 @@ class Owners:
         owner = self.owner_of(file)
         return self.change_of(file, source) is None if owner is None else owner == source.name
 
+    def heads(self) -> list[IngestedFile]:
+        """Return the files that were not replaced, without those that one of the same source continues."""
+        by_source: dict[str, list[IngestedFile]] = {}
+        for file in self.ledger.files():
+            by_source.setdefault(self.recorded_name(self._manifests[file.file_id]), []).append(file)
+        return sorted(chain(*map(heads, by_source.values())), key=lambda file: file.file_id)
+
+    @cached_property
+    def _by_content(self) -> dict[tuple[str | None, str], IngestedFile]:
+        return {(self.owner_of(file), file.sha256): file for file in self.ledger.files()}
+
+    def parts_of(self, last: IngestedFile) -> list[int]:
+        """Return the ids of a file, and of all that its source read of it before lines were appended."""
+        ids, owner, part = [last.file_id], self.owner_of(last), last
+        while part.continues:
+            digest = part.continues
+            before = self._by_content.get((owner, digest)) or self._by_content.get((None, digest))
+            if before is None:
+                break
+            ids.append(before.file_id)
+            part = before
+        return ids
+
     def files_of(self, source: Source) -> list[IngestedFile]:
         """Return the files of a source that were not replaced."""
         return [file for file in self.ledger.files() if self.owner_of(file) == source.name]
@@ -86,6 +104,16 @@ class Owners:
             if self.owner_of(file) is None:
                 files.setdefault(self.recorded_name(self._manifests[file.file_id]), []).append(file)
         return files
+
+    def elsewhere(self, source: Source, present: Mapping[str, Sequence[SourceFile]]) -> frozenset[int]:
+        """Return the ids of files whose source is gone and that are now under the path of another source.
+
+        `present` are the files under each source's path, by its name.
+        """
+        others = (here for name, here in present.items() if name != source.name)
+        addresses = {redacted(file.address) for here in others for file in here}
+        gone = chain(*self.without_owner().values())
+        return frozenset(file.file_id for file in gone if file.address in addresses)
 
     def exclusion_rules(self) -> list[str]:
         """Return the names of all rules that exclude rows, also of sources that are gone."""

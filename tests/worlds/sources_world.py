@@ -90,3 +90,12 @@ class Sources:
 
     def owners(self, *sources: dict[str, Any]) -> Owners:
         return Owners(self.configuration(*sources), Ledger.read(self.store))
+
+
+def fill(shop: Sources) -> list[dict[str, Any]]:
+    """Write rows of every outcome, and return the three sources."""
+    view = ("u1", "i1", T, "view", "phone")
+    shop.clicks("a", view, view, ("bot1", "i1", T, "view", ""), ("u2", "i2", T, "hover", ""))
+    shop.orders("a", "u1;i1;02.03.2026;9,50", "u3;i1;02.03.2026;1", "u3;;02.03.2026;1")
+    shop.ratings("a", {"who": "u1", "what": "i1", "when": T, "stars": 4, "text": "good"}, {"who": "u4"})
+    return [shop.source(name) for name in KINDS]

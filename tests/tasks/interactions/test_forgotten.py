@@ -9,9 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from worlds.dataset_world import Shop
 from worlds.engines import SPARK_IN_TORTURE
+from worlds.sources_world import KINDS, Sources, T, fill
 
 from sql.interactions.forgotten import KeyedList, make_forgotten_users
 from tasks.erasure.forget import erase, survey
+from tasks.erasure.interactions import erase_interactions
+from tasks.erasure.subjects import Subjects
 from tasks.interactions.forgotten import NAME, read_forgotten, record_pending
 from tasks.interactions.ledger import Ledger
 from tasks.runtime.errors import ConfigurationError, StoreError, UserError
@@ -115,3 +118,15 @@ def test_the_name_of_the_built_in_rule_is_reserved(tmp_path) -> None:
     made = Shop(tmp_path / "shop", None, source={"exclude": [{"name": "forgotten", "where": "value = 0"}]})
     with pytest.raises((ConfigurationError, ValueError), match="other than 'forgotten'"):
         made.configuration()
+
+
+def test_a_forgotten_user_is_removed_from_every_source(tmp_path, duckdb_engine) -> None:
+    shop = Sources(tmp_path, duckdb_engine)
+    sources = fill(shop)
+    shop.ingest(*sources)
+    listed = record_pending(shop.store, ["u1"]).keyed()
+    erase_interactions(shop.store, Subjects(("u1",), listed), dry_run=False)
+    assert [row[0] for row in shop.events(*sources)] == ["u3"]
+    assert [m.source_name for m in Ledger.read(shop.store).manifests] == [*KINDS]
+    shop.ratings("b", {"who": "u1", "what": "i9", "when": T, "stars": 1})
+    assert shop.ingest(*sources).counts.rules == {"forgotten": 1}

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 from worlds.engines import SPARK_IN_TORTURE
-from worlds.sources_world import KINDS, Sources, T
+from worlds.sources_world import KINDS, Sources, T, fill
 
-from tasks.erasure.interactions import erase_interactions
-from tasks.erasure.subjects import Subjects
 from tasks.interactions.batch import BatchIngest
-from tasks.interactions.forgotten import record_pending
 from tasks.interactions.ledger import Ledger
 from tasks.runtime.errors import InputError
 
@@ -20,15 +17,6 @@ HEADER = "user,item,time"
 @pytest.fixture
 def shop(tmp_path, duckdb_engine):
     return Sources(tmp_path, duckdb_engine)
-
-
-def fill(shop):
-    """Write rows of every outcome, and return the three sources."""
-    view = ("u1", "i1", T, "view", "phone")
-    shop.clicks("a", view, view, ("bot1", "i1", T, "view", ""), ("u2", "i2", T, "hover", ""))
-    shop.orders("a", "u1;i1;02.03.2026;9,50", "u3;i1;02.03.2026;1", "u3;;02.03.2026;1")
-    shop.ratings("a", {"who": "u1", "what": "i1", "when": T, "stars": 4, "text": "good"}, {"who": "u4"})
-    return [shop.source(name) for name in KINDS]
 
 
 @SPARK_IN_TORTURE
@@ -120,6 +108,17 @@ def test_a_renamed_source_doubles_no_event(shop):
     assert ("clicks" in rebuilt.sources_total, rebuilt.sources_total["web"].accepted) == (False, 2)
 
 
+def test_a_copy_in_another_source_is_read_although_the_first_was_renamed(shop):
+    first = shop.file("one/a.csv", HEADER, f"u1,i1,{T}")
+    one, two = shop.source("one", **PLAIN), shop.source("two", **PLAIN)
+    shop.ingest(one)
+    shop.file("two/b.csv", *first.read_text(encoding="utf-8").splitlines())
+    shop.file("two/c.csv", HEADER, f"u1,i1,{T}", f"u2,i2,{T}")
+    ingested = shop.ingest(two, {**one, "name": "uno"})
+    assert (ingested.sources["two"].accepted, ingested.total.accepted) == (2, 3)
+    assert shop.ingest(two, {**one, "name": "uno"}, rebuild=True).total.accepted == 3
+
+
 def test_a_source_that_is_renamed_and_read_otherwise_needs_a_rebuild(shop):
     clicks, orders, _ = fill(shop)
     shop.ingest(clicks, orders)
@@ -203,6 +202,19 @@ def test_equal_bytes_in_two_sources_are_read_twice_and_equal_rows_are_two_events
     assert "1 ingested files are gone and could not be read again" in rebuilt.notes[0]
 
 
+def test_a_file_that_grows_is_continued_in_its_own_source_alone(shop):
+    for name in ("one/a.csv", "two/b.csv"):
+        shop.file(name, HEADER, f"u1,i1,{T}")
+    sources = [shop.source(name, **PLAIN, appended=True) for name in ("one", "two")]
+    shop.ingest(*sources)
+    with (shop.folder / "one" / "a.csv").open("a", encoding="utf-8") as file:
+        file.write(f"u2,i2,{T}\n")
+    assert shop.ingest(*sources).counts.accepted == 1
+    rebuilt = shop.ingest(*sources, rebuild=True)
+    assert {name: counts.accepted for name, counts in rebuilt.sources_total.items()} == {"one": 2, "two": 1}
+    assert (rebuilt.total.duplicates, rebuilt.notes) == (0, ())
+
+
 class Crash(Exception):
     pass
 
@@ -271,14 +283,3 @@ def test_a_changed_file_replaces_the_rows_of_its_own_source(shop):
         "clicks": 1, "orders": 1,
     }  # fmt: skip
     assert [row[0] for row in shop.events(clicks, orders)] == ["u1", "u8"]
-
-
-def test_a_forgotten_user_is_removed_from_every_source(shop):
-    sources = fill(shop)
-    shop.ingest(*sources)
-    listed = record_pending(shop.store, ["u1"]).keyed()
-    erase_interactions(shop.store, Subjects(("u1",), listed), dry_run=False)
-    assert [row[0] for row in shop.events(*sources)] == ["u3"]
-    assert [m.source_name for m in Ledger.read(shop.store).manifests] == [*KINDS]
-    shop.ratings("b", {"who": "u1", "what": "i9", "when": T, "stars": 1})
-    assert shop.ingest(*sources).counts.rules == {"forgotten": 1}
