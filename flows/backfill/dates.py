@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
-from flows.backfill.one_date import Order, Released, run_apart, run_here
+from flows.backfill.one_date import Children, Order, Released, run_apart, run_here
 from flows.backfill.plan import RUN, SKIP, Mode, Planned, divide_resources, to_run
 from flows.night.retries import run_directly
 from flows.night.run import Step, ingest_only
 from tasks.configuration.configuration import Configuration
 from tasks.release.releases import releases
-from tasks.runtime.children import Child, end
-from tasks.runtime.errors import EXPECTED_ERRORS
+from tasks.runtime.errors import EXPECTED_ERRORS, DateCancelledError
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import LOCK_WAIT, Store
 from tasks.store.runs import RunRecord
@@ -27,11 +26,12 @@ from tasks.training.train import Trainer
 
 LOG = logging.getLogger("nightshelf")
 PUBLISHED, FAILED, SKIPPED, NOT_RUN = "published", "failed", "skipped", "not run"
+CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one date: `state` is `published`, `failed`, `skipped` or `not run`."""
+    """The outcome of one date: `state` is `published`, `failed`, `cancelled`, `skipped` or `not run`."""
 
     as_of: date
     action: str
@@ -59,6 +59,7 @@ def run_backfill(
     report: Report = silent,
     lock_wait: float = LOCK_WAIT,
     trainer: Trainer | None = None,
+    children: Children | None = None,
 ) -> list[Outcome]:
     """Run the planned dates; return their outcomes in the order of the plan.
 
@@ -70,7 +71,8 @@ def run_backfill(
     process is running a date, the backfill waits for it for up to `lock_wait` seconds; unless the
     `mode` is `all`, a date that was published since the plan was made is skipped. It removes no
     release, and never moves readers to an older date. `trainer` trains the models of dates that
-    run in this process; dates in child processes train in their own children.
+    run in this process; dates in child processes train in their own children. With `children`, all
+    dates run in child processes, each of which can be cancelled there.
     """
     dates = to_run(planned)
     if not dates:
@@ -78,12 +80,12 @@ def run_backfill(
     at_once = min(max_parallel, len(dates))
     roomy = divide_resources(_keeping_all_releases(configuration, planned), at_once)
     _ingest_first(configuration, max(dates), report)
-    children = set[Child]()
+    here, children = at_once == 1 and children is None, children or Children()
 
     def run(as_of: date) -> Outcome:
         report(f"backfill {as_of}", dates.index(as_of), len(dates))
         order = Order(configuration=roomy, as_of=as_of, lock_wait=lock_wait, only_missing=mode != "all")
-        if at_once == 1:
+        if here:
             return _run_date(as_of, date_step, partial(run_here, order, step, report, trainer))
         return _run_date(as_of, date_step, partial(run_apart, order, report, children))
 
@@ -104,6 +106,13 @@ def failures(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([f"{len(failed)} of {ran} dates failed", *lines])
 
 
+def cancellations(outcomes: Sequence[Outcome]) -> str:
+    """Return one message about all cancelled dates; empty if none was cancelled."""
+    dates = [str(outcome.as_of) for outcome in outcomes if outcome.state == CANCELLED]
+    ran = sum(outcome.state in {FAILED, PUBLISHED, CANCELLED} for outcome in outcomes)
+    return f"{len(dates)} of {ran} dates cancelled: {', '.join(dates)}" if dates else ""
+
+
 def _ingest_first(configuration: Configuration, last: date, report: Report) -> None:
     """Ingest the logs up to the last date; if that fails, each date ingests up to itself."""
     try:
@@ -118,7 +127,7 @@ def _run_dates(
     run: Callable[[date], Outcome],
     dates: Sequence[date],
     at_once: int,
-    children: set[Child],
+    children: Children,
     *,
     continue_on_error: bool,
 ) -> dict[date, Outcome]:
@@ -136,8 +145,7 @@ def _run_dates(
         _run_in_threads(unless_stopped, dates, at_once)
     except BaseException:  # Ctrl-C, or Prefect's cancellation
         stopped.set()
-        for child in [*children]:
-            end(child)
+        children.cancel(*children.running)
         raise
     return outcomes
 
@@ -175,6 +183,9 @@ def _run_date(as_of: date, date_step: Step, work: Callable[[], RunRecord | Relea
     started = time.monotonic()
     try:
         result = date_step(f"backfill {as_of}", work)
+    except DateCancelledError:
+        message = "cancelled; the same backfill continues it after its last finished station"
+        return Outcome(as_of, RUN, CANCELLED, _seconds_since(started), message=message)
     except EXPECTED_ERRORS as error:
         return Outcome(as_of, RUN, FAILED, _seconds_since(started), message=str(error))
     except Exception as error:
