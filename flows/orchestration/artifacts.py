@@ -94,7 +94,7 @@ def create_run_artifacts(store: Store, record: RunRecord, sample_users: int, mis
     With `sample_users` 0 no users are shown, otherwise up to three. `missing` says which past dates
     have no release.
     """
-    about = f"{record.purpose} {record.as_of}, run {record.run_id}"
+    about = f"the {record.purpose} of {record.as_of}"
     key = artifact_key(record.purpose, store)
 
     def create_page() -> None:
@@ -112,7 +112,7 @@ def _create_tables(store: Store, record: RunRecord, sample_users: int) -> None:
     A task does so, since Prefect shows a flow run's artifacts before those of its tasks, and several
     of either in no order: the page alone is the flow run's, and so the first.
     """
-    about = f"{record.purpose} {record.as_of}, run {record.run_id}"
+    about = f"the {record.purpose} of {record.as_of}"
     tables: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "rows": lambda: summary.accounting_rows(record),
         "checks": lambda: summary.check_rows(store, record),

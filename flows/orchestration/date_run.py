@@ -14,13 +14,16 @@ from contextvars import ContextVar
 from datetime import date
 from functools import partial
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
-from prefect import flow
+from prefect import Task, flow
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import FlowRunCreate
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.states import Cancelled
+from prefect.flow_engine import run_flow
+from prefect.states import Cancelled, Pending, Running, to_state_create
 
 from flows.orchestration.artifacts import create_artifacts_after
 from flows.orchestration.limits import hold_date_limit
@@ -65,8 +68,8 @@ def run_as_flow(configuration: Configuration, cancel: Cancel, name: str, work: C
             return Cancelled(message=f"{as_of} {end}")
         return failed(str(errors[0])) if errors else None
 
-    as_flow = flow(name="backfill of one date", flow_run_name=name, persist_result=False)
-    state: Any = as_flow(one_date)(return_state=True)
+    as_flow = flow(name="backfill of one date", flow_run_name=name, persist_result=False)(one_date)
+    state: Any = run_flow(as_flow, flow_run=_run_of_the_deployment(as_of, name), return_type="state")
     if results:
         return results[0]
     if errors:
@@ -75,6 +78,37 @@ def run_as_flow(configuration: Configuration, cancel: Cancel, name: str, work: C
         raise DateCancelledError
     state.result()  # raises what the date ended by
     raise RuntimeError(f"{name} ended without a result: {state.message}")
+
+
+def _run_of_the_deployment(as_of: date, name: str) -> FlowRun | None:
+    """Create the date's run as one of the backfill's deployment; None if that has none.
+
+    The UI cancels no run without a deployment. Its parameters are those of a backfill of this date
+    alone, which is what a worker makes of the run if somebody retries it. It begins as running, so
+    that it waits for no limit of the deployment, which the backfill itself may hold.
+    """
+    context = FlowRunContext.get()
+    parent = context.flow_run if context else None
+    if parent is None or parent.deployment_id is None:
+        return None
+    day = str(as_of)
+    with get_client(sync_client=True) as client:
+        tracked = client.create_task_run(
+            Task(lambda: None, name=name), parent.id, dynamic_key=uuid4().hex, name=name, state=Pending()
+        )
+        content = FlowRunCreate(
+            name=name,
+            flow_id=parent.flow_id,
+            deployment_id=parent.deployment_id,
+            parent_task_run_id=tracked.id,
+            parameters=parent.parameters | {"start": day, "end": day, "max_parallel": 1},
+            tags=parent.tags,
+            state=to_state_create(Running()),
+        )
+        created = client.request(
+            "POST", "/flow_runs/", json=content.model_dump(mode="json", exclude_unset=True)
+        )
+    return FlowRun.model_validate(created.json() | {"parameters": {}})  # here, they are for nobody
 
 
 def step_unless_cancelled(name: str, station: Callable[[], T]) -> T:

@@ -131,7 +131,11 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
         lines = lines[1:]  # the first is in the title
     before = summary.compared_release(store, record)
     tables = {
-        "Quality": [row for row in summary.quality_rows(record) if row not in failed],
+        "Quality": [
+            {"result": row["result"]} | row  # first: the others can be wide
+            for row in summary.quality_rows(record)
+            if row not in failed
+        ],
         "Rows": summary.accounting_rows(record),
         "Main metrics" + (f", and the change since {before}" if before else ""): summary.main_metric_rows(
             summary.compared_metrics(store, record)

@@ -84,20 +84,20 @@ def releases_html(store: Store) -> str:
 
 
 def releases_markdown(store: Store) -> str:
-    """Return the page as Markdown, for Prefect; reports are paths in the store."""
+    """Return the page as Markdown, for Prefect: a table that fits, and below it what is long."""
+    listed = entries(store)
+    head = ("date", "state", "serves", "measured", "best floor", "what readers had")
     rows = [
-        (
-            str(entry.as_of),
-            f"**{entry.state}**" + (f": {markdown(entry.why)}" if entry.why else ""),
-            *map(markdown, (entry.serves, entry.score, entry.floor, entry.had, entry.published)),
-            f"`{entry.report}`" if entry.report else "",
-        )
-        for entry in entries(store)
+        (entry.as_of, entry.state, entry.serves, entry.score, entry.floor, entry.had.partition(" [")[0])
+        for entry in listed
     ]
-    head = ("date", "state", "serves", "measured", "best floor", "what readers had", "published", "report")
-    table = [head, ("---",) * len(head), *rows]
-    lines = [f"# Releases in {markdown(store.root)}", ""]
-    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in table)]) + "\n"
+    table = [head, ("---",) * len(head), *(tuple(map(markdown, row)) for row in rows)]
+    lines = ["# Releases", "", *(f"| {' | '.join(cells)} |" for cells in table), ""]
+    for entry in listed:
+        about = filter(None, [entry.why, entry.published and f"published {entry.published}"])
+        report = f"; report `{entry.report}`" if entry.report else ""
+        lines.append(f"- {entry.as_of}, {'; '.join(map(markdown, (entry.state, *about)))}{report}")
+    return "\n".join([*lines, "", f"Store: {markdown(store.root)}"]) + "\n"
 
 
 def entries(store: Store) -> list[Entry]:

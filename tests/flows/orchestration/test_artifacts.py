@@ -185,15 +185,18 @@ def test_a_refused_night_is_shown_up_to_its_refusal(shown: Shown) -> None:
 
 def test_the_releases_and_the_refused_night_are_listed_the_newest_first(shown: Shown) -> None:
     night, runs, records = shown
-    head, _, *rows = kinds(runs[2])["releases"].data.splitlines()[2:]
-    assert head == "| date | state | serves | measured | best floor | what readers had | published | report |"
-    cells = [row.strip("| ").split(" | ") for row in rows]
-    assert [row[0] for row in cells] == [str(day) for day in (THIRD, SECOND, FIRST)]
-    assert re.fullmatch(r"\*\*refused\*\*: min\\_events .*1,?000,?000", cells[0][1]), cells[0]
-    assert [row[1:3] for row in cells[1:]] == [["**current**", "als"], ["**kept**", "als"]]
-    assert cells[1][3].startswith(r"NDCG\@")
-    assert cells[0][-1] == f"`runs/{THIRD}/{records[2].run_id}/report.html`"
-    assert (night.store.root / cells[0][-1].strip("`")).is_file()
+    lines = kinds(runs[2])["releases"].data.splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    assert [row[0] for row in cells[2:]] == [str(day) for day in (THIRD, SECOND, FIRST)]
+    assert [row[1:3] for row in cells[2:]] == [["refused", ""], ["current", "als"], ["kept", "als"]]
+    assert cells[3][3].startswith(r"NDCG\@")
+    refused, second, _ = (line for line in lines if line.startswith("- "))
+    report = f"runs/{THIRD}/{records[2].run_id}/report.html"
+    assert re.fullmatch(rf"- {THIRD}, refused; min\\_events .*1,?000,?000; report `{report}`", refused), (
+        refused
+    )
+    assert (night.store.root / report).is_file()
+    assert second.startswith(f"- {SECOND}, current; published 20")
 
 
 def test_training_moves_a_bar_to_its_end(shown: Shown) -> None:

@@ -67,8 +67,13 @@ def test_the_page_leads_to_the_reports_that_there_are(three: World) -> None:
     assert link == f"../runs/{SECOND}/r4/report.html"
     assert Page(html).row(SECOND)[1] == "refused: coverage 0.08, at least 0.5"
     text = releases_markdown(three.store)
-    assert r"| 2026-01-02 | **rolled back**: published by force: a \| sale |" in text
-    assert f"`runs/{SECOND}/r4/report.html`" in text
+    assert (
+        "\n| 2026-01-02 | rolled back | als; new: popularity | NDCG\\@10 0.3456 | 0.1010 popularity |  |\n"
+        in text
+    )
+    assert "\n- 2026-01-02, rolled back; published by force: a \\| sale; published 20" in text
+    refused = f"refused; coverage 0.08, at least 0.5; report `runs/{SECOND}/r4/report.html`"
+    assert f"\n- {SECOND}, {refused}\n" in text
 
 
 def test_the_page_follows_readers_who_are_moved(three: World) -> None:
