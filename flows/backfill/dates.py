@@ -27,6 +27,7 @@ from tasks.training.train import Trainer
 LOG = logging.getLogger("nightshelf")
 PUBLISHED, FAILED, SKIPPED, NOT_RUN = "published", "failed", "skipped", "not run"
 CANCELLED = "cancelled"
+LAST_WORDS = 3.0  # seconds for the threads of dates that are interrupted together
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def run_backfill(
             return _run_date(as_of, date_step, partial(run_here, order, step, report, trainer))
         return _run_date(as_of, date_step, partial(run_apart, order, report, children))
 
-    ran = _run_dates(run, dates, at_once, children, continue_on_error=continue_on_error)
+    threads = 0 if here else at_once
+    ran = _run_dates(run, dates, threads, children, continue_on_error=continue_on_error)
     stopped = "stopped after a date that failed"
     return [
         ran.get(date_planned.as_of) or _outcome_not_run(date_planned, stopped) for date_planned in planned
@@ -126,37 +128,44 @@ def _ingest_first(configuration: Configuration, last: date, report: Report) -> N
 def _run_dates(
     run: Callable[[date], Outcome],
     dates: Sequence[date],
-    at_once: int,
+    threads: int,
     children: Children,
     *,
     continue_on_error: bool,
 ) -> dict[date, Outcome]:
-    """Run the dates; return the outcomes of those begun. An interruption also ends `children`."""
-    stopped, outcomes = threading.Event(), dict[date, Outcome]()
+    """Run the dates; return the outcomes of those begun.
+
+    An interruption also ends `children`, and lets the threads of their dates tell so.
+    """
+    stopped, begun, outcomes = threading.Event(), set[date](), dict[date, Outcome]()
 
     def unless_stopped(as_of: date) -> None:
         if stopped.is_set():
             return
+        begun.add(as_of)
         outcomes[as_of] = run(as_of)
         if outcomes[as_of].state == FAILED and not continue_on_error:
             stopped.set()
 
     try:
-        _run_in_threads(unless_stopped, dates, at_once)
+        _run_in_threads(unless_stopped, dates, threads)
     except BaseException:  # Ctrl-C, or Prefect's cancellation
         stopped.set()
         children.cancel(*children.running)
+        until = time.monotonic() + LAST_WORDS
+        while children.cancelled & begun - outcomes.keys() and time.monotonic() < until:
+            time.sleep(0.1)
         raise
     return outcomes
 
 
-def _run_in_threads(run: Callable[[date], None], dates: Sequence[date], at_once: int) -> None:
+def _run_in_threads(run: Callable[[date], None], dates: Sequence[date], threads: int) -> None:
     """Run the dates, here or in threads with this context; an interruption waits for no thread."""
-    if at_once == 1:
+    if threads == 0:
         for as_of in dates:
             run(as_of)
         return
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="backfill")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="backfill")
     try:
         for future in [pool.submit(copy_context().run, run, as_of) for as_of in dates]:
             future.result()

@@ -26,8 +26,8 @@ class FlowRunHandler(APILogHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one line."""
         task, flow = TaskRunContext.get(), FlowRunContext.get()
-        of_a_date = flow is not None and flow.flow_run is not None
-        record.flow_run_id = str(flow.flow_run.id) if of_a_date else self.flow_run_id
+        present = flow.flow_run if flow else None
+        record.flow_run_id = str(present.id) if present else self.flow_run_id
         record.task_run_id = str(task.task_run.id) if task else None
         super().emit(record)
 
