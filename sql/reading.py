@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Format = Literal["auto", "csv", "jsonl", "parquet"]
+Format = Literal["auto", "csv", "jsonl", "parquet", "arrow", "avro", "orc", "sheets"]
 Quoting = Literal["standard", "none"]
 
 
@@ -19,7 +19,14 @@ class Section(BaseModel):
 class Reading(Section):
     """How to read one kind of file; shared by logs and catalogues."""
 
-    format: Format = Field("auto", description="csv, jsonl or parquet; auto decides by the file's suffix.")
+    format: Format = Field(
+        "auto",
+        description="csv, jsonl, parquet, arrow, avro, orc or sheets (Excel, OpenDocument); auto decides by "
+        "the file's suffix.",
+    )
+    sheet: str | None = Field(
+        None, description="The sheet of a workbook to read; by default all, which have the same columns."
+    )
     delimiter: str | None = Field(
         None,
         min_length=1,

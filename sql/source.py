@@ -122,9 +122,17 @@ class Rule(Section):
 
 
 class Source(Reading):
-    """[source]: where the logs are, and how their rows become interactions."""
+    """[source]: where the logs are, and how their rows become interactions; of several, [[source]]."""
 
+    name: str = Field(
+        "",
+        pattern=f"^(?:{NAME.pattern})?$",
+        description="The source's name, which each of several sources ([[source]]) needs.",
+    )
     path: str | tuple[str, ...] = Field(description="A file, folder, glob or URL-style address, or several.")
+    event_type: str | None = Field(
+        None, min_length=1, description="Kind of all events of the source, instead of columns.event_type."
+    )
     item_separator: str | None = Field(
         None, min_length=1, description="Separator of several items in one value; each is an event."
     )
@@ -132,6 +140,11 @@ class Source(Reading):
         None,
         description="strptime pattern of the date in a file's name, such as %Y-%m-%d. Files dated after the "
         "run are skipped; events over a day after their file's date are quarantined (timestamp_after_file).",
+    )
+    appended: bool = Field(
+        False,
+        description="Whether programs append lines to the files (text that is not compressed): only what was "
+        "added is read, up to the end of the last line.",
     )
     settle_seconds: int = Field(
         0,
@@ -162,6 +175,11 @@ class Source(Reading):
     quarantine: tuple[Rule, ...] = Field((), description="Rows that break any of these are quarantined.")
     exclude: tuple[Rule, ...] = Field((), description="Rows to leave out on purpose, counted by rule.")
 
+    @property
+    def section(self) -> str:
+        """The source in messages and keys of overrides: source, or source.orders if it has a name."""
+        return f"source.{self.name}" if self.name else "source"
+
     def exclusion_rules(self) -> list[str]:
         """Return the names of all rules that exclude rows, including the built-in one."""
         built_in = [FORGOTTEN] if self.list_of is None else [FORGOTTEN, NO_ELEMENTS]
@@ -181,6 +199,12 @@ class Source(Reading):
     def _one_list(self) -> Source:
         if self.list_of is not None and self.item_separator is not None:
             raise ValueError(f"expected item_separator or a list ({self.list_of}[]), got both")
+        return self
+
+    @model_validator(mode="after")
+    def _growing_text(self) -> Source:
+        if self.appended and self.fill_down:
+            raise ValueError("expected appended or fill_down, got both: what was added has no row above it")
         return self
 
     @field_validator("path")
@@ -207,6 +231,13 @@ class Source(Reading):
         except (ValueError, re.error) as error:  # re.error: a repeated directive
             problem = str(error)
         raise ValueError(f"expected a strptime pattern such as %Y-%m-%d, got {value!r:.100}: {problem}")
+
+    @field_validator("event_type")
+    @classmethod
+    def _printable_type(cls, value: str | None) -> str | None:
+        if value is not None and not value.isprintable():
+            raise ValueError(f"expected a text that can be printed, got {value!r:.100}")
+        return value
 
     @field_validator("time_zone")
     @classmethod
@@ -248,6 +279,17 @@ class Source(Reading):
             raise ValueError(f"expected distinct rule names, got {names}")
         if built_in := {FORGOTTEN, NO_ELEMENTS} & set(names):
             raise ValueError(f"expected a rule name other than {min(built_in)!r}, which is built in")
-        if self.event_weights and self.columns.event_type is None:
-            raise ValueError("event_weights needs columns.event_type")
+        return self
+
+    @model_validator(mode="after")
+    def _known_types(self) -> Source:
+        if self.event_type is not None and self.columns.event_type is not None:
+            raise ValueError("expected event_type (of all events) or columns.event_type, got both")
+        if self.event_weights and self.event_type is None and self.columns.event_type is None:
+            raise ValueError("event_weights needs columns.event_type or event_type")
+        if self.event_weights and self.event_type not in {None, *self.event_weights}:
+            raise ValueError(
+                f"event_type: expected one of event_weights ({', '.join(sorted(self.event_weights))}), "
+                f"got {self.event_type!r}"
+            )
         return self

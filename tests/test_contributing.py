@@ -24,7 +24,7 @@ from flows.orchestration.parameters import ModelName
 from flows.output.run import SAMPLES
 from models import registry
 from sql.engines.engine import Dialect
-from sql.landing.landing import FORMATS, file_format
+from sql.landing.landing import FORMATS, TEXTS, file_format
 from sql.reading import Format, Reading
 from tasks.configuration.sections import EngineName
 from tasks.release.audit import audit
@@ -250,7 +250,7 @@ def form_of(name: str) -> str | None:
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_suffix_determines_the_format_and_is_documented(suffix: str) -> None:
-    compressed = [] if suffix == ".parquet" else [f"LOG{suffix.upper()}.gz", f"log{suffix}.zst"]
+    compressed = [f"LOG{suffix.upper()}.gz", f"log{suffix}.zst"] if FORMATS[suffix] in TEXTS else []
     for name in (f"log{suffix}", *compressed):
         assert file_format(name, Reading()) == FORMATS[suffix]
     assert suffix in read("docs/input.md")

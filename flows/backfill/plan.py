@@ -59,7 +59,7 @@ def plan(
     UserError
         If end is before start or in the future, the range exceeds ten years, or the mode is unknown.
     """
-    _check_range(start, end, mode, today(configuration.source.time_zone))
+    _check_range(start, end, mode, today(configuration.time_zone))
     store = Store(configuration.store.path)
     released = {release.as_of: release.release_id for release in releases(store) if not release.problem}
     last = _last_runs(store)

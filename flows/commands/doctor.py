@@ -68,7 +68,7 @@ def _checks(config: Path, config_given: bool, store: Path | None) -> Iterator[Ch
     if root is not None:
         yield from readiness.store_checks(Store(root), FREE_BYTES)
     if configuration is not None:
-        yield readiness.source_check(configuration)
+        yield from readiness.source_checks(configuration)
         yield from readiness.rows_checks(configuration)
         yield from readiness.catalogue_checks(configuration)
         from flows.night.catch_up import missed

@@ -115,12 +115,12 @@ def split_changes(lines: Iterable[str]) -> tuple[list[str], dict[str, dict[str, 
 
     A setting is als.factors=192 or models.als.factors=192. Other forms raise UserError.
     """
-    from tasks.configuration.configuration import Configuration
+    from tasks.configuration.configuration import Configuration, fields_of
     from tasks.configuration.overrides import overrides_of, parts_of
     from tasks.runtime.errors import UserError
 
     settings, configuration_lines = defaultdict[str, dict[str, Any]](dict), list[str]()
-    sections = Configuration.model_fields.keys() - {"models"}
+    sections = fields_of(Configuration).keys() - {"models"}
     for line in lines:
         ((key, value),) = overrides_of([line]).items()
         if parts_of(key)[0] in sections:

@@ -36,7 +36,8 @@ def init(
             out.print_line(f"Not read: {left}", style="yellow")
         if proposal.missing:
             _fail_incomplete(proposal, output)
-        out.print_line(f"{output} written, from {len(proposal.files):,} files.")
+        files = "1 file" if len(proposal.files) == 1 else f"{len(proposal.files):,} files"
+        out.print_line(f"{output} written, from {files}.")
         for note in proposal.notes:
             out.print_line(f"check: {note}", style="yellow")
         _try(proposal, output, Path(scratch))
@@ -53,7 +54,8 @@ def _try(proposal: Proposal, output: Path, scratch: Path) -> None:
     from tasks.proposal.trial import try_rows
 
     configuration = load(output)
-    trial = try_rows(configuration, proposal.files, scratch / "trial")
+    (source,) = configuration.sources
+    trial = try_rows(configuration, source, proposal.files, scratch / "trial")
     columns = ("file", "line", "user", "item", "time (UTC)", "event type", "outcome")
     rows = [
         (row.file, row.line, row.user, row.item, row.time, row.event_type, row.outcome) for row in trial.first

@@ -166,11 +166,11 @@ def register(app: typer.Typer) -> None:
 def _missing_dates(config: Path, store: Path | None) -> list[date]:
     """Return the past dates without a release; a store alone does not say when its nights are due."""
     from flows.night.catch_up import missed
-    from tasks.configuration.part import source_and_store
+    from tasks.configuration.part import sources_and_store
     from tasks.runtime.errors import UserError
 
     try:
-        return [] if store is not None else list(missed(source_and_store(config)))
+        return [] if store is not None else list(missed(sources_and_store(config)))
     except UserError:  # status shows the store, even if the configuration is faulty
         return []
 
@@ -230,8 +230,9 @@ def _run_lines(run: dict[str, Any] | None) -> Iterator[tuple[str, Any]]:
 
 
 def _accounting_lines(accounting: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield a line for each account: the night's files, and all rows so far."""
+    """Yield a line for each account: the night's files, all rows so far, and those of several sources."""
     accounts = {name: account for name, account in accounting.items() if isinstance(account, dict)}
+    accounts |= {f"of {name}": account for name, account in accounts.pop("sources", {}).items()}
     for name, account in (accounts or {"": accounting}).items():
         figures = ", ".join(f"{value:,} {key}" for key, value in account.items() if isinstance(value, int))
         if figures:

@@ -95,7 +95,7 @@ def ingest(
         if as_json:
             out.print_json(ingested.facts() | {"late": late.model_dump(mode="json")})
         else:
-            print_accounting(ingested, configuration.source.exclusion_rules(), late)
+            print_accounting(ingested, late)
 
 
 def run_night(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from tasks.store.layout import Store
 
 if TYPE_CHECKING:
     from tasks.configuration.configuration import Configuration
-    from tasks.configuration.part import SourceAndStore
+    from tasks.configuration.part import SourcesAndStore
 
 
 def why_not(configuration: Configuration, day: date) -> str | None:
@@ -23,7 +24,7 @@ def why_not(configuration: Configuration, day: date) -> str | None:
     A night is late if its date is no longer yesterday. A late night ends as a success if its date has
     a release by now, or if only the last date is to be made.
     """
-    yesterday = today(configuration.source.time_zone) - timedelta(days=1)
+    yesterday = today(configuration.time_zone) - timedelta(days=1)
     if day >= yesterday:
         return None
     if release := release_of(Store(configuration.store.path), day):
@@ -42,18 +43,16 @@ def dates_before(configuration: Configuration, day: date) -> tuple[date, ...]:
     return missed(configuration, day - timedelta(days=1))
 
 
-def missed(configuration: Configuration | SourceAndStore, last: date | None = None) -> tuple[date, ...]:
+def missed(configuration: Configuration | SourcesAndStore, last: date | None = None) -> tuple[date, ...]:
     """Return the dates without a release up to `last`, or yesterday, that have logs as far as is known.
 
-    The dates that have logs are known if they are in the files' names ([source] file_date).
+    The dates that have logs are known if they are in the files' names ([source] file_date); of several
+    sources, those with such names tell.
     """
-    source, section = configuration.source, configuration.store
-    yesterday = today(source.time_zone) - timedelta(days=1)
-    logged = None
-    if source.file_date is not None:
-        try:
-            files = discover(source, yesterday).files
-        except UserError:  # reported elsewhere, by doctor and by the night
-            files = []
-        logged = {file.day for file in files if file.day is not None} if files else None
-    return missing_dates(Store(section.path), last or yesterday, section.keep_releases, logged)
+    section, yesterday = configuration.store, today(configuration.time_zone) - timedelta(days=1)
+    logged: set[date] = set()
+    for source in configuration.sources:
+        if source.file_date is not None:
+            with suppress(UserError):  # reported elsewhere, by doctor and by the night
+                logged |= {file.day for file in discover(source, yesterday).files if file.day is not None}
+    return missing_dates(Store(section.path), last or yesterday, section.keep_releases, logged or None)

@@ -10,7 +10,8 @@ from datetime import date
 from flows.night.night import Night
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import sweep_scratch
-from tasks.interactions.discovery import Search, discover, files_under
+from tasks.interactions.discovery import Search, files_under
+from tasks.interactions.owners import discover_all
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.runtime.clock import now
 from tasks.runtime.errors import StoreError, StoreLockedError, UserError, is_transient
@@ -49,7 +50,7 @@ def require_startable(configuration: Configuration, as_of: date) -> Store:
 def input_problem(configuration: Configuration, as_of: date) -> str | None:
     """Return why the logs or a catalogue cannot be read; None if they are there, or may come back."""
     try:
-        discover(configuration.source, as_of)
+        discover_all(configuration.sources, lambda _: as_of)
         for section, catalogue in (("items", configuration.items), ("users", configuration.users)):
             if catalogue.path is not None:
                 files_under(catalogue.path, Search(section, catalogue.format))

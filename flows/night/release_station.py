@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flows.night.night import Night, Result
 from tasks.configuration.ids import blocked, id_types
 from tasks.dataset.parts import read
+from tasks.interactions.owners import Owners, by_source
 from tasks.quality.champion import keep_champion, remove_champions
 from tasks.release.writer import TableWriter
 from tasks.store.runs import measured_metrics
@@ -101,6 +102,7 @@ def write_metrics(night: Night) -> list[dict[str, Any]]:
 def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the facts that the release's manifest states beside its files."""
     record, ledger = night.record, night.ledger()
+    sources = by_source(Owners(night.configuration, ledger).accounts(ledger.files()))
     return {
         "code_version": version("nightshelf"),
         "configuration": night.configuration.model_dump(mode="json"),
@@ -108,6 +110,7 @@ def manifest_facts(night: Night, metrics: list[dict[str, Any]]) -> dict[str, Any
         "row_accounting": {
             "total": ledger.counts().model_dump(),
             "arrived": ledger.about(night.as_of).model_dump(),
+            **({"sources": sources} if sources else {}),
         },
         "model_metrics": metrics,
         "warnings": record.warnings,

@@ -16,6 +16,7 @@ from tasks.interactions.events import make_events
 from tasks.interactions.ingest import ingest
 from tasks.interactions.late_events import late_events
 from tasks.interactions.ledger import Ledger
+from tasks.interactions.owners import Owners
 from tasks.interactions.stored_rows import stored_parts
 from tasks.recommendations.popular_items import popular_items
 from tasks.release.writer import TableWriter
@@ -45,7 +46,6 @@ def interactions_station(night: Night, engine: Engine) -> Result:
     facts = {
         "last_ingest": last,
         **ingested.facts(),
-        "exclude_rules": night.configuration.source.exclusion_rules(),
         "late": late_events(night.store, ingested.files, ingested.replaced, publishing).model_dump(
             mode="json"
         ),
@@ -65,6 +65,8 @@ def validation_station(night: Night, engine: Engine) -> Result:
 
     ledger = night.ledger()
     make_events(night.configuration, ledger, engine, night.as_of)
+    owners = Owners(night.configuration, ledger)
+    accounts = owners.accounts(ledger.files_about(night.as_of))
     docs = night.folder.data_docs if night.configuration.report.enabled else None
     shutil.rmtree(night.folder.data_docs, ignore_errors=True)  # the pages of an attempt that was killed
     try:
@@ -75,6 +77,8 @@ def validation_station(night: Night, engine: Engine) -> Result:
             night.as_of,
             docs,
             arrived=ledger.about(night.as_of),
+            by_source=accounts if len(accounts) > 1 else {},
+            excluding=owners.exclusion_rules(),
             examples=lambda: quarantine_examples(ledger, engine),
         )
     except GateClosedError as veto:

@@ -29,6 +29,7 @@ from tasks.report import summary
 from tasks.report.data_docs import data_docs_of
 from tasks.report.markdown import markdown, night_page
 from tasks.report.releases_page import releases_markdown
+from tasks.report.source_rows import source_rows
 from tasks.runtime.progress import Report
 from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, record_since
@@ -115,6 +116,7 @@ def _create_tables(store: Store, record: RunRecord, sample_users: int) -> None:
     about = f"the {record.purpose} of {record.as_of}"
     tables: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "rows": lambda: summary.accounting_rows(record),
+        "sources": lambda: source_rows(record),
         "checks": lambda: summary.check_rows(store, record),
         "metrics": lambda: summary.compared_metrics(store, record),
         "stations": lambda: summary.station_rows(record),

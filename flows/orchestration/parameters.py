@@ -27,7 +27,7 @@ Reason = Annotated[str, Field(min_length=1)]
 
 def yesterday(configuration: Configuration, at: datetime | None = None) -> date:
     """Return the last complete day in the time zone of the source, now or at another time."""
-    return today(configuration.source.time_zone, at) - timedelta(days=1)
+    return today(configuration.time_zone, at) - timedelta(days=1)
 
 
 def day_of(as_of: str, configuration: Configuration, scheduled: datetime) -> date:

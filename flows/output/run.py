@@ -18,6 +18,7 @@ from tasks.interactions.late_events import LateEvents
 from tasks.release.main_metrics import main_metrics
 from tasks.report.incumbents import change_of
 from tasks.report.item_freshness import freshness_of
+from tasks.report.source_rows import rows_of, source_rows
 from tasks.report.summary import judged_sentence, late_events_of
 from tasks.store.files import readable
 from tasks.store.runs import RunRecord, measured_metrics
@@ -49,6 +50,7 @@ def print_run(record: RunRecord) -> None:
     facts = record.station("interactions").facts
     total = Counts.model_validate(facts["total"])
     _print_counts(total, "All rows ingested so far", facts["exclude_rules"])
+    _print_sources(source_rows(record), "All rows by source")
     _print_late(late_events_of(record))
     if freshness := freshness_of(record):
         out.print_line(str(freshness))
@@ -73,8 +75,8 @@ def print_run(record: RunRecord) -> None:
         out.print_line(f"Release {record.release_id} is {state}.", style="bold")
 
 
-def print_accounting(ingested: Ingest, exclude_rules: Collection[str], late: LateEvents) -> None:
-    """Print the files and rows of an ingest; `exclude_rules` are rules that do not quarantine."""
+def print_accounting(ingested: Ingest, late: LateEvents) -> None:
+    """Print the files and rows of an ingest."""
     out.print_line(f"{ingested.ingested} files ingested, {ingested.known} known before.")
     for part in ingested.left_out:
         out.print_line(f"Not read: {part}", style="yellow")
@@ -82,8 +84,11 @@ def print_accounting(ingested: Ingest, exclude_rules: Collection[str], late: Lat
         out.print_line(f"Note: {note}", style="yellow")
     for column, files in absent_columns(ingested.files).items():
         out.print_line(f"Note: {absence(column, files)}", style="yellow")
-    _print_counts(ingested.counts, "Rows of these files", exclude_rules)
-    _print_counts(ingested.total, "All rows ingested so far", exclude_rules)
+    _print_counts(ingested.counts, "Rows of these files", ingested.exclude_rules)
+    _print_counts(ingested.total, "All rows ingested so far", ingested.exclude_rules)
+    facts = ingested.facts()
+    _print_sources(rows_of(facts["sources"]), "Rows of these files by source")
+    _print_sources(rows_of(facts["sources_total"]), "All rows by source")
     if ingested.repeated_before_rules:
         repeats = f"{ingested.repeated_before_rules:,}"
         out.print_line(f"Exact repeats among all rows of these files, before any rule: {repeats}")
@@ -158,6 +163,12 @@ def _typical_user(store: Any) -> str:
 def _print_counts(counts: Counts, title: str, exclude_rules: Collection[str]) -> None:
     """Print the row accounting; the last lines are the sum and the residual."""
     out.print_table(("rows", "count"), list(_count_rows(counts, exclude_rules)), title)
+
+
+def _print_sources(rows: list[dict[str, Any]], title: str) -> None:
+    """Print the account of each of several sources."""
+    if rows:
+        out.print_table(tuple(rows[0]), [tuple(row.values()) for row in rows], title)
 
 
 def _count_rows(counts: Counts, exclude_rules: Collection[str]) -> Iterator[out.Row]:

@@ -62,7 +62,7 @@ def start(
     track.require_free(port)
     stack = Stack(token=secrets.token_hex(8), config=config.resolve(), port=port, password=auth is not None)
     environment = _environment(folder, stack, auth)
-    file = _write_deployments(folder, stack.config, configuration.source.time_zone, cron, pools)
+    file = _write_deployments(folder, stack.config, configuration.time_zone, cron, pools)
     try:
         announce("starting the Prefect server")
         arguments = ["prefect", "server", "start", "--host", HOST, "--port", str(port)]

@@ -108,6 +108,8 @@ def _select(
     hashed = [_text(positions, [column]) for column in kept]
     hashed.append(_present(dropped.values()) if dropped else "''")
     texts_of = {name: _text(positions, mapped.get(name, ())) for name in TEXTS}
+    if source.event_type is not None:
+        texts_of["event_type"] = literal(source.event_type)
     columns = [
         "file_id",
         "line",

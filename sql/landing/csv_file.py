@@ -29,6 +29,9 @@ def land_csv(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> L
         columns = reading.column_names
         if reading.header:
             columns, first_line = _header(file, stream, delimiter, encoding, first_line)
+        if file.begin:
+            stream.seek(file.begin)
+            first_line = file.first_line
         absent = absent_columns(file, columns, wanted)
         writer = RowWriter(file, columns, reading, wanted, folder)
         writer.landed.absent = absent
@@ -78,9 +81,9 @@ def _header(
     else:
         raise SourceError(f"{file.name}: expected a header line, got blank lines")
     if len(delimiter) > 1:
-        return _named(text.split(delimiter)), number + 1
+        return named(text.split(delimiter)), number + 1
     try:
-        return _named(next(csv.reader([text], delimiter=delimiter, strict=True))), number + 1
+        return named(next(csv.reader([text], delimiter=delimiter, strict=True))), number + 1
     except csv.Error as error:
         lone = "\r" in text and "its lines end in CR alone; expected LF or CRLF"
         raise SourceError(
@@ -88,6 +91,6 @@ def _header(
         ) from None
 
 
-def _named(cells: list[str]) -> tuple[str, ...]:
+def named(cells: list[str]) -> tuple[str, ...]:
     """Return the names of columns; one without a name (a delimiter at the end) is `column N`."""
     return tuple(cell.strip() or f"column {number}" for number, cell in enumerate(cells, 1))

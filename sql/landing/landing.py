@@ -27,8 +27,21 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".ipc": "arrow",
+    ".feather": "arrow",
+    ".avro": "avro",
+    ".orc": "orc",
+    ".xlsx": "sheets",
+    ".xlsm": "sheets",
+    ".xlsb": "sheets",
+    ".xls": "sheets",
+    ".ods": "sheets",
 }
 """The format of each file name suffix."""
+TEXTS = ("csv", "jsonl")
+"""The formats of text, which may be compressed as a whole; others compress what they hold."""
 SUFFIXES = f"{', '.join(FORMATS)} (text also {', '.join(OPENERS)})"
 """The known suffixes, as messages list them."""
 
@@ -37,13 +50,17 @@ SUFFIXES = f"{', '.join(FORMATS)} (text also {', '.join(OPENERS)})"
 class RawFile:
     """One source file: its path on this machine and the name that messages use.
 
-    `partitions` are the columns that its folders tell (country=FR), by name.
+    `partitions` are the columns that its folders tell (country=FR), by name. Of a file that grows,
+    the bytes from `begin` to `end` are read, and `first_line` is the number of the line at `begin`.
     """
 
     file_id: int
     path: Path
     name: str
     partitions: Mapping[str, str | None] = field(default_factory=dict)
+    begin: int = 0
+    end: int | None = None
+    first_line: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,8 +86,8 @@ class Wanted:
 class LandedRows:
     """A relation of text rows that share the same columns.
 
-    `relation` has `file_id` INT, `line` BIGINT (for Parquet the row number, from 1) and the text
-    columns c0, c1..., which hold `columns`.
+    `relation` has `file_id` INT, `line` BIGINT (in files that are not text, the number of the row)
+    and the text columns c0, c1..., which hold `columns`.
     """
 
     relation: str
@@ -94,7 +111,7 @@ class Landing:
 
 
 def file_format(name: str, reading: Reading) -> str:
-    """Return csv, jsonl or parquet: the configured format, or the one the suffix names."""
+    """Return the format of a file: the configured one, or the one that its suffix names."""
     if reading.format != "auto":
         return reading.format
     suffix = format_suffix(name)
@@ -108,7 +125,7 @@ def format_suffix(name: str) -> str | None:
     plain = _plain(name)
     packed = compression(plain) or ""
     found = next((suffix for suffix in FORMATS if plain.removesuffix(packed).endswith(suffix)), None)
-    return None if packed and found == ".parquet" else found  # Parquet compresses its own pages
+    return None if packed and found and FORMATS[found] not in TEXTS else found
 
 
 def _plain(name: str) -> str:
@@ -119,9 +136,12 @@ def _plain(name: str) -> str:
 def open_text(file: RawFile, reading: Reading) -> IO[bytes]:
     """Open a text file as bytes in `line_encoding`; one named as compressed is decompressed.
 
-    Reading raises a SourceError as soon as it is damaged or has expanded out of proportion.
+    Reading raises a SourceError as soon as it is damaged or has expanded out of proportion. Of a
+    file that grows, the stream has all up to `end`; seek to `begin`.
     """
     stream: Any = file.path.open("rb")
+    if file.end is not None:
+        return io.BufferedReader(_Span(stream, file.end))
     if suffix := compression(_plain(file.name)):
         stream = io.BufferedReader(Inflated(file.name, suffix, stream, reading.max_expansion), 1 << 16)
     elif hidden := hidden_compression(stream.peek(8)):
@@ -130,6 +150,40 @@ def open_text(file: RawFile, reading: Reading) -> IO[bytes]:
     if is_ascii_based(reading.encoding):
         return stream  # type: ignore[no-any-return]
     return io.BufferedReader(_Recoded(stream, reading.encoding))
+
+
+def grows(name: str, reading: Reading) -> bool:
+    """Return whether lines can be appended to a file of this name: text that is not compressed."""
+    suffix = format_suffix(name) or ""
+    form = FORMATS.get(suffix) if reading.format == "auto" else reading.format
+    return form in TEXTS and compression(_plain(name)) is None and is_ascii_based(reading.encoding)
+
+
+class _Span(io.RawIOBase):
+    """A file up to some of its bytes."""
+
+    def __init__(self, stream: IO[bytes], end: int) -> None:
+        super().__init__()
+        self._stream, self._end = stream, end
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def readinto(self, target: Any) -> int:
+        """Fill a buffer and return the number of bytes written, 0 at the end."""
+        data = self._stream.read(max(0, min(len(target), self._end - self._stream.tell())))
+        target[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 class _Recoded(io.RawIOBase):

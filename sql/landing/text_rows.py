@@ -104,13 +104,14 @@ def printable(text: str) -> str:
 
 
 def json_batches(
-    stream: IO[bytes], encoding: str, wanted: Wanted
+    stream: IO[bytes], encoding: str, wanted: Wanted, first: int = 1
 ) -> Iterator[tuple[list[int], list[list[str | None]], list[Reject]]]:
     """Yield line numbers, values and rejects of JSON lines; numbers stay text, so no id is rounded.
 
-    A row holds the values of the `wanted` keys and, last, all other keys as one JSON object.
+    A row holds the values of the `wanted` keys and, last, all other keys as one JSON object. `first`
+    is the number of the first line.
     """
-    number, reader = 0, LineReader(stream)
+    number, reader = first - 1, LineReader(stream)
     while data := reader.read(BATCH * 64):
         lines: list[int] = []
         rows: list[list[str | None]] = []

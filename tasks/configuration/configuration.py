@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from models import registry
-from sql.reading import Section
-from sql.source import Columns, Source
+from sql.source import NAME
 from tasks.configuration.file import from_folder, read_toml
+from tasks.configuration.fingerprints import fingerprint_of, settings_of
 from tasks.configuration.model_sections import EvaluationSection, QualitySection, TrainSection
 from tasks.configuration.overrides import overridden
 from tasks.configuration.sections import (
@@ -30,30 +29,18 @@ from tasks.configuration.sections import (
     TopNSection,
     bytes_of,
 )
+from tasks.configuration.sources import WithSources
 from tasks.release.tables import GLOBAL_SEGMENT
 from tasks.runtime.errors import ConfigurationError
 from tasks.runtime.redaction import HIDDEN, is_secret_name, note_secrets
 from tasks.runtime.resources import Resources
 
-KEYS_ALWAYS_HASHED: Final = frozenset(
-    [
-        *("format", "delimiter", "encoding", "header", "column_names", "null_values", "file_date", "columns"),
-        *("attributes", "user_id_type", "item_id_type", "timestamp_format", "time_zone", "event_weights"),
-        *("min_date", "max_date", "quarantine", "exclude"),
-    ]
-)
-COLUMNS_ALWAYS_HASHED: Final = frozenset(
-    ["user", "item", "timestamp", "event_type", "value", "weight", "session", "position"]
-)
-"""The keys of [source] and [source.columns] that the first fingerprints were made of."""
 
-
-class Configuration(Section):
+class Configuration(WithSources):
     """The whole file."""
 
     store: StoreSection = StoreSection()
     engine: EngineSection = EngineSection()
-    source: Source
     items: ItemCatalogue = ItemCatalogue()
     users: Catalogue = Catalogue()
     gate: GateSection = GateSection()
@@ -105,10 +92,10 @@ class Configuration(Section):
         for kind, catalogue in (("items", self.items), ("users", self.users)):
             if catalogue.path is None:
                 for column in columns_of[kind]:
-                    if column not in self.source.attributes:
+                    if column not in self.attributes:
                         raise ValueError(
                             f"{kind}: expected an attribute of [source.attributes], got {column!r}; "
-                            f"known: {_listed(self.source.attributes)}"
+                            f"known: {_listed(self.attributes)}"
                         )
         return self
 
@@ -165,34 +152,15 @@ class Configuration(Section):
             "quality": set(QualitySection.model_fields) - {"metric", "k", "min_users"},
             "engine": {"memory", "threads", "batch", "spark_master", "spark_settings"},
             "top_n": {"memory"},
-            **{key: {"max_expansion"} for key in ("source", "items", "users")},
+            **{key: {"max_expansion"} for key in ("items", "users")},
         }
-        facts = self.model_dump(mode="json", exclude={"store": True, "report": True, **resources})
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-    def source_fingerprint(self) -> str:
-        """Return a hash of the settings that decide events and their strength; not the path.
-
-        A key that a later version adds counts only if it is set, and one whose default changed has the
-        first one, so that an upgrade changes nothing.
-        """
-        facts = self.source.model_dump(mode="json", exclude={"path", "max_expansion", "settle_seconds"})
-        facts = _without_new_defaults(facts, Source, KEYS_ALWAYS_HASHED)
-        if facts["delimiter"] is None:
-            facts["delimiter"] = ","
-        if self.source.null_values == Source.model_fields["null_values"].default:
-            facts["null_values"] = [""]
-        facts["columns"] = _without_new_defaults(facts["columns"], Columns, COLUMNS_ALWAYS_HASHED)
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _without_new_defaults(
-    facts: dict[str, Any], section: type[BaseModel], always: frozenset[str]
-) -> dict[str, Any]:
-    """Return a section's values without those defaults whose keys are not `always` hashed."""
-    defaults = {key: field.default for key, field in section.model_fields.items()}
-    as_json = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
-    return {key: value for key, value in facts.items() if key in always or value != as_json[key]}
+        facts = self.model_dump(
+            mode="json", exclude={"store": True, "report": True, "sources": True, **resources}
+        )
+        facts["source"] = [settings_of(source) for source in self.sources]
+        if len(self.sources) == 1:
+            (facts["source"],) = facts["source"]
+        return fingerprint_of(facts)
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Configuration:
@@ -228,7 +196,7 @@ def _validated(content: dict[str, Any], path: Path) -> Configuration:
     try:
         configuration = Configuration.model_validate(content)
     except ValidationError as error:
-        lines = [_explain(detail) for detail in error.errors(include_url=False)]
+        lines = [_explain(detail, content) for detail in error.errors(include_url=False)]
         raise ConfigurationError(f"{path}: " + f"\n{path}: ".join(lines)) from None
     for name in configuration.models:
         try:
@@ -238,11 +206,11 @@ def _validated(content: dict[str, Any], path: Path) -> Configuration:
     return configuration
 
 
-def _explain(detail: Any) -> str:
+def _explain(detail: Any, content: Mapping[str, Any]) -> str:
     """Return a line about a mistake: where, what was expected, what came, what is known."""
-    location = [str(part) for part in detail["loc"]]
+    location = [str(part) for part in _named(detail["loc"], content)]
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
+        known = _known_keys(detail["loc"][:-1])
         near = difflib.get_close_matches(location[-1][:100], known, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         where = f" in [{'.'.join(location[:-1])}]" if location[:-1] else ""
@@ -257,16 +225,35 @@ def _explain(detail: Any) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}, got {value}"
 
 
-def _known_keys(location: list[str]) -> list[str]:
+def _named(location: tuple[Any, ...], content: Mapping[str, Any]) -> list[Any]:
+    """Return where a mistake is, with the name of a source for its number, or else `source 2`."""
+    match location:
+        case ("source", int(number), *inner):
+            tables = content["source"]
+            if isinstance(tables, Mapping):
+                return ["source", *inner]
+            names = [table.get("name") if isinstance(table, Mapping) else None for table in tables]
+            name = names[number]
+            known = isinstance(name, str) and NAME.fullmatch(name) and names.count(name) == 1
+            return ["source", name, *inner] if known else [f"source {number + 1}", *inner]
+    return list(location)
+
+
+def _known_keys(location: Sequence[Any]) -> list[str]:
     model: type[BaseModel] = Configuration
     for part in location:
-        field = model.model_fields.get(part)
+        field = fields_of(model).get(part)
         if field is None:
             continue
         candidates = [field.annotation, *get_args(field.annotation)]
         sections = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
         model = sections[0] if sections else model
-    return list(model.model_fields)
+    return list(fields_of(model))
+
+
+def fields_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a section by their keys in the file."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def _listed(names: Any) -> str:

@@ -98,10 +98,17 @@ def from_folder(content: dict[str, Any], path: Path) -> dict[str, Any]:
         return absolute_path(value, folder, where) if isinstance(value, str) else value
 
     content = from_environment(content)
+
+    def located(table: Any, where: str) -> Any:
+        if isinstance(table, list):  # [[source]]
+            return [located(inner, f"{where} {number}") for number, inner in enumerate(table, 1)]
+        if not isinstance(table, dict) or "path" not in table:
+            return table
+        return table | {"path": resolved(table["path"], f"{path}: {where}.path")}
+
     for section in ("source", "items", "users", "store"):
-        if isinstance(content.get(section), dict) and "path" in content[section]:
-            absolute = resolved(content[section]["path"], f"{path}: {section}.path")
-            content[section] = content[section] | {"path": absolute}
+        if section in content:
+            content[section] = located(content[section], section)
     content.setdefault("store", {})
     if isinstance(content["store"], dict):
         content["store"].setdefault("path", str(folder / DEFAULT_STORE))

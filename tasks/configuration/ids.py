@@ -10,9 +10,9 @@ from tasks.runtime.errors import InputError
 
 
 def id_types(configuration: Configuration) -> IdTypes:
-    """Return the Arrow types of the source's ids."""
+    """Return the Arrow types of the ids."""
     types = {"int64": pa.int64(), "string": pa.string()}
-    return IdTypes(types[configuration.source.user_id_type], types[configuration.source.item_id_type])
+    return IdTypes(types[configuration.user_id_type], types[configuration.item_id_type])
 
 
 def blocked(configuration: Configuration, id_type: pa.DataType) -> pa.Array:

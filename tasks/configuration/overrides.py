@@ -55,24 +55,46 @@ def parts_of(key: str) -> tuple[str, ...]:
 def overridden(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of the content with the keys of `overrides` replaced in order.
 
-    Missing tables on the way to a key are created.
+    Missing tables on the way to a key are created. In an array of tables, such as [[source]], a part
+    of a key is the name of a table.
 
     Raises
     ------
     ConfigurationError
-        If a key is invalid, or passes through a value that is not a table.
+        If a key is invalid, or passes through a value that is not a table, or an array of tables
+        that has none of this name.
     """
     result = dict(content)
     for key, value in overrides.items():
         table, (*path, last) = result, parts_of(key)
-        for depth, part in enumerate(path, 1):
+        parts = iter(enumerate(path, 1))
+        for depth, part in parts:
             inner = table.get(part, {})
+            if isinstance(inner, list) and inner and all(isinstance(entry, Mapping) for entry in inner):
+                table[part] = inner = list(inner)
+                _, name = next(parts, (0, None))
+                number = _number_of(inner, name, key, path[:depth])
+                inner[number] = table = dict(inner[number])
+                continue
             if not isinstance(inner, Mapping):
                 raise ConfigurationError(_no_table(key, path[:depth], inner))
             table[part] = dict(inner)
             table = table[part]
         table[last] = value
     return result
+
+
+def _number_of(tables: list[Any], name: str | None, key: str, path: list[str]) -> int:
+    """Return the number of the table of this name in an array of tables."""
+    names = [table.get("name") for table in tables]
+    if name not in names or name is None:
+        where, known = ".".join(path), ", ".join(str(known) for known in names if known is not None)
+        got = f"; got {name!r:.200}" if name is not None else ""
+        raise ConfigurationError(
+            f"override {key!r:.200}: expected the name of a table after {where}, such as "
+            f"{where}.NAME.key{got}; known: {known or 'none'}"
+        )
+    return names.index(name)
 
 
 def _value_of(text: str) -> Any:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
-from sql.source import Source
 from tasks.configuration.file import from_folder, read_toml
 from tasks.configuration.sections import StoreSection
+from tasks.configuration.sources import WithSources
 from tasks.runtime.errors import ConfigurationError
 
 
-@dataclass(frozen=True)
-class SourceAndStore:
-    """[source] and [store] of a configuration."""
+class SourcesAndStore(WithSources):
+    """The sources and [store] of a configuration."""
 
-    source: Source
+    model_config = ConfigDict(extra="ignore")
+
     store: StoreSection
 
 
-def source_and_store(path: Path) -> SourceAndStore:
-    """Return [source] and [store] of a configuration file; the rest of the file is ignored.
+def sources_and_store(path: Path) -> SourcesAndStore:
+    """Return the sources and [store] of a configuration file; the rest of the file is ignored.
 
     Raises
     ------
@@ -31,8 +30,7 @@ def source_and_store(path: Path) -> SourceAndStore:
     """
     content = from_folder(read_toml(path), path)
     try:
-        source = Source.model_validate(content.get("source"))
-        return SourceAndStore(source, StoreSection.model_validate(content["store"]))
+        return SourcesAndStore.model_validate(content)
     except ValidationError:
         raise ConfigurationError(
             f"{path}: [source] or [store] is invalid; `nightshelf doctor` says why"

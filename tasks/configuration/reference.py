@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from models import registry
-from tasks.configuration.configuration import Configuration
+from tasks.configuration.configuration import Configuration, fields_of
 
 INTRODUCTION = """# Configuration
 
@@ -36,7 +36,7 @@ This page is written by `python -m tasks.configuration.reference`.
 def reference() -> str:
     """Return the page: a table of keys for every section and every model."""
     lines = [INTRODUCTION]
-    for name, field in Configuration.model_fields.items():
+    for name, field in fields_of(Configuration).items():
         if name != "models":
             lines += section(name, field)
     for model in registry.built_in():
@@ -47,6 +47,8 @@ def reference() -> str:
 def section(name: str, field: FieldInfo) -> list[str]:
     """Return the lines about a section and its nested sections."""
     model = field.annotation
+    if name == "source":
+        (model, _) = get_args(model)
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return []
     lines = table(name, model)

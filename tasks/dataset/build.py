@@ -89,11 +89,10 @@ def _blocked_table(configuration: Configuration) -> pa.Table:
 def _matches(
     configuration: Configuration, engine: Engine, catalogues: dict[str, CatalogueRows]
 ) -> dict[str, Matches]:
-    source = configuration.source
-    lists = {"items": ("item", "item_catalogue", "item_rows", source.item_id_type)}
-    lists |= {"users": ("user", "user_catalogue", "user_rows", source.user_id_type)}
+    lists = {"items": ("item", "item_catalogue", "item_rows", configuration.item_id_type)}
+    lists |= {"users": ("user", "user_catalogue", "user_rows", configuration.user_id_type)}
     lists = {name: lists[name] for name in catalogues}
-    lists |= {"blocked_items": ("item", "blocked_items", "blocked_items", source.item_id_type)}
+    lists |= {"blocked_items": ("item", "blocked_items", "blocked_items", configuration.item_id_type)}
     return {name: match_ids(engine, *where) for name, where in lists.items()}
 
 

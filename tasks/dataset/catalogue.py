@@ -27,11 +27,10 @@ def make_catalogues(configuration: Configuration, engine: Engine, scratch: Path)
         If a catalogue has no file, an unreadable one, or lacks a configured column, or if it says of
         an item neither that it is available nor that it is not.
     """
-    source = configuration.source
     read_rows = {}
     for kind, catalogue, id_type in (
-        ("item", configuration.items, source.item_id_type),
-        ("user", configuration.users, source.user_id_type),
+        ("item", configuration.items, configuration.item_id_type),
+        ("user", configuration.users, configuration.user_id_type),
     ):
         if catalogue.path is None:
             _from_events(kind, catalogue, engine, id_type)

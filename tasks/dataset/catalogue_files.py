@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sql.errors import SourceError
+from sql.landing.columnar.arrow_file import open_arrow
+from sql.landing.columnar.parquet_file import open_parquet
 from sql.landing.landed_file import land_file
 from sql.landing.landing import RawFile, Wanted, file_format, positional
 from sql.landing.row_writer import LandedFile
@@ -27,6 +29,8 @@ from tasks.interactions.discovery import LeftOut, Search, files_under
 from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
 
+SCHEMAS = {"parquet": open_parquet, "arrow": open_arrow}
+"""What opens the files whose columns have types."""
 ATTRIBUTES = pa.schema(
     [
         ("id_text", pa.string()),
@@ -207,10 +211,12 @@ def _attributes(raw: RawFile, table: pa.Table, catalogue: Catalogue) -> pa.Table
 def _list_columns(raw: RawFile, catalogue: Catalogue) -> set[str]:
     """Return the columns in which a text like ["a", "b"] is a list that the file holds."""
     kind = file_format(raw.name, catalogue)
-    if kind == "jsonl":
+    if kind in {"jsonl", "avro", "orc"}:
         return {*catalogue.attributes.values()}
-    if kind == "parquet":
-        return {part.name for part in pq.read_schema(raw.path) if _is_list(part.type)}
+    if kind in SCHEMAS:
+        return {
+            part.name for part in SCHEMAS[kind](raw, catalogue.max_expansion).schema if _is_list(part.type)
+        }
     return set()
 
 

@@ -96,7 +96,7 @@ def measure_freshness(
         events=ages["events"],
         median_minutes=ages["least_age"] // MINUTE,
         at_least=ages["least_age"] != ages["known_age"],
-        turnover=list(_turnover(engine, as_of, configuration.source.time_zone)),
+        turnover=list(_turnover(engine, as_of, configuration.time_zone)),
     )
 
 

@@ -86,7 +86,7 @@ def match_warnings(configuration: Configuration, matches: Mapping[str, Matches])
 
 
 def _catalogue_warnings(configuration: Configuration, kind: str, fit: Matches) -> Iterator[str]:
-    known, id_type = fit.matched + fit.missing, getattr(configuration.source, f"{kind[:-1]}_id_type")
+    known, id_type = fit.matched + fit.missing, getattr(configuration, f"{kind[:-1]}_id_type")
     if fit.unreadable:
         yield f"[{kind}] catalogue: {fit.unreadable:,} rows have no id, or none of type {id_type}"
     if fit.repeated:

@@ -16,8 +16,7 @@ from sql.source import FORGOTTEN
 from tasks.erasure.subjects import Change, Subjects, change_if_any
 from tasks.interactions.account import IngestedFile
 from tasks.interactions.forgotten import without_forgotten
-from tasks.interactions.ledger import IngestManifest, Ledger
-from tasks.interactions.sweep import sweep
+from tasks.interactions.ledger import IngestManifest, Ledger, sweep
 from tasks.store.files import sync_all, write_json_atomically, writing
 from tasks.store.hashes import hashes_of
 from tasks.store.layout import Store

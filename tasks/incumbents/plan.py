@@ -100,7 +100,7 @@ def plan_contest(
     if not models:
         return "what served has no settings that the configuration leaves open"
     model = models[as_of.toordinal() % len(models)]
-    cut = end_of(before.as_of, configuration.source.time_zone)
+    cut = end_of(before.as_of, configuration.time_zone)
     users = returning_users(dataset, cut)
     if users < configuration.quality.min_users:
         return f"{users} users came back since {before.as_of}, too few to judge settings"

@@ -44,7 +44,9 @@ class IngestedFile(BaseModel):
     """An ingested file; `first_day` and `last_day` are the period that its name gives.
 
     `days` counts its accepted rows by day; it is empty in manifests written before this field
-    existed. `absent` are the optional columns that it lacks.
+    existed. `absent` are the optional columns that it lacks. `size` and `sha256` are those of all
+    that was read of it. If lines were appended to it, only these are its rows: `continues` is the
+    hash of what was read before.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -58,6 +60,7 @@ class IngestedFile(BaseModel):
     first_day: date | None = None
     last_day: date | None = None
     days: dict[str, int] = {}
+    continues: str = ""
     absent: list[str] = []
 
     def known_on(self, as_of: date) -> bool:
@@ -86,6 +89,13 @@ def absence(column: str, addresses: Sequence[str]) -> str:
     """Return the sentence about a column that some files lack."""
     examples = ", ".join(addresses[:EXAMPLES]) + (", ..." if len(addresses) > EXAMPLES else "")
     return f"column {column!r} is empty in {len(addresses):,} files, which lack it ({examples})"
+
+
+def heads(files: Iterable[IngestedFile]) -> list[IngestedFile]:
+    """Return the files without those that another one continues."""
+    files = list(files)
+    continued = {file.continues for file in files}
+    return [file for file in files if file.sha256 not in continued]
 
 
 def total(files: Iterable[IngestedFile]) -> Counts:

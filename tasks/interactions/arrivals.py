@@ -2,96 +2,188 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
-from models.options import workers
 from sql.landing.landing import RawFile
-from tasks.interactions.account import IngestedFile
+from sql.source import Source
+from tasks.interactions.account import IngestedFile, heads
+from tasks.interactions.candidates import Candidate, candidates
 from tasks.interactions.ledger import Ledger
+from tasks.interactions.owners import Owners
 from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report
-from tasks.store.files import sha256_of
+from tasks.store.contents import whole_lines
 
-MAX_CONCURRENT = 4  # files fetched and hashed at the same time
+REMEDY: Final = (
+    "change it back, or run with --rebuild, which ingests every file again that is still there, and keeps "
+    "the stored rows of files that are gone"
+)
 
 
 @dataclass
 class Arrival:
-    """A file to ingest, and the ids of the files whose rows it replaces."""
+    """A file to ingest, and the ids of the files whose rows it replaces.
+
+    `continues` is the hash of what was read of it before lines were appended.
+    """
 
     raw: RawFile
     file: SourceFile
     sha256: str
     replaces: list[int] = field(default_factory=list)
+    continues: str = ""
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A file that may be new, with its local path and the hash of its content.
+@dataclass
+class Arrivals:
+    """What an ingest does about a source: files to ingest, and earlier ones that a rebuild keeps.
 
-    No ingested file has its address, size and modification stamp.
+    `leaving` are the earlier files that the rebuild replaces, of this source and of others.
     """
 
-    file: SourceFile
-    path: Path
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """The file's address without secrets, as manifests and messages show it."""
-        return redacted(self.file.address)
+    source: Source
+    new: list[Arrival]
+    kept: list[IngestedFile] = field(default_factory=list)
+    leaving: frozenset[int] = frozenset()
 
 
 def arrivals(
-    files: Sequence[SourceFile],
-    ledger: Ledger,
+    files: Mapping[str, Sequence[SourceFile]],
+    owners: Owners,
     scratch: Path,
     *,
     replace_changed: bool,
-    rebuild: bool,
+    rebuilt: Collection[str],
     report: Report,
-) -> tuple[list[Arrival], list[IngestedFile]]:
-    """Return the files to ingest of those of a source, and the earlier ones to keep.
+) -> list[Arrivals]:
+    """Return what to do about each source; `files` are those to consider, by the source's name.
 
-    Content that was ingested before is skipped. With `rebuild`, every file is ingested again.
-    Together they replace everything ingested before, except the files to keep, which are gone.
+    Content that a source has ingested before is skipped. Of the `rebuilt` sources, every file is
+    ingested again, which replaces the earlier files whose present copies, by content or by name,
+    are the source's. The others are gone: those of the source are kept.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or changed after it was ingested and `replace_changed` is false.
+        If a file cannot be read, was ingested as one of another configured source, or changed after
+        it was ingested and `replace_changed` is false.
     """
-    known = [] if rebuild else ledger.files()
+    present: dict[str, list[Candidate]] = {}
+    for number, source in enumerate(owners.sources):
+        known = [] if source.name in rebuilt else heads(owners.ledger.files())
+        found_now = candidates(source, files[source.name], known, scratch / str(number), report)
+        present[source.name] = [candidate for candidate in found_now if not candidate.is_empty]
+    claims = _claims(owners, {name: here for name, here in present.items() if name in rebuilt})
+    claimed = frozenset(chain(*claims.values()))
+    next_id = owners.ledger.next_file_id()
+    found = []
+    for source in owners.sources:
+        here = present[source.name]
+        if source.name in rebuilt:
+            new = _rebuilt(here, claims[source.name], next_id)
+            gone = [file for file in owners.files_of(source) if file.file_id not in claimed]
+        else:
+            _require_owned(owners, source, files[source.name], here)
+            new, gone = _new(owners, source, here, next_id, replace_changed=replace_changed), []
+            if any(arrival.replaces for arrival in new):
+                again = scratch / "again"
+                new += _affected_duplicates(owners.ledger, new, files[source.name], again)
+        found.append(Arrivals(source, new, gone, claimed))
+        next_id += len(new)
+    return found
+
+
+def _new(
+    owners: Owners, source: Source, candidates: Sequence[Candidate], next_id: int, *, replace_changed: bool
+) -> list[Arrival]:
+    """Return the candidates whose content a source has not ingested, with the files that they replace.
+
+    Of a file to which lines were appended, since then or under another name, only these are new.
+    """
+    files = owners.ledger.files()
+    known = heads(files)
     by_address = {file.address: file for file in known}
-    candidates = list(_candidates(files, by_address, scratch, report))
-    contents = {file.sha256 for file in known}
-    candidate_hashes = {candidate.sha256 for candidate in candidates}
-    kept = _gone(ledger, candidates) if rebuild else []
-    next_id = ledger.next_file_id()
+    read = {file.sha256: file for file in known if owners.has_read(source, file)}
+    before = {candidate.name: _before(candidate, read) for candidate in candidates}
+    continued = {old.sha256 for old in before.values() if old is not None}
+    hashes = {candidate.sha256 for candidate in candidates} | continued
+    contents = {file.sha256 for file in files if owners.has_read(source, file)}
     new: list[Arrival] = []
     for candidate in candidates:
         if candidate.sha256 in contents:
             continue
         contents.add(candidate.sha256)
-        old = by_address.get(candidate.name)
+        number, after, old = next_id + len(new), before[candidate.name], by_address.get(candidate.name)
+        if after is not None and after.sha256 in continued:
+            continued.remove(after.sha256)  # a copy of the file is a file of its own
+            new.append(_arrival(candidate, number, [], after))
+            continue
         # if the old content is elsewhere now, that file was moved, and this one is new
-        replaces = old is not None and old.sha256 not in candidate_hashes
+        replaces = old is not None and old.sha256 not in hashes
         if old is not None and replaces and not replace_changed:
-            raise InputError(_changed_message(old, candidate.file))
-        raw = RawFile(next_id + len(new), candidate.path, candidate.name, candidate.file.partitions)
-        replaced_ids = [old.file_id] if old and replaces else []
-        new.append(Arrival(raw, candidate.file, candidate.sha256, replaced_ids))
-    if rebuild and new:
-        new[0].replaces.extend(file.file_id for file in ledger.files() if file not in kept)
-    elif any(arrival.replaces for arrival in new):
-        new += _affected_duplicates(ledger, new, files, scratch)
-    return new, kept
+            raise InputError(_changed_message(old, candidate, source))
+        new.append(_arrival(candidate, number, _with_earlier(files, old) if old and replaces else []))
+    return new
+
+
+def _before(candidate: Candidate, read: Mapping[str, IngestedFile]) -> IngestedFile | None:
+    """Return the most that was read of a file, under any name, before lines were appended to it."""
+    parts = [old for digest in candidate.beginnings if (old := read.get(digest)) is not None]
+    return max(parts, key=lambda old: old.size, default=None)
+
+
+def _with_earlier(files: Sequence[IngestedFile], last: IngestedFile) -> list[int]:
+    """Return the ids of a file, and of all that was read of it before lines were appended."""
+    by_hash = {file.sha256: file for file in files}
+    ids = [last.file_id]
+    while last.continues and last.continues in by_hash:
+        last = by_hash[last.continues]
+        ids.append(last.file_id)
+    return ids
+
+
+def _rebuilt(candidates: Sequence[Candidate], replaced: Sequence[int], next_id: int) -> list[Arrival]:
+    """Return the candidates, each content once; the first replaces all files to be replaced."""
+    once = {candidate.sha256: candidate for candidate in reversed(candidates)}
+    present = [candidate for candidate in candidates if once[candidate.sha256] is candidate]
+    new = [_arrival(candidate, number, []) for number, candidate in enumerate(present, next_id)]
+    if new:
+        new[0].replaces.extend(replaced)
+    return new
+
+
+def _arrival(
+    candidate: Candidate, file_id: int, replaces: list[int], after: IngestedFile | None = None
+) -> Arrival:
+    continues = "" if after is None else after.sha256
+    return Arrival(candidate.raw(file_id, after), candidate.file, candidate.sha256, replaces, continues)
+
+
+def _require_owned(
+    owners: Owners, source: Source, files: Sequence[SourceFile], candidates: Sequence[Candidate]
+) -> None:
+    """Raise InputError if a known file was ingested as another configured source's, or by other settings."""
+    known = {file.address: file for file in owners.ledger.files()}
+    hashes = {candidate.name: candidate.sha256 for candidate in candidates}
+    for old in filter(None, (known.get(redacted(file.address)) for file in files)):
+        owner = owners.owner_of(old)
+        if owner is None:
+            change = owners.change_of(old, source)
+            if change is not None and hashes.get(old.address, old.sha256) == old.sha256:
+                raise InputError(
+                    f"{old.address}: ingested by other settings than those of [{source.section}]"
+                    f"{change.in_brackets}: {REMEDY}"
+                )
+        elif owner != source.name:
+            raise InputError(
+                f"{old.address}: ingested as a file of {owner}, and now under the path of {source.name}: "
+                f"{REMEDY}"
+            )
 
 
 def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
@@ -109,57 +201,47 @@ def batches(arriving: Sequence[Arrival], limit: int) -> Iterator[list[Arrival]]:
         yield batch
 
 
-def _gone(ledger: Ledger, present: Sequence[Candidate]) -> list[IngestedFile]:
-    """Return the ingested files that are no longer there, by content or by name.
+def _claims(owners: Owners, present: Mapping[str, Sequence[Candidate]]) -> dict[str, list[int]]:
+    """Return the ids of ingested files whose present copies are a source's, by the source's name.
 
-    New content under a known name is the last file of this name, changed. Earlier files of the name
-    were moved when the name was used again, and are gone if their content is.
+    They are the source's by content, which is first looked for in the source that ingested it, or by
+    name: new content under a known name is the last file of this name, changed. Earlier files of the
+    name were moved when the name was used again, and are gone if their content is.
     """
-    files = ledger.files()
-    known = {file.sha256 for file in files}
-    last = {file.address: file.file_id for file in files}
-    hashes = {candidate.sha256 for candidate in present}
-    changed = {last.get(candidate.name) for candidate in present if candidate.sha256 not in known}
-    return [file for file in files if file.sha256 not in hashes and file.file_id not in changed]
-
-
-def _changed_message(old: IngestedFile, file: SourceFile) -> str:
-    return (
-        f"{old.address}: changed since it was ingested ({old.size} bytes then, {file.size} now); "
-        "run `nightshelf ingest --replace-changed` if the new content is right"
-    )
-
-
-def _candidates(
-    files: Sequence[SourceFile], by_address: dict[str, IngestedFile], scratch: Path, report: Report
-) -> Iterator[Candidate]:
-    """Yield the files that may be new, each with its hash; a few are read at the same time."""
-    unknown = []
+    every = owners.ledger.files()
+    files = heads(every)
+    owner = {file.file_id: owners.owner_of(file) for file in files}
+    hashes = {name: {candidate.sha256 for candidate in candidates} for name, candidates in present.items()}
+    read: dict[str | None, set[str]] = {name: set() for name in (*present, None)}
     for file in files:
-        old = by_address.get(redacted(file.address))
-        if old is None or not file.stamp or (old.size, old.stamp) != (file.size, file.stamp):
-            unknown.append(file)
+        read.setdefault(owner[file.file_id], set()).add(file.sha256)
+    last = {file.address: file.file_id for file in files}
+    changed: dict[int, str] = {}
+    for name, here in present.items():
+        for candidate in here:
+            old = last.get(candidate.name)
+            if old is not None and not any(candidate.sha256 in read[by] for by in (name, owner[old], None)):
+                changed[old] = name
+    claims: dict[str, list[int]] = {name: [] for name in present}
+    for file in files:
+        by = owner[file.file_id]
+        if by is not None and by not in present:
+            continue  # of a source that is not read again
+        names = [by] if by is not None and file.sha256 in hashes[by] else []
+        names += [name for name in present if file.sha256 in hashes[name] and file.sha256 not in read[name]]
+        names += [changed[file.file_id]] if file.file_id in changed else []
+        if names:
+            claims[names[0]].extend(_with_earlier(every, file))
+    return claims
 
-    def hashed(number: int) -> Candidate:
-        file = unknown[number]
-        path = fetch(file, scratch / "fetched" / str(number))
-        try:
-            return Candidate(file, path, _hash(path, file.partitions))
-        except OSError as error:
-            raise InputError(f"{redacted(file.address)}: cannot be read: {error.strerror or error}") from None
 
-    with ThreadPoolExecutor(min(MAX_CONCURRENT, workers())) as pool:
-        for number, candidate in enumerate(pool.map(hashed, range(len(unknown)))):
-            report("ingest: looking for new files", number + 1, len(unknown))
-            yield candidate
-
-
-def _hash(path: Path, partitions: Mapping[str, str | None]) -> str:
-    """Return a file's hash; columns that its folders tell are part of its content."""
-    content = sha256_of(path)
-    if not partitions:
-        return content
-    return hashlib.sha256(json.dumps([content, partitions], sort_keys=True).encode()).hexdigest()
+def _changed_message(old: IngestedFile, candidate: Candidate, source: Source) -> str:
+    grew = not source.appended and candidate.begins_with(old, source)
+    appended = f"lines were appended to it: set appended = true in [{source.section}], or " if grew else ""
+    return (
+        f"{old.address}: changed since it was ingested ({old.size} bytes then, {candidate.file.size} now); "
+        f"{appended}run `nightshelf ingest --replace-changed` if the new content is right"
+    )
 
 
 def _affected_duplicates(
@@ -173,7 +255,19 @@ def _affected_duplicates(
     for old in ledger.files():
         if old.counts.duplicates and old.address in by_address and old.file_id not in replaced:
             file = by_address[old.address]
-            path = fetch(file, scratch / "fetched" / f"again-{old.file_id}")
-            raw = RawFile(next_id + len(repeated), path, old.address, file.partitions)
-            repeated.append(Arrival(raw, file, old.sha256, [old.file_id]))
+            path = fetch(file, scratch / f"{old.file_id}")
+            raw = _same_rows(
+                ledger, RawFile(next_id + len(repeated), path, old.address, file.partitions), old
+            )
+            repeated.append(Arrival(raw, file, old.sha256, [old.file_id], old.continues))
     return repeated
+
+
+def _same_rows(ledger: Ledger, raw: RawFile, old: IngestedFile) -> RawFile:
+    """Return the part of a file that was read as `old`: lines may have been appended before and after."""
+    earlier = next((file.size for file in ledger.files() if file.sha256 == old.continues), 0)
+    if not earlier and raw.path.stat().st_size == old.size:
+        return raw
+    _, beginnings = whole_lines(raw.path, {earlier, old.size})
+    lines = next((beginning.lines for beginning in beginnings if beginning.size == earlier), 0)
+    return replace(raw, begin=earlier, end=old.size, first_line=lines + 1)

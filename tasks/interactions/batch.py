@@ -18,11 +18,14 @@ from sql.landing.landed_file import land_file
 from sql.landing.landing import Landing, Wanted
 from sql.landing.row_writer import OTHER
 from sql.landing.text_rows import EXCERPT, printable
+from sql.source import Source
 from tasks.configuration.configuration import Configuration
+from tasks.configuration.fingerprints import source_fingerprint
 from tasks.interactions.account import Counts, IngestedFile
 from tasks.interactions.arrivals import Arrival
 from tasks.interactions.forgotten import read_forgotten, screen_quarantine
 from tasks.interactions.ledger import IngestManifest, Ledger
+from tasks.interactions.owners import Owners
 from tasks.interactions.redelivery import Redelivery
 from tasks.interactions.row_settings import mapped_by, row_settings
 from tasks.interactions.source_files import last_day
@@ -41,13 +44,18 @@ COUNT_OF = {
 
 @dataclass(frozen=True)
 class BatchIngest:
-    """Ingests batches of files for a date: the engine writes to `scratch`, the ledger commits."""
+    """Ingests batches of a source's files for a date: the engine writes to `scratch`, the ledger commits.
+
+    Rows are not compared with those of `leaving`, the files that a rebuild replaces now or next.
+    """
 
     configuration: Configuration
+    source: Source
     ledger: Ledger
     engine: Engine
     as_of: date
     scratch: Path
+    leaving: frozenset[int] = frozenset()
 
     def run(self, batch: Sequence[Arrival], newest: Arrival, kept: Sequence[int] = ()) -> None:
         """Ingest a batch and commit it: from then on its rows are interactions.
@@ -55,7 +63,7 @@ class BatchIngest:
         `newest` is the last of all files to ingest: a column that neither this batch nor earlier
         ingests have may have begun with it. `kept` are the files that a rebuild cannot read again.
         """
-        source, store = self.configuration.source, self.ledger.store
+        source, store = self.source, self.ledger.store
         replaces = [old for arrival in batch for old in arrival.replaces]
         last_days = {arrival.raw.file_id: last_day(arrival.file, source.file_date) for arrival in batch}
         forgotten = read_forgotten(store).keyed()
@@ -63,7 +71,8 @@ class BatchIngest:
         refused = self.scratch / "quarantine"
         classified.write_quarantine(refused, {arrival.raw.file_id: arrival.raw.name for arrival in batch})
         screen_quarantine(refused, forgotten)
-        redelivery = Redelivery(self.configuration, self.ledger, self.engine, replaces)
+        leaving = [*replaces, *self.leaving]
+        redelivery = Redelivery(self.configuration, source, self.ledger, self.engine, leaving)
         redelivery.drop(classified, [arrival.raw for arrival in batch])
         days = classified.days()
         counts = _account(batch, classified, days)
@@ -100,8 +109,9 @@ class BatchIngest:
                 ingest_id=self.ledger.next_ingest_id(),
                 as_of=self.as_of,
                 created_at=now(),
-                fingerprint=self.configuration.source_fingerprint(),
-                source=row_settings(self.configuration.source),
+                fingerprint=source_fingerprint(self.source),
+                source=row_settings(self.source),
+                source_name=self.source.name,
                 engine=self.engine.name,
                 **content,
             )
@@ -115,7 +125,7 @@ class BatchIngest:
         forgotten: KeyedList,
     ) -> ClassifiedRows:
         """Land the files of a batch and classify their rows."""
-        source = self.configuration.source
+        source = self.source
         wanted = wanted_columns(source)
         landing = self.engine.land([arrival.raw for arrival in batch], source, wanted)
         self._require_columns(landing, batch, newest, wanted)
@@ -133,9 +143,10 @@ class BatchIngest:
     ) -> None:
         """Raise SourceError for an optional column that no file has: it is misspelt, not empty."""
         absences = [landing.absent.get(file_id, ()) for file_id, rows in landing.rows.items() if rows]
-        now = row_settings(self.configuration.source)
+        now = row_settings(self.source)
         settings = self.ledger.settings(self.configuration)
-        for manifest in self.ledger.manifests:
+        owners = Owners(self.configuration, self.ledger)
+        for manifest in (m for m in self.ledger.manifests if owners.is_comparable(m, self.source)):
             if mapped_by(settings.get(manifest.ingest_id)) == mapped_by(now):
                 absences += [tuple(file.absent) for file in manifest.files if file.counts.read]
         nowhere = [
@@ -144,7 +155,7 @@ class BatchIngest:
         if nowhere and absences and newest not in batch:
             folder = self.scratch / "newest"
             folder.mkdir(parents=True, exist_ok=True)
-            there = land_file(newest.raw, self.configuration.source, wanted, folder)
+            there = land_file(newest.raw, self.source, wanted, folder)
             nowhere = [column for column in nowhere if column in there.absent]
         if nowhere and absences:
             known = {column for relation in landing.relations for column in relation.columns}
@@ -167,13 +178,14 @@ def _ingested_file(
         file_id=arrival.raw.file_id,
         address=arrival.raw.name,
         sha256=arrival.sha256,
-        size=arrival.file.size,
+        size=arrival.file.size if arrival.raw.end is None else arrival.raw.end,
         stamp=arrival.file.stamp,
         counts=counts,
         first_day=arrival.file.day,
         last_day=last,
         days=days,
         absent=list(absent),
+        continues=arrival.continues,
     )
 
 

@@ -50,15 +50,16 @@ Infos = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Files that were left out for one reason: their number, and the first names."""
+    """Files of a section that were left out for one reason: their number, and the first names."""
 
     reason: str
     files: int
     examples: tuple[str, ...]
+    section: str = "source"
 
-    def warning(self, section: str = "source") -> str:
+    def warning(self, section: str | None = None) -> str:
         """Return a sentence for a run's warnings."""
-        return f"[{section}] not read: {self}"
+        return f"[{section or self.section}] not read: {self}"
 
     def __str__(self) -> str:
         more = ", ..." if self.files > len(self.examples) else ""
@@ -93,7 +94,7 @@ def discover(source: Source, as_of: date) -> Discovered:
     Left out as well are those that changed less than `settle_seconds` ago, by this machine's clock.
     """
     found = files_under(
-        source.path, Search("source", source.format, source.file_date, wanted_columns(source).columns)
+        source.path, Search(source.section, source.format, source.file_date, wanted_columns(source).columns)
     )
     due = [file for file in found.files if file.day is None or file.day <= as_of]
     present = now().timestamp()

@@ -39,7 +39,7 @@ def make_events(
         converted = make_interactions(configuration, ledger, engine, as_of)
     else:
         engine.table("interactions", _no_interactions(configuration))
-    weights = configuration.source.event_weights
+    weights = configuration.event_weights
     types, strengths = pa.array(list(weights), pa.string()), pa.array(list(weights.values()), pa.float64())
     engine.table("event_weights", pa.table({"event_type": types, "strength": strengths}))
     values = _event_values(configuration, engine, as_of, until)
@@ -51,23 +51,23 @@ def _event_values(
     configuration: Configuration, engine: Engine, as_of: date, until: int | None
 ) -> dict[str, Any]:
     """Return the values that fill the template `events`."""
-    settings, source = configuration.dataset, configuration.source
-    end = end_of(as_of, source.time_zone)
+    settings = configuration.dataset
+    end = end_of(as_of, configuration.time_zone)
     positive, half_life, since = settings.positive, settings.half_life_days, None
     if positive is not None:
         from sql.interactions.predicate import portable
 
-        positive = portable(positive, {*EVENT_COLUMNS, *source.attributes}, engine.name, table="i")
+        positive = portable(positive, {*EVENT_COLUMNS, *configuration.attributes}, engine.name, table="i")
     if settings.history_days is not None:
-        since = end_of(as_of - timedelta(days=settings.history_days), source.time_zone)
+        since = end_of(as_of - timedelta(days=settings.history_days), configuration.time_zone)
     until_micros, repeat_after = (
         end if until is None else min(end, until),
         configuration.top_n.repeat_after_days,
     )
     return {
-        "attributes": list(source.attributes),
+        "attributes": list(configuration.attributes),
         "positive": positive,
-        "event_weights": bool(source.event_weights),
+        "event_weights": bool(configuration.event_weights),
         "half_life_micros": None if half_life is None else double(half_life * DAY_MICROS),
         "until_micros": until_micros,
         "since_micros": since,
@@ -94,5 +94,5 @@ def _no_interactions(configuration: Configuration) -> pa.Table:
         "file_id": pa.int32(),
         "line": pa.int64(),
     }
-    names = [*EVENT_COLUMNS, *configuration.source.attributes, "file_id", "line"]
+    names = [*EVENT_COLUMNS, *configuration.attributes, "file_id", "line"]
     return pa.schema([pa.field(name, types.get(name, pa.string())) for name in names]).empty_table()

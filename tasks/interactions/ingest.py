@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sql.engines.engine import Engine
 from sql.errors import EngineError, SourceError
 from sql.interactions.classification import template_values
+from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, IngestedFile, absent_columns, total
-from tasks.interactions.arrivals import Arrival, arrivals, batches
+from tasks.interactions.arrivals import REMEDY, Arrival, Arrivals, arrivals, batches
 from tasks.interactions.batch import BatchIngest
-from tasks.interactions.discovery import Discovered, LeftOut, discover
-from tasks.interactions.ledger import Ledger
+from tasks.interactions.discovery import Discovered, LeftOut
+from tasks.interactions.ledger import Ledger, sweep
+from tasks.interactions.owners import Owners, by_source, discover_all
 from tasks.interactions.row_settings import Change
 from tasks.interactions.source_files import SourceFile, redacted
-from tasks.interactions.stored_rows import change_since, notes_about
-from tasks.interactions.sweep import sweep
+from tasks.interactions.stored_rows import notes_about
 from tasks.runtime.errors import ConfigurationError, InputError, StoreLockedError
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import Store
@@ -34,8 +36,9 @@ class Ingest:
     """The result of an ingest: files ingested now and before, their accounts and their dates.
 
     `files` were ingested now; `replaced` are the files that they replace; `left_out` are those that
-    were found under the source's paths and not read, by reason. `notes` tell of stored rows that the
-    present [source] would not have made.
+    were found under a source's paths and not read, by reason. `notes` tell of stored rows that the
+    present [source] would not have made. `sources` and `sources_total` are the accounts of `files` and
+    of all files by source. `exclude_rules` are the names of rules that do not quarantine.
     """
 
     ingested: int
@@ -48,6 +51,9 @@ class Ingest:
     replaced: tuple[IngestedFile, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
+    sources: dict[str, Counts]
+    sources_total: dict[str, Counts]
+    exclude_rules: tuple[str, ...]
 
     def facts(self) -> dict[str, Any]:
         """Return the counts as plain values."""
@@ -59,6 +65,9 @@ class Ingest:
             "columns_absent": {column: len(files) for column, files in absent_columns(self.files).items()},
             "arrived": self.counts.model_dump(),
             "total": self.total.model_dump(),
+            "sources": by_source(self.sources),
+            "sources_total": by_source(self.sources_total),
+            "exclude_rules": list(self.exclude_rules),
             "repeated_before_rules": self.repeated_before_rules,
         }
 
@@ -74,7 +83,10 @@ def ingest(
     since: int | None = None,
     report: Report = silent,
 ) -> Ingest:
-    """Ingest the source's new files that are dated up to `as_of`; with `rebuild`, all files.
+    """Ingest the sources' new files that are dated up to `as_of`; with `rebuild`, all files.
+
+    Each source is ingested by itself, one after another: a rebuild replaces the files of a source in one
+    commit.
 
     `since` is for a resumed run: the number of ingests when it first started. Files that the run
     committed before it was killed are then reported as newly ingested. The caller holds the store's
@@ -85,30 +97,55 @@ def ingest(
     ConfigurationError
         If a rule of [source] is not a predicate over known columns.
     InputError
-        If a file cannot be read, if it changed after it was ingested and `replace_changed` is
-        false, or if the [source] section changed. Files committed before the error stay ingested.
+        If a file cannot be read or is under the paths of two sources, if it changed after it was
+        ingested and `replace_changed` is false, or if the [source] section changed. Files committed
+        before the error stay ingested.
     StoreLockedError
         If files would be replaced while runs for other dates read them.
     """
-    ledger = Ledger.read(store)
-    change = change_since(configuration, ledger)
-    # a first try that accepted nothing, as with a wrong format of times, is simply made again
-    rebuild = rebuild or (change is not None and not ledger.counts().accepted)
-    _require_valid(configuration, engine, ledger, None if rebuild else change)
+    owners = Owners(configuration, Ledger.read(store))
+    changes, ledger = owners.changes(), owners.ledger
+    rebuilt = {source.name for source in owners.sources if rebuild or _is_first_try(owners, source, changes)}
+    _require_valid(owners, engine, {name: changes[name] for name in changes if name not in rebuilt})
     before = len(ledger.manifests) if since is None else since
     sweep(store, ledger)
-    batch_ingest = BatchIngest(configuration, ledger, engine, as_of, store.runs / ".ingest")
-    options = {"replace_changed": replace_changed, "rebuild": rebuild}
-    with _scratch(batch_ingest.scratch) as scratch:
-        discovered = discover(configuration.source, _until(ledger, as_of) if rebuild else as_of)
-        files = _due(discovered, ledger, as_of, rebuild=rebuild)
-        new, kept = arrivals(files, ledger, scratch, **options, report=report)
-        ledger.require_kept_whole(kept)
-        if any(arrival.replaces for arrival in new):
+    with _scratch(store.runs / ".ingest") as scratch:
+        discovered = _discovered(owners, as_of, rebuilt)
+        due = {name: _due(here, ledger, as_of, rebuild=name in rebuilt) for name, here in discovered.items()}
+        read = partial(arrivals, replace_changed=replace_changed, rebuilt=rebuilt, report=report)
+        found = read(due, owners, scratch)
+        ledger.require_kept_whole(_not_read_again(owners, found) if rebuilt else [])
+        if any(arrival.replaces for arriving in found for arrival in arriving.new):
             _require_no_concurrent_run(store, as_of)
-        _ingest_batches(batch_ingest, new, [file.file_id for file in kept], report)
-    notes = tuple(notes_about(configuration, ledger))
-    return _ingest_summary(ledger, as_of, before, discovered.left_out, notes)
+        for arriving in found:
+            makes = configuration, arriving.source, ledger, engine, as_of, scratch, arriving.leaving
+            kept = [file.file_id for file in arriving.kept]
+            _ingest_batches(BatchIngest(*makes), arriving.new, kept, report)
+    return _ingest_summary(Owners(configuration, ledger), as_of, before, discovered)
+
+
+def _is_first_try(owners: Owners, source: Source, changes: Mapping[str, Change]) -> bool:
+    """Return whether a source changed that has accepted nothing, as with a wrong format of times.
+
+    It is simply read again.
+    """
+    return source.name in changes and not total(owners.files_of(source)).accepted
+
+
+def _discovered(owners: Owners, as_of: date, rebuilt: Collection[str]) -> dict[str, Discovered]:
+    """Return the files of each source up to a date; of rebuilt ones, up to the last date that is stored."""
+    until = _until(owners.ledger, as_of)
+    return discover_all(owners.sources, lambda source: until if source.name in rebuilt else as_of)
+
+
+def _not_read_again(owners: Owners, found: Sequence[Arrivals]) -> list[IngestedFile]:
+    """Return the files whose stored rows a rebuild keeps: they are gone, or their source is."""
+    replaced = {old for arriving in found for arrival in arriving.new for old in arrival.replaces}
+    others = [file for files in owners.without_owner().values() for file in files]
+    return [
+        *(file for arriving in found for file in arriving.kept),
+        *(file for file in others if file.file_id not in replaced),
+    ]
 
 
 def _until(ledger: Ledger, as_of: date) -> date:
@@ -164,10 +201,9 @@ def _require_no_concurrent_run(store: Store, as_of: date) -> None:
         raise StoreLockedError(f"files to be replaced are in use by runs for {', '.join(running)}")
 
 
-def _ingest_summary(
-    ledger: Ledger, as_of: date, before: int, left_out: tuple[LeftOut, ...], notes: tuple[str, ...]
-) -> Ingest:
+def _ingest_summary(owners: Owners, as_of: date, before: int, discovered: Mapping[str, Discovered]) -> Ingest:
     """Return what a date's ingests after the first `before` added, less files replaced since."""
+    ledger = owners.ledger
     replaced = ledger.replaced()
     live = [manifest.ingest_id for manifest in ledger.live_manifests()]
     new = [ingest for ingest in ledger.manifests[before:] if ingest.as_of == as_of]
@@ -183,24 +219,28 @@ def _ingest_summary(
         days=tuple(sorted({day for manifest in new for day in manifest.parts})),
         files=tuple(files),
         replaced=tuple(file for m in ledger.manifests for file in m.files if file.file_id in replaced_now),
-        left_out=left_out,
-        notes=notes,
+        left_out=tuple(
+            replace(part, section=source.section)
+            for source in owners.sources
+            for part in discovered[source.name].left_out
+        ),
+        notes=tuple(notes_about(owners.configuration, ledger)),
+        sources=owners.accounts(files),
+        sources_total=owners.accounts(ledger.files()),
+        exclude_rules=tuple(owners.exclusion_rules()),
     )
 
 
-def _require_valid(
-    configuration: Configuration, engine: Engine, ledger: Ledger, change: Change | None
-) -> None:
-    """Raise unless the rules are predicates and stored rows are what [source] would make of them."""
-    if change is not None:
-        keys = f" ({change})" if change.keys else ""
-        raise InputError(
-            f"the [source] section{keys} changed since the logs were ingested, so "
-            f"{ledger.counts().accepted:,} stored events would not mean the same as new ones: change it "
-            "back, or run with --rebuild, which ingests every file again that is still there, and keeps the "
-            "stored rows of files that are gone"
-        )
-    try:
-        template_values(configuration.source, engine.name)
-    except EngineError as error:
-        raise ConfigurationError(f"[source] quarantine or exclude: {error}") from None
+def _require_valid(owners: Owners, engine: Engine, changes: Mapping[str, Change]) -> None:
+    """Raise unless the rules are predicates and stored rows are what each source would make of them."""
+    for source in owners.sources:
+        if source.name in changes:
+            events = total(owners.files_of(source)).accepted
+            raise InputError(
+                f"the [{source.section}] section{changes[source.name].in_brackets} changed since the logs "
+                f"were ingested, so {events:,} stored events would not mean the same as new ones: {REMEDY}"
+            )
+        try:
+            template_values(source, engine.name)
+        except EngineError as error:
+            raise ConfigurationError(f"[{source.section}] quarantine or exclude: {error}") from None

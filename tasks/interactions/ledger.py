@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.configuration.fingerprints import source_fingerprint
 from tasks.interactions.account import Counts, IngestedFile, total
 from tasks.interactions.row_settings import RowSettings, row_settings
 from tasks.runtime.errors import DamagedError, StoreError
 from tasks.runtime.progress import Report, silent
-from tasks.store.files import read_json, write_json_atomically
+from tasks.store.files import read_json, write_json_atomically, writing
 from tasks.store.hashes import FileHash, differences
 from tasks.store.layout import Store
 
 if TYPE_CHECKING:
-    from tasks.configuration.configuration import Configuration
+    from tasks.configuration.sources import WithSources
 
 REBUILD: Final = "ingest the logs again with `nightshelf ingest --rebuild`"
 RESTORE: Final = f"restore it from a backup, or remove it and {REBUILD}"
@@ -30,7 +31,8 @@ class IngestManifest(BaseModel):
 
     `hashes` maps each Parquet file's path in the store to its hash; ingests of version 0.1 have
     none. `source` are the settings that decided the rows (`row_settings`), empty in manifests
-    written before this field existed. `kept` are earlier files whose rows stay as they were read: a
+    written before this field existed, and `source_name` is the name of that source, "" if it has none.
+    All files of an ingest are of one source. `kept` are earlier files whose rows stay as they were read: a
     rebuild could not read them again.
     """
 
@@ -48,6 +50,7 @@ class IngestManifest(BaseModel):
     repeated_before_rules: int
     hashes: dict[str, FileHash] = {}
     source: dict[str, Any] = {}
+    source_name: str = ""
     kept: list[int] = []
 
     def parquet_paths(self) -> list[str]:
@@ -122,13 +125,13 @@ class Ledger:
             if any(file.file_id not in dead and file.counts.accepted for file in manifest.files)
         ]
 
-    def settings(self, configuration: Configuration) -> dict[str, RowSettings]:
+    def settings(self, configuration: WithSources) -> dict[str, RowSettings]:
         """Return the settings that decided the rows of each ingest, by its id; some are unknown.
 
         An ingest that recorded none has the present ones if its fingerprint is the present one, or
         those of a later ingest with the same fingerprint.
         """
-        by_fingerprint = {configuration.source_fingerprint(): row_settings(configuration.source)}
+        by_fingerprint = {source_fingerprint(s): row_settings(s) for s in configuration.sources}
         by_fingerprint |= {m.fingerprint: m.source for m in self.manifests if m.source}
         found = {m.ingest_id: m.source or by_fingerprint.get(m.fingerprint) for m in self.manifests}
         return {ingest_id: settings for ingest_id, settings in found.items() if settings}
@@ -192,20 +195,25 @@ class Ledger:
         return total(file for file in self.files() if file.known_on(as_of))
 
     def about(self, as_of: date) -> Counts:
-        """Return the account of a date's files, by the date in the name or else of the ingest."""
+        """Return the account of a date's files."""
+        return total(self.files_about(as_of))
+
+    def files_about(self, as_of: date) -> list[IngestedFile]:
+        """Return a date's files, by the date in the name or else of the ingest."""
         ingested_for = {f.file_id for m in self.manifests if m.as_of == as_of for f in m.files}
-        return total(
-            f for f in self.files() if (f.covers(as_of) if f.first_day else f.file_id in ingested_for)
-        )
+        return [f for f in self.files() if (f.covers(as_of) if f.first_day else f.file_id in ingested_for)]
 
     def facts(self) -> dict[str, Any]:
         """Return the entry of a release's manifest about its input files."""
         keep = {"file_id", "address", "sha256", "size", "counts"}
         files = [file.model_dump(mode="json", include=keep) for file in self.files()]
+        names = {file.file_id: m.source_name for m in self.manifests if m.source_name for file in m.files}
         kept = self.kept()
         for file in files:
             if since := kept.get(file["file_id"]):
                 file["not_read_again_since"] = since.isoformat()
+            if name := names.get(file["file_id"]):
+                file["source"] = name
         return {"files": files}
 
 
@@ -220,3 +228,22 @@ def read_manifest(path: Path) -> IngestManifest:
         return IngestManifest.model_validate(read_json(path))
     except (StoreError, ValueError) as error:
         raise DamagedError(f"{path}: the record of an ingest is damaged: {error}; {RESTORE}") from None
+
+
+def sweep(store: Store, ledger: Ledger) -> int:
+    """Remove the leftovers of killed ingests; return the number of files removed.
+
+    Leftovers are Parquet files that no committed manifest names, empty folders of days, and
+    half-written manifests.
+    """
+    named = {store.root / path for manifest in ledger.live_manifests() for path in manifest.parquet_paths()}
+    days = [*store.interactions.glob("*/"), *store.quarantine.glob("*/")]
+    orphans = [path for day in days for path in day.glob("*.parquet") if path not in named]
+    orphans += store.ingests.glob(".*.tmp")
+    with writing(store.root):
+        for path in orphans:
+            path.unlink()
+        for day in days:
+            if not any(day.iterdir()):
+                day.rmdir()
+    return len(orphans)

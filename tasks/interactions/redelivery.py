@@ -20,14 +20,20 @@ from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.ids import id_types
 from tasks.interactions.ledger import IngestManifest, Ledger
+from tasks.interactions.owners import Owners
 from tasks.interactions.row_settings import RowSettings, row_settings, same_columns, same_days, source_then
 
 
 @dataclass(frozen=True)
 class Redelivery:
-    """Finds arriving rows in a ledger; `replaces` are the files that the arriving ones replace."""
+    """Finds arriving rows of a source in a ledger; `replaces` are the files that do not count.
+
+    Rows of other configured sources are not looked at: equal rows of two sources are two events. Rows of
+    sources that are gone are, as the source may have a new name.
+    """
 
     configuration: Configuration
+    source: Source
     ledger: Ledger
     engine: Engine
     replaces: Sequence[int]
@@ -39,12 +45,13 @@ class Redelivery:
         settings make of the arriving files, which are landed once more. So the landing of the
         classified rows must not be needed afterwards. DamagedError if a stored file is damaged.
         """
-        source = self.configuration.source
+        source, owners = self.source, Owners(self.configuration, self.ledger)
         now = row_settings(source)
         settings = self.ledger.settings(self.configuration)
         alike: dict[bool, list[IngestManifest]] = {False: [], True: []}  # whether rests are unnamed
         earlier: dict[tuple[str, bool], tuple[RowSettings, list[IngestManifest]]] = {}
-        for manifest in self.ledger.with_rows(self.replaces):
+        stored = self.ledger.with_rows(self.replaces)
+        for manifest in (manifest for manifest in stored if owners.is_comparable(manifest, source)):
             then, unnamed = settings.get(manifest.ingest_id), not manifest.source
             if same_columns(then, now) if then else self._fits(manifest):
                 alike[unnamed].append(manifest)
@@ -68,7 +75,7 @@ class Redelivery:
         schema = schema_of(self.ledger, manifest)
         ids = id_types(self.configuration)
         present = {"user_id": ids.user, "item_id": ids.item}
-        present |= dict.fromkeys(self.configuration.source.attributes, pa.string())
+        present |= dict.fromkeys(self.source.attributes, pa.string())
         return all(
             name in schema.names and _plain(schema.field(name).type) == kind for name, kind in present.items()
         )

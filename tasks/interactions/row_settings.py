@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from sql.source import Rule, Source
 
 RowSettings = dict[str, Any]
-NOT_ROWS: Final = {"path", "max_expansion", "settle_seconds"}
-"""Settings that decide no row: where the files are, how large they may be, and when they are read."""
+NOT_ROWS: Final = {"name", "path", "max_expansion", "settle_seconds", "appended"}
+"""Settings that decide no row: the name, where files are, how large they may be, when they are read."""
 ONLY_OUTCOMES: Final = {"event_weights", "quarantine", "exclude", "min_date", "max_date", "file_date"}
 """Settings that decide whether a row is accepted, but not what it holds."""
 TIMES: Final = (
@@ -29,8 +29,10 @@ class Change:
 
     keys: tuple[str, ...]
 
-    def __str__(self) -> str:
-        return ", ".join(self.keys)
+    @property
+    def in_brackets(self) -> str:
+        """The keys in brackets, as a part of a sentence; empty if they are unknown."""
+        return f" ({', '.join(self.keys)})" if self.keys else ""
 
 
 def row_settings(source: Source) -> RowSettings:
@@ -101,6 +103,8 @@ def unlisted_types(then: RowSettings, now: RowSettings) -> list[str] | None:
     """Return the event types that were accepted then and are no longer listed; None if any was."""
     if "event_weights" not in now:
         return []
+    if "event_type" in then:  # of all its rows
+        return sorted({then["event_type"]} - {*now["event_weights"]})
     if "event_weights" not in then:
         return None
     return sorted({*then["event_weights"]} - {*now["event_weights"]})

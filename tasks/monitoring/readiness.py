@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 from sql.errors import EngineError
+from sql.source import Source
 from tasks.configuration.configuration import Configuration, load
 from tasks.interactions.discovery import Discovered, Search, discover, files_under
-from tasks.interactions.source_files import redacted
+from tasks.interactions.owners import require_apart
+from tasks.interactions.source_files import SourceFile, redacted
 from tasks.monitoring.machine import MISSING, OK, PROBLEM, Check
 from tasks.monitoring.status import lock_holder
 from tasks.proposal.trial import try_rows
@@ -58,45 +61,55 @@ def store_checks(store: Store, needed: int) -> Iterator[Check]:
         yield Check("disk", OK, text)
 
 
-def source_check(configuration: Configuration) -> Check:
-    """Check that the logs exist: the number of files and the dates in their names."""
-    try:
-        discovered = discover(configuration.source, date.max)
-    except UserError as error:
-        return Check("logs", PROBLEM, str(error), "correct [source] path, or put the logs there")
-    files = discovered.files
-    days = sorted(file.day for file in files if file.day is not None)
-    dated = f", {days[0]} to {days[-1]}" if days else ""
-    others = "".join(f"; not read: {part}" for part in discovered.left_out)
-    size = readable(sum(file.size for file in files))
-    return Check("logs", OK, f"{len(files):,} files, {size}{dated}{others}")
+def source_checks(configuration: Configuration) -> Iterator[Check]:
+    """Check that the logs of each source exist: the number of files and the dates in their names."""
+    for source in configuration.sources:
+        name = f"logs of {source.name}" if source.name else "logs"
+        try:
+            discovered = discover(source, date.max)
+        except UserError as error:
+            advice = f"correct [{source.section}] path, or put the logs there"
+            yield Check(name, PROBLEM, str(error), advice)
+            continue
+        files = discovered.files
+        days = sorted(file.day for file in files if file.day is not None)
+        dated = f", {days[0]} to {days[-1]}" if days else ""
+        others = "".join(f"; not read: {part}" for part in discovered.left_out)
+        size = readable(sum(file.size for file in files))
+        yield Check(name, OK, f"{len(files):,} files, {size}{dated}{others}")
 
 
 def rows_checks(configuration: Configuration) -> Iterator[Check]:
-    """Check how many rows of a sample of the newest file would be accepted; nothing without files."""
+    """Check how many rows of a sample of each source's newest file would be accepted, if it has files."""
+    found: dict[str, Discovered] = {}
+    for source in configuration.sources:
+        with suppress(UserError):  # `source_checks` reports it
+            found[source.name] = discover(source, date.max)
     try:
-        files = discover(configuration.source, date.max).files
-    except UserError:
-        return  # `source_check` reports it
-    if not files:
-        return
+        require_apart(found, configuration.sources)
+    except UserError as error:
+        yield Check("logs", PROBLEM, str(error), "let each [[source]] path name files of its own")
+    for source in configuration.sources:
+        if source.name in found and found[source.name].files:
+            yield _rows_check(configuration, source, found[source.name].files)
+
+
+def _rows_check(configuration: Configuration, source: Source, files: Sequence[SourceFile]) -> Check:
     newest = max(files, key=lambda file: (file.day or date.min, file.modified or 0.0, file.address))
-    name = redacted(newest.address)
+    file, name = redacted(newest.address), f"rows of {source.name}" if source.name else "rows"
     try:
         with tempfile.TemporaryDirectory(prefix="nightshelf-doctor-") as scratch:
-            trial = try_rows(configuration, [newest], Path(scratch))
+            trial = try_rows(configuration, source, [newest], Path(scratch))
     except (UserError, EngineError) as error:
-        yield Check("rows", PROBLEM, str(error), "correct [source], or deliver the file again")
-        return
-    found = f"{trial} (a sample of {name})"
+        return Check(name, PROBLEM, str(error), f"correct [{source.section}], or deliver the file again")
+    found = f"{trial} (a sample of {file})"
     limit = configuration.gate.max_quarantined_share
     if trial.rows and trial.accepted + trial.others.get("excluded", 0) == 0:
-        yield Check("rows", PROBLEM, found, "correct [source], as the rules say")
-    elif trial.quarantined > limit * trial.rows:
+        return Check(name, PROBLEM, found, f"correct [{source.section}], as the rules say")
+    if trial.quarantined > limit * trial.rows:
         advice = f"the gate refuses a night if over {limit:.0%} of all rows are quarantined"
-        yield Check("rows", OK, found, advice)
-    else:
-        yield Check("rows", OK, found)
+        return Check(name, OK, found, advice)
+    return Check(name, OK, found)
 
 
 def catalogue_checks(configuration: Configuration) -> Iterator[Check]:

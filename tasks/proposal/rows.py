@@ -21,6 +21,8 @@ Columns = dict[str, list[str | None]]
 DEEPEST: Final = 4
 MOST_ELEMENTS: Final = 20
 """Elements of a list that are looked at, in each row."""
+MOST_ROWS: Final = 4000
+"""Rows that are looked at of a file that cannot be cut."""
 MANY: Final = 190
 """Columns from which an ingest folds those that are not mapped into one."""
 
@@ -55,9 +57,10 @@ def read_rows(
         return SampleRows({}, 0)
     import pyarrow.parquet as pq
 
-    table = pq.ParquetFile(landed.path).read()
+    table = next(pq.ParquetFile(landed.path).iter_batches(batch_size=MOST_ROWS))
     texts = {column: table.column(f"c{index}").to_pylist() for index, column in enumerate(landed.columns)}
-    columns = _unnested(texts, table.num_rows, in_cells=file_format(name, reading) != "csv")
+    nests = file_format(name, reading) not in {"csv", "sheets"}
+    columns = _unnested(texts, table.num_rows, in_cells=nests)
     columns |= {key: [value] * table.num_rows for key, value in told.items() if key not in columns}
     return SampleRows(columns, table.num_rows)
 

@@ -10,14 +10,15 @@ from pathlib import Path
 
 from sql.errors import SourceError
 from sql.landing.compression import compression
-from sql.landing.json_rows import DECODER
 from sql.landing.landing import (
     FORMATS,
+    TEXTS,
     RawFile,
     format_suffix,
     is_ascii_based,
     open_text,
 )
+from sql.landing.objects.json_rows import DECODER
 from sql.reading import Reading
 from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
@@ -26,7 +27,7 @@ HEAD = 1 << 20  # bytes read of a file, decompressed
 TAIL = 1 << 15  # bytes read of its end, if it is not compressed
 MOST_LINES = 2000
 MOST_BYTES = 1 << 26  # of a file that is fetched whole
-TEXTS = ("csv", "jsonl")
+MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"Obj\x01": "avro", b"ORC": "orc"}
 SIGNATURES = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 RAW = Reading(encoding="latin-1")  # bytes as they are
 SPACE = re.compile(r"\s*")
@@ -91,9 +92,10 @@ def _encoding(data: bytes) -> str:
 def format_of(path: Path, name: str) -> str:
     """Return the format of a file by its suffix, unless its content is another; text is CSV."""
     with path.open("rb") as stream:
-        start = stream.read(4)
-    if start == b"PAR1":
-        return "parquet"
+        start = stream.read(6)
+    for magic, form in MAGIC.items():
+        if start.startswith(magic):
+            return form
     suffix = format_suffix(name)
     if suffix is not None and FORMATS[suffix] not in TEXTS:
         return FORMATS[suffix]

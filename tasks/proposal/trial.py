@@ -16,6 +16,7 @@ from sql.errors import SourceError
 from sql.interactions.classification import ClassifiedRows, classify_rows
 from sql.interactions.raw_rows import wanted_columns
 from sql.landing.landing import RawFile, file_format
+from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import open_engine
 from tasks.interactions.source_files import SourceFile, last_day, redacted
@@ -60,15 +61,16 @@ class Trial:
         )
 
 
-def try_rows(configuration: Configuration, files: Sequence[SourceFile], scratch: Path) -> Trial:
-    """Read the beginnings of files by [source] and classify their rows; nothing is stored.
+def try_rows(
+    configuration: Configuration, source: Source, files: Sequence[SourceFile], scratch: Path
+) -> Trial:
+    """Read the beginnings of a source's files and classify their rows; nothing is stored.
 
     Raises
     ------
     InputError
         If an ingest would refuse one of the files.
     """
-    source = configuration.source
     raw, days = [], {}
     for number, file in enumerate(files, 1):
         name = redacted(file.address)

@@ -56,7 +56,7 @@ def _segments(configuration: Configuration) -> dict[str, list[str]]:
 
 def _windows(configuration: Configuration, as_of: date) -> dict[str, object]:
     """Return the start of each window and of the longest, in microseconds; None for all time."""
-    zone, windows = configuration.source.time_zone, configuration.popular.window_hours
+    zone, windows = configuration.time_zone, configuration.popular.window_hours
     starts = {hours: _start(as_of, hours, zone) for hours in windows if hours}
     listed = [{"hours": hours, "since": starts.get(hours)} for hours in windows]
     return {"windows": listed, "since": None if 0 in windows else min(starts.values())}

@@ -116,7 +116,7 @@ def _values(configuration: Configuration, judged: date) -> dict[str, Any]:
     light, heavy = BOUNDS
     assert len(ACTIVITY) == len(BOUNDS) + 1  # noqa: S101 - members.sql names them
     since, repeat_after = (
-        end_of(judged, configuration.source.time_zone),
+        end_of(judged, configuration.time_zone),
         configuration.top_n.repeat_after_days,
     )
     return {

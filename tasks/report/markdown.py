@@ -9,6 +9,7 @@ import jinja2
 
 from tasks.report import summary
 from tasks.report.paths import report_of
+from tasks.report.source_rows import COLUMNS, source_rows
 from tasks.runtime.redaction import redacted
 from tasks.store.layout import Store
 from tasks.store.runs import RunRecord
@@ -137,6 +138,7 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
             if row not in failed
         ],
         "Rows": summary.accounting_rows(record),
+        "Rows by source": source_rows(record),
         "Main metrics" + (f", and the change since {before}" if before else ""): summary.main_metric_rows(
             summary.compared_metrics(store, record)
         ),
@@ -163,6 +165,6 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
         missing=missing,
         late=summary.late_events_of(record),
         tables=tables.items(),
-        numbers={"this run", "all so far", "rows", "seconds", "peak memory"},
+        numbers={"this run", "all so far", "rows", "seconds", "peak memory", *COLUMNS},
         raw=_Raw,
     )

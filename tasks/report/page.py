@@ -29,6 +29,7 @@ from tasks.report.metric_tables import metric_tables
 from tasks.report.plots import STYLES, swatch
 from tasks.report.release_scores import NUMBERS, what_readers_had
 from tasks.report.sample_users import Sample, sample_users
+from tasks.report.source_rows import COLUMNS, source_rows
 from tasks.runtime.redaction import redacted
 from tasks.store.files import readable, write_text_atomically, writing
 from tasks.store.layout import Store
@@ -143,6 +144,7 @@ def _variables(store: Store, record: RunRecord, configuration: Configuration) ->
         **_gate_results(store, record),
         "freshness": {"sentences": sentences(record), "rows": turnover_rows(record)},
         "accounting": summary.accounting_rows(record),
+        "sources": (source_rows(record), COLUMNS),
         "late": summary.late_events_of(record),
         "stations": summary.station_rows(record),
         "slowest": max((station.seconds for station in record.stations), default=0.0) or 1.0,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,6 +13,12 @@ from tasks.validation.profile import ALWAYS_FILLED, Profile
 
 QUARANTINE = "quarantine"
 ARRIVED = "arrived"
+QUARANTINED_SHARE = "max_quarantined_share"
+
+
+def of_source(name: str) -> str:
+    """Return the column of a check about the arrived rows of one of several sources."""
+    return f"{ARRIVED}_{name}"
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,20 @@ class Expectation:
 
 
 def expectations(
-    configuration: Configuration, profile: Profile, counts: Counts, arrived: Counts, as_of: date
+    configuration: Configuration,
+    profile: Profile,
+    counts: Counts,
+    arrived: Counts,
+    as_of: date,
+    *,
+    by_source: Mapping[str, Counts],
+    excluding: Collection[str],
 ) -> list[Expectation]:
-    """Return all expectations, sorted by check and column."""
+    """Return all expectations, sorted by check and column; rules in `excluding` do not quarantine.
+
+    `by_source` are the accounts of the arrived rows of several sources: a large source would hide that
+    no row of a small one can be read.
+    """
     unsorted = [
         *_sizes(configuration, profile, as_of),
         *_columns(configuration, profile),
@@ -74,14 +91,19 @@ def expectations(
         *_volume(configuration, profile, as_of),
         *_rows(configuration, counts, ""),
         *(_rows(configuration, arrived, ARRIVED) if arrived != counts else ()),
-        *_rules(configuration, counts),
+        *(
+            expectation
+            for name, account in by_source.items()
+            for expectation in _rows(configuration, account, of_source(name))
+            if account.read and expectation.check == QUARANTINED_SHARE
+        ),
+        *_rules(configuration, counts, excluding),
     ]
     return sorted(unsorted, key=lambda expectation: (expectation.check, expectation.column))
 
 
-def quarantine_rules(configuration: Configuration, counts: Counts) -> list[tuple[str, int]]:
+def quarantine_rules(counts: Counts, excluding: Collection[str]) -> list[tuple[str, int]]:
     """Return the rules that quarantined rows, with their number of rows, largest first."""
-    excluding = set(configuration.source.exclusion_rules())
     rules = [(rule, rows) for rule, rows in counts.rules.items() if rule not in excluding and rows]
     return sorted(rules, key=lambda rule: (-rule[1], rule[0]))
 
@@ -121,16 +143,17 @@ def _columns(configuration: Configuration, profile: Profile) -> Iterator[Expecta
             high=most,
             rows_failed=nulls,
         )
+    weighted = any(source.columns.weight is not None for source in configuration.sources)
     bounds = (
         ("min_value", "value", "value_low", f"no value below {gate.min_value}", gate.min_value is not None),
         ("max_value", "value", "value_high", f"no value above {gate.max_value}", gate.max_value is not None),
-        ("min_weight", "weight", "weight_low", "no weight below 0", configuration.source.columns.weight),
+        ("min_weight", "weight", "weight_low", "no weight below 0", weighted),
     )
     for check, column, figure, expected, configured in bounds:
         if configured:
             yield _no_rows(check, column, figures[figure], events, expected)
-    if configuration.source.event_weights:
-        yield _event_types(tuple(sorted(configuration.source.event_weights)), profile)
+    if configuration.event_weights:
+        yield _event_types(tuple(sorted(configuration.event_weights)), profile)
 
 
 def _no_rows(check: str, column: str, rows: int, events: int, expected: str) -> Expectation:
@@ -214,7 +237,7 @@ def _rows(configuration: Configuration, counts: Counts, column: str) -> Iterator
     gate = configuration.gate
     of = "rows that arrived for the date" if column else "rows read"
     for check, rows, most, noun in (
-        ("max_quarantined_share", counts.quarantined, gate.max_quarantined_share, "in quarantine"),
+        (QUARANTINED_SHARE, counts.quarantined, gate.max_quarantined_share, "in quarantine"),
         ("max_duplicate_share", counts.duplicates, gate.max_duplicate_share, "exact duplicates"),
     ):
         share = rows / max(counts.read, 1)
@@ -230,10 +253,10 @@ def _rows(configuration: Configuration, counts: Counts, column: str) -> Iterator
         )
 
 
-def _rules(configuration: Configuration, counts: Counts) -> Iterator[Expectation]:
+def _rules(configuration: Configuration, counts: Counts, excluding: Collection[str]) -> Iterator[Expectation]:
     """Yield an expectation for each row rule: its rows alone are within the share for all rules."""
     most = configuration.gate.max_quarantined_share
-    for rule, rows in quarantine_rules(configuration, counts):
+    for rule, rows in quarantine_rules(counts, excluding):
         share = rows / max(counts.read, 1)
         yield Expectation(
             check=rule,

@@ -56,30 +56,27 @@ def make_profile(configuration: Configuration, engine: Engine, as_of: date) -> P
     _check_columns(configuration)
     gate = configuration.gate
     values = {
-        "until_micros": end_of(as_of, configuration.source.time_zone),
+        "until_micros": end_of(as_of, configuration.time_zone),
         "nullable": sorted({*ALWAYS_FILLED, *gate.max_null_share}),
         "min_value": gate.min_value,
         "max_value": gate.max_value,
     }
     row = engine.fetch(render("validation/profile", values)).to_pylist()[0]
-    types = (
-        _by(engine, "validation/profile_event_types", "event_type")
-        if configuration.source.event_weights
-        else {}
-    )
+    types = _by(engine, "validation/profile_event_types", "event_type") if configuration.event_weights else {}
     figures = {name: int(value) for name, value in row.items()}
     return Profile(figures, _by(engine, "validation/profile_days", "event_date"), types)
 
 
 def _check_columns(configuration: Configuration) -> None:
-    source, gate = configuration.source, configuration.gate
-    known = (*ALWAYS_FILLED, *OPTIONAL, *source.attributes)
+    gate = configuration.gate
+    known = (*ALWAYS_FILLED, *OPTIONAL, *configuration.attributes)
     for name in gate.max_null_share:
         if name not in known:
             raise ConfigurationError(
                 f"gate.max_null_share: unknown column {name!r}; known: {', '.join(sorted(known))}"
             )
-    if source.columns.value is None and (gate.min_value, gate.max_value) != (None, None):
+    valued = any(source.columns.value is not None for source in configuration.sources)
+    if not valued and (gate.min_value, gate.max_value) != (None, None):
         raise ConfigurationError(
             "gate.min_value and gate.max_value need source.columns.value = the column with the value"
         )

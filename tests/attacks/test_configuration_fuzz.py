@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from sql.interactions.classification import template_values
 from sql.interactions.predicate import portable
 from sql.source import EVENT_COLUMNS
 from sql.timestamps import time_regex
-from tasks.configuration.configuration import Configuration, load
+from tasks.configuration.configuration import Configuration, fields_of, load
 from tasks.configuration.file import store_path
 from tasks.configuration.overrides import overrides_of
 from tasks.runtime.errors import ConfigurationError, UserError
@@ -36,6 +37,7 @@ SECONDS = float(os.environ.get("NIGHTSHELF_FUZZ_SECONDS", "600"))
 LONGEST = 10.0  # seconds for an input; the slowest so far took 0.1
 DURATIONS = [4.0, pytest.param(SECONDS, marks=pytest.mark.torture)]
 WRITTEN = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "deployments").glob("*.toml"))]
+WRITTEN += re.findall(r"```toml\n(\[\[source.*?)```", (ROOT / "docs/input.md").read_text("utf-8"), re.DOTALL)
 PREDICATES = (
     "value < 0", "value BETWEEN 1 AND 3 AND NOT kind = 'b'", "kind IN ('a', 'c') OR value IS NULL",
     "lower(trim(user_id)) = 'x'", "regexp_like(item_id, '^i[0-9]$')", "coalesce(value, 0) + 1 = 1",
@@ -57,7 +59,7 @@ HARD = (
 
 def keys_of(kind: type[BaseModel], location: str = "") -> Iterator[str]:
     """Yield every key of the configuration, as the section and the key with a dot between."""
-    for name, field in kind.model_fields.items():
+    for name, field in fields_of(kind).items():
         inner = [model for model in models_in(field.annotation) if model is not None]
         yield f"{location}.{name}" if location else name
         for model in inner:
@@ -172,13 +174,16 @@ def use(configuration: Configuration) -> None:
     configuration.fingerprint()
     configuration.source_fingerprint()
     for engine in ("duckdb", "spark"):
-        template_values(configuration.source, engine)
+        for source in configuration.sources:
+            template_values(source, engine)
         if configuration.dataset.positive is not None:
-            known = {*EVENT_COLUMNS, *configuration.source.attributes}
+            known = {*EVENT_COLUMNS, *configuration.attributes}
             portable(configuration.dataset.positive, known, engine, table="i")
-    if "%Y" in configuration.source.timestamp_format:
-        time_regex(configuration.source.timestamp_format)
-        java_pattern(configuration.source.timestamp_format)
+    for source in configuration.sources:
+        for pattern in source.time_formats:
+            if "%Y" in pattern:
+                time_regex(pattern)
+                java_pattern(pattern)
 
 
 def read(path: Path, overrides: dict[str, Any] | None = None) -> str:

@@ -22,7 +22,7 @@ from sql.landing.landed_file import land_file
 from sql.landing.landing import RawFile, Wanted
 from sql.reading import Reading
 
-FORMATS = ("csv", "jsonl", "parquet")
+FORMATS = ("csv", "jsonl", "parquet", "arrow", "avro", "orc", "sheets")
 SECONDS = float(os.environ.get("NIGHTSHELF_FUZZ_SECONDS", "600"))
 
 
@@ -49,7 +49,7 @@ def fuzz(form: str, seconds: float, folder: Path, seed: int) -> dict[str, int]:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_fuzzed_files_are_landed_or_rejected(form: str, tmp_path: Path) -> None:
-    outcomes = fuzz(form, 9.0 / len(FORMATS), tmp_path, seed=1)
+    outcomes = fuzz(form, 10.0 / len(FORMATS), tmp_path, seed=1)
     assert outcomes["landed"] > 10
     assert outcomes["examples"] == outcomes["landed"] + outcomes["refused"] + outcomes.get("ingested", 0)
 

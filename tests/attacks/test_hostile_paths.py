@@ -93,7 +93,7 @@ def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_rejected(
         path.write_text(text, encoding="utf-8")
         with suppress(*EXPECTED_ERRORS):
             if section == "source":
-                for file in discover(load(path).source, date(2026, 3, 10)).files:
+                for file in discover(load(path).sources[0], date(2026, 3, 10)).files:
                     assert Path(file.address).is_file(), name
             else:
                 files_under(name, Search(section, "auto"))
@@ -129,7 +129,7 @@ def test_a_log_that_is_not_a_regular_file_is_rejected(kind: str, tmp_path: Path)
     for path in (*listed, str(entry)):
         configuration = Configuration.model_validate({"source": {**source, "path": path}})
         with pytest.raises(InputError, match=r"b\.csv"):
-            discover(configuration.source, AS_OF)
+            discover(configuration.sources[0], AS_OF)
     if opened is not None:
         opened.close()
 
@@ -142,7 +142,7 @@ def test_no_name_of_a_log_names_another_file(tmp_path: Path) -> None:
     below.mkdir(parents=True)
     (below / "elsewhere.csv").write_text("user,item,time\nown,i,2026-03-10 12:00:00\n")
     (shop.folder / "logs" / "simplecache::b.csv").write_text("user,item,time\nown,j,2026-03-10 12:00:00\n")
-    files = discover(shop.configuration().source, AS_OF).files
+    files = discover(shop.configuration().sources[0], AS_OF).files
     texts = [fetch(file, tmp_path / "fetched").read_text() for file in files]
     assert len(texts) == 2
     assert all("own" in text and "secret" not in text for text in texts)

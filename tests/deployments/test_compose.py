@@ -121,7 +121,7 @@ def test_production_is_the_spark_engine_on_the_shared_store(monkeypatch: pytest.
     configuration = load(HOME / "production.toml")
     assert (configuration.engine.name, configuration.engine.spark_master) == ("spark", "local")
     assert configuration.store.path == Path("/store")
-    assert str(configuration.source.path).startswith("/logs/")
+    assert str(configuration.sources[0].path).startswith("/logs/")
     assert configuration.train.deployment == "train-models/train-models"
     monkeypatch.setenv("NIGHTSHELF_SPARK_MASTER", "spark://spark:7077")
     assert load(HOME / "production.toml").engine.spark_master == "spark://spark:7077"

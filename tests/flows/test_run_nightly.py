@@ -86,7 +86,7 @@ def test_a_run_that_starts_late_makes_the_date_it_was_scheduled_for(
 
     fresh, parameters = shop(tmp_path / "shop", tonight.logs), {"as_of": "yesterday"}
     day = yesterday_of(tonight) - timedelta(days=1)
-    due = datetime.combine(day, datetime.min.time(), ZoneInfo("UTC")) + timedelta(days=1, hours=2)
+    due = datetime.combine(day, datetime.min.time(), ZoneInfo("UTC")) + timedelta(days=1)  # always past
     parameters["config"] = str(fresh.config)
     with get_client(sync_client=True) as client:
         late = client.create_flow_run(nightly, parameters=parameters, state=Scheduled(scheduled_time=due))
@@ -148,7 +148,7 @@ def late_night_of(day: date, parameters: dict[str, Any]) -> Any:
 
     from flows.run_nightly import nightly
 
-    due = datetime.combine(day, datetime.min.time(), ZoneInfo("UTC")) + timedelta(days=1, hours=2)
+    due = datetime.combine(day, datetime.min.time(), ZoneInfo("UTC")) + timedelta(days=1)  # always past
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(nightly, parameters=parameters, state=Scheduled(scheduled_time=due))
     return run_flow(nightly, flow_run=run, parameters=parameters, return_type="state")

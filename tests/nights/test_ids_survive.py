@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from worlds.command_calls import MAIN
 from worlds.dataset_world import Shop
@@ -85,7 +85,15 @@ ANY_TEXT = st.text(
 ).filter(lambda text: text.strip(" "))
 IDS = {"int64": st.integers(-(2**63), 2**63 - 1), "string": ANY_TEXT}
 ALWAYS: dict[str, tuple[Any, ...]] = {"int64": NUMBERS, "string": TEXTS}
-QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]
+ONCE = {
+    "suppress_health_check": [
+        HealthCheck.too_slow,
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.differing_executors,
+    ],
+    "phases": [Phase.explicit, Phase.generate],  # to shrink whole nights takes minutes
+    "database": None,
+}
 TEXT = """
 [engine]
 memory = "1GiB"
@@ -94,6 +102,7 @@ threads = 1
 path = "logs"
 user_id_type = "{kind}"
 item_id_type = "{kind}"
+null_values = [""]
 [source.columns]
 user = "user"
 item = "item"
@@ -185,7 +194,7 @@ def survive_a_night(folder: Path, kind: str, drawn: Sequence[Any], form: str) ->
 def test_ids_survive_from_log_to_release(
     tmp_path_factory: pytest.TempPathFactory, kind: str, examples: int
 ) -> None:
-    @settings(max_examples=examples, suppress_health_check=QUIET, database=None)
+    @settings(max_examples=examples, **ONCE)
     @given(st.lists(IDS[kind], min_size=40, max_size=200), st.sampled_from(["csv", "jsonl"]))
     def survive(drawn: list[Any], form: str) -> None:
         survive_a_night(tmp_path_factory.mktemp("ids"), kind, drawn, form)
@@ -196,7 +205,8 @@ def test_ids_survive_from_log_to_release(
 def survive_spark(folder: Path, engine: Any, kind: str, drawn: Sequence[Any], form: str) -> None:
     """Build the dataset and popular items, the work of an engine; lists derive from the dataset."""
     ids = ids_of(kind, drawn)
-    source = {"columns": COLUMNS, "attributes": {}, "user_id_type": kind, "item_id_type": kind}
+    ids_are = {"user_id_type": kind, "item_id_type": kind, "null_values": [""]}
+    source = {"columns": COLUMNS, "attributes": {}, **ids_are}
     popular = {"n": 1000, "windows": [0], "fallback_window": 0}
     shop = Shop(folder, engine, source=source, popular=popular)
     write_log(folder / "logs", ids, form)
@@ -223,7 +233,7 @@ def survive_spark(folder: Path, engine: Any, kind: str, drawn: Sequence[Any], fo
 def test_ids_survive_spark(
     tmp_path_factory: pytest.TempPathFactory, spark_engine: Any, kind: str, examples: int
 ) -> None:
-    @settings(max_examples=examples, suppress_health_check=QUIET, database=None)
+    @settings(max_examples=examples, **ONCE)
     @given(st.lists(IDS[kind], min_size=20, max_size=100), st.sampled_from(["csv", "jsonl"]))
     def survive(drawn: list[Any], form: str) -> None:
         survive_spark(tmp_path_factory.mktemp("ids"), spark_engine, kind, drawn, form)

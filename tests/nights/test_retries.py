@@ -66,7 +66,7 @@ def test_permanent_failures_are_not_retried(error: Exception) -> None:
 
 def test_a_refused_connection_is_temporary_and_a_missing_file_is_not(night: Night) -> None:
     def find(path: str) -> Any:
-        return discover(night.configured(source__path=path).source, FIRST).files
+        return discover(night.configured(source__path=path).sources[0], FIRST).files
 
     with pytest.raises(SourceUnreachableError, match="cannot be read"):
         find("ftp://127.0.0.1:1/logs/a.csv")

@@ -8,9 +8,13 @@ import io
 import json
 from typing import Any
 
+import fastavro
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyorc
 from hypothesis import strategies as st
+from pyarrow import feather, ipc
 
 MAPPED = ["user", "item", "time"]
 T = "2026-03-01 10:00:00"
@@ -157,10 +161,83 @@ def _column(draw: Any, rows: int) -> Any:
     return pa.array([None] * rows, kind) if draw(st.booleans()) else pa.array(plain["string"])
 
 
+@st.composite
+def arrow_files(draw: Any) -> tuple[str, bytes, dict[str, Any]]:
+    """Draw an Arrow file or stream of any types, often damaged."""
+    rows, out = draw(st.integers(0, 20)), io.BytesIO()
+    table = pa.table({name: _column(draw, rows) for name in (*MAPPED, "more")})
+    compression, size = draw(st.sampled_from(["uncompressed", "lz4", "zstd"])), draw(st.integers(1, 30))
+    if draw(st.booleans()):
+        feather.write_feather(table, out, compression=compression, chunksize=size)
+    else:
+        packed = None if compression == "uncompressed" else compression
+        with ipc.new_stream(out, table.schema, options=ipc.IpcWriteOptions(compression=packed)) as writer:
+            writer.write_table(table, max_chunksize=size)
+    return "log.arrow", changed(out.getvalue(), draw(CHANGES)), {}
+
+
+ROWS_OF_TEXT = st.lists(
+    st.tuples(CELL, CELL, CELL | st.just(T), st.integers(-(2**63), 2**63 - 1)), max_size=12
+)
+
+
+@st.composite
+def avro_files(draw: Any) -> tuple[str, bytes, dict[str, Any]]:
+    """Draw an Avro file, often damaged."""
+    rows, out = draw(ROWS_OF_TEXT), io.BytesIO()
+    fields = [{"name": name, "type": ["null", "string"]} for name in MAPPED]
+    schema = {"type": "record", "name": "r", "fields": [*fields, {"name": "more", "type": "long"}]}
+    records = [dict(zip((*MAPPED, "more"), row, strict=True)) for row in rows]
+    codec = draw(st.sampled_from(["null", "deflate", "snappy", "bzip2", "xz"]))
+    fastavro.writer(out, schema, records, codec=codec, sync_interval=100, sync_marker=b"0123456789abcdef")
+    return "log.avro", changed(out.getvalue(), draw(CHANGES)), {}
+
+
+KIND = pyorc.CompressionKind
+ORC_KINDS = (KIND.NONE, KIND.ZLIB, KIND.SNAPPY, KIND.ZSTD)
+
+
+@st.composite
+def orc_files(draw: Any) -> tuple[str, bytes, dict[str, Any]]:
+    """Draw an ORC file, often damaged."""
+    out, kind = io.BytesIO(), draw(st.sampled_from(ORC_KINDS))
+    columns = "struct<user:string,item:string,time:string,more:bigint>"
+    with pyorc.Writer(out, columns, compression=kind) as writer:
+        writer.writerows(draw(ROWS_OF_TEXT))
+    return "log.orc", changed(out.getvalue(), draw(CHANGES)), {}
+
+
+@st.composite
+def workbooks(draw: Any) -> tuple[str, bytes, dict[str, Any]]:
+    """Draw a workbook, often damaged."""
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    book.remove(book.active)
+    cell = (
+        st.none()
+        | st.booleans()
+        | st.floats(allow_nan=False)
+        | st.sampled_from(["a", T, "007", "", "x" * 99])
+    )
+    for number in range(draw(st.integers(1, 2))):
+        sheet = book.create_sheet(f"s{number}")
+        for row in [draw(HEADERS), *draw(st.lists(st.lists(cell, min_size=1, max_size=4), max_size=6))]:
+            sheet.append(row)
+    book.save(out)
+    return "log.xlsx", changed(out.getvalue(), draw(CHANGES)), {}
+
+
 def _packed(draw: Any, name: str, data: bytes, reading: dict[str, Any]) -> tuple[str, bytes, dict[str, Any]]:
     if draw(st.integers(0, 3)):
         return name, data, reading
     return f"{name}.gz", changed(gzip.compress(data, mtime=0), draw(CHANGES)), reading
 
 
-FILES = {"csv": csv_files(), "jsonl": json_files(), "parquet": parquet_files()}
+FILES = {
+    "csv": csv_files(),
+    "jsonl": json_files(),
+    "parquet": parquet_files(),
+    "arrow": arrow_files(),
+    "avro": avro_files(),
+    "orc": orc_files(),
+    "sheets": workbooks(),
+}

@@ -90,7 +90,12 @@ def the_run(**fields: Any) -> RunRecord:
     """Return the record of a finished night."""
     counts = COUNTS | {"rules": {"item_missing": 3}}
     stations = {
-        ("interactions", None): {"arrived": counts, "total": counts, "exclude_rules": []},
+        ("interactions", None): {
+            "arrived": counts,
+            "total": counts,
+            "exclude_rules": [],
+            "sources_total": {"clicks": counts | {"read": 1000}, "orders": {"read": 10}},
+        },
         ("dataset", None): {"users": 4, "items": 8, "events": 6},
         ("eve", None): {"state": LEARNED, "contest": {"model": "als"}, "why": ""},
         ("incumbents", None): {"state": LEARNED, "model": "als", "judged": [JUDGED], "change": "", "why": ""},

@@ -191,10 +191,10 @@ def test_a_missing_configuration_is_a_problem_only_if_it_was_named(tmp_path: Pat
 
 
 def test_logs_are_counted_and_dated(config: Path) -> None:
-    assert readiness.source_check(load(config)).found == "3 files, 18 B, 2026-01-01 to 2026-01-03"
+    assert next(readiness.source_checks(load(config))).found == "3 files, 18 B, 2026-01-01 to 2026-01-03"
     for file in (config.parent / "logs").iterdir():
         file.unlink()
-    check = readiness.source_check(load(config))
+    (check,) = readiness.source_checks(load(config))
     assert check.state == "problem"
     assert "no files there" in check.found
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from worlds.command_calls import call, document
-from worlds.release_world import World
+from worlds.release_world import FACTS, World
 
 from tasks.configuration.configuration import load
 from tasks.configuration.file import store_path
@@ -43,6 +43,20 @@ def test_status_of_a_fresh_release(root: Path) -> None:
         "few events",
     ):
         assert part in printed
+
+
+def test_status_has_a_line_for_each_of_several_sources(fresh: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    total = {"read": 9, "accepted": 9, "rules": {}}
+    accounts = {"total": total, "sources": {"clicks": total | {"read": 5}, "orders": total | {"read": 4}}}
+    monkeypatch.setitem(FACTS, "row_accounting", accounts)
+    fresh.publish()
+    printed = call("status", store=fresh.store.root).stdout
+    lines = [line.split() for line in printed.splitlines() if line.strip().startswith("rows ")]
+    assert [line[1:5] for line in lines] == [
+        ["total", "9", "read,", "9"],
+        ["of", "clicks", "5", "read,"],
+        ["of", "orders", "4", "read,"],
+    ]
 
 
 def test_status_keys_are_the_same_in_every_state(fresh: World) -> None:

@@ -274,7 +274,7 @@ def corrupt(data: bytes) -> bytes:
         ("log.csv.gz", gzip.compress(b"item\n" * 999, mtime=0)[:-20], r"the \.gz is truncated or corrupt"),
         ("log.csv.gz", corrupt(gzip.compress(b"item\n" * 999, mtime=0)), r"the \.gz is truncated or corrupt"),
         ("log.csv.gz", b"item\n1\n", r"the \.gz is truncated or corrupt"),
-        ("log.xlsx", b"item\n1\n", r"log\.xlsx: expected \.csv, \.tsv, .*\(text also .*\), or "),
+        ("log.xyz", b"item\n1\n", r"log\.xyz: expected \.csv, \.tsv, .*\(text also .*\), or "),
     ],
 )
 def test_the_error_says_why_a_file_cannot_be_read(rows_of, name, data, message):

@@ -33,14 +33,14 @@ def loaded(tmp_path):
 
 def test_only_the_source_is_required(loaded, tmp_path):
     configuration = loaded(SOURCE)
-    assert configuration.source.path == str(tmp_path / "logs")
+    assert configuration.sources[0].path == str(tmp_path / "logs")
     assert configuration.store.path == tmp_path / "nightshelf-store"
     assert configuration.engine.name == "duckdb"
 
 
 def test_urls_and_absolute_paths_are_kept(loaded):
     text = SOURCE.replace('"logs"', '["s3://bucket/x", "/logs", "sub/*.csv"]')
-    paths = loaded(text).source.path
+    paths = loaded(text).sources[0].path
     assert paths[:2] == ("s3://bucket/x", "/logs")
     assert paths[2].endswith("/sub/*.csv")
 

@@ -91,9 +91,9 @@ def test_an_override_reaches_nested_tables_at_any_depth(overriding: Overriding) 
         'engine.spark_settings."spark.ui.port"="4050"',
     )
     assert configuration.models["als"] == {"factors": 64, "iterations": 3}
-    assert configuration.source.columns.user == "z"
-    assert configuration.source.columns.item == "i"
-    assert configuration.source.event_weights == {"view": 1.0, "page.view": 7.0}
+    assert configuration.sources[0].columns.user == "z"
+    assert configuration.sources[0].columns.item == "i"
+    assert configuration.sources[0].event_weights == {"view": 1.0, "page.view": 7.0}
     assert configuration.models["blend"] == {"weights": {"als": 0.25, "item_knn": 0.5}}
     assert configuration.train.serve_by_segment.models == {"new": "popularity"}
     assert configuration.engine.spark_settings == {"spark.ui.port": "4050"}
@@ -103,6 +103,19 @@ def test_overrides_apply_in_order_and_the_last_wins(overriding: Overriding) -> N
     assert overriding("models.als.factors=64", "models.als.factors=32").models["als"]["factors"] == 32
     assert overriding("models.als.factors=64", "models.als={}").models["als"] == {}
     assert overriding("models.als={}", "models.als.factors=64").models["als"] == {"factors": 64}
+
+
+def test_a_part_of_a_key_is_the_name_of_a_table_in_an_array() -> None:
+    content = {"source": [{"name": "a", "path": "x"}, {"name": "b", "columns": {"user": "u"}}]}
+    changed = overridden(content, {"source.b.columns.item": "i", "source.a.path": "y", "source.b.name": "c"})
+    assert changed["source"] == [
+        {"name": "a", "path": "y"},
+        {"name": "c", "columns": {"user": "u", "item": "i"}},
+    ]
+    assert content["source"] == [{"name": "a", "path": "x"}, {"name": "b", "columns": {"user": "u"}}]
+    for key, got in (("source.path", ""), ("source.orders.path", "got 'orders'; ")):
+        with pytest.raises(ConfigurationError, match=rf"expected the name of a table .*{got}known: a, b$"):
+            overridden(content, {key: "z"})
 
 
 def test_overriding_does_not_change_the_original_content() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tasks.configuration.configuration import load
-from tasks.configuration.part import source_and_store
+from tasks.configuration.part import sources_and_store
 from tasks.runtime.errors import ConfigurationError
 
 TEXT = """
@@ -20,14 +20,21 @@ columns = {user = "u", item = "i", timestamp = "t"}
 def test_the_sections_are_those_of_the_whole_configuration(tmp_path: Path) -> None:
     config = tmp_path / "nightshelf.toml"
     config.write_text(TEXT + "[store]\nkeep_releases = 5\n", encoding="utf-8")
-    part, whole = source_and_store(config), load(config)
-    assert (part.source, part.store) == (whole.source, whole.store)
+    part, whole = sources_and_store(config), load(config)
+    assert (part.sources, part.store) == (whole.sources, whole.store)
+
+
+def test_several_sources_are_read(tmp_path: Path) -> None:
+    config = tmp_path / "nightshelf.toml"
+    config.write_text(TEXT.replace("[source]", '[[source]]\nname = "clicks"'), encoding="utf-8")
+    (source,) = sources_and_store(config).sources
+    assert (source.name, source.path) == ("clicks", str(tmp_path / "logs"))
 
 
 def test_other_sections_are_ignored_and_mistakes_in_these_are_not(tmp_path: Path) -> None:
     config = tmp_path / "nightshelf.toml"
     config.write_text(TEXT + "[models.no_such_model]\nx = 1\n", encoding="utf-8")
-    assert source_and_store(config).source.columns.user == "u"
+    assert sources_and_store(config).sources[0].columns.user == "u"
     config.write_text("[store]\npath = 3\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="is invalid; `nightshelf doctor` says why"):
-        source_and_store(config)
+        sources_and_store(config)

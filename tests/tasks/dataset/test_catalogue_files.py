@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from worlds.dataset_world import Shop
+from worlds.engines import SPARK_IN_TORTURE
 
 from tasks.configuration.sections import Catalogue, ItemCatalogue
 from tasks.dataset.catalogue_files import read_catalogue
@@ -40,6 +41,7 @@ def write(folder: Path) -> None:
     (folder / "empty.csv").write_text("")
 
 
+@SPARK_IN_TORTURE
 def test_all_files_of_a_folder_make_one_catalogue(engine, tmp_path):
     shop = Shop(tmp_path, engine)
     shop.log(*(("u", item, "2026-03-10 12:00:00") for item in "ijklmno"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from worlds.dataset_world import AS_OF, Shop
+from worlds.engines import SPARK_IN_TORTURE
 
 from tasks.configuration.configuration import load
 from tasks.dataset.build import build_dataset
@@ -125,6 +126,7 @@ def test_the_days_of_turnover_are_those_of_the_time_zone(duckdb_engine, tmp_path
     assert (day.events, day.new_events) == (2, 1)
 
 
+@SPARK_IN_TORTURE
 def test_the_figures_of_a_random_log_are_those_of_python(engine, tmp_path):
     random = np.random.default_rng(4)
     times = np.sort(random.integers(0, 20 * 86_400, 600))

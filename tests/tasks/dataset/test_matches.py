@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from worlds.dataset_world import Shop
 
-from tasks.dataset.matches import Matches, match_warnings, require_matches
+from tasks.dataset.matches import Matches, match_ids, match_warnings, require_matches
 from tasks.runtime.errors import InputError
 
 NOON = "2026-03-10 12:00:00"
 
 
 @pytest.fixture
-def shop(tmp_path, engine):
-    """Return a shop, on each engine, whose logs have the items i001, i002 and i003."""
-    shop = Shop(tmp_path, engine)
+def shop(tmp_path, duckdb_engine):
+    """Return a shop whose logs have the items i001, i002 and i003."""
+    shop = Shop(tmp_path, duckdb_engine)
     shop.log(("u1", "i001", NOON), ("u2", "i002", NOON), ("u2", "i003", NOON))
     return shop
 
@@ -69,8 +70,8 @@ def test_a_catalogue_that_would_hold_back_nothing_is_refused(shop, rows, reason)
         )
 
 
-def test_ids_that_differ_by_zeros_or_a_decimal_point_are_named(tmp_path, engine):
-    shop = Shop(tmp_path, engine)
+def test_ids_that_differ_by_zeros_or_a_decimal_point_are_named(tmp_path, duckdb_engine):
+    shop = Shop(tmp_path, duckdb_engine)
     shop.log(*(("u", item, NOON) for item in ("007", "10", "0", "42")))
     built = shop.build(items=catalogue(shop, "7,", "10.0,", "0.0,", "x,"), top_n={"blocked_items": [7, "42"]})
     fit = built.summary.matches["items"]
@@ -91,8 +92,8 @@ def test_an_id_of_a_user_is_in_no_warning(shop):
     ]
 
 
-def test_whole_numbers_match_as_numbers(tmp_path, engine):
-    shop = Shop(tmp_path, engine)
+def test_whole_numbers_match_as_numbers(tmp_path, duckdb_engine):
+    shop = Shop(tmp_path, duckdb_engine)
     shop.log((1, 10, NOON), (2, 20, NOON))
     built = shop.build(
         source={"user_id_type": "int64", "item_id_type": "int64"},
@@ -104,3 +105,32 @@ def test_whole_numbers_match_as_numbers(tmp_path, engine):
         "[items] catalogue: 1 rows have no id, or none of type int64",
         "[top_n] blocked_items: 1 of 2 are no item of the logs",
     ]
+
+
+TEXTS = ["i1", "I1", " i1", "007", "7", "7.0", "0", "0.0", "00", "", "日本", "1e3", None, "x" * 99]
+NUMBERS = ["7", "7.0", "007", "x", "0", None, "-1.0", str(2**63 - 1), str(2**63)]
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(
+    ("id_type", "known", "listed"),
+    [
+        ("string", TEXTS, TEXTS),
+        ("string", ["i1", "i2", "7"], ["I1", "I2", "x"]),
+        ("string", ["i1", "i2", "7"], ["x", None]),
+        ("string", ["007", "0", "日本"], ["7", "0.0", " 日本"]),
+        ("int64", [7, 0, -1, 2**63 - 1], NUMBERS),
+        ("int64", [5, 6, 77], ["007", "8"]),
+    ],
+)
+def test_engines_agree_about_any_list(duckdb_engine, spark_engine, id_type, known, listed):
+    kind = pa.int64() if id_type == "int64" else pa.string()
+    ids = {7, 0, -1, 2**63 - 1, 8} if id_type == "int64" else {*listed} - {None}
+    found = []
+    for engine in (duckdb_engine, spark_engine):
+        engine.table("items", pa.table({"item_id": pa.array([i for i in known if i is not None], kind)}))
+        engine.table("listed", pa.table({"id": pa.array(sorted(ids), kind)}))
+        engine.table("listed_rows", pa.table({"id_text": pa.array(listed, pa.string())}))
+        found.append(match_ids(engine, "item", "listed", "listed_rows", id_type))
+    assert found[0] == found[1]
+    assert found[0].ids == len(ids)

@@ -75,7 +75,7 @@ def test_files_are_by_day_byte_identical_and_mapped_by_the_configuration(tmp_pat
         header, first, *_ = file.read_text(encoding="utf-8").splitlines()
         assert header.replace('"', "") == "user_id,item_id,event_time"
         assert file.stem in first
-    assert load(tmp_path / "one" / "nightshelf.toml").source.columns.user == "user_id"
+    assert load(tmp_path / "one" / "nightshelf.toml").sources[0].columns.user == "user_id"
 
 
 def test_an_unknown_shape_is_a_mistake(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_markers_of_other_programs_hold_no_rows_and_need_no_words(tmp_path: Path
 
 
 def test_unknown_formats_and_compressions_are_left_out_with_examples(tmp_path: Path) -> None:
-    files(tmp_path, "a.csv", "b.csv.lz4", "c.csv.7z", "d.csv.1", "e.avro", "part-0", "f.tar.gz")
+    files(tmp_path, "a.csv", "b.csv.lz4", "c.csv.7z", "d.csv.1", "e.pb", "part-0", "f.tar.gz")
     assert read(tmp_path, "") == ["a.csv"]
     (part,) = found(tmp_path, "").left_out
     assert (part.reason, part.files, len(part.examples)) == ("of unknown format or compression", 6, 3)
@@ -68,7 +68,7 @@ def test_unknown_formats_and_compressions_are_left_out_with_examples(tmp_path: P
         "[source] not read: 6 of unknown format or compression "
         f"({tmp_path}/b.csv.lz4, {tmp_path}/c.csv.7z, {tmp_path}/d.csv.1, ...)"
     )
-    assert read(tmp_path, "", format="csv") == ["a.csv", "d.csv.1", "e.avro", "f.tar.gz", "part-0"]
+    assert read(tmp_path, "", format="csv") == ["a.csv", "d.csv.1", "e.pb", "f.tar.gz", "part-0"]
     assert reasons(tmp_path, "", format="csv") == {"of unknown format or compression": 2}
 
 

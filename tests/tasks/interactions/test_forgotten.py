@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from worlds.dataset_world import Shop
+from worlds.engines import SPARK_IN_TORTURE
 
 from sql.interactions.forgotten import KeyedList, make_forgotten_users
 from tasks.erasure.forget import erase, survey
@@ -55,6 +56,7 @@ def later(made: Shop, *, without: bool) -> None:
     made.log(*[row for row in rows if not (without and str(row[0]).startswith(str(BIG)))], name="b.csv")
 
 
+@SPARK_IN_TORTURE
 def test_forgotten_users_are_removed_from_old_and_new_logs(engine, duckdb_engine, tmp_path) -> None:
     made, never = (
         shop(tmp_path / "shop", engine, without=False),

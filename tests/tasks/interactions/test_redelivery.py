@@ -8,6 +8,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from worlds.engines import SPARK_IN_TORTURE
 from worlds.log_world import Logs
 
 from tasks.interactions.ledger import Ledger, manifest_paths
@@ -47,6 +48,7 @@ def test_rows_are_equal_if_they_have_the_same_values(logs, at_once):
     assert accepted == [("u2", 3), ("u8", 6), ("u9", 7)]
 
 
+@SPARK_IN_TORTURE
 @pytest.mark.parametrize("at_once", [True, False])
 def test_keys_of_json_without_a_value_do_not_count(logs, at_once):
     event = {"user": "u1", "item": "i1", "time": T}

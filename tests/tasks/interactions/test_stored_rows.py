@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 import pytest
+from worlds.engines import SPARK_IN_TORTURE
 from worlds.log_world import COLUMNS, Logs
 
 from tasks.interactions.events import make_events
@@ -106,6 +107,7 @@ def test_a_file_whose_name_was_used_again_is_gone_and_not_changed(logs):
     assert [row[0] for row in logs.rows()] == ["u1", "u2"]
 
 
+@SPARK_IN_TORTURE
 def test_an_attribute_added_later_is_empty_in_older_rows(engine, tmp_path):
     logs = Logs(tmp_path, engine)
     lines = f"u1,i1,{T},red", f"u2,i1,{T},"

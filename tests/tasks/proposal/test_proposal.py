@@ -40,7 +40,7 @@ def test_a_well_known_log_is_recognised(tmp_path: Path, name: str) -> None:
     log = LOGS[name]
     log.write(tmp_path)
     configuration = configured(tmp_path, log.name)
-    source = configuration.source
+    source = configuration.sources[0]
     assert {role: column for role, column in source.columns if column is not None} == log.columns
     assert {key: getattr(source, key) for key in log.settings} == log.settings
     assert source.event_weights == log.weights
@@ -84,7 +84,7 @@ def test_a_folder_of_partitions_is_named_as_a_whole_and_dates_its_files(tmp_path
         folder.mkdir(parents=True)
         rows = ROWS.replace("2026-11-30", f"2026-11-{day}")
         (folder / "part-0.csv.gz").write_bytes(gzip.compress(("uid,sku,ts\n" + rows).encode()))
-    source = configured(tmp_path, "logs").source
+    source = configured(tmp_path, "logs").sources[0]
     assert (source.path, source.file_date) == (str(tmp_path / "logs"), "%Y-%m-%d")
     assert source.columns.event_type is None
 
@@ -93,7 +93,7 @@ def test_the_date_of_a_folder_is_the_time_where_rows_have_none(tmp_path: Path) -
     folder = tmp_path / "logs" / "day=2026-11-30"
     folder.mkdir(parents=True)
     (folder / "a.jsonl").write_text('{"user": "u", "item": "i"}\n{"user": "v", "item": "i"}\n')
-    assert configured(tmp_path, "logs").source.columns.timestamp == "day"
+    assert configured(tmp_path, "logs").sources[0].columns.timestamp == "day"
 
 
 def test_several_files_can_be_named_and_need_not_lie_in_one_folder(tmp_path: Path) -> None:
@@ -116,13 +116,13 @@ def test_what_is_not_recognised_is_a_line_to_fill_in_with_the_candidates(tmp_pat
     config.write_text(
         proposal.text.replace('# user = ""', 'user = "who"').replace('# item = ""', 'item = "what"')
     )
-    assert load(config).source.columns.user == "who"
+    assert load(config).sources[0].columns.user == "who"
 
 
 def test_names_and_values_that_are_no_plain_toml_are_quoted(tmp_path: Path) -> None:
     header = 'user "id"\\,item,"time\x7f",event\n'.replace('user "id"\\', '"user ""id""\\"')
     (tmp_path / "a.csv").write_text(header + 'u,i,2026-11-30,"a ""b"" = [c]"\nv,i,2026-11-30,é\n')
-    source = configured(tmp_path, "a.csv").source
+    source = configured(tmp_path, "a.csv").sources[0]
     assert source.columns.user == 'user "id"\\'
     assert set(source.event_weights) == {'a "b" = [c]', "é"}
 
@@ -147,7 +147,7 @@ def test_files_whose_names_look_like_globs_are_named_so_that_they_are_found(tmp_
     for number in (1, 2):
         (folder / f"a{number}.csv").write_text("uid,sku,ts\n" + ROWS)
     (folder / "other.csv").write_text("x\n1\n")
-    source = configured(tmp_path, "logs [old]").source
+    source = configured(tmp_path, "logs [old]").sources[0]
     assert source.path == str(tmp_path / "logs [[]old]" / "a*.csv")
     assert [Path(file.address).name for file in discover(source, date.max).files] == ["a1.csv", "a2.csv"]
 

@@ -44,7 +44,8 @@ def configuration(tmp_path: Path) -> Configuration:
 
 
 def tried(configuration: Configuration, scratch: Path) -> Trial:
-    return try_rows(configuration, discover(configuration.source, date.max).files, scratch)
+    source = configuration.sources[0]
+    return try_rows(configuration, source, discover(source, date.max).files, scratch)
 
 
 def test_a_trial_counts_what_an_ingest_counts(

@@ -41,6 +41,7 @@ def test_the_report_of_a_published_night_is_complete(world: World) -> None:
         assert text in page.text
     assert page.row("read") == ["read", "1,010", "1,010"]
     assert page.row("item_missing") == ["item_missing", "3", "3"]
+    assert page.row("orders") == ["orders", "10", "0", "0", "0", "0"]
     assert page.row("unaccounted for") == ["unaccounted for", "0", "0"]
     assert page.row("not_null", "user_id")[2:] == ["✓ passed", "0", "0", "0"]
     assert page.row("measure als") == ["measure als", "12", "1.5", "", "1.0 MiB", "cpu"]

@@ -134,9 +134,33 @@ def test_a_bad_night_is_noticed_despite_a_long_history(gate):
     assert len(gate(arrived=COUNTS)) == len(gate())  # an equal account is checked only once
 
 
+def test_a_small_source_that_cannot_be_read_is_noticed_beside_a_large_one(gate):
+    clicks = configuration().sources[0].model_copy(update={"name": "clicks"})
+    orders = clicks.model_copy(update={"name": "orders", "timestamp_format": "%d/%m/%Y"})
+    settings = configuration().model_copy(update={"sources": (clicks, orders)})
+    total = Counts(read=1000, accepted=990, quarantined=10, rules={"timestamp_unreadable": 10, "gone": 0})
+    broken = Counts(read=10, quarantined=10, rules={"timestamp_unreadable": 10})
+    accounts = {"clicks": Counts(read=990, accepted=990), "orders": broken, "ratings": Counts()}
+    _, lines = refused(gate, settings=settings, counts=total, by_source=accounts)
+    assert lines == [
+        "max_quarantined_share of arrived_orders: expected at most 20% of the rows that arrived for the date "
+        "in quarantine, got 100% (10 of 10); most frequent: timestamp_unreadable 10; nearly all rows fail by "
+        "their timestamp: is source.orders.timestamp_format = '%d/%m/%Y' right? Known: iso, epoch_s, "
+        "epoch_ms, epoch_us or a strptime pattern such as %d/%m/%Y %H:%M"
+    ]
+
+
+def test_rules_of_sources_that_are_gone_do_not_quarantine(gate):
+    counts = Counts(read=50, accepted=40, excluded=5, quarantined=5, rules={"returns": 5, "ragged_line": 5})
+    rules = [
+        check.check for check in gate(counts=counts, excluding=["returns"]) if check.column == "quarantine"
+    ]
+    assert rules == ["ragged_line"]
+
+
 def test_the_end_of_the_date_is_midnight_in_the_time_zone_of_the_source(gate):
-    source = configuration().source.model_copy(update={"time_zone": "Asia/Tokyo"})
-    tokyo = configuration().model_copy(update={"source": source})
+    source = configuration().sources[0].model_copy(update={"time_zone": "Asia/Tokyo"})
+    tokyo = configuration().model_copy(update={"sources": (source,)})
     rows = history()
     rows[-1] |= {"timestamp": datetime.fromisoformat("2026-03-09T14:59:59")}  # Tokyo's day ends at 15:00 UTC
     gate(rows, settings=tokyo)

@@ -164,7 +164,7 @@ PARQUET = [
     ),
     Case(
         "another format",
-        "log.xlsx",
+        "log.xyz",
         b"PK",
         refused,
         refused=f"expected {SUFFIXES}",

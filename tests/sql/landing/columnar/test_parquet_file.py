@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sql.landing.columnar.blocks import arrow_blocks
+from sql.landing.columnar.parquet_file import open_parquet
 from sql.landing.landing import RawFile, Wanted
 from sql.landing.nested import Expansion
-from sql.landing.parquet_rows import open_parquet, parquet_blocks
 
 SECONDS = [None, 0, -1, 978_300_019, -62_135_596_800, 253_402_300_799]  # years 1 to 9999
 
@@ -21,11 +22,11 @@ def texts(column: pa.Array, folder: Path, **options: Any) -> list[str | None]:
     """Return the texts of a column that was written to a file and landed."""
     pq.write_table(pa.table({"a": column}), folder / "a.parquet", **options)
     file = RawFile(1, folder / "a.parquet", "a.parquet")
-    source, rows = open_parquet(file, limit=1000)
-    expansion = Expansion(file.name, source.schema_arrow, Wanted(("a",)))
+    source = open_parquet(file, limit=1000)
+    expansion = Expansion(file.name, source.schema, Wanted(("a",)))
     return [
         text
-        for block in parquet_blocks(file, source, expansion, rows, limit=1000, wanted=Wanted(("a",)))
+        for block in arrow_blocks(file, source, expansion, limit=1000, wanted=Wanted(("a",)))
         for text in block.columns[0].to_pylist()
     ]
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sql.errors import SourceError
-from sql.landing import json_rows
 from sql.landing.landing import RawFile, Wanted, open_text
+from sql.landing.objects import json_rows
 from sql.reading import Reading
 
 TEXTS = st.text(st.sampled_from('ab"\\[]{},: \n\u00e9\U0001f600'), max_size=6)

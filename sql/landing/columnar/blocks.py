@@ -1,9 +1,9 @@
-"""Parquet to rows of text in bounded memory, however well the file's encodings compress."""
+"""Record batches of Arrow to rows of text in bounded memory, whatever file they come from."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -12,25 +12,34 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from sql.errors import SourceError
 from sql.landing.compression import require_proportion
 from sql.landing.landing import RawFile, Wanted
 from sql.landing.nested import Expansion
-from sql.landing.parquet_footer import Chunk, chunks
 from sql.landing.text_rows import EXACT_DOUBLE, EXCERPT, LONGEST_LINE, Reject, as_text, excerpt, is_text
 
 MOST_ROWS = 1 << 18  # in a batch
 HELD = 1 << 25  # bytes of values in memory at a time, approximately
-NESTED = 64  # bytes of a nested value while it becomes JSON
 RULES = ("", "line_too_long", "nul_byte", "bad_encoding", "inexact_id")
 EXACT = {pa.float64(): float(EXACT_DOUBLE), pa.float32(): 2.0**24, pa.float16(): 2.0**11}
 """Up to here, each whole number is one of its type, and not the nearest one to another."""
 
 
+@dataclass(frozen=True)
+class ArrowSource:
+    """An opened file: its schema, and its record batches in order, each of about HELD bytes.
+
+    `instants` are columns of times in UTC, though nothing in the schema says so.
+    """
+
+    schema: pa.Schema
+    batches: Iterable[Any]
+    instants: frozenset[str] = frozenset()
+
+
 @dataclass
-class ParquetBlock:
+class ArrowBlock:
     """Rows: their numbers from 1 (int64) and text columns, and the quarantined rows."""
 
     lines: npt.NDArray[np.int64]
@@ -38,45 +47,22 @@ class ParquetBlock:
     rejects: list[Reject]
 
 
-def open_parquet(file: RawFile, limit: int) -> tuple[pq.ParquetFile, int]:
-    """Open a file with dictionaries kept: a value of 1 MiB in 600 rows is in memory once.
-
-    Returns the file and the number of rows to read at a time. SourceError if the footer describes
-    more than `limit` times the file's size.
-    """
-    first = pq.ParquetFile(file.path)
-    listed, size = chunks(file.path), file.path.stat().st_size
-    require_proportion(file.name, sum(chunk.held for chunk in listed), size, limit)
-    coded = {chunk.path[0] for chunk in listed if chunk.dictionary and len(chunk.path) == 1}
-    repeated = [
-        field.name
-        for field in first.schema_arrow
-        if (pa.types.is_string(field.type) or pa.types.is_binary(field.type)) and field.name in coded
-    ]
-    source = pq.ParquetFile(
-        file.path,
-        read_dictionary=repeated,
-        page_checksum_verification=True,
-        coerce_int96_timestamp_unit="us",  # in nanoseconds, years after 2262 wrap around
-    )
-    return source, _batch_size(listed)
-
-
-def parquet_blocks(
-    file: RawFile, source: pq.ParquetFile, expansion: Expansion, rows: int, *, limit: int, wanted: Wanted
-) -> Iterator[ParquetBlock]:
-    """Yield the rows of a file, read `rows` at a time, in blocks of some MiB of text.
+def arrow_blocks(
+    file: RawFile, source: ArrowSource, expansion: Expansion, *, limit: int, wanted: Wanted
+) -> Iterator[ArrowBlock]:
+    """Yield the rows of a file in blocks of some MiB of text.
 
     SourceError if a column that holds one value a row is nested, or if the rows exceed `limit`
-    times the file's size; ValueError if their number is not the footer's.
+    times the file's size.
     """
-    _require_scalars(file.name, source.schema_arrow, wanted.scalars)
-    instants = {name for name in source.schema_arrow.names if _is_int96(source, name)}
+    _require_scalars(file.name, source.schema, wanted.scalars)
     first, held, size = 1, 0, file.path.stat().st_size
-    for batch in source.iter_batches(batch_size=rows):
+    for batch in source.batches:
         arrays, parents = expansion.expand(batch)
         named = dict(zip(expansion.names, arrays, strict=True))
-        columns = [_texts(_in_utc(column) if name in instants else column) for name, column in named.items()]
+        columns = [
+            _texts(_in_utc(column) if name in source.instants else column) for name, column in named.items()
+        ]
         numbers = first + parents
         first += batch.num_rows
         inexact = [_inexact(column) for name, column in named.items() if name in wanted.ids]
@@ -88,11 +74,9 @@ def parquet_blocks(
         require_proportion(file.name, held, size, limit)
         for start, stop in _spans(ends):
             decoded = [_decoded(column.slice(start, stop - start)) for column in columns]
-            yield ParquetBlock(numbers[start:stop], decoded, rejects if start == 0 else [])
+            yield ArrowBlock(numbers[start:stop], decoded, rejects if start == 0 else [])
         if not len(ends):
-            yield ParquetBlock(numbers, [_decoded(column) for column in columns], rejects)
-    if first - 1 != source.metadata.num_rows:
-        raise ValueError(f"expected the {source.metadata.num_rows:,} rows of its footer, got {first - 1:,}")
+            yield ArrowBlock(numbers, [_decoded(column) for column in columns], rejects)
 
 
 def _require_scalars(name: str, schema: pa.Schema, scalars: frozenset[str]) -> None:
@@ -101,12 +85,6 @@ def _require_scalars(name: str, schema: pa.Schema, scalars: frozenset[str]) -> N
             raise SourceError(
                 f"{name}: expected one value a row in column {field.name!r}, got {str(field.type)[:200]}"
             )
-
-
-def _is_int96(source: pq.ParquetFile, name: str) -> bool:
-    """Tell whether a column is INT96: an instant in UTC (Spark, Impala), though nothing says so."""
-    columns = (source.schema.column(index) for index in range(len(source.schema)))
-    return any(column.path == name and column.physical_type == "INT96" for column in columns)
 
 
 def _in_utc(column: Any) -> Any:
@@ -119,18 +97,6 @@ def _inexact(column: Any) -> npt.NDArray[np.bool_]:
     if bound is None:
         return np.zeros(len(column), np.bool_)
     return _flags(pc.greater(pc.abs(column.cast(pa.float64())), bound))
-
-
-def _batch_size(listed: Sequence[Chunk]) -> int:
-    """Return how many rows take about HELD bytes, by each column's widest chunk."""
-    widest: dict[tuple[str, ...], float] = {}
-    for chunk in listed:
-        rows = max(chunk.rows, 1)
-        weight = max(chunk.held / rows, chunk.width, 8)
-        if len(chunk.path) > 1:
-            weight += NESTED * chunk.values / rows
-        widest[chunk.path] = max(weight, widest.get(chunk.path, 0))
-    return int(min(max(HELD / max(sum(widest.values()), 1), 1), MOST_ROWS))
 
 
 def _texts(column: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Files of objects with keys: JSON, Avro, ORC."""
