@@ -15,6 +15,7 @@ from pydantic import Field
 
 from flows.night.pointer import point_readers, release_id_of
 from flows.night.publish_refused import publish_refused
+from flows.orchestration.artifacts import show_releases
 from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import Reason
 from tasks.configuration.configuration import load
@@ -77,6 +78,7 @@ def _publish_refused(config: str, release_id: str, reason: str) -> Any:
     create_markdown_artifact(
         "\n\n".join(lines), key="current-release", description="Which release is current"
     )
+    show_releases(Store(configuration.store.path))
     return {"to": record.release_id, "override": facts}
 
 
@@ -99,4 +101,5 @@ def _move_readers(config: str, to: str | None, purpose: str, reason: str) -> Any
     create_markdown_artifact(
         "\n\n".join(lines), key="current-release", description="Which release is current"
     )
+    show_releases(store)
     return {"from": before, "to": after.release_id}

@@ -1,4 +1,4 @@
-"""The backfill flow: `flows/backfill/dates.py` with a Prefect task for each date and station."""
+"""The backfill flow: `flows/backfill/dates.py` with a flow run for each date."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from flows.orchestration.station_task import (  # first: it sets what Prefect reads when it is imported
-    REPORT,
-    as_task,
-)
+from flows.orchestration.station_task import REPORT  # first: it sets what Prefect reads when it is imported
 
 # isort: split
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.logging import get_run_logger
+from prefect.states import Cancelled
 from pydantic import Field
 
-from flows.backfill.dates import Outcome, failures, run_backfill
+from flows.backfill.dates import Outcome, cancellations, failures, run_backfill
+from flows.backfill.one_date import Children
 from flows.backfill.plan import Mode, Planned, backfill_configuration, estimate, plan, warnings
 from flows.orchestration.artifacts import show_flow
-from flows.orchestration.exclusive import run_exclusively
+from flows.orchestration.date_run import report_unless_cancelled, run_as_flow, step_unless_cancelled
 from flows.orchestration.logs import hide_prefect_failures
 from flows.orchestration.mistakes import failed
 from flows.orchestration.parameters import Models, Overrides
@@ -65,7 +64,8 @@ def backfill(
         dry_run: Show the plan and the estimate, and change nothing.
         max_parallel: Dates to run in parallel at most, in separate processes that share memory and threads.
         newest_first: Start with the last date.
-        continue_on_error: Continue with the other dates after one fails; the run still ends Failed.
+        continue_on_error: Continue with the other dates after one fails; the run still ends Failed. A date
+            that is cancelled, in its own flow run, stops no other; the run ends Cancelled and names it.
         models: Train only these models; if none is chosen, the configured ones.
         overrides: Configuration keys to replace, with their values, such as models.als.factors=64.
         reason: The reason, kept with the run and its artifact.
@@ -87,20 +87,33 @@ def backfill(
         configuration, planned, mode=mode, continue_on_error=continue_on_error, max_parallel=max_parallel
     )
     _show_outcomes(outcomes, reason)
-    problem = failures(outcomes)
-    return failed(problem) if problem else outcomes
+    problem, cancelled = failures(outcomes), cancellations(outcomes)
+    if problem:
+        return failed("\n".join(filter(None, [problem, cancelled])))
+    return Cancelled(message=cancelled) if cancelled else outcomes
 
 
-def _run_planned(configuration: Configuration, planned: list[Planned], **options: Any) -> list[Outcome]:
-    """Run each planned date as a task; return the outcomes, also through OUTCOMES."""
+def _run_planned(
+    configuration: Configuration, planned: list[Planned], *, max_parallel: int, **options: Any
+) -> list[Outcome]:
+    """Run each planned date as a flow run of its own; return the outcomes, also through OUTCOMES.
+
+    Each runs in a process of its own, which ends if the date is cancelled. With `[train]
+    deployment`, dates that run one at a time run here, since their models are trained by flow runs,
+    and a date that is cancelled ends when it next reports progress.
+    """
+    trainer, children = deployment_trainer(configuration), Children()
+    apart = trainer is None or max_parallel > 1
     with show_flow(configuration.store.path, REPORT.get() or log_progress(LOG)) as report:
         outcomes = run_backfill(
             configuration,
             planned,
-            step=as_task,
-            date_step=partial(run_exclusively, configuration),
-            report=report,
-            trainer=deployment_trainer(configuration),
+            step=step_unless_cancelled,
+            date_step=partial(run_as_flow, configuration, children.cancel),
+            report=partial(report_unless_cancelled, report),
+            trainer=trainer,
+            children=children if apart else None,
+            max_parallel=max_parallel,
             **options,
         )
     collected = OUTCOMES.get()

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
-from flows.backfill.one_date import Order, Released, run_apart, run_here
+from flows.backfill.one_date import Children, Order, Released, run_apart, run_here
 from flows.backfill.plan import RUN, SKIP, Mode, Planned, divide_resources, to_run
 from flows.night.retries import run_directly
 from flows.night.run import Step, ingest_only
 from tasks.configuration.configuration import Configuration
 from tasks.release.releases import releases
-from tasks.runtime.children import Child, end
-from tasks.runtime.errors import EXPECTED_ERRORS
+from tasks.runtime.errors import EXPECTED_ERRORS, DateCancelledError
 from tasks.runtime.progress import Report, silent
 from tasks.store.layout import LOCK_WAIT, Store
 from tasks.store.runs import RunRecord
@@ -27,11 +26,13 @@ from tasks.training.train import Trainer
 
 LOG = logging.getLogger("nightshelf")
 PUBLISHED, FAILED, SKIPPED, NOT_RUN = "published", "failed", "skipped", "not run"
+CANCELLED = "cancelled"
+LAST_WORDS = 3.0  # seconds for the threads of dates that are interrupted together
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one date: `state` is `published`, `failed`, `skipped` or `not run`."""
+    """The outcome of one date: `state` is `published`, `failed`, `cancelled`, `skipped` or `not run`."""
 
     as_of: date
     action: str
@@ -59,6 +60,7 @@ def run_backfill(
     report: Report = silent,
     lock_wait: float = LOCK_WAIT,
     trainer: Trainer | None = None,
+    children: Children | None = None,
 ) -> list[Outcome]:
     """Run the planned dates; return their outcomes in the order of the plan.
 
@@ -70,7 +72,8 @@ def run_backfill(
     process is running a date, the backfill waits for it for up to `lock_wait` seconds; unless the
     `mode` is `all`, a date that was published since the plan was made is skipped. It removes no
     release, and never moves readers to an older date. `trainer` trains the models of dates that
-    run in this process; dates in child processes train in their own children.
+    run in this process; dates in child processes train in their own children. With `children`, all
+    dates run in child processes, each of which can be cancelled there.
     """
     dates = to_run(planned)
     if not dates:
@@ -78,16 +81,17 @@ def run_backfill(
     at_once = min(max_parallel, len(dates))
     roomy = divide_resources(_keeping_all_releases(configuration, planned), at_once)
     _ingest_first(configuration, max(dates), report)
-    children = set[Child]()
+    here, children = at_once == 1 and children is None, children or Children()
 
     def run(as_of: date) -> Outcome:
         report(f"backfill {as_of}", dates.index(as_of), len(dates))
         order = Order(configuration=roomy, as_of=as_of, lock_wait=lock_wait, only_missing=mode != "all")
-        if at_once == 1:
+        if here:
             return _run_date(as_of, date_step, partial(run_here, order, step, report, trainer))
         return _run_date(as_of, date_step, partial(run_apart, order, report, children))
 
-    ran = _run_dates(run, dates, at_once, children, continue_on_error=continue_on_error)
+    threads = 0 if here else at_once
+    ran = _run_dates(run, dates, threads, children, continue_on_error=continue_on_error)
     stopped = "stopped after a date that failed"
     return [
         ran.get(date_planned.as_of) or _outcome_not_run(date_planned, stopped) for date_planned in planned
@@ -104,6 +108,13 @@ def failures(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([f"{len(failed)} of {ran} dates failed", *lines])
 
 
+def cancellations(outcomes: Sequence[Outcome]) -> str:
+    """Return one message about all cancelled dates; empty if none was cancelled."""
+    dates = [str(outcome.as_of) for outcome in outcomes if outcome.state == CANCELLED]
+    ran = sum(outcome.state in {FAILED, PUBLISHED, CANCELLED} for outcome in outcomes)
+    return f"{len(dates)} of {ran} dates cancelled: {', '.join(dates)}" if dates else ""
+
+
 def _ingest_first(configuration: Configuration, last: date, report: Report) -> None:
     """Ingest the logs up to the last date; if that fails, each date ingests up to itself."""
     try:
@@ -117,38 +128,44 @@ def _ingest_first(configuration: Configuration, last: date, report: Report) -> N
 def _run_dates(
     run: Callable[[date], Outcome],
     dates: Sequence[date],
-    at_once: int,
-    children: set[Child],
+    threads: int,
+    children: Children,
     *,
     continue_on_error: bool,
 ) -> dict[date, Outcome]:
-    """Run the dates; return the outcomes of those begun. An interruption also ends `children`."""
-    stopped, outcomes = threading.Event(), dict[date, Outcome]()
+    """Run the dates; return the outcomes of those begun.
+
+    An interruption also ends `children`, and lets the threads of their dates tell so.
+    """
+    stopped, begun, outcomes = threading.Event(), set[date](), dict[date, Outcome]()
 
     def unless_stopped(as_of: date) -> None:
         if stopped.is_set():
             return
+        begun.add(as_of)
         outcomes[as_of] = run(as_of)
         if outcomes[as_of].state == FAILED and not continue_on_error:
             stopped.set()
 
     try:
-        _run_in_threads(unless_stopped, dates, at_once)
+        _run_in_threads(unless_stopped, dates, threads)
     except BaseException:  # Ctrl-C, or Prefect's cancellation
         stopped.set()
-        for child in [*children]:
-            end(child)
+        children.cancel(*children.running)
+        until = time.monotonic() + LAST_WORDS
+        while children.cancelled & begun - outcomes.keys() and time.monotonic() < until:
+            time.sleep(0.1)
         raise
     return outcomes
 
 
-def _run_in_threads(run: Callable[[date], None], dates: Sequence[date], at_once: int) -> None:
+def _run_in_threads(run: Callable[[date], None], dates: Sequence[date], threads: int) -> None:
     """Run the dates, here or in threads with this context; an interruption waits for no thread."""
-    if at_once == 1:
+    if threads == 0:
         for as_of in dates:
             run(as_of)
         return
-    pool = ThreadPoolExecutor(at_once, thread_name_prefix="backfill")
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="backfill")
     try:
         for future in [pool.submit(copy_context().run, run, as_of) for as_of in dates]:
             future.result()
@@ -175,6 +192,9 @@ def _run_date(as_of: date, date_step: Step, work: Callable[[], RunRecord | Relea
     started = time.monotonic()
     try:
         result = date_step(f"backfill {as_of}", work)
+    except DateCancelledError:
+        message = "cancelled; the same backfill continues it after its last finished station"
+        return Outcome(as_of, RUN, CANCELLED, _seconds_since(started), message=message)
     except EXPECTED_ERRORS as error:
         return Outcome(as_of, RUN, FAILED, _seconds_since(started), message=str(error))
     except Exception as error:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from pydantic import BaseModel, ConfigDict
@@ -20,10 +20,10 @@ from flows.night.resume import AlreadyReleasedError
 from flows.night.retries import run_directly
 from flows.night.run import Step, run_night
 from tasks.configuration.configuration import Configuration
-from tasks.runtime.children import Child, LogForwarder, end_with_parent, listen, open_channel, running
-from tasks.runtime.errors import EXPECTED_ERRORS, StoreLockedError, UserError
+from tasks.runtime.children import Child, LogForwarder, end, end_with_parent, listen, open_channel, running
+from tasks.runtime.errors import EXPECTED_ERRORS, DateCancelledError, StoreLockedError, UserError
 from tasks.runtime.garbage import collect_rarely
-from tasks.runtime.interruption import interrupted
+from tasks.runtime.interruption import EXIT_CODE, interrupted, interruptible
 from tasks.runtime.progress import Report, silent
 from tasks.store.runs import RunRecord
 from tasks.training.train import Trainer
@@ -45,6 +45,21 @@ class Order(BaseModel):
     as_of: date
     lock_wait: float
     only_missing: bool = True
+
+
+@dataclass
+class Children:
+    """The processes of the dates that are running, of which each can be cancelled alone."""
+
+    running: dict[date, Child] = field(default_factory=dict)
+    cancelled: set[date] = field(default_factory=set)
+
+    def cancel(self, *dates: date) -> None:
+        """End the processes of these dates, and the processes that they started."""
+        self.cancelled.update(dates)
+        for as_of in dates:
+            if child := self.running.get(as_of):
+                end(child)
 
 
 @dataclass(frozen=True)
@@ -84,25 +99,29 @@ def run_here(
         time.sleep(LOCK_PAUSE)
 
 
-def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord | Released:
+def run_apart(order: Order, report: Report, children: Children) -> RunRecord | Released:
     """Run a date in a child process; return what `run_here` does. `children` holds the child while it runs.
 
     Raises
     ------
+    DateCancelledError
+        If the date was cancelled; its run can be resumed.
     UserError
         If the run was refused, with its message, or if the child was killed: its run can be resumed.
     RuntimeError
         If the child ended because of a defect.
     """
     name = f"backfill of {order.as_of}"
+    if order.as_of in children.cancelled:
+        raise DateCancelledError
     with tempfile.TemporaryFile() as stderr:
         with running(COMMAND, stderr) as child:
-            children.add(child)
+            children.running[order.as_of] = child
             assert child.stdin is not None  # noqa: S101 - it is a pipe
             child.stdin.write(order.model_dump_json() + "\n")
             child.stdin.flush()
             reply = listen(child, report, name)
-        children.discard(child)
+        children.running.pop(order.as_of, None)
         stderr.seek(0)
         printed = stderr.read().decode(errors="replace").strip()
     if "record" in reply:  # not read from the run's folder, which a run of another date may have removed
@@ -111,8 +130,12 @@ def run_apart(order: Order, report: Report, children: set[Child]) -> RunRecord |
         return Released(reply["released"])
     if "refused" in reply:
         raise UserError(reply["refused"])
+    if order.as_of in children.cancelled:
+        raise DateCancelledError
     if not interrupted():
         LOG.error("%s ended with exit code %s\n%s", name, child.returncode, printed)
+    if child.returncode == EXIT_CODE:
+        raise UserError("its process was asked to end")
     if child.returncode < 0:
         raise UserError(f"its process was killed by signal {-child.returncode}")
     raise RuntimeError(printed.rpartition("\n")[2] or f"its process ended with exit code {child.returncode}")
@@ -124,14 +147,17 @@ def main() -> int:
     send = open_channel()
     order = Order.model_validate_json(sys.stdin.readline())
     threading.Thread(target=end_with_parent, name="parent-watch", daemon=True).start()
-    logging.getLogger().addHandler(LogForwarder(send))
+    forwarder = LogForwarder(send)
+    forwarder.addFilter(lambda record: record.name == LOG.name or record.levelno >= logging.WARNING)
+    logging.getLogger().addHandler(forwarder)
     logging.getLogger().setLevel(logging.INFO)
 
     def report(doing: str, done: float, of: float) -> None:
         send({"progress": [doing, done, of]})
 
     try:
-        result = run_here(order, report=report)
+        with interruptible(lambda: None):
+            result = run_here(order, report=report)
     except EXPECTED_ERRORS as error:
         send({"refused": str(error)})
         return 2

@@ -95,6 +95,7 @@ def open_night(
             finally:
                 remove_old_runs(night)
                 write_metrics(store)
+                list_releases(night)
 
 
 LOG = logging.getLogger("nightshelf")
@@ -114,6 +115,14 @@ def report_night(night: Night) -> None:
         write_report(night.store, night.record, night.configuration)
     except Exception as error:
         LOG.warning("the report of the run is not written: %s: %s", type(error).__name__, error)
+
+
+def list_releases(night: Night) -> None:
+    """Write the page about all releases after a night, unless the configuration disables reports."""
+    if night.configuration.report.enabled and night.record.purpose == "night":
+        from tasks.report.releases_page import write_releases_page
+
+        write_releases_page(night.store)
 
 
 def record_failure(night: Night, error: BaseException) -> None:

@@ -52,4 +52,8 @@ def point_readers(store: Store, to: str | None, purpose: str) -> tuple[str | Non
         before = release.pointer_to_roll_back(store, to)
         target = release.rollback(store, to)
         write_metrics(store)
+        if store.reports.is_dir():
+            from tasks.report.releases_page import write_releases_page
+
+            write_releases_page(store)
         return before.release_id if before else None, target

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from flows.orchestration.training_progress import TrainingProgress
 from tasks.configuration.configuration import Configuration
 from tasks.release.missing import missing_text
 from tasks.report import summary
+from tasks.report.data_docs import data_docs_of
 from tasks.report.markdown import markdown, night_page
+from tasks.report.releases_page import releases_markdown
 from tasks.report.source_rows import source_rows
 from tasks.runtime.progress import Report
 from tasks.store.layout import Store
@@ -92,7 +95,7 @@ def create_run_artifacts(store: Store, record: RunRecord, sample_users: int, mis
     With `sample_users` 0 no users are shown, otherwise up to three. `missing` says which past dates
     have no release.
     """
-    about = f"{record.purpose} {record.as_of}, run {record.run_id}"
+    about = f"the {record.purpose} of {record.as_of}"
     key = artifact_key(record.purpose, store)
 
     def create_page() -> None:
@@ -100,7 +103,8 @@ def create_run_artifacts(store: Store, record: RunRecord, sample_users: int, mis
         create_markdown_artifact(night_page(store, record, missing), key=key, description=description)
 
     try_to_show("the page of the run", create_page)
-    try_to_show("the tables", lambda: as_task("tables", lambda: _create_tables(store, record, sample_users)))
+    tables = partial(_create_tables, store, record, sample_users)
+    try_to_show("the tables", lambda: as_task("tables and releases", tables))
 
 
 def _create_tables(store: Store, record: RunRecord, sample_users: int) -> None:
@@ -109,7 +113,7 @@ def _create_tables(store: Store, record: RunRecord, sample_users: int) -> None:
     A task does so, since Prefect shows a flow run's artifacts before those of its tasks, and several
     of either in no order: the page alone is the flow run's, and so the first.
     """
-    about = f"{record.purpose} {record.as_of}, run {record.run_id}"
+    about = f"the {record.purpose} of {record.as_of}"
     tables: dict[str, Callable[[], list[dict[str, Any]]]] = {
         "rows": lambda: summary.accounting_rows(record),
         "sources": lambda: source_rows(record),
@@ -118,7 +122,7 @@ def _create_tables(store: Store, record: RunRecord, sample_users: int) -> None:
         "stations": lambda: summary.station_rows(record),
         "samples": lambda: summary.sample_rows(store, record, sample_users),
     }
-    docs = summary.data_docs(store, record)
+    docs = data_docs_of(store, record)
     links = {"checks": f". Pages about them: {markdown(docs.as_uri())}"} if docs else {}
     for name, rows in tables.items():
         try_to_show(
@@ -127,6 +131,17 @@ def _create_tables(store: Store, record: RunRecord, sample_users: int) -> None:
                 artifact_key(name, store), rows(), f"{name.capitalize()} of {about}{links.get(name, '')}"
             ),
         )
+    if record.purpose == "night" and (record.state == "published" or summary.failed_checks(store, record)):
+        show_releases(store)
+
+
+def show_releases(store: Store) -> None:
+    """Create the artifact about all releases of a store."""
+    key, about = artifact_key("releases", store), "All releases, and the nights that were refused"
+    try_to_show(
+        "the page about all releases",
+        lambda: create_markdown_artifact(releases_markdown(store), key=key, description=about),
+    )
 
 
 def create_table(key: str, rows: Sequence[dict[str, Any]], description: str) -> None:

@@ -17,7 +17,7 @@ LOG = logging.getLogger("nightshelf")
 
 
 class FlowRunHandler(APILogHandler):
-    """Sends log lines of any thread to one flow run's log, each with its run."""
+    """Sends log lines of any thread to one flow run's log, or to that of the date they are about."""
 
     def __init__(self, flow_run_id: str) -> None:
         super().__init__()
@@ -25,8 +25,9 @@ class FlowRunHandler(APILogHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one line."""
-        task = TaskRunContext.get()
-        record.flow_run_id = self.flow_run_id
+        task, flow = TaskRunContext.get(), FlowRunContext.get()
+        present = flow.flow_run if flow else None
+        record.flow_run_id = str(present.id) if present else self.flow_run_id
         record.task_run_id = str(task.task_run.id) if task else None
         super().emit(record)
 

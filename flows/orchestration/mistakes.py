@@ -9,7 +9,7 @@ import logging
 from contextlib import suppress
 
 from prefect.client.schemas.objects import State
-from prefect.exceptions import FailedRun, MissingContextError, ParameterTypeError
+from prefect.exceptions import CancelledRun, FailedRun, MissingContextError, ParameterTypeError
 from prefect.logging import get_run_logger
 from prefect.states import Failed
 
@@ -40,7 +40,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     if _ending and str(record.msg).startswith("Finished in state Failed"):
         _ending.clear()
         return False
-    return not isinstance(error, FailedRun)
+    return not isinstance(error, FailedRun | CancelledRun)
 
 
 for name in ("prefect.flow_runs", "prefect.engine"):

@@ -40,9 +40,10 @@ def as_task(name: str, station: Callable[[], T]) -> T:
             return Failed(message=str(error))
 
     guarded.__doc__ = station.__doc__
+    title = name.replace("_", " ")
     as_named = task(
-        name=name,
-        task_run_name=name,
+        name=title,
+        task_run_name=title,
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=ATTEMPTS - 1,

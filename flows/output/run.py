@@ -65,7 +65,8 @@ def print_run(record: RunRecord) -> None:
             tuple({True: "yes", False: "NO"}.get(row[name], row[name]) for name in names)
             for row in record.quality
         ]
-        out.print_table(names, rows, "Quality, compared with the previous release")
+        with_which = f", compared with {record.compared_with}" if record.compared_with else ""
+        out.print_table(names, rows, f"Quality{with_which}")
     for warning in record.warnings:
         out.print_line(f"warning: {warning}", style="yellow")
     if record.release_id:

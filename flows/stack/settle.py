@@ -9,7 +9,7 @@ from __future__ import annotations
 import flows.orchestration.settings  # noqa: F401 - before Prefect, which reads what it sets
 
 # isort: split
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -46,7 +46,7 @@ def settle_runs() -> list[str]:
     settled = []
     with get_client(sync_client=True) as client:
         alive = living_runs()
-        runs = [run for run in _unsettled_runs(client) if run.id not in alive]
+        runs = [run for run in _unsettled_runs(client) if not _lives(client, run, alive)]
         while runs:
             for run in runs:
                 name = run.state.name if run.state else "unknown"
@@ -56,6 +56,15 @@ def settle_runs() -> list[str]:
                 settled.append(run.name)
             runs = list(_unsettled_runs(client, [run.id for run in runs]))
     return settled
+
+
+def _lives(client: SyncPrefectClient, run: FlowRun, alive: Collection[UUID]) -> bool:
+    """Return whether a run has a process: its own, or as a date of a backfill that of its parent."""
+    if run.id in alive:
+        return True
+    if run.infrastructure_pid or run.parent_task_run_id is None:
+        return False
+    return client.read_task_run(run.parent_task_run_id).flow_run_id in alive
 
 
 def _settle_tasks(client: SyncPrefectClient, run_id: UUID) -> None:

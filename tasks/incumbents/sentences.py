@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.incumbents.document import FACT, Change, read_incumbents
+from tasks.quality.checks import is_telling
 
 if TYPE_CHECKING:
     from tasks.incumbents.contest import Judged
@@ -24,7 +25,8 @@ def change_sentence(change: Change, metric: str) -> str:
     changed = settings_text(change.before, change.after)
     if not change.nights:
         return f"{change.model} could not be trained with what it had learned, on {change.as_of}: {changed}"
-    share = f" ({change.gain / change.incumbent:+.1%})" if change.incumbent > 0 else ""
+    telling = is_telling(change.gain, change.incumbent)
+    share = f" ({change.gain / change.incumbent:+.1%})" if telling else f" on {change.incumbent:.4f}"
     return (
         f"{change.model} has new settings since {change.as_of}: "
         f"{changed}; {metric} {change.gain:+.4f} "

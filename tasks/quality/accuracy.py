@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read
@@ -36,13 +36,16 @@ from tasks.evaluation.holdout import make_holdout
 from tasks.evaluation.model_metrics import compared_length
 from tasks.quality.best_model import floors_of
 from tasks.quality.champion import Champion, Measured, NoChampionError, read_champion
-from tasks.quality.checks import QualityCheck, skipped_check
+from tasks.quality.checks import QualityCheck, change_text, is_telling, skipped_check
 from tasks.quality.comparison import Question, Values, compare
 from tasks.recommendations.serving import Serving
 from tasks.store.layout import Store
 
 if TYPE_CHECKING:
     from tasks.release.releases import Release
+
+SEEN: Final = (" with the answers seen", " without")
+"""What tells the two sides of the check `refit` apart."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,8 @@ class _Gate:
         item_ids = read(self.tonight.dataset, "items", ["item_id"])["item_id"].combine_chunks()
         artefacts = {model: self.tonight.models / model for model in serving.names}
         published = partial(question.of_foreign_models, artefacts, serving, item_ids)
-        return self._check(name, question, published, partial(self._challenger, question))
+        challenger = partial(self._challenger, question)
+        return self._check(name, question, published, challenger, sides=SEEN)
 
     def _question(self, cut: int) -> Question:
         holdout = make_holdout(self.configuration, self.tonight.dataset, self.measured.past, cut)
@@ -166,18 +170,22 @@ class _Gate:
         question: Question,
         measure: Callable[[], Values],
         measure_reference: Callable[[], Values],
+        sides: tuple[str, str] = ("", ""),
     ) -> QualityCheck:
-        """Check that a model is not surely worse than the reference by more than `max_loss`."""
+        """Check that a model is not surely worse than the reference by more than `max_loss`.
+
+        `sides` says which is which, if the name of the check does not.
+        """
         settings, users = self.configuration.quality, len(question.holdout)
         if users < settings.min_users:
             return self._few(name, users)
         values, reference = measure(), measure_reference()
-        compared, reference_mean = compare(self.configuration, values, reference), float(reference.mean())
-        parts = (compared.difference, compared.low or 0.0, compared.high or 0.0)
-        share, low, high = (part / reference_mean if reference_mean else 0.0 for part in parts)
-        observed = (
-            f"{values.mean():.4f} against {reference_mean:.4f}: {share:+.1%} [{low:+.1%}, {high:+.1%}], "
-            f"{users} users"
-        )
+        compared, base = compare(self.configuration, values, reference), float(reference.mean())
+        change, low, high = compared.difference, compared.low or 0.0, compared.high or 0.0
+        compared_text = f"{values.mean():.4f}{sides[0]} against {base:.4f}{sides[1]}"
+        observed = f"{compared_text}: {change_text(change, low, high, base)}, {users} users"
         bound = f"not surely below -{settings.max_loss:.1%}"
-        return QualityCheck(name, observed, bound, high >= -settings.max_loss, share)
+        if not is_telling(change, base):
+            bound = f"not surely below -{settings.max_loss * base:.4f}, {settings.max_loss:.1%} of {base:.4f}"
+        share, highest = (change / base, high / base) if base else (0.0, 0.0)
+        return QualityCheck(name, observed, bound, highest >= -settings.max_loss, share)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from tasks.runtime.errors import UserError
+
+LEAST_BASE: Final = 0.001
+"""Of a metric: a change in per cent of less says more about the base than about the change."""
 
 
 @dataclass(frozen=True)
@@ -72,3 +75,19 @@ def table_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 def skipped_check(check: str, reason: str) -> QualityCheck:
     """Return the row of a check that could not be made, which therefore passes."""
     return QualityCheck(check, reason, "not judged", True)
+
+
+def is_telling(change: float, base: float) -> bool:
+    """Return whether a change is understood better in per cent of its base than as it is.
+
+    It is not where the base is next to nothing, nor where the change is larger than the base: a
+    model that has seen the answers is easily 2,000 % better than one that has not.
+    """
+    return base >= LEAST_BASE and abs(change) <= base
+
+
+def change_text(change: float, low: float, high: float, base: float) -> str:
+    """Return a change with its interval, in per cent of the base only where that is telling."""
+    if is_telling(change, base):
+        return f"{change / base:+.1%} [{low / base:+.1%}, {high / base:+.1%}]"
+    return f"{change:+.4f} [{low:+.4f}, {high:+.4f}]"

@@ -22,7 +22,7 @@ _TRASH: Final = ".trash-"
 
 
 def retain(store: Store, keep: int, grace: timedelta = timedelta(0)) -> list[str]:
-    """Remove all but the `keep` last published releases, with their reports; return their ids.
+    """Remove all but the `keep` last published releases, with reports and Data Docs; return their ids.
 
     The active release and the target of a rollback are always kept. So are releases that were
     active less than `grace` ago, because readers may still use them. The caller holds the store's
@@ -41,6 +41,9 @@ def retain(store: Store, keep: int, grace: timedelta = timedelta(0)) -> list[str
         for report in store.reports.glob("*.html"):
             if is_release_id(report.stem) and not store.release(report.stem).exists():
                 report.unlink()
+    for docs in store.reports.glob("*"):
+        if docs.is_dir() and is_release_id(docs.name) and not store.release(docs.name).exists():
+            discard(docs)
     return [release.release_id for release in removed]
 
 
@@ -60,7 +63,7 @@ def clean(
     holds the store's lock, so that no other process writes.
     """
     runs = run_paths(store)
-    trash = [path for folder in (store.releases, *runs) for path in folder.glob(f"{_TRASH}*")]
+    trash = [path for folder in (store.releases, store.reports, *runs) for path in folder.glob(f"{_TRASH}*")]
     before = time.time() - older_than.total_seconds()
     staging = [run / STAGING for run in runs if run.name not in keep_runs]
     stale = [

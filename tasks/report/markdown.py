@@ -130,11 +130,18 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
         lines = lines[:1]  # the others are the table of checks
     elif headline.startswith("failed: "):
         lines = lines[1:]  # the first is in the title
+    before = summary.compared_release(store, record)
     tables = {
-        "Quality": [row for row in summary.quality_rows(record) if row not in failed],
+        "Quality": [
+            {"result": row["result"]} | row  # first: the others can be wide
+            for row in summary.quality_rows(record)
+            if row not in failed
+        ],
         "Rows": summary.accounting_rows(record),
         "Rows by source": source_rows(record),
-        "Main metrics": summary.main_metric_rows(summary.compared_metrics(store, record)),
+        "Main metrics" + (f", and the change since {before}" if before else ""): summary.main_metric_rows(
+            summary.compared_metrics(store, record)
+        ),
         "Stations": summary.station_rows(record),
     }
     environment = jinja2.Environment(
@@ -153,7 +160,7 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
         readers=summary.effect_on_readers(record),
         judged=summary.judged_sentence(record),
         store=store.root,
-        before=summary.compared_release(store, record),
+        before=before,
         report=report_of(store, record),
         missing=missing,
         late=summary.late_events_of(record),

@@ -15,15 +15,17 @@ import jinja2
 from markupsafe import Markup
 
 from tasks.configuration.configuration import Configuration
-from tasks.evaluation.names import METRIC_NAMES, REFERENCES
+from tasks.evaluation.names import REFERENCES
 from tasks.quality.checks import table_lines
 from tasks.release.database import connection
 from tasks.report import figures, summary
+from tasks.report.data_docs import keep_data_docs, link_data_docs
 from tasks.report.incumbents import NUMBERS as LEARNED_NUMBERS
 from tasks.report.incumbents import learned_settings
 from tasks.report.item_freshness import sentences, turnover_rows
 from tasks.report.list_churn import Churn, list_churn
 from tasks.report.markdown import plain
+from tasks.report.metric_tables import metric_tables
 from tasks.report.plots import STYLES, swatch
 from tasks.report.release_scores import NUMBERS, what_readers_had
 from tasks.report.sample_users import Sample, sample_users
@@ -31,6 +33,7 @@ from tasks.report.source_rows import COLUMNS, source_rows
 from tasks.runtime.redaction import redacted
 from tasks.store.files import readable, write_text_atomically, writing
 from tasks.store.layout import Store
+from tasks.store.names import split_release_id
 from tasks.store.runs import RunRecord, list_metrics, measured_metrics
 
 PASSED: Final = "✓ passed"
@@ -55,24 +58,30 @@ class _Uncut(str):
 def write_report(store: Store, record: RunRecord, configuration: Configuration) -> Path:
     """Write the page about a run to its folder and, if it published, to the store's reports.
 
-    Return the path that lasts longer: a release's page is kept as long as the release. StoreError
-    if it cannot be written.
+    Each is linked with Data Docs that last as long as it does. Return the path that lasts longer: a
+    release's page is kept as long as the release. StoreError if it cannot be written.
     """
-    page = report_page(store, record, configuration)
-    path = record.folder(store).report
-    write_text_atomically(path, page)
+    variables, path = _variables(store, record, configuration), record.folder(store).report
+    docs, releases = link_data_docs(store, record), "../../../reports/index.html"
+    write_text_atomically(path, _rendered(variables, docs, releases if record.purpose == "night" else ""))
     if record.release_id is None:
         return path
     release_page, temporary = store.report(record.release_id), path.with_name(f".{path.name}")
     with writing(release_page):
         release_page.parent.mkdir(exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
+        kept = keep_data_docs(store, record)
+        temporary.write_text(_rendered(variables, kept, "index.html"), encoding="utf-8")
         temporary.replace(release_page)
     return release_page
 
 
 def report_page(store: Store, record: RunRecord, configuration: Configuration) -> str:
-    """Return the page about a run as HTML; titles, ids and messages are escaped."""
+    """Return the page about a run as HTML, without links to other pages."""
+    return _rendered(_variables(store, record, configuration))
+
+
+def _rendered(variables: Row, data_docs: str = "", releases: str = "") -> str:
+    """Return the page as HTML, with links to other pages; titles, ids and messages are escaped."""
     environment = jinja2.Environment(
         autoescape=True,
         finalize=displayed,
@@ -84,7 +93,7 @@ def report_page(store: Store, record: RunRecord, configuration: Configuration) -
     package = files("tasks.report")
     template = environment.from_string(package.joinpath("page.html.j2").read_text(encoding="utf-8"))
     css = package.joinpath("page.css").read_text(encoding="utf-8")
-    return template.render(css=css, **_variables(store, record, configuration))
+    return template.render(css=css, data_docs=data_docs, releases=releases, **variables)
 
 
 def displayed(value: Any) -> Any:
@@ -125,6 +134,7 @@ def _variables(store: Store, record: RunRecord, configuration: Configuration) ->
         "store": store.root,
         "day": f"{record.as_of.day} {record.as_of:%B %Y}",
         "release_before": release_before,
+        "baseline": _baseline(release_before),
         "readers": summary.effect_on_readers(record),
         "had": what_readers_had(store, record),
         "had_numbers": NUMBERS,
@@ -138,7 +148,7 @@ def _variables(store: Store, record: RunRecord, configuration: Configuration) ->
         "late": summary.late_events_of(record),
         "stations": summary.station_rows(record),
         "slowest": max((station.seconds for station in record.stations), default=0.0) or 1.0,
-        "tiles": _tiles(record, metrics, served, lists.churn),
+        "tiles": [*_tiles(record, metrics, served, lists.churn, _baseline(release_before))],
         "tables": sorted(metric_tables(rows, served), key=lambda table: abs(table["k"] - 10)),
         "served": served,
         "references": REFERENCES,
@@ -183,53 +193,6 @@ def _list_facts(
     return _Lists(popularity, samples, churn)
 
 
-def metric_tables(metrics: Sequence[Row], served: str) -> list[Row]:
-    """Return a table for each split and k, with a column per metric and a row per model.
-
-    Reference models are last. A cell is the metric's row. `best` marks the highest value, for
-    metrics that are to be high; `beyond` marks a previous value outside tonight's interval.
-    """
-    tables = []
-    for split, k in dict.fromkeys((row["split"], row["k"]) for row in metrics):
-        rows = [row for row in metrics if (row["split"], row["k"]) == (split, k)]
-        names = sorted({row["metric"] for row in rows}, key=_column_order)
-        models = sorted({row["model"] for row in rows}, key=lambda model: _row_order(model, rows, served))
-        cells = {
-            (row["model"], row["metric"]): row | {"best": False} | _outside_interval(row) for row in rows
-        }
-        for name in names:
-            column = [cells[model, name] for model in models if (model, name) in cells]
-            highest = max(cell["value"] for cell in column)
-            for cell in column if name in METRIC_NAMES and len(column) > 1 else ():
-                cell["best"] = cell["value"] == highest
-        listed = [(model, [cells.get((model, name)) for name in names]) for model in models]
-        users = max(row["users"] for row in rows)
-        tables.append({"split": split, "k": k, "metrics": names, "users": users, "models": listed})
-    return tables
-
-
-def _column_order(metric: str) -> tuple[int, str]:
-    """Return the sort key of a metric's column: known metrics first, then coverage."""
-    known = (*METRIC_NAMES, "coverage")
-    return known.index(metric) if metric in known else len(known), metric
-
-
-def _row_order(model: str, rows: Sequence[Row], served: str) -> tuple[bool, bool, float, str]:
-    """Return the sort key of a model's row: served first, references last, better before worse."""
-    first = min((row["metric"] for row in rows), key=_column_order)
-    value = max(
-        (row["value"] for row in rows if (row["model"], row["metric"]) == (model, first)), default=0.0
-    )
-    return model != served, model != served and model in REFERENCES, -value, model
-
-
-def _outside_interval(row: Row) -> Row:
-    """Return whether the previous value lies outside tonight's interval."""
-    if row["before"] is None or row["ci_low"] is None:
-        return {"beyond": False}
-    return {"beyond": not row["ci_low"] <= row["before"] <= row["ci_high"]}
-
-
 def _served_model(record: RunRecord, configuration: Configuration) -> str:
     """Return the model that filled most of the lists, published or not; else the configured one."""
     if record.finished("recommendations"):
@@ -261,7 +224,14 @@ def _recommendations_file(store: Store, record: RunRecord) -> Path | None:
     return summary.table_file(store, record, "recommendations")
 
 
-def _tiles(record: RunRecord, metrics: Sequence[Row], served: str, churn: Churn | None) -> Iterator[Row]:
+def _baseline(release_id: str | None) -> str:
+    """Return how the page names what it compares with: the date of a release, or nothing."""
+    return str(split_release_id(release_id)[0]) if release_id else ""
+
+
+def _tiles(
+    record: RunRecord, metrics: Sequence[Row], served: str, churn: Churn | None, baseline: str
+) -> Iterator[Row]:
     """Yield the key figures: a name, a value, and a short explanation."""
     if record.finished("interactions"):
         facts = record.station("interactions").facts
@@ -275,14 +245,10 @@ def _tiles(record: RunRecord, metrics: Sequence[Row], served: str, churn: Churn 
     if served_rows:
         main = figures.main_metric(served_rows)
         row = next(row for row in served_rows if (row["split"], row["metric"], row["k"]) == main)
-        about = (
-            f"{row['change'].replace('-', '−')} since the previous release"
-            if row["change"]
-            else f"of {served}"
-        )
+        about = f"{row['change'].replace('-', '−')} since {baseline}" if row["change"] else f"of {served}"
         yield {"name": figures.metric_label(*main[1:]), "figure": f"{row['value']:.4f}", "about": about}
     if churn is not None:
-        about = f"of users, in the first {churn.depth}"
+        about = f"of users, in the first {churn.depth}, since {baseline}"
         yield {"name": "lists changed", "figure": f"{churn.changed:.0%}", "about": about}
     if record.stations:
         seconds = sum(station.seconds for station in record.stations)

@@ -36,7 +36,8 @@ def find_report(store: Store, run_id: str | None = None, release_id: str | None 
             raise UserError(f"no run in {store.root} yet: `nightshelf run` writes a report")
         subject, report = f"run {record.run_id} for {record.as_of}", report_of(store, record)
     if report is None:
-        available = ", ".join(sorted((path.stem for path in store.reports.glob("*.html")), reverse=True)[:5])
+        pages = (path.stem for path in store.reports.glob("*.html") if path != store.releases_page)
+        available = ", ".join(sorted(pages, reverse=True)[:5])
         raise UserError(f"no report about {subject}; releases with a report: {available or 'none'}")
     return report
 

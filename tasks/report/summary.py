@@ -107,12 +107,6 @@ def quality_rows(record: RunRecord) -> list[Row]:
     return sorted(rows, key=lambda row: row["result"] != FAILED)
 
 
-def data_docs(store: Store, record: RunRecord) -> Path | None:
-    """Return the start page of the Data Docs; None if the run did not write them."""
-    index = record.folder(store).data_docs / "index.html"
-    return index if index.is_file() else None
-
-
 def compared_release(store: Store, record: RunRecord) -> str | None:
     """Return the id of the release a run is compared with: the gate's choice, else by its rule."""
     if record.compared_with != "":

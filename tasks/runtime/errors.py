@@ -69,6 +69,10 @@ class TrainingLostError(TrainingError, TransientError):
     """The flow run or worker that trained was lost; a new run resumes from its checkpoint."""
 
 
+class DateCancelledError(BaseException):
+    """The run of one date was cancelled: no failure of the date, so no `except Exception` sees it."""
+
+
 EXPECTED_ERRORS: tuple[type[Exception], ...] = (UserError, EngineError, ModelError)
 """Errors that the command line prints as a message; any other error is a bug."""
 

@@ -83,6 +83,15 @@ class Store:
         """Return the page about a release, which outlives its run."""
         return self.inside("reports", "{}-{}.html".format(*split_release_id(release_id)))
 
+    @property
+    def releases_page(self) -> Path:
+        """The page about all releases."""
+        return self.inside("reports", "index.html")
+
+    def report_docs(self, release_id: str) -> Path:
+        """Return the Data Docs beside the page about a release, kept as long as that."""
+        return self.inside("reports", "{}-{}".format(*split_release_id(release_id)))
+
     def release(self, release_id: str) -> Path:
         """Return the folder of a release."""
         return self.inside("releases", "{}-{}".format(*split_release_id(release_id)))

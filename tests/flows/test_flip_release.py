@@ -112,7 +112,9 @@ def test_the_reason_is_kept_with_the_run(prefect_server: str, night: Night) -> N
     state = rollback(config=str(night.config), reason=reason, return_state=True)
     only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]))
     with get_client(sync_client=True) as client:
-        (shown,) = client.read_artifacts(artifact_filter=only)
+        artifacts = {one.key.partition("-")[0]: one for one in client.read_artifacts(artifact_filter=only)}
+    shown = artifacts["current"]
+    assert " | current | " in artifacts["releases"].data
     assert r"**Reason:** the prices were wrong &lt;img src=x" in shown.data
     assert "<img" not in shown.data
     assert "](https:" not in shown.data

@@ -70,7 +70,8 @@ def test_the_flow_publishes_yesterday_and_its_tasks_are_the_stations(
     assert record.release_id == tonight.pointed()
     run, tasks = runs_of(state.state_details.flow_run_id)
     assert run.name in {f"nightly {day}" for day in expected}
-    assert {task.name for task in tasks} == {*STATIONS, "holdout", "tables"}
+    names = {*STATIONS, "holdout", "tables and releases"}
+    assert {task.name for task in tasks} == {name.replace("_", " ") for name in names}
     assert {task.state_name for task in tasks} == {"Completed"}
 
 

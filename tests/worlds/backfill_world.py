@@ -46,6 +46,16 @@ def failing_for(as_of: date, failure: Exception) -> Callable[..., Any]:
     return around
 
 
+def dates_of(flow_run_id: Any) -> list[Any]:
+    """Return the flow runs of the dates of a backfill, by name."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+
+    only = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[flow_run_id]))
+    with get_client(sync_client=True) as client:
+        return sorted(client.read_flow_runs(flow_run_filter=only), key=lambda run: str(run.name))
+
+
 def files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*"))
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from worlds.accessible_pages import problems
 from worlds.night_world import FIRST, SECOND, TEXT, THIRD, Night, shop, write_logs
+from worlds.report_world import Page
 
 from flows.night.run import evaluate_only, run_night
 from tasks.report.markdown import night_page
@@ -39,7 +41,7 @@ PROBLEMS = """() => {
       if (!document.getElementById(id)) found.push('no element with the id ' + id);
     }
   }
-  for (const link of all('a')) {
+  for (const link of all('a[href^="#"]')) {
     if (!document.querySelector(link.getAttribute('href'))) found.push('a link that leads nowhere');
   }
   const ids = all('[id]').map((element) => element.id);
@@ -144,8 +146,33 @@ def test_the_page_has_separate_colours_for_dark_mode_and_print(browser: Any, nig
     assert page.evaluate(paper) == "rgb(20, 23, 27)"
     page.emulate_media(media="print")
     assert page.evaluate(paper) == "rgb(255, 255, 255)"
-    assert not page.locator("nav").is_visible()
+    assert not any(links.is_visible() for links in page.locator("nav").all())
     page.close()
+
+
+def test_pages_pass_an_accessibility_checker_on_a_phone_and_a_desk(browser: Any, night: Night) -> None:
+    _, published, refused = (report_of(night.store, record) for record in night.records())
+    assert published is not None
+    assert refused is not None
+    assert problems(browser, published, refused, night.store.releases_page) == []
+
+
+def test_pages_lead_to_files(night: Night) -> None:
+    pages = [night.store.releases_page, *night.store.root.glob("**/report.html")]
+    pages += [
+        *night.store.reports.glob("*/index.html"),
+        *night.store.root.glob("runs/**/data_docs/index.html"),
+    ]
+    assert len(pages) == 1 + 3 + 2 + 3
+    for page in pages:
+        attributes = Page(page.read_text(encoding="utf-8")).attributes
+        links = [value for name, value in attributes if name == "href" and value and value[0] != "#"]
+        assert links
+        assert all((page.parent / link).is_file() for link in links), page
+
+
+def page_text(html: str) -> str:
+    return Page(html).text
 
 
 def test_each_night_leaves_its_report_and_a_release_keeps_it(night: Night) -> None:
@@ -154,7 +181,8 @@ def test_each_night_leaves_its_report_and_a_release_keeps_it(night: Night) -> No
         assert record.release_id is not None
         kept = night.store.report(record.release_id)
         assert report_of(night.store, record) == kept
-        assert kept.read_bytes() == record.folder(night.store).report.read_bytes()
+        own = record.folder(night.store).report.read_text(encoding="utf-8")
+        assert page_text(own) == page_text(kept.read_text(encoding="utf-8"))
         assert record.release_id in kept.read_text(encoding="utf-8")
     html = refused.folder(night.store).report.read_text(encoding="utf-8")
     assert "Why nothing was published" in html

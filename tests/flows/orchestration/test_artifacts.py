@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from worlds.backfill_world import dates_of
 from worlds.night_world import ALS, FIRST, SECOND, THIRD, Night, shop, write_logs
 
 from tasks.store.runs import RunRecord
@@ -22,7 +23,7 @@ HOSTILE = "a|b `c` <img src=x onerror=alert(1)> **d** [e](https://evil.example) 
 SAFE = (
     r"a\|b \`c\` &lt;img src=x onerror=alert(1)&gt; \*\*d\*\* \[e\](https\://evil.example) www\.evil.example"
 )
-TABLES = {"rows", "checks", "metrics", "stations", "samples"}
+TABLES = {"rows", "checks", "metrics", "stations", "samples", "releases"}
 MOMENT = 20.0  # seconds until the server must have received the log
 
 Shown = tuple[Night, list[uuid.UUID], list[RunRecord]]
@@ -170,7 +171,7 @@ def test_a_hostile_title_is_text_in_the_samples(shown: Shown) -> None:
 def test_a_refused_night_is_shown_up_to_its_refusal(shown: Shown) -> None:
     night, runs, _ = shown
     artifacts = kinds(runs[2])
-    assert set(artifacts) == {"night", "rows", "checks", "stations"}
+    assert set(artifacts) == {"night", "rows", "checks", "stations", "releases"}
     page = artifacts["night"].data
     assert page.startswith(rf"# Night {THIRD}: refused: min\_events ")
     assert "expected at least 1,000,000 events" in page
@@ -180,6 +181,22 @@ def test_a_refused_night_is_shown_up_to_its_refusal(shown: Shown) -> None:
     assert [row["check"] for row in checks if row["result"] == "✗ failed"] == [r"min\_events"]
     assert checks[0]["threshold"] == "&gt;= 1000000"
     assert "data\\_docs/index.html" in artifacts["checks"].description
+
+
+def test_the_releases_and_the_refused_night_are_listed_the_newest_first(shown: Shown) -> None:
+    night, runs, records = shown
+    lines = kinds(runs[2])["releases"].data.splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    assert [row[0] for row in cells[2:]] == [str(day) for day in (THIRD, SECOND, FIRST)]
+    assert [row[1:3] for row in cells[2:]] == [["refused", ""], ["current", "als"], ["kept", "als"]]
+    assert cells[3][3].startswith(r"NDCG\@")
+    refused, second, _ = (line for line in lines if line.startswith("- "))
+    report = f"runs/{THIRD}/{records[2].run_id}/report.html"
+    assert re.fullmatch(rf"- {THIRD}, refused; min\\_events .*1,?000,?000; report `{report}`", refused), (
+        refused
+    )
+    assert (night.store.root / report).is_file()
+    assert second.startswith(f"- {SECOND}, current; published 20")
 
 
 def test_training_moves_a_bar_to_its_end(shown: Shown) -> None:
@@ -237,6 +254,8 @@ def test_every_date_of_a_backfill_is_shown(shown: Shown) -> None:
         return_state=True,
     )
     assert state.is_completed(), state.message
-    page = kinds(state.state_details.flow_run_id)["night"]
+    (date,) = dates_of(state.state_details.flow_run_id)
+    assert (date.name, date.state_name) == (f"backfill {THIRD}", "Completed")
+    page = kinds(date.id)["night"]
     assert page.data.startswith(f"# Night {THIRD}: published\n")
-    assert page.task_run_id is not None
+    assert page.task_run_id is None

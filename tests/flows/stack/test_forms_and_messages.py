@@ -86,6 +86,30 @@ def test_the_form_backfills_three_dates(page: Any, up: Up, night: Night) -> None
         assert counts_of(night, release_id) == (release_id[:10], *expected(night, release_id[:10]))
 
 
+def test_one_date_of_a_backfill_is_cancelled_by_its_button(page: Any, up: Up, night: Night) -> None:
+    second = FIRST + dt.timedelta(days=1)
+    options = {"start": str(FIRST), "end": str(second), "dry_run": False, "max_parallel": 2}
+    store = night.store.create()
+    with store.date_lock(second, "nightly"):  # so that the date cannot end before it is cancelled
+        backfill = up.server.begin("backfill", config=str(night.config), **options)
+        dates = {"flow_runs": {"parent_flow_run_id": {"any_": [backfill]}}}
+
+        def runs() -> dict[str, Any]:
+            return {run["name"]: run for run in up.server.ask("flow_runs/filter", dates)}
+
+        name = f"backfill {second}"
+        until(lambda: runs().get(name, {}).get("state_type") == "RUNNING", "the run of the second date")
+        page.goto(f"{up.server.url}/runs/flow-run/{runs()[name]['id']}")
+        page.get_by_role("button", name="Cancel").first.click()
+        page.get_by_role("button", name="Confirm").click()
+        run = up.server.ended(backfill)
+    assert (run["state_type"], run["state"]["message"]) == ("CANCELLED", f"1 of 2 dates cancelled: {second}")
+    ended = {name: run["state_name"] for name, run in runs().items()}
+    assert ended == {f"backfill {FIRST}": "Completed", name: "Cancelled"}
+    assert [release_id[:10] for release_id in night.published()] == [str(FIRST)]
+    page.goto(up.server.url)
+
+
 def counts_of(night: Night, release_id: str) -> tuple[str, int, int]:
     """Return the date, users and rows of a release."""
     with duckdb.connect(

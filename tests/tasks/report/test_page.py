@@ -35,7 +35,8 @@ def test_the_report_of_a_published_night_is_complete(world: World) -> None:
     path = write_report(world.store, record, configuration(world))
     page = Page(path.read_text(encoding="utf-8"))
     assert path == world.store.root / "reports" / f"{release_id}.html"
-    assert path.read_bytes() == RunFolder(world.store, SECOND, "r2").report.read_bytes()
+    own = RunFolder(world.store, SECOND, "r2").report.read_text(encoding="utf-8")
+    assert own.replace("../../../reports/", "") == path.read_text(encoding="utf-8")  # apart from links
     for text in (release_id, SECOND, "published", "Active: readers get this release.", "look at this"):
         assert text in page.text
     assert page.row("read") == ["read", "1,010", "1,010"]
