@@ -239,7 +239,7 @@ def test_the_failed_task_is_the_station_that_refused(
     _, tasks = runs_of(state.state_details.flow_run_id)
     assert {(task.name, task.state_name) for task in tasks} == {
         ("interactions", "Failed"),
-        ("tables", "Completed"),  # of the page
+        ("tables and releases", "Completed"),  # of the page
     }
     assert [task.state.message for task in tasks if task.name == "interactions"] == [state.message]
     assert fresh.pointed() is None

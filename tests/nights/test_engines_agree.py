@@ -126,6 +126,7 @@ def test_engines_agree_on_edge_cases(shops):
     assert {True, False} == set(built.rows("items", "available"))
 
 
+@pytest.mark.torture
 def test_engines_agree_without_catalogues_segments_or_weights(shops):
     for shop in shops:
         shop.log(("u", "i", "2026-03-10 12:00:00"), ("v", "j", "2026-03-10 12:00:00", {"value": 1}))

@@ -22,7 +22,7 @@ POOLED = {
     "models/evaluation/metrics.py",
     "models/neighbours/item_knn.py",
     "models/ranking/topn.py",
-    "tasks/interactions/arrivals.py",
+    "tasks/interactions/candidates.py",
     "tasks/store/hashes.py",
 }
 """The modules that start our threads in every night."""

@@ -79,5 +79,6 @@ def test_no_reader_sees_a_torn_release_during_publications(
     assert min(number_published["releases"] for number_published in results) > number / 4
     assert current(world.store).release_id == f"2026-01-01-r{number}"
     assert len(removed) + len(releases(world.store)) == number + 1
-    assert retain(world.store, 2)
+    removed += retain(world.store, 2)  # on a slow machine, all were removed before
+    assert removed
     print(json.dumps(dict(zip(whole_readers.TOOLS, results, strict=True)) | {"removed": len(removed)}))
