@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -28,8 +29,11 @@ def until(poll: Callable[[], Any], what: str) -> Any:
 
 def date_processes() -> list[psutil.Process]:
     """Return the processes of dates that this process has started."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "flows.backfill.one_date" in child.cmdline()]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it ends just now (a zombie is one of these)
+            found += [child] if "flows.backfill.one_date" in child.cmdline() else []
+    return found
 
 
 def alone(processes: list[psutil.Process]) -> list[psutil.Process]:
