@@ -18,7 +18,7 @@ from sql.landing.compression import require_proportion
 from sql.landing.csv_file import named
 from sql.landing.landing import RawFile, Wanted
 from sql.landing.row_writer import LandedFile, RowWriter
-from sql.landing.text_rows import EXACT_DOUBLE, EXCERPT, Reject
+from sql.landing.text_rows import EXCERPT, Reject, double_text, is_inexact
 from sql.reading import Reading
 
 BATCH = 1 << 14  # rows
@@ -140,11 +140,7 @@ def _broken(row: Sequence[str | None], cells: Sequence[Any], ids: Sequence[int],
         return "ragged_line"
     if any("\0" in text for text in row if text):
         return "nul_byte"
-    inexact = any(
-        isinstance(cells[index], float) and abs(cells[index]) > EXACT_DOUBLE
-        for index in ids
-        if index < len(cells)
-    )
+    inexact = any(is_inexact(cells[index]) for index in ids if index < len(cells))
     return "inexact_id" if inexact else None
 
 
@@ -156,7 +152,7 @@ def _text(cell: Any) -> str | None:
         case bool():
             return str(cell).lower()
         case float():
-            return str(int(cell)) if cell.is_integer() and abs(cell) <= EXACT_DOUBLE else repr(cell)
+            return double_text(cell)
         case dt.datetime():
             return cell.isoformat(" ")
         case dt.date() | dt.time():

@@ -198,6 +198,16 @@ def digits(number: str) -> str:
     return repr(float(number))
 
 
+def double_text(value: float) -> str:
+    """Return a double as text: whole numbers as all their digits, where a double tells them exactly."""
+    return str(int(value)) if value.is_integer() and not is_inexact(value) else repr(value)
+
+
+def is_inexact(value: Any) -> bool:
+    """Return whether a value is a double that stands for several whole numbers, or is infinite."""
+    return isinstance(value, float) and abs(value) > EXACT_DOUBLE
+
+
 def as_text(value: Any) -> str | None:
     """Return a value as text: objects, lists and booleans as JSON, nothing as None."""
     if value is None or isinstance(value, str):

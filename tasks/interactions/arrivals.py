@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -91,8 +90,8 @@ def arrivals(
             gone = [file for file in owners.files_of(source) if file.file_id not in claimed]
         else:
             _require_owned(owners, source, files[source.name], here)
-            new_of = partial(_new, replace_changed=replace_changed, elsewhere=elsewhere)
-            new, gone = new_of(owners, source, here, next_id), []
+            new = _new(owners, source, here, next_id, replace_changed=replace_changed, elsewhere=elsewhere)
+            gone = []
             if any(arrival.replaces for arrival in new):
                 again = scratch / "again"
                 new += _affected_duplicates(owners.ledger, new, files[source.name], again)

@@ -92,7 +92,7 @@ def candidates(
             unknown.append(file)
 
     def read(number: int) -> Candidate:
-        return candidate_of(source, unknown[number], scratch / "fetched" / str(number), sizes)
+        return _candidate_of(source, unknown[number], scratch / "fetched" / str(number), sizes)
 
     with ThreadPoolExecutor(min(MAX_CONCURRENT, workers())) as pool:
         for number, candidate in enumerate(pool.map(read, range(len(unknown)))):
@@ -100,7 +100,7 @@ def candidates(
             yield candidate
 
 
-def candidate_of(source: Source, file: SourceFile, folder: Path, sizes: Collection[int] = ()) -> Candidate:
+def _candidate_of(source: Source, file: SourceFile, folder: Path, sizes: Collection[int] = ()) -> Candidate:
     """Return a file with its content and, if lines are appended to it, its beginnings of these sizes."""
     path = fetch(file, folder)
     try:

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, IngestedFile, absent_columns, total
-from tasks.interactions.arrivals import REMEDY, Arrival, Arrivals, arrivals, batches
+from tasks.interactions.arrivals import REMEDY, Arrivals, arrivals, batches
 from tasks.interactions.batch import BatchIngest
 from tasks.interactions.discovery import Discovered, LeftOut
 from tasks.interactions.ledger import Ledger, sweep
@@ -85,8 +84,7 @@ def ingest(
 ) -> Ingest:
     """Ingest the sources' new files that are dated up to `as_of`; with `rebuild`, all files.
 
-    Each source is ingested by itself, one after another: a rebuild replaces the files of a source in one
-    commit.
+    Each source is ingested by itself: a rebuild replaces the files of a source in one commit.
 
     `since` is for a resumed run: the number of ingests when it first started. Files that the run
     committed before it was killed are then reported as newly ingested. The caller holds the store's
@@ -112,15 +110,15 @@ def ingest(
     with _scratch(store.runs / ".ingest") as scratch:
         discovered = _discovered(owners, as_of, rebuilt)
         due = {name: _due(here, ledger, as_of, rebuild=name in rebuilt) for name, here in discovered.items()}
-        read = partial(arrivals, replace_changed=replace_changed, rebuilt=rebuilt, report=report)
-        found = read(due, owners, scratch)
+        found = arrivals(
+            due, owners, scratch, replace_changed=replace_changed, rebuilt=rebuilt, report=report
+        )
         ledger.require_kept_whole(_not_read_again(owners, found) if rebuilt else [])
         if any(arrival.replaces for arriving in found for arrival in arriving.new):
             _require_no_concurrent_run(store, as_of)
-        for arriving in found:
-            makes = configuration, arriving.source, ledger, engine, as_of, scratch, arriving.apart
-            kept = [file.file_id for file in arriving.kept]
-            _ingest_batches(BatchIngest(*makes), arriving.new, kept, report)
+        for part in found:
+            batch_ingest = BatchIngest(configuration, part.source, ledger, engine, as_of, scratch, part.apart)
+            _ingest_source(batch_ingest, part, report)
     return _ingest_summary(Owners(configuration, ledger), as_of, before, discovered)
 
 
@@ -175,14 +173,12 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ingest_batches(
-    batch_ingest: BatchIngest, new: Sequence[Arrival], kept: Sequence[int], report: Report
-) -> None:
-    """Ingest files batch by batch; each batch is committed before the next begins.
+def _ingest_source(batch_ingest: BatchIngest, arriving: Arrivals, report: Report) -> None:
+    """Ingest a source's files batch by batch; each batch is committed before the next begins.
 
-    `kept` are the files that a rebuild, which is one batch, cannot read again.
+    Files that a rebuild, which is one batch, cannot read again are kept.
     """
-    ingested = 0
+    new, kept, ingested = arriving.new, [file.file_id for file in arriving.kept], 0
     for batch in batches(new, bytes_of(batch_ingest.configuration.engine.batch)):
         report(f"ingest: {len(batch)} files from {batch[0].raw.name}", ingested, len(new))
         batch_ingest.run(batch, new[-1], kept)

@@ -14,7 +14,7 @@ from tasks.interactions.forgotten import NAME as FORGOTTEN
 from tasks.interactions.ledger import REBUILD, RESTORE, IngestManifest, Ledger, manifest_paths
 from tasks.quality.champion_files import FACTS, kept_files, recovery_advice
 from tasks.release.manifest import MANIFEST, UNEXPECTED, recorded_files, unexpected_files
-from tasks.release.pointer import PointerDamagedError, read_pointer
+from tasks.release.pointer import PointerDamagedError, read_pointer, readable_pointer
 from tasks.runtime.errors import StoreError
 from tasks.runtime.progress import Report, silent
 from tasks.store.files import read_sealed
@@ -155,10 +155,7 @@ def _releases(survey: _Survey) -> None:
 
 
 def _active(store: Store) -> str | None:
-    try:
-        pointer = read_pointer(store)
-    except PointerDamagedError:
-        return None
+    pointer = readable_pointer(store)
     return pointer.release_id if pointer else None
 
 

@@ -55,6 +55,14 @@ def read_pointer(store: Store) -> Pointer | None:
     return Pointer(str(release_id), tuple(history), left_at)
 
 
+def readable_pointer(store: Store) -> Pointer | None:
+    """Return the pointer, None if there is none or it is damaged."""
+    try:
+        return read_pointer(store)
+    except PointerDamagedError:
+        return None
+
+
 def write_pointer(store: Store, release_id: str, history: tuple[str, ...], before: Pointer | None) -> None:
     """Point readers to an existing, undamaged release atomically; `before` is the old pointer."""
     as_of, _ = split_release_id(release_id)

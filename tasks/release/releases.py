@@ -10,7 +10,7 @@ from typing import Any
 
 from tasks.release.database import DATABASE
 from tasks.release.manifest import MANIFEST, file_problems
-from tasks.release.pointer import Pointer, PointerDamagedError, read_pointer
+from tasks.release.pointer import Pointer, read_pointer, readable_pointer
 from tasks.release.tables import table
 from tasks.runtime.errors import StoreError
 from tasks.store.files import read_json
@@ -65,7 +65,7 @@ def open_release(store: Store, release_id: str) -> Release:
     if not folder.is_dir():
         known = ", ".join(release.release_id for release in releases(store)) or "none"
         raise StoreError(f"unknown release {release_id!r}; known: {known}")
-    release = _described(folder, _readable_pointer(store))
+    release = _described(folder, readable_pointer(store))
     if release.problem:
         raise StoreError(f"release {release_id} is damaged: {release.problem}")
     return release
@@ -76,7 +76,7 @@ def releases(store: Store) -> list[Release]:
 
     If the pointer is damaged, no release is active.
     """
-    pointer = _readable_pointer(store)
+    pointer = readable_pointer(store)
     folders = [
         folder for folder in store.releases.glob("*") if folder.is_dir() and is_release_id(folder.name)
     ]
@@ -101,14 +101,6 @@ def previous(store: Store) -> str | None:
 def verify(release: Release) -> list[str]:
     """Return the problems of a release's files compared with its manifest; empty if whole."""
     return file_problems(release.folder, release.manifest())
-
-
-def _readable_pointer(store: Store) -> Pointer | None:
-    """Return the pointer, None if there is none or it is damaged."""
-    try:
-        return read_pointer(store)
-    except PointerDamagedError:
-        return None
 
 
 def _described(folder: Path, pointer: Pointer | None) -> Release:

@@ -14,7 +14,7 @@ import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.release.pointer import Pointer, PointerDamagedError, read_pointer
+from tasks.release.pointer import Pointer, readable_pointer
 from tasks.release.releases import Release, releases
 from tasks.report.figures import main_metric, metric_label
 from tasks.report.markdown import markdown, plain
@@ -105,7 +105,7 @@ def entries(store: Store) -> list[Entry]:
     whole = [(release, {} if release.problem else release.manifest()) for release in releases(store)]
     refused = [record for record in read_records(store) if _was_refused(store, record)]
     had = dict(_judgements(store, whole, refused))
-    pointer = _pointer(store)
+    pointer = readable_pointer(store)
     listed = [_of_release(store, release, manifest, pointer, had) for release, manifest in whole]
     listed += [_of_refused(store, record) for record in refused]
     return sorted(listed, key=lambda entry: (entry.as_of, entry.published, entry.name), reverse=True)
@@ -160,13 +160,6 @@ def _state(release: Release, pointer: Pointer | None) -> str:
         return CURRENT
     left = pointer is not None and release.release_id in pointer.left_at
     return ROLLED_BACK if left and pointer and release.release_id not in pointer.history else KEPT
-
-
-def _pointer(store: Store) -> Pointer | None:
-    try:
-        return read_pointer(store)
-    except PointerDamagedError:
-        return None
 
 
 def _serves(served: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""Files of columns: Parquet, Arrow, ORC."""
+"""Files of columns: Parquet, Arrow."""

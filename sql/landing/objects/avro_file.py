@@ -8,7 +8,6 @@ import json
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
 import fastavro
@@ -17,7 +16,7 @@ import pyarrow as pa
 from sql.errors import SourceError
 from sql.landing.compression import FREE, require_proportion
 from sql.landing.landing import RawFile
-from sql.landing.objects.records import Records
+from sql.landing.objects.records import Records, reading
 
 MAGIC = b"Obj\x01"
 SYNC = 16  # bytes of the mark behind each block
@@ -31,7 +30,7 @@ def open_avro(file: RawFile, limit: int) -> Records:
     Opening and reading raise a SourceError if it is damaged or cut, holds something else than
     records, or expands to more than `limit` times its size.
     """
-    with _reading(file), file.path.open("rb") as stream:
+    with reading(file, "Avro", DAMAGE), file.path.open("rb") as stream:
         if stream.read(len(MAGIC)) != MAGIC:
             raise ValueError("it does not begin as one")
         schema = json.loads(_metadata(stream)["avro.schema"])
@@ -42,23 +41,11 @@ def open_avro(file: RawFile, limit: int) -> Records:
 
 
 def _records(file: RawFile, limit: int) -> Iterator[dict[str, Any]]:
-    with _reading(file), file.path.open("rb") as stream:
+    with reading(file, "Avro", DAMAGE), file.path.open("rb") as stream:
         for record in fastavro.reader(io.BufferedReader(_Joined(_expanded(file.name, stream, limit)))):
             if not isinstance(record, dict):
                 raise ValueError(f"expected records, got {type(record).__name__}")
             yield record
-
-
-@contextmanager
-def _reading(file: RawFile) -> Iterator[None]:
-    """Turn what damage raises into a SourceError."""
-    try:
-        yield
-    except SourceError:
-        raise
-    except DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise SourceError(f"{file.name}: not a readable Avro file: {reason}") from None
 
 
 class _Joined(io.RawIOBase):

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyorc
 from pyorc.converters import ORCConverter
 
-from sql.errors import SourceError
 from sql.landing.compression import require_proportion
 from sql.landing.landing import RawFile
-from sql.landing.objects.records import Records
+from sql.landing.objects.records import Records, reading
 
 BATCH = 1024  # rows decoded at a time
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +24,7 @@ def open_orc(file: RawFile, limit: int) -> Records:
     Opening and reading raise a SourceError if it is damaged, holds something else than rows of
     columns, or tells of more than `limit` times as many rows as it has bytes.
     """
-    with _reading(file), file.path.open("rb") as stream:
+    with reading(file, "ORC", DAMAGE), file.path.open("rb") as stream:
         reader = pyorc.Reader(stream)
         if not isinstance(reader.schema, pyorc.Struct):
             raise ValueError(f"expected columns, got {str(reader.schema)[:100]}")
@@ -36,22 +34,10 @@ def open_orc(file: RawFile, limit: int) -> Records:
 
 
 def _records(file: RawFile) -> Iterator[dict[str, Any]]:
-    with _reading(file), file.path.open("rb") as stream:
+    with reading(file, "ORC", DAMAGE), file.path.open("rb") as stream:
         yield from pyorc.Reader(
             stream, batch_size=BATCH, struct_repr=pyorc.StructRepr.DICT, converters=CONVERTERS
         )
-
-
-@contextmanager
-def _reading(file: RawFile) -> Iterator[None]:
-    """Turn what damage raises into a SourceError."""
-    try:
-        yield
-    except SourceError:
-        raise
-    except DAMAGE as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise SourceError(f"{file.name}: not a readable ORC file: {reason}") from None
 
 
 class _Instant(ORCConverter):

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
+from sql.errors import SourceError
 from sql.landing.compression import require_proportion
 from sql.landing.landing import RawFile, Wanted
-from sql.landing.text_rows import BATCH, EXACT_DOUBLE, EXCERPT, LONGEST_LINE, Reject, Rows, json_values
+from sql.landing.text_rows import (
+    BATCH,
+    EXCERPT,
+    LONGEST_LINE,
+    Reject,
+    Rows,
+    double_text,
+    is_inexact,
+    json_values,
+)
 
 HELD = 1 << 24  # characters of rows in a batch
 Batch = tuple[list[int], list[list[str | None]], list[Reject]]
@@ -23,6 +34,18 @@ class Records:
 
     names: tuple[str, ...]
     rows: Iterator[Mapping[str, Any]]
+
+
+@contextmanager
+def reading(file: RawFile, kind: str, damage: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Turn what a library raises for a damaged file into a SourceError that names the `kind` of file."""
+    try:
+        yield
+    except SourceError:
+        raise
+    except damage as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise SourceError(f"{file.name}: not a readable {kind} file: {reason}") from None
 
 
 def record_batches(
@@ -54,7 +77,7 @@ def _row(record: Mapping[str, Any], wanted: Wanted) -> tuple[Rows | tuple[str, s
     """Return the rows of a record, or the rule it breaks and an excerpt; and its size."""
     for name in wanted.ids:
         value = record.get(name)
-        if isinstance(value, float) and abs(value) > EXACT_DOUBLE:
+        if is_inexact(value):
             return ("inexact_id", str(value)), len(record)
     try:
         content = plain(record)
@@ -91,7 +114,7 @@ def plain(value: Any) -> Any:
 def _text(value: Any) -> str:
     match value:
         case float():
-            return str(int(value)) if abs(value) <= EXACT_DOUBLE and value.is_integer() else repr(value)
+            return double_text(value)
         case bytes():
             return value.decode()
         case Decimal():

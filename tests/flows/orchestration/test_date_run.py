@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import psutil
 import pytest
+from worlds import stack_world
 from worlds.backfill_world import by_date, dates_of
 from worlds.night_world import FIRST, SECOND, Night
 
 pytestmark = pytest.mark.prefect
 PATIENCE = 120.0  # seconds
-
-
-def until(poll: Callable[[], Any], what: str) -> Any:
-    """Return the first true result."""
-    end = time.monotonic() + PATIENCE
-    while not (result := poll()):
-        assert time.monotonic() < end, f"{what} did not come in {PATIENCE:.0f} s"
-        time.sleep(0.3)
-    return result
+until = partial(stack_world.until, patience=PATIENCE)
 
 
 def date_processes() -> list[psutil.Process]:
