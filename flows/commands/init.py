@@ -28,6 +28,7 @@ def init(
     with out.user_errors(), tempfile.TemporaryDirectory(prefix="nightshelf-init-") as scratch:
         from tasks.proposal.file import require_free, write_proposal
         from tasks.proposal.proposal import propose
+        from tasks.runtime.wording import counted
 
         require_free(output, force=force)
         proposal = propose(samples, output.absolute().parent, Path(scratch))
@@ -36,7 +37,7 @@ def init(
             out.print_line(f"Not read: {left}", style="yellow")
         if proposal.missing:
             _fail_incomplete(proposal, output)
-        files = "1 file" if len(proposal.files) == 1 else f"{len(proposal.files):,} files"
+        files = counted(len(proposal.files), "file")
         out.print_line(f"{output} written, from {files}.")
         for note in proposal.notes:
             out.print_line(f"check: {note}", style="yellow")

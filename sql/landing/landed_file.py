@@ -31,7 +31,6 @@ from sql.landing.landing import (
 from sql.landing.nested import Expansion
 from sql.landing.objects.avro_file import open_avro
 from sql.landing.objects.json_rows import array_batches, is_array
-from sql.landing.objects.orc_file import open_orc
 from sql.landing.objects.records import Batch, Records, record_batches
 from sql.landing.row_writer import OTHER, LandedFile, RowWriter
 from sql.landing.sheet_file import land_sheets
@@ -167,13 +166,19 @@ def _land_columnar(
     return writer.landed
 
 
+def _open_orc(file: RawFile, limit: int) -> Records:
+    from sql.landing.objects.orc_file import open_orc  # a fifth of a second that no other file needs
+
+    return open_orc(file, limit)
+
+
 LANDERS: dict[str, Callable[[RawFile, Reading, Wanted, Path], LandedFile]] = {
     "csv": land_csv,
     "jsonl": _land_json,
     "parquet": partial(_land_columnar, name="Parquet", open_file=open_parquet),
     "arrow": partial(_land_columnar, name="Arrow IPC", open_file=open_arrow),
     "avro": partial(_land_records, open_records=open_avro),
-    "orc": partial(_land_records, open_records=open_orc),
+    "orc": partial(_land_records, open_records=_open_orc),
     "sheets": land_sheets,
 }
 """What lands a file, by its format."""

@@ -7,6 +7,8 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.runtime.wording import counted
+
 EXAMPLES = 3  # of files, in a sentence
 
 
@@ -88,7 +90,8 @@ def absent_columns(files: Iterable[IngestedFile]) -> dict[str, list[str]]:
 def absence(column: str, addresses: Sequence[str]) -> str:
     """Return the sentence about a column that some files lack."""
     examples = ", ".join(addresses[:EXAMPLES]) + (", ..." if len(addresses) > EXAMPLES else "")
-    return f"column {column!r} is empty in {len(addresses):,} files, which lack it ({examples})"
+    files = counted(len(addresses), "file")
+    return f"column {column!r} is empty in {files}, which lack{'s' * (len(addresses) == 1)} it ({examples})"
 
 
 def heads(files: Iterable[IngestedFile]) -> list[IngestedFile]:

@@ -27,6 +27,7 @@ from tasks.interactions.source_files import SourceFile, redacted
 from tasks.interactions.stored_rows import notes_about
 from tasks.runtime.errors import ConfigurationError, InputError, StoreLockedError
 from tasks.runtime.progress import Report, silent
+from tasks.runtime.wording import counted
 from tasks.store.layout import Store
 
 
@@ -180,7 +181,7 @@ def _ingest_source(batch_ingest: BatchIngest, arriving: Arrivals, report: Report
     """
     new, kept, ingested = arriving.new, [file.file_id for file in arriving.kept], 0
     for batch in batches(new, bytes_of(batch_ingest.configuration.engine.batch)):
-        report(f"ingest: {len(batch)} files from {batch[0].raw.name}", ingested, len(new))
+        report(f"ingest: {counted(len(batch), 'file')} from {batch[0].raw.name}", ingested, len(new))
         batch_ingest.run(batch, new[-1], kept)
         ingested += len(batch)
     if kept and not new:

@@ -19,6 +19,7 @@ from tasks.interactions.ledger import IngestManifest, Ledger
 from tasks.interactions.owners import Owners
 from tasks.interactions.redelivery import schema_of
 from tasks.interactions.row_settings import RowSettings, unlisted_types
+from tasks.runtime.wording import counted
 
 TYPES = ("user_id_type", "item_id_type", "time_zone")
 
@@ -120,9 +121,9 @@ def _about_kept(ledger: Ledger) -> Iterator[str]:
         names = ", ".join(file.address for file in files[:EXAMPLES])
         more = ", ..." if len(files) > EXAMPLES else ""
         yield (
-            f"[source] {len(files):,} ingested files are gone and could not be read again (since "
-            f"{min(kept.values())}: {names}{more}); their {sum(f.counts.accepted for f in files):,} events "
-            "stay as they were read before"
+            f"[source] {counted(len(files), 'ingested file')} could not be read again: gone (since "
+            f"{min(kept.values())}: {names}{more}); the events read before stay "
+            f"({sum(f.counts.accepted for f in files):,})"
         )
 
 

@@ -20,6 +20,7 @@ from tasks.monitoring.status import lock_holder
 from tasks.proposal.trial import try_rows
 from tasks.release.missing import missing_text
 from tasks.runtime.errors import UserError
+from tasks.runtime.wording import counted
 from tasks.store.files import readable
 from tasks.store.layout import Store
 
@@ -76,7 +77,7 @@ def source_checks(configuration: Configuration) -> Iterator[Check]:
         dated = f", {days[0]} to {days[-1]}" if days else ""
         others = "".join(f"; not read: {part}" for part in discovered.left_out)
         size = readable(sum(file.size for file in files))
-        yield Check(name, OK, f"{len(files):,} files, {size}{dated}{others}")
+        yield Check(name, OK, f"{counted(len(files), 'file')}, {size}{dated}{others}")
 
 
 def rows_checks(configuration: Configuration) -> Iterator[Check]:
@@ -128,7 +129,7 @@ def catalogue_checks(configuration: Configuration) -> Iterator[Check]:
 def _described(found: Discovered) -> str:
     """Return a file's name, or the number of files; their size, and what is not read."""
     files = found.files
-    named = redacted(files[0].address) if len(files) == 1 else f"{len(files):,} files"
+    named = redacted(files[0].address) if len(files) == 1 else counted(len(files), "file")
     others = "".join(f"; not read: {part}" for part in found.left_out)
     return f"{named}, {readable(sum(file.size for file in files))}{others}"
 

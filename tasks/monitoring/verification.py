@@ -17,6 +17,7 @@ from tasks.release.manifest import MANIFEST, UNEXPECTED, recorded_files, unexpec
 from tasks.release.pointer import PointerDamagedError, read_pointer, readable_pointer
 from tasks.runtime.errors import StoreError
 from tasks.runtime.progress import Report, silent
+from tasks.runtime.wording import counted
 from tasks.store.files import read_sealed
 from tasks.store.hashes import FileHash, differences
 from tasks.store.layout import Store
@@ -172,7 +173,7 @@ def _ingests(survey: _Survey) -> None:
             if not path.is_file():
                 survey.damaged.append(survey.finding(path, "is missing", remedy))
         if unknown:
-            problem = f"no hash recorded of its {len(unknown)} Parquet files"
+            problem = f"no hash recorded of its {counted(len(unknown), 'Parquet file')}"
             path = survey.store.ingest(manifest.ingest_id)
             survey.unrecorded.append(survey.finding(path, problem, f"to record them, {REBUILD}"))
 

@@ -64,9 +64,9 @@ def test_all_files_of_a_folder_make_one_catalogue(engine, tmp_path):
     assert list(counts.warnings("items")) == [
         f"[items] not read: 1 empty ({below}/empty.csv)",
         f"[items] not read: 1 of unknown format or compression ({below}/README.md)",
-        f"[items] catalogue: column 'tags' is empty in 1 files, which lack it ({below}/deep/b.csv.gz)",
-        f"[items] catalogue: column 'title' is empty in 1 files, which lack it ({below}/deep/d.parquet)",
-        f"[items] catalogue: column 'sold' is empty in 1 files, which lack it ({below}/deep/b.csv.gz)",
+        f"[items] catalogue: column 'tags' is empty in 1 file, which lacks it ({below}/deep/b.csv.gz)",
+        f"[items] catalogue: column 'title' is empty in 1 file, which lacks it ({below}/deep/d.parquet)",
+        f"[items] catalogue: column 'sold' is empty in 1 file, which lacks it ({below}/deep/b.csv.gz)",
         f"[items] catalogue: 1 rows could not be read: ragged_line (such as {below}/a.csv:4)",
     ]
 

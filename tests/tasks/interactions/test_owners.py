@@ -199,7 +199,7 @@ def test_equal_bytes_in_two_sources_are_read_twice_and_equal_rows_are_two_events
     (shop.folder / "one" / "gone.txt").write_text(f"{HEADER}\nu5,i1,{T}\n", encoding="utf-8")
     rebuilt = shop.ingest(*sources, rebuild=True)  # the copy of the other source is not that of this one
     assert {name: counts.accepted for name, counts in rebuilt.sources_total.items()} == {"one": 2, "two": 1}
-    assert "1 ingested files are gone and could not be read again" in rebuilt.notes[0]
+    assert "1 ingested file could not be read again: gone" in rebuilt.notes[0]
 
 
 def test_a_file_that_grows_is_continued_in_its_own_source_alone(shop):

@@ -84,8 +84,8 @@ def test_a_rebuild_keeps_the_rows_of_files_that_are_gone_and_says_so(logs, legac
     assert (ingested.total.read, ingested.total.accepted, ingested.total.residual()) == (4, 3, 0)
     assert [row[0] for row in logs.rows()] == ["u1", "u2", "u3"]
     (note,) = ingested.notes
-    assert "1 ingested files are gone and could not be read again (since 20" in note
-    assert "day-1.csv); their 2 events stay as they were read before" in note
+    assert "1 ingested file could not be read again: gone (since 20" in note
+    assert "day-1.csv); the events read before stay (2)" in note
     assert ingested.facts()["stored_rows"] == [note]
     kept, read_again = Ledger.read(logs.store).facts()["files"]
     assert "not_read_again_since" in kept

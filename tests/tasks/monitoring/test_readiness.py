@@ -29,7 +29,7 @@ def test_each_source_is_checked_and_a_file_of_two_is_a_problem(tmp_path: Path) -
     found = [(check.name, check.found) for check in readiness.source_checks(load(config))]
     assert found == [
         ("logs of clicks", "3 files, 18 B, 2026-01-01 to 2026-01-03"),
-        ("logs of orders", "1 files, 6 B"),
+        ("logs of orders", "1 file, 6 B"),
     ]
     overlap, clicks, orders = readiness.rows_checks(load(config))
     assert (overlap.name, overlap.state) == ("logs", "problem")
