@@ -58,7 +58,7 @@ def until(poll: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any
 def answered(request: urllib.request.Request) -> list[Any]:
     """Return a list of the answer, empty while the server's database is busy (status 503)."""
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             text = answer.read()
     except urllib.error.HTTPError as error:
         with error:

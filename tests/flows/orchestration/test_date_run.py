@@ -15,7 +15,7 @@ from worlds.backfill_world import by_date, dates_of
 from worlds.night_world import FIRST, SECOND, Night
 
 pytestmark = pytest.mark.prefect
-PATIENCE = 120.0  # seconds
+PATIENCE = 300.0  # seconds
 until = partial(stack_world.until, patience=PATIENCE)
 
 

@@ -22,7 +22,7 @@ from worlds.paths import IMPORTABLE
 from tasks.runtime.errors import StoreLockedError
 
 pytestmark = pytest.mark.prefect
-PATIENCE = 60.0  # seconds a test waits for an expected event
+PATIENCE = 300.0  # seconds a test waits for an expected event
 HOLDER = """
 import sys, time, datetime, pathlib
 from flows.orchestration import limits as limit_runs

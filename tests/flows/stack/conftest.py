@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from worlds.night_world import Night, shop, write_logs
-from worlds.stack_world import PASSWORD, Up, stack_up
+from worlds.stack_world import PASSWORD, PATIENCE, Up, stack_up
 
 CHOSEN = 'models = ["popularity"]\nserve = "popularity"'
 """Little to train: the tests are about how runs start and end."""
@@ -51,7 +51,7 @@ def night(up: Up, tmp_path: Path) -> Night:
 def session(browser: Any, start_stack: Callable[[], Up]) -> Iterator[Any]:
     """Give a page of the browser, logged in; a new one takes seconds."""
     page = browser.new_page(viewport={"width": 1300, "height": 1600}, reduced_motion="reduce")
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE * 1000)
     page.goto(start_stack().server.url)
     page.get_by_placeholder("admin:pass").fill(PASSWORD)
     page.get_by_role("button", name="Login").click()

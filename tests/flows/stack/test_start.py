@@ -17,7 +17,7 @@ import psutil
 import pytest
 from worlds.night_world import FIRST, SECOND, Night, shop
 from worlds.paths import ROOT
-from worlds.stack_world import IMPATIENT, PASSWORD, Up, call, free_port, until
+from worlds.stack_world import IMPATIENT, PASSWORD, PATIENCE, Up, call, free_port, until
 
 from flows.stack.processes import RUN, Part, _marked_processes, stack_folder
 
@@ -30,7 +30,7 @@ def refusal(url: str, data: bytes | None = None, **headers: str) -> int:
         url, data, {name.replace("_", "-"): value for name, value in headers.items()}
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=60)
+        urllib.request.urlopen(request, timeout=PATIENCE)
     with refused.value as answer:
         return answer.code
 
@@ -56,7 +56,7 @@ def test_the_server_refuses_strangers(up: Up) -> None:
     request = urllib.request.Request(
         f"{up.server.url}/api/health", headers={"Origin": "http://elsewhere.example"}
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         assert answer.headers.get("access-control-allow-origin") is None
 
 
