@@ -27,7 +27,7 @@ _MODELS = {
     "als": "models.factors.als:ALS",
     "blend": "models.hybrid.blend:Blend",
     "item_knn": "models.neighbours.item_knn:ItemKNN",
-    "mult_vae": "models.neural.mult_vae:MultVAE",
+    "mult_vae": "models.autoencoders.mult_vae:MultVAE",
     "popularity": "models.baselines.popularity:Popularity",
     "random": "models.baselines.random_order:RandomOrder",
     "recent_popularity": "models.baselines.recent_popularity:RecentPopularity",

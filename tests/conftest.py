@@ -61,6 +61,7 @@ SLOW = (
     "models/factors/test_als.py",
     "models/factors/test_strengths.py",
     "models/hybrid/test_learned_weights.py",
+    "models/autoencoders/",
     "models/neural/",
     "models/recency/test_learned.py",
     "models/test_comparison.py",

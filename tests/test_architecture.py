@@ -27,7 +27,7 @@ UNMIRRORED = {
     "flows/stack/test_forms_and_messages.py": "a stack as people meet it: forms, schedule, messages",
     "flows/stack/test_remote_training.py": "a night on one pool that trains on another",
     "models/test_model_contract.py": "each built-in model under the contract suite",
-    "models/neural/test_mult_vae_age.py": "Mult-VAE and the ages of events",
+    "models/autoencoders/test_mult_vae_age.py": "Mult-VAE and the ages of events",
     "models/evaluation/test_metrics_agree.py": "our metrics against those of another library",
     "tasks/training/test_one_child.py": "one child for many trainings",
     "sql/engines/test_dialects.py": "each expression of a dialect, on both engines",

@@ -1,1 +1,1 @@
-"""Torch models and their shared trainer."""
+"""The shared trainer of models in torch, and their layers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import exp
 from typing import Final
 
-from models.neural.mult_vae_config import MultVAEConfig
+from models.autoencoders.mult_vae_config import MultVAEConfig
 from models.neural.trainer_config import validation_count
 from models.options import Cost, Size
 

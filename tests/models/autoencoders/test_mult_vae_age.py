@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.autoencoders import mult_vae_network
+from models.autoencoders.mult_vae import MultVAE
+from models.autoencoders.mult_vae_config import MultVAEConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.neural import mult_vae_network
-from models.neural.mult_vae import MultVAE
-from models.neural.mult_vae_config import MultVAEConfig
 from models.options import Size, TrainingOptions
 from models.recency.half_life import DAY
 from models.splitting.split import event_matrix, to_sequences

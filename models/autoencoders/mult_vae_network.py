@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch.nn import Parameter, functional
 
+from models.autoencoders.mult_vae_config import MultVAEConfig
+from models.autoencoders.mult_vae_weights import Weights, layers
 from models.device import choose_device, epoch_generator, torch_threads
-from models.errors import ModelError
 from models.neural.adam import Adam
 from models.neural.candidates import Candidates
 from models.neural.item_layers import LEAST_USERS, InputLayer, OutputLayer
 from models.neural.layers import Bags, bag_product
 from models.neural.losses import annealed_beta, divergence
-from models.neural.mult_vae_config import MultVAEConfig
 from models.neural.parts import Parts
 from models.neural.trainer import Trainer
 from models.neural.validation import ValidationSet, validation_users
 from models.options import TrainingOptions
-
-FloatArray = npt.NDArray[np.float32]
 
 # the deviation of the first layer: its rows have length 1, and the code's noise would drown
 # Glorot's 0.02
@@ -34,26 +31,24 @@ INPUT_SPREAD = 0.3
 
 
 class Network(torch.nn.Module):
-    """Encoder I -> hidden -> 2 latent, decoder latent -> hidden -> I, with tanh in between.
+    """The layers of ``Weights`` as parameters.
 
-    The two large layers have a row per item (I, hidden): the product with a sparse row is a sum of
-    rows, and the rows of the last layer are item vectors. ``draw`` makes the initial weights
-    (Glorot's normal except for the input; biases normal .001) on the CPU, so they do not depend on
-    the device; without it, they are 0.
+    ``draw`` makes the initial weights (Glorot's normal except for the input; biases normal .001) on
+    the CPU, so they do not depend on the device; without it, they are 0.
     """
 
-    input: Parameter  # (I, hidden)
-    input_bias: Parameter  # (hidden,)
-    code: Parameter  # (2 * latent, hidden): means, then log variances
-    code_bias: Parameter  # (2 * latent,)
-    back: Parameter  # (hidden, latent)
-    back_bias: Parameter  # (hidden,)
-    output: Parameter  # (I, hidden)
-    output_bias: Parameter  # (I,)
+    input: Parameter
+    input_bias: Parameter
+    code: Parameter
+    code_bias: Parameter
+    back: Parameter
+    back_bias: Parameter
+    output: Parameter
+    output_bias: Parameter
 
     def __init__(self, n_items: int, hidden: int, latent: int, draw: torch.Generator | None) -> None:
         super().__init__()
-        for name, (rows, columns) in self.layers(n_items, hidden, latent).items():
+        for name, (rows, columns) in layers(n_items, hidden, latent).items():
             weight, bias = torch.zeros(rows, columns), torch.zeros(columns if name == "input" else rows)
             if draw is not None:
                 spread = INPUT_SPREAD if name == "input" else (2.0 / (rows + columns)) ** 0.5
@@ -61,27 +56,6 @@ class Network(torch.nn.Module):
                 bias.normal_(0.0, 0.001, generator=draw)
             self.register_parameter(name, Parameter(weight))
             self.register_parameter(f"{name}_bias", Parameter(bias))
-
-    @staticmethod
-    def layers(n_items: int, hidden: int, latent: int) -> dict[str, tuple[int, int]]:
-        """Return the shapes of the weights, in drawing order."""
-        shapes = {"input": (n_items, hidden), "code": (2 * latent, hidden), "back": (hidden, latent)}
-        return shapes | {"output": (n_items, hidden)}
-
-    def widened(self, trained: npt.NDArray[np.bool_]) -> Network:
-        """Return this network over more items: its weights where ``trained``, zeros elsewhere."""
-        (_, hidden), (_, latent) = self.input.shape, self.back.shape
-        if trained.all():
-            return self.to("cpu").eval()
-        wide = Network(len(trained), hidden, latent, None)
-        rows = torch.from_numpy(trained)
-        for name, parameter in wide.named_parameters():
-            weights = self.get_parameter(name).detach().to("cpu")
-            if name in ("input", "output", "output_bias"):
-                parameter.data[rows] = weights
-            else:
-                parameter.data = weights
-        return wide.eval()
 
     def encode(self, bags: Bags) -> tuple[torch.Tensor, torch.Tensor]:
         """Return mean and log variance (batch, latent) of the code of normalised rows."""
@@ -101,38 +75,9 @@ class Network(torch.nn.Module):
         """Return the logits (batch, I) of the last hidden layer."""
         return functional.linear(hidden, self.output, self.output_bias)
 
-    def last_hidden(self, matrix: sparse.csr_array) -> FloatArray:
-        """Return the last hidden layer of users' mean codes, float32 (n_users, hidden), on one thread."""
-        with torch_threads(1), torch.inference_mode():
-            mean, _ = self.encode(Bags.of(matrix, torch.device("cpu")).normalised())
-            return np.asarray(self.decode(mean).numpy())
-
-    def scores(self, hidden: FloatArray) -> FloatArray:
-        """Return the logits of ``last_hidden``, float32 (n_users, I), on one thread."""
-        with torch_threads(1), torch.inference_mode():
-            return np.asarray(self.logits(torch.from_numpy(hidden)).numpy())
-
-    def arrays(self) -> dict[str, FloatArray]:
-        """Return the weights by name; they share memory with the network."""
-        return {name: parameter.detach().numpy() for name, parameter in self.named_parameters()}
-
-    @classmethod
-    def restored(
-        cls, arrays: Mapping[str, npt.NDArray[Any]], n_items: int, hidden: int, latent: int
-    ) -> Network:
-        """Return the network of the weights of an artefact; ModelError if they do not fit."""
-        for name, shape in cls.layers(n_items, hidden, latent).items():
-            if arrays[name].shape != shape:  # before a network of the configured size is allocated
-                raise ModelError(f"expected {name} of shape {shape}, got {arrays[name].shape}")
-        network = cls(n_items, hidden, latent, None).eval()
-        for name, parameter in network.named_parameters():
-            array = arrays[name]
-            if array.shape != tuple(parameter.shape) or array.dtype != np.float32:
-                raise ModelError(
-                    f"expected {name} float32 {tuple(parameter.shape)}, got {array.dtype} {array.shape}"
-                )
-            parameter.data = torch.from_numpy(array)
-        return network
+    def weights(self) -> Weights:
+        """Return the weights on the CPU; there, they share memory with the network."""
+        return Weights(**{name: value.detach().cpu().numpy() for name, value in self.named_parameters()})
 
 
 @dataclass(frozen=True)
@@ -221,8 +166,8 @@ def train(
     matrix: sparse.csr_array,
     options: TrainingOptions,
     targets: sparse.csr_array | None = None,
-) -> tuple[Network, dict[str, Any]]:
-    """Return the network of a matrix (n_users, I) in which all users and items have a weight.
+) -> tuple[Weights, dict[str, Any]]:
+    """Return the weights for a matrix (n_users, I) in which all users and items have a weight.
 
     The likelihood explains ``targets``, with the same entries; None: the matrix itself. With
     others, all users are trained on: events hidden at random would say how well old ones are
@@ -240,4 +185,4 @@ def train(
         network = Network(items, config.hidden, config.latent, draw_weights).to(device)
         objective = Reconstruction(network, config, training, explained, validation, device, parts)
         report = Trainer(name, objective, config, options).run()
-    return network, report | {"users": training.shape[0], "validation_users": len(kept)}
+    return network.weights(), report | {"users": training.shape[0], "validation_users": len(kept)}

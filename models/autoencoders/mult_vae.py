@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from models.autoencoders.mult_vae_config import MultVAEConfig
+from models.autoencoders.mult_vae_cost import training_cost
+from models.autoencoders.mult_vae_weights import Weights
 from models.base import Model
 from models.dataset import Dataset, Histories
-from models.neural.mult_vae_config import MultVAEConfig
-from models.neural.mult_vae_cost import training_cost
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
@@ -60,7 +61,7 @@ class MultVAE(Model[MultVAEConfig]):
         return own + learning_cost(config.half_life_days, partial(cls.cost, config.cheap(None)), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        from models.neural.mult_vae_network import train
+        from models.autoencoders.mult_vae_network import train
 
         # items without a weight get no draw and no part of the softmax, so they do not affect
         # others
@@ -78,9 +79,9 @@ class MultVAE(Model[MultVAEConfig]):
         if decay.half_life:
             aged = decay.scaled_dataset(Dataset(whole, dataset.sequences)).matrix
             targets = aged[users][:, self.trained_items]
-        network, report = train(self.name, self.config, matrix, options, targets)
+        weights, report = train(self.name, self.config, matrix, options, targets)
         self.report |= report
-        self._network = network.widened(self.trained_items)
+        self._weights = weights.widened(self.trained_items)
 
     def _input(self, matrix: sparse.csr_array) -> sparse.csr_array:
         data = np.ones_like(matrix.data) if self.config.binarise else matrix.data
@@ -92,29 +93,26 @@ class MultVAE(Model[MultVAEConfig]):
         result = np.ones((len(histories), self.config.hidden + 1), dtype=np.float32)
         for start in range(0, len(histories), rows):
             part = histories.rows(slice(start, start + rows)).padded(rows)
-            block = self._network.last_hidden(self._input(part.matrix))
+            block = self._weights.last_hidden(self._input(part.matrix))
             result[start : start + rows, :-1] = block[: len(result) - start]
         return result
 
     def item_vectors(self) -> FloatArray:
         """Return [W, b] of the last layer, float32 (n_items, hidden + 1)."""
-        arrays = self._network.arrays()
-        return np.column_stack([arrays["output"], arrays["output_bias"]])
+        return np.column_stack([self._weights.output, self._weights.output_bias])
 
     def similar_items(
         self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
     ) -> TopN:
         """Return the items whose weights in the last layer have the largest cosines above 0."""
-        top = similar_vectors(self._network.arrays()["output"], items, n, self.eligible(allowed))
+        top = similar_vectors(self._weights.output, items, n, self.eligible(allowed))
         return top.without(~self.trained_items[items])
 
     def _scores(self, histories: Histories) -> FloatArray:
-        return self._network.scores(self.vectors(histories)[:, :-1])
+        return self._weights.scores(self.vectors(histories)[:, :-1])
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
-        return dict(self._network.arrays())
+        return dict(self._weights.arrays())
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
-        from models.neural.mult_vae_network import Network
-
-        self._network = Network.restored(arrays, self.n_items, self.config.hidden, self.config.latent)
+        self._weights = Weights.of(arrays, self.n_items, self.config.hidden, self.config.latent)

@@ -1,0 +1,1 @@
+"""Autoencoders of histories, and what they share."""
