@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from models.autoencoders import mult_vae_cost
 from models.autoencoders.mult_vae_config import MultVAEConfig
 from models.autoencoders.mult_vae_cost import training_cost
-from models.autoencoders import mult_vae_cost
 from models.options import Size
 
 
