@@ -98,6 +98,7 @@ def test_cluster_workers_serve_the_pools_without_privileges() -> None:
 @pytest.mark.parametrize("kind", ["docker", "kubernetes"])
 def test_a_server_accepts_container_pools_and_the_same_deployments(prefect_server: str, kind: str) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
 
     def prefect(*arguments: str) -> str:
         variables = os.environ | {
@@ -113,20 +114,10 @@ def test_a_server_accepts_container_pools_and_the_same_deployments(prefect_serve
         return completed.stdout
 
     names = {f"{kind}-test": kind, f"{kind}-test-gpu": f"{kind}-gpu"}
-    for name, template in names.items():
-        prefect(
-            "work-pool",
-            "create",
-            name,
-            "--type",
-            kind,
-            "--overwrite",
-            "--base-job-template",
-            f"deployments/pools/{template}.json",
-        )
     with get_client(sync_client=True) as client:
         for name, template in names.items():
-            pool = client.read_work_pool(name)
+            wanted = WorkPoolCreate(name=name, type=kind, base_job_template=TEMPLATES[template])
+            pool = client.create_work_pool(wanted, overwrite=True)
             assert pool.type == kind
             assert pool.base_job_template == TEMPLATES[template]
     memory = {"docker": "mem_limit=6g", "kubernetes": "memory_limit=6Gi"}[kind]
