@@ -145,6 +145,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         assert all("@" in item.nodeid for item in session.items)
 
 
+def pytest_unconfigure() -> None:
+    """Let the last collection free what was made at first: libraries complain of what is left."""
+    gc.unfreeze()
+
+
 def group_of(item: pytest.Item) -> str:
     """Return the group of a test: what it shares with others that takes long to start, else its file."""
     for fixture, group in SHARED.items():
