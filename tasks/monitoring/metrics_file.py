@@ -145,12 +145,14 @@ def _station_metrics(runs: Sequence[RunRecord]) -> Iterator[tuple[str, str, Samp
         _outcomes(arrived),
     )
     latest = max(read, key=lambda pair: pair[0].finished_at, default=None)
-    total: list[tuple[dict[str, str], Counts]] = (
-        [({}, Counts.model_validate(latest[1]["total"]))] if latest else []
-    )
-    text = "Rows of all files ingested so far, by outcome; read is the sum of the others."
-    yield "source_rows_total", text, _outcomes(total)
-    rules = [({"rule": rule}, float(rows)) for _, counts in total for rule, rows in counts.rules.items()]
+    accounts = _by_source(latest[1]) if latest else []
+    text = "Rows of all files ingested so far, by source and outcome; read is the sum of the others."
+    yield "source_rows_total", text, _outcomes(accounts)
+    rules = [
+        (labels | {"rule": rule}, float(rows))
+        for labels, counts in accounts
+        for rule, rows in counts.rules.items()
+    ]
     yield "source_rule_rows_total", "Rows of all files that a rule excluded or quarantined.", rules
 
 
@@ -170,6 +172,12 @@ def _release_metrics(all_releases: Sequence[Release]) -> Iterator[tuple[str, str
             yield "release_published_timestamp_seconds", f"Publication {suffix}", [({}, published)]
             expires = _seconds_since_1970(release.expires_at)
             yield "release_expires_timestamp_seconds", f"Expiry {suffix}", [({}, expires)]
+
+
+def _by_source(facts: dict[str, Any]) -> list[tuple[dict[str, str], Counts]]:
+    """Return the account of all files of each source; a single one has an empty label, which is none."""
+    accounts = facts.get("sources_total") or {"": facts["total"]}
+    return [({"source": name}, Counts.model_validate(account)) for name, account in accounts.items()]
 
 
 def _outcomes(accounts: Sequence[tuple[dict[str, str], Counts]]) -> Samples:

@@ -40,6 +40,10 @@ def test_a_second_source_joins_the_lists_and_the_account_of_the_first(young: Nig
     assert account["sources"]["orders"] == facts["sources"]["orders"]
     totals = [sum(account["sources"][name][key] for name in ("clicks", "orders")) for key in orders]
     assert totals == [account["total"][key] for key in orders]
+    monitored = (young.store.root / "metrics.prom").read_text(encoding="utf-8")
+    sample = f'{{outcome="accepted",source="orders",store="{young.store.root}"}} 4.0'
+    assert f"nightshelf_source_rows_total{sample}" in monitored
+    assert 'rule="item_missing",source="orders"' in monitored
     assert [file.get("source") for file in release.manifest()["inputs"]] == [None, "clicks", "orders"]
     users = pq.read_table(release.table("recommendations"))["user_id"]
     assert pc.sum(pc.equal(users, "only-orders")).as_py() == 6

@@ -50,12 +50,12 @@ def families(night: Night) -> dict[str, Any]:
 
 
 def samples(night: Night) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Return the value of each sample by its name and its labels, without `store`."""
+    """Return the value of each sample by its name and its labels, without `store` and empty ones."""
     values = {}
     for family in families(night).values():
         for sample in family.samples:
             assert sample.labels["store"] == str(night.store.root)
-            labels = frozenset(pair for pair in sample.labels.items() if pair[0] != "store")
+            labels = frozenset(pair for pair in sample.labels.items() if pair[1] and pair[0] != "store")
             assert (sample.name, labels) not in values
             values[sample.name, labels] = sample.value
     return values
