@@ -250,7 +250,7 @@ def test_a_rebuild_that_is_killed_between_two_sources_loses_and_doubles_nothing(
         shop.ingest(*changed)
     rebuilt = shop.ingest(*changed, rebuild=True)
     assert (rebuilt.total.read, rebuilt.total.accepted, rebuilt.total.residual()) == (4, 4, 0)
-    assert "2 ingested files are gone" in rebuilt.notes[0]
+    assert "2 ingested files could not be read again: gone" in rebuilt.notes[0]
     assert shop.events(*changed, select="user_id") == users
 
 
