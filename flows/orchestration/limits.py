@@ -5,6 +5,13 @@ seconds after the last renewal, so a killed run does not block the next one. Thi
 decay, which the server keeps in its database. Prefect's leases are no alternative: the server keeps
 them in memory. When they are lost (on a restart, or with the temporary server of a run that has no
 other), the slot stays taken for ever.
+
+A limit is deleted once the server has written what the run told it. Prefect reads a limit before it
+deletes it, in one transaction: with SQLite that is refused while another one writes, which was nearly
+always so at a run's end, and Prefect's client asked again after two seconds. What is worse, SQLAlchemy
+leaves the refused statement open until it is collected as garbage, by the thread of the server's
+event loop, which then waits for SQLite's mutex of that connection: for a minute in which the server
+answered nobody, where another statement of the connection waited for a transaction of that loop.
 """
 
 from __future__ import annotations
@@ -37,6 +44,7 @@ LOG = logging.getLogger("nightshelf")
 FREED_AFTER = 60.0  # seconds until a killed run no longer blocks its date
 RENEWED_EVERY = 15.0
 PAUSE = 1.0
+SETTLED_AFTER = 2.0  # seconds in which a server has written what a run told it at its end
 TURN_WAIT = 24 * 3600.0  # seconds that a scheduled night waits for others, which started late
 
 
@@ -85,6 +93,7 @@ def hold_date_limit(store: Path, as_of: date | str, *, wait: float = 0.0) -> Ite
     finally:
         stop.set()
         renewing.join()
+        time.sleep(SETTLED_AFTER)  # as the docstring of this module tells
         _delete(name)
 
 
