@@ -121,12 +121,14 @@ def generated(arguments: argparse.Namespace, folder: Path) -> Path:
 
 def run(side: str, command: list[str]) -> dict[str, float]:
     """Run one side; print and return its seconds, processor time and peak memory."""
+    from tasks.runtime.usage import family, resident
+
     used = processor_time()
     started, peak = time.perf_counter(), 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         parent = psutil.Process(process.pid)
         while process.poll() is None:
-            peak = max(peak, resident(parent))
+            peak = max(peak, resident(family(parent)))
             time.sleep(0.1)
         out = process.stdout.read() if process.stdout else ""
     if process.returncode:
@@ -135,17 +137,6 @@ def run(side: str, command: list[str]) -> dict[str, float]:
     print(f"{side}: {seconds:.1f} s, {cpu:.1f} s of CPU, peak {peak / 2**30:.2f} GiB")
     print("".join(f"  {line}\n" for line in out.splitlines()), end="", flush=True)
     return {"seconds": seconds, "cpu": cpu}
-
-
-def resident(parent: psutil.Process) -> int:
-    """Return the resident bytes of a process and its children, as far as they still run."""
-    total = 0
-    try:
-        for member in (parent, *parent.children(recursive=True)):
-            total += member.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass
-    return total
 
 
 def processor_time() -> float:

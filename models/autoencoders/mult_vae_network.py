@@ -34,7 +34,7 @@ class Network(torch.nn.Module):
     """The layers of ``Weights`` as parameters.
 
     ``draw`` makes the initial weights (Glorot's normal except for the input; biases normal .001) on
-    the CPU, so they do not depend on the device; without it, they are 0.
+    the CPU, so they do not depend on the device.
     """
 
     input: Parameter
@@ -46,14 +46,12 @@ class Network(torch.nn.Module):
     output: Parameter
     output_bias: Parameter
 
-    def __init__(self, n_items: int, hidden: int, latent: int, draw: torch.Generator | None) -> None:
+    def __init__(self, n_items: int, hidden: int, latent: int, draw: torch.Generator) -> None:
         super().__init__()
-        for name, (rows, columns) in layers(n_items, hidden, latent).items():
-            weight, bias = torch.zeros(rows, columns), torch.zeros(columns if name == "input" else rows)
-            if draw is not None:
-                spread = INPUT_SPREAD if name == "input" else (2.0 / (rows + columns)) ** 0.5
-                weight.normal_(0.0, spread, generator=draw)
-                bias.normal_(0.0, 0.001, generator=draw)
+        for name, (shape, length) in layers(n_items, hidden, latent).items():
+            spread = INPUT_SPREAD if name == "input" else (2.0 / sum(shape)) ** 0.5
+            weight = torch.zeros(shape).normal_(0.0, spread, generator=draw)
+            bias = torch.zeros(length).normal_(0.0, 0.001, generator=draw)
             self.register_parameter(name, Parameter(weight))
             self.register_parameter(f"{name}_bias", Parameter(bias))
 

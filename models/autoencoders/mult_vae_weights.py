@@ -17,10 +17,14 @@ FloatArray = npt.NDArray[np.float32]
 BY_ITEM = ("input", "output", "output_bias")
 
 
-def layers(n_items: int, hidden: int, latent: int) -> dict[str, tuple[int, int]]:
-    """Return the shapes of the layers of ``Weights``, in the order in which they are drawn."""
-    shapes = {"input": (n_items, hidden), "code": (2 * latent, hidden), "back": (hidden, latent)}
-    return shapes | {"output": (n_items, hidden)}
+def layers(n_items: int, hidden: int, latent: int) -> dict[str, tuple[tuple[int, int], int]]:
+    """Return the shape of each layer of ``Weights`` and the length of its bias, in drawing order."""
+    return {
+        "input": ((n_items, hidden), hidden),
+        "code": ((2 * latent, hidden), 2 * latent),
+        "back": ((hidden, latent), hidden),
+        "output": ((n_items, hidden), n_items),
+    }
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,8 @@ class Weights:
     @classmethod
     def of(cls, arrays: Mapping[str, npt.NDArray[Any]], n_items: int, hidden: int, latent: int) -> Weights:
         """Return the weights of an artefact; ModelError if they do not fit the configuration."""
-        for name, (rows, columns) in layers(n_items, hidden, latent).items():
-            bias = columns if name == "input" else rows
-            for key, shape in ((name, (rows, columns)), (f"{name}_bias", (bias,))):
+        for name, (layer, bias) in layers(n_items, hidden, latent).items():
+            for key, shape in ((name, layer), (f"{name}_bias", (bias,))):
                 array = arrays[key]
                 if array.shape != shape or array.dtype != np.float32:
                     raise ModelError(f"expected {key} float32 {shape}, got {array.dtype} {array.shape}")

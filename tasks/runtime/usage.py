@@ -29,13 +29,13 @@ def measured() -> Iterator[Measured]:
     Memory is sampled ten times a second; a child counts from the search that finds it, of which
     there is one a second, or fewer where the machine has so many processes that they take long.
     """
-    result, stop = Measured(), threading.Event()
+    result, stop, process = Measured(), threading.Event(), psutil.Process()
 
     def sample() -> None:
         due, members = 0.0, list[psutil.Process]()
         while True:
             if (begun := time.monotonic()) >= due:
-                members = family()
+                members = family(process)
                 due = begun + max(SEARCH_SECONDS, (time.monotonic() - begun) / SEARCH_SHARE)
             result.peak_memory = max(result.peak_memory, resident(members))
             if stop.wait(SAMPLE_SECONDS):
@@ -52,9 +52,8 @@ def measured() -> Iterator[Measured]:
         sampler.join()
 
 
-def family() -> list[psutil.Process]:
-    """Return this process and its children, theirs included."""
-    process = psutil.Process()
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """Return a process and its children, theirs included."""
     return [process, *process.children(recursive=True)]
 
 

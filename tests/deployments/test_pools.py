@@ -100,19 +100,6 @@ def test_a_server_accepts_container_pools_and_the_same_deployments(prefect_serve
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
 
-    def prefect(*arguments: str) -> str:
-        variables = os.environ | {
-            "PREFECT_API_URL": prefect_server,
-            "COLUMNS": "200",
-            "PYTHONPATH": IMPORTABLE,
-        }
-        completed = subprocess.run(
-            [sys.executable, "-m", "prefect", *arguments], cwd=ROOT, env=variables, capture_output=True,
-            text=True, check=False, timeout=120,
-        )  # fmt: skip
-        assert completed.returncode == 0, completed.stdout + completed.stderr
-        return completed.stdout
-
     names = {f"{kind}-test": kind, f"{kind}-test-gpu": f"{kind}-gpu"}
     with get_client(sync_client=True) as client:
         for name, template in names.items():
@@ -122,8 +109,14 @@ def test_a_server_accepts_container_pools_and_the_same_deployments(prefect_serve
             assert pool.base_job_template == TEMPLATES[template]
     memory = {"docker": "mem_limit=6g", "kubernetes": "memory_limit=6Gi"}[kind]
     arguments = ("--no-prompt", "deploy", "--prefect-file", "deployments/prefect.yaml", "--name", "nightly")
-    shown = prefect(*arguments, "--pool", f"{kind}-test", "--job-variable", memory)
-    assert "successfully created" in shown
+    variables = {"PREFECT_API_URL": prefect_server, "COLUMNS": "200", "PYTHONPATH": IMPORTABLE}
+    completed = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments, "--pool", f"{kind}-test", "--job-variable", memory],
+        cwd=ROOT, env=os.environ | variables,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    assert "successfully created" in completed.stdout
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name("nightly/nightly")
         assert deployment.work_pool_name == f"{kind}-test"

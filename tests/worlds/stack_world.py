@@ -46,11 +46,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(poll: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
-    """Return the first true result of `poll`; fail after `patience` seconds."""
-    end = time.monotonic() + patience
+def until(poll: Callable[[], Any], what: str) -> Any:
+    """Return the first true result of `poll`; fail after PATIENCE."""
+    end = time.monotonic() + PATIENCE
     while not (result := poll()):
-        assert time.monotonic() < end, f"{what} did not come in {patience:.0f} s"
+        assert time.monotonic() < end, f"{what} did not come in {PATIENCE:.0f} s"
         time.sleep(0.5)
     return result
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import psutil
 import pytest
-from worlds import stack_world
 from worlds.backfill_world import by_date, dates_of
 from worlds.night_world import FIRST, SECOND, Night
+from worlds.stack_world import PATIENCE, until
 
 pytestmark = pytest.mark.prefect
-PATIENCE = 300.0  # seconds
-until = partial(stack_world.until, patience=PATIENCE)
 
 
 def date_processes() -> list[psutil.Process]:

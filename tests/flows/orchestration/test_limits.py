@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from worlds.night_world import FIRST, SECOND, Night, shop, write_logs
 from worlds.paths import IMPORTABLE
+from worlds.stack_world import PATIENCE
 
 from tasks.runtime.errors import StoreLockedError
 
 pytestmark = pytest.mark.prefect
-PATIENCE = 300.0  # seconds a test waits for an expected event
 HOLDER = """
 import sys, time, datetime, pathlib
 from flows.orchestration import limits as limit_runs

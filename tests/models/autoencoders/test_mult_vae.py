@@ -92,7 +92,7 @@ def test_scores_are_the_product_of_the_vectors_and_rank_like_the_softmax() -> No
     model = MultVAE(SMALL).fit(Dataset(data), ONE_THREAD)
     assert isinstance(model, Factorised)
     assert isinstance(model, HasSimilarItems)
-    network = Network(data.shape[1], SMALL.hidden, SMALL.latent, None)
+    network = Network(data.shape[1], SMALL.hidden, SMALL.latent, torch.Generator())
     for name, parameter in network.named_parameters():
         parameter.data = torch.from_numpy(model._arrays()[name])
     with torch.inference_mode():
@@ -234,7 +234,7 @@ def test_a_loaded_model_recommends_the_same(tmp_path: Path) -> None:
 def test_an_array_of_another_shape_is_refused() -> None:
     model = MultVAE(SMALL.model_copy(update={"epochs": 1})).fit(Dataset(checkerboard()), ONE_THREAD)
     content = model._arrays() | {"code": np.zeros((3, 3), dtype=np.float32)}
-    with pytest.raises(ModelError, match=r"expected code float32 \(8, 16\), got .* \(3, 3\)"):
+    with pytest.raises(ModelError, match=r"expected code float32 \(8, 16\), got float32 \(3, 3\)"):
         model._restore(content)
 
 

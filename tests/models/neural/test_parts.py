@@ -29,7 +29,7 @@ def test_results_come_in_order_on_any_number_of_threads(threads: int) -> None:
 
 
 def test_parts_are_worked_on_at_the_same_time() -> None:
-    meeting = threading.Barrier(2, timeout=300)  # broken unless two parts wait at once
+    meeting = threading.Barrier(2, timeout=30)  # broken unless two parts wait at once
     with Parts.on(2, CPU) as parts:
         assert len(parts.map(lambda _: meeting.wait(), 2 * LEAST_ROWS)) == 2
 

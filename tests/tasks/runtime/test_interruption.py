@@ -64,7 +64,7 @@ def test_a_command_ends_with_its_children_whatever_it_is_doing(
         if started == "nohup":  # which ignores it
             command.send_signal(signal.SIGHUP)
         command.send_signal(number)
-        printed, errors = command.communicate(timeout=300)
+        printed, errors = command.communicate(timeout=30)
     assert (command.returncode, errors) == (EXIT_CODE, "")
     assert [line for line in printed.splitlines() if line != "swallowed"] == ["continue with --resume"]
     assert not child.is_running()

@@ -36,7 +36,7 @@ def test_the_memory_of_a_child_counts_once_it_is_found(monkeypatch: pytest.Monke
         )
         assert child.stdout is not None
         assert int(child.stdout.readline()) == MANY
-        assert child.pid in [process.pid for process in family()]
+        assert child.pid in [process.pid for process in family(psutil.Process())]
         time.sleep(5 * usage.SAMPLE_SECONDS)
         child.communicate(b"\n")
     assert cost.peak_memory >= before + 0.9 * MANY
@@ -45,10 +45,10 @@ def test_the_memory_of_a_child_counts_once_it_is_found(monkeypatch: pytest.Monke
 def test_searches_take_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     searches: list[float] = []
 
-    def slow() -> list[psutil.Process]:
+    def slow(process: psutil.Process) -> list[psutil.Process]:
         time.sleep(0.05)
         searches.append(time.monotonic())
-        return []
+        return [process]
 
     monkeypatch.setattr(usage, "family", slow)
     monkeypatch.setattr(usage, "SEARCH_SECONDS", 0.0)
