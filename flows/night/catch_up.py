@@ -6,11 +6,11 @@ from contextlib import suppress
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from tasks.interactions.discovery import discover
 from tasks.release.missing import missing_dates
 from tasks.release.releases import release_of
 from tasks.runtime.clock import today
 from tasks.runtime.errors import UserError
+from tasks.sources.discovery import discover
 from tasks.store.layout import Store
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from datetime import date
 from flows.night.night import Night
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import sweep_scratch
-from tasks.interactions.discovery import Search, files_under
 from tasks.interactions.owners import discover_all
 from tasks.monitoring.metrics_file import write_metrics
 from tasks.runtime.clock import now
@@ -19,6 +18,7 @@ from tasks.runtime.interruption import interrupted
 from tasks.runtime.logs import log_fields
 from tasks.runtime.progress import Report
 from tasks.runtime.redaction import clean
+from tasks.sources.discovery import Search, files_under
 from tasks.store.layout import LOCK_WAIT, Store
 from tasks.store.runs import RunRecord, mark_interrupted, prune
 from tasks.training.train import Trainer, one_child

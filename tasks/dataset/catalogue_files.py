@@ -25,9 +25,9 @@ from sql.landing.text_rows import as_text
 from tasks.configuration.sections import Catalogue, ItemCatalogue
 from tasks.dataset.availability import available_of
 from tasks.interactions.account import absence
-from tasks.interactions.discovery import LeftOut, Search, files_under
-from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
+from tasks.sources.discovery import LeftOut, Search, files_under
+from tasks.sources.source_files import SourceFile, fetch, redacted
 
 SCHEMAS = {"parquet": open_parquet, "arrow": open_arrow}
 """What opens the files whose columns have types."""

@@ -14,9 +14,9 @@ from tasks.interactions.account import IngestedFile, heads
 from tasks.interactions.candidates import Candidate, candidates
 from tasks.interactions.ledger import Ledger
 from tasks.interactions.owners import Owners
-from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report
+from tasks.sources.source_files import SourceFile, fetch, redacted
 from tasks.store.contents import whole_lines
 
 REMEDY: Final = (

@@ -28,8 +28,8 @@ from tasks.interactions.ledger import IngestManifest, Ledger
 from tasks.interactions.owners import Owners
 from tasks.interactions.redelivery import Redelivery
 from tasks.interactions.row_settings import mapped_by, row_settings
-from tasks.interactions.source_files import last_day
 from tasks.runtime.clock import now
+from tasks.sources.source_files import last_day
 from tasks.store.files import sync_all, writing
 from tasks.store.hashes import FileHash, hashes_of
 from tasks.store.layout import Store

@@ -13,9 +13,9 @@ from models.options import workers
 from sql.landing.landing import RawFile, grows
 from sql.source import Source
 from tasks.interactions.account import IngestedFile
-from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
 from tasks.runtime.progress import Report
+from tasks.sources.source_files import SourceFile, fetch, redacted
 from tasks.store.contents import Beginning, whole_lines
 from tasks.store.files import sha256_of
 

@@ -19,15 +19,15 @@ from tasks.configuration.sections import bytes_of
 from tasks.interactions.account import Counts, IngestedFile, absent_columns, total
 from tasks.interactions.arrivals import REMEDY, Arrivals, arrivals, batches
 from tasks.interactions.batch import BatchIngest
-from tasks.interactions.discovery import Discovered, LeftOut
 from tasks.interactions.ledger import Ledger, sweep
 from tasks.interactions.owners import Owners, by_source, discover_all
 from tasks.interactions.row_settings import Change
-from tasks.interactions.source_files import SourceFile, redacted
 from tasks.interactions.stored_rows import notes_about
 from tasks.runtime.errors import ConfigurationError, InputError, StoreLockedError
 from tasks.runtime.progress import Report, silent
 from tasks.runtime.wording import counted
+from tasks.sources.discovery import Discovered, LeftOut
+from tasks.sources.source_files import SourceFile, redacted
 from tasks.store.layout import Store
 
 

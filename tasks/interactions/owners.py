@@ -12,11 +12,11 @@ from typing import Any
 from sql.source import NO_ELEMENTS, Source
 from tasks.configuration.sources import WithSources
 from tasks.interactions.account import Counts, IngestedFile, heads, total
-from tasks.interactions.discovery import Discovered, discover
 from tasks.interactions.ledger import IngestManifest, Ledger
 from tasks.interactions.row_settings import Change, RowSettings, change_between, row_settings
-from tasks.interactions.source_files import SourceFile, redacted
 from tasks.runtime.errors import InputError
+from tasks.sources.discovery import Discovered, discover
+from tasks.sources.source_files import SourceFile, redacted
 
 UNNAMED = "source"
 """What an account calls a source without a name."""

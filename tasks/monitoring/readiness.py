@@ -12,15 +12,15 @@ from pathlib import Path
 from sql.errors import EngineError
 from sql.source import Source
 from tasks.configuration.configuration import Configuration, load
-from tasks.interactions.discovery import Discovered, Search, discover, files_under
 from tasks.interactions.owners import require_apart
-from tasks.interactions.source_files import SourceFile, redacted
 from tasks.monitoring.machine import MISSING, OK, PROBLEM, Check
 from tasks.monitoring.status import lock_holder
 from tasks.proposal.trial import try_rows
 from tasks.release.missing import missing_text
 from tasks.runtime.errors import UserError
 from tasks.runtime.wording import counted
+from tasks.sources.discovery import Discovered, Search, discover, files_under
+from tasks.sources.source_files import SourceFile, redacted
 from tasks.store.files import readable
 from tasks.store.layout import Store
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from sql.landing.landing import FORMATS, format_suffix
 from sql.reading import Reading
-from tasks.interactions.source_files import SourceFile, redacted
 from tasks.proposal.fields import Fields, guess_fields
 from tasks.proposal.form import csv_settings
 from tasks.proposal.rows import Columns, SampleRows, read_rows
@@ -18,6 +17,7 @@ from tasks.proposal.sample import cut, fetched, format_of, head_of, plain_name
 from tasks.proposal.shapes import Shape
 from tasks.proposal.times import time_reader
 from tasks.runtime.errors import InputError
+from tasks.sources.source_files import SourceFile, redacted
 
 
 @dataclass

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sql.landing.text_rows import printable
-from tasks.interactions.discovery import LeftOut
-from tasks.interactions.source_files import SourceFile
 from tasks.proposal.events import event_weights
 from tasks.proposal.fields import id_type, marks
 from tasks.proposal.looks import Look, look_at, together
@@ -20,6 +18,8 @@ from tasks.proposal.names import likeness
 from tasks.proposal.rows import Columns
 from tasks.proposal.shapes import MOST_SHAPES, date_pattern, find_files, fits, paths_of, relative, shapes_of
 from tasks.runtime.errors import InputError
+from tasks.sources.discovery import LeftOut
+from tasks.sources.source_files import SourceFile
 
 if TYPE_CHECKING:
     import jinja2

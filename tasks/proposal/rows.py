@@ -14,8 +14,8 @@ from sql.landing.landing import RawFile, Wanted, file_format
 from sql.landing.row_writer import OTHER
 from sql.reading import Reading
 from sql.source import ELEMENT
-from tasks.interactions.source_files import partitions
 from tasks.runtime.errors import InputError
+from tasks.sources.source_files import partitions
 
 Columns = dict[str, list[str | None]]
 DEEPEST: Final = 4

@@ -20,8 +20,8 @@ from sql.landing.landing import (
 )
 from sql.landing.objects.json_rows import DECODER
 from sql.reading import Reading
-from tasks.interactions.source_files import SourceFile, fetch, redacted
 from tasks.runtime.errors import InputError
+from tasks.sources.source_files import SourceFile, fetch, redacted
 
 HEAD = 1 << 20  # bytes read of a file, decompressed
 TAIL = 1 << 15  # bytes read of its end, if it is not compressed

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from sql.landing.landing import FORMATS
-from tasks.interactions.discovery import Discovered, Search, files_under
-from tasks.interactions.source_files import SourceFile, day_in, last_day, partitions
 from tasks.proposal.sample import plain_name
 from tasks.runtime.errors import InputError
+from tasks.sources.discovery import Discovered, Search, files_under
+from tasks.sources.source_files import SourceFile, day_in, last_day, partitions
 
 CHANGING: Final = re.compile(
     r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?=[a-f]*[0-9])[0-9a-f]{16,}|[0-9]+"

@@ -19,9 +19,9 @@ from sql.landing.landing import RawFile, file_format
 from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import open_engine
-from tasks.interactions.source_files import SourceFile, last_day, redacted
 from tasks.proposal.sample import cut, fetched
 from tasks.runtime.errors import InputError
+from tasks.sources.source_files import SourceFile, last_day, redacted
 
 SHOWN: Final = 10
 

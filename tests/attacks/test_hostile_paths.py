@@ -13,9 +13,9 @@ from worlds.hostile_names import toml
 
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.file import store_path
-from tasks.interactions.discovery import discover
-from tasks.interactions.source_files import fetch
 from tasks.runtime.errors import EXPECTED_ERRORS, StoreError
+from tasks.sources.discovery import discover
+from tasks.sources.source_files import fetch
 from tasks.store.layout import Store
 from tasks.store.names import checked_name, is_release_id
 from tasks.store.run_folder import RunFolder
@@ -81,7 +81,7 @@ def test_a_store_of_any_path_stays_where_it_is(
 def test_a_path_of_logs_or_of_a_catalogue_is_read_as_files_or_rejected(
     section: str, names: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.interactions.discovery import Search, files_under
+    from tasks.sources.discovery import Search, files_under
 
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "logs").mkdir()

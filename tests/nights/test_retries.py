@@ -12,8 +12,8 @@ from worlds.night_world import FIRST, Night, shop, write_logs
 from flows.night import retries
 from flows.night.retries import ATTEMPTS, log_retries, run_directly
 from flows.night.run import run_night
-from tasks.interactions.discovery import discover
 from tasks.runtime.errors import InputError, SourceUnreachableError, TrainingError, TrainingKilledError
+from tasks.sources.discovery import discover
 from tasks.store.files import read_json
 from tasks.store.runs import measured_metrics
 

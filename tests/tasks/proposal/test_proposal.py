@@ -6,16 +6,18 @@ import gzip
 from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from worlds.hostile_files.cases import CASES
 from worlds.known_logs import LOGS, KnownLog
 
 from tasks.configuration.configuration import Configuration, load
 from tasks.configuration.file import read_toml
-from tasks.interactions.discovery import discover
 from tasks.interactions.ingest import ingest
 from tasks.proposal.proposal import Proposal, propose
 from tasks.runtime.errors import InputError
+from tasks.sources.discovery import discover
 from tasks.store.layout import Store
 
 ROWS = "".join(f"u{n % 3},i{n},2026-11-30T10:00:{n:02d}Z\n" for n in range(9))
@@ -158,10 +160,25 @@ def test_other_columns_that_could_be_meant_are_named(tmp_path: Path) -> None:
     assert 'user = "userId"  # or anonymousId' in proposal.text
 
 
-def test_a_table_with_a_log_of_its_own_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "t" / "_delta_log").mkdir(parents=True)
-    (tmp_path / "t" / "_delta_log" / "0.json").write_text("{}")
-    with pytest.raises(InputError, match=r"^/.*/t: a Delta table"):
+def test_a_delta_table_is_proposed_and_ingested_as_its_latest_version(tmp_path: Path, duckdb_engine) -> None:
+    for day in (29, 30):
+        times = [f"2026-11-{day}T10:00:{n:02d}Z" for n in range(9)]
+        names = {"uid": [f"u{n % 3}" for n in range(9)], "sku": [f"i{n}" for n in range(9)]}
+        events = pa.table({**names, "ts": times, "event_date": [f"2026-11-{day}"] * 9})
+        write_deltalake(tmp_path / "t", events, mode="append", partition_by=["event_date"])
+    write_deltalake(tmp_path / "t", events.slice(0, 5), mode="overwrite")
+    configuration = configured(tmp_path, "t")
+    assert configuration.sources[0].path == str(tmp_path / "t")
+    store = Store(tmp_path / "store").create()
+    ingested = ingest(configuration, store, duckdb_engine, date(2026, 11, 30))
+    assert ingested.counts.accepted == ingested.counts.read == 5
+    assert [part.files for part in ingested.left_out] == [2]
+
+
+def test_a_table_with_another_log_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "t" / ".hoodie").mkdir(parents=True)
+    (tmp_path / "t" / ".hoodie" / "hoodie.properties").write_text("")
+    with pytest.raises(InputError, match=r"^/.*/t: a Hudi table"):
         proposed(tmp_path, "t")
 
 

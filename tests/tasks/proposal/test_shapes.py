@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.interactions.source_files import SourceFile
 from tasks.proposal.shapes import date_pattern, shapes_of
+from tasks.sources.source_files import SourceFile
 
 UUID = "6f1c2e5e-7d3a-4c7b-9a56-0123456789a"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tasks.configuration.configuration import Configuration
-from tasks.interactions.discovery import discover
 from tasks.interactions.ingest import ingest
 from tasks.proposal.trial import Trial, try_rows
 from tasks.runtime.errors import InputError
+from tasks.sources.discovery import discover
 from tasks.store.layout import Store
 
 ROWS = """user,item,time,kind

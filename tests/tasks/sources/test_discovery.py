@@ -12,8 +12,8 @@ import pytest
 from worlds.log_world import Logs
 
 from sql.source import Source
-from tasks.interactions.discovery import Discovered, LeftOut, discover
 from tasks.runtime.errors import InputError
+from tasks.sources.discovery import Discovered, LeftOut, discover
 
 AS_OF = date(2026, 3, 10)
 COLUMNS = {"user": "user", "item": "item", "timestamp": "time"}
@@ -123,20 +123,6 @@ def test_a_circle_of_links_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "logs" / "back").symlink_to(tmp_path / "logs")
     with pytest.raises(InputError, match=r"logs/back: a link to a folder that holds it"):
         found(tmp_path, "logs")
-
-
-@pytest.mark.parametrize(
-    ("log", "kind"),
-    [
-        ("_delta_log/0.json", "Delta"),
-        (".hoodie/hoodie.properties", "Hudi"),
-        ("metadata/v1.metadata.json", "Iceberg"),
-    ],
-)
-def test_a_table_whose_log_says_which_files_count_is_refused(tmp_path: Path, log: str, kind: str) -> None:
-    files(tmp_path, "t/part-0.parquet", f"t/{log}")
-    with pytest.raises(InputError, match=rf"/t: a {kind} table, of which only some files count"):
-        found(tmp_path, "t")
 
 
 def test_the_ingest_tells_what_it_left_out_and_takes_empty_parts(tmp_path: Path, duckdb_engine) -> None:

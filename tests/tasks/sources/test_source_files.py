@@ -9,10 +9,10 @@ import pytest
 from worlds.log_world import AS_OF, Logs
 
 from sql.source import Source
-from tasks.interactions.discovery import discover
 from tasks.interactions.ledger import Ledger
-from tasks.interactions.source_files import SourceFile, day_in, fetch, last_day, partitions, redacted
 from tasks.runtime.errors import InputError
+from tasks.sources.discovery import discover
+from tasks.sources.source_files import SourceFile, day_in, fetch, last_day, partitions, redacted
 
 T = "2026-03-01 10:00:00"
 COLUMNS = {"user": "user", "item": "item", "timestamp": "time"}

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-import fsspec
 from fsspec.core import url_to_fs
 
 from sql.interactions.raw_rows import wanted_columns
 from sql.landing.landing import SUFFIXES, format_suffix
 from sql.source import Source
-from tasks.interactions.source_files import (
+from tasks.runtime.clock import now
+from tasks.runtime.errors import InputError
+from tasks.sources.listing import DEAD, HIDDEN_PREFIXES, MARKERS, files_at
+from tasks.sources.source_files import (
     SourceFile,
     day_in,
     input_error,
@@ -27,25 +27,16 @@ from tasks.interactions.source_files import (
     redacted,
     require_file,
 )
-from tasks.runtime.clock import now
-from tasks.runtime.errors import InputError
+from tasks.sources.table_formats import REPLACED, membership
 
 HIDDEN: Final = "hidden or temporary"
 UNKNOWN: Final = "of unknown format or compression"
 EMPTY: Final = "empty"
 LINKED: Final = "a link to a file that is read under another name"
-DEAD: Final = "a link to nothing"
 UNSETTLED: Final = "still being written (changed less than settle_seconds ago)"
 NOT_UTF8: Final = "with a name that is not UTF-8"
-MARKERS: Final = re.compile(
-    r"_SUCCESS|_(started|committed)_.*|_(common_)?metadata|lost\+found|\.DS_Store|Thumbs\.db|.*\.crc"
-)
-"""Files and folders of other programs that hold no rows: left out without a word."""
-HIDDEN_PREFIXES: Final = (".", "_")
 COMPRESSIONS: Final = (".lz4", ".lzo", ".snappy", ".br", ".7z", ".z", ".tar")
-TABLES: Final = {"_delta_log": "Delta", ".hoodie": "Hudi"}
 EXAMPLES: Final = 3
-Infos = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -121,8 +112,8 @@ def files_under(paths: str | tuple[str, ...], search: Search) -> Discovered:
     Raises
     ------
     InputError
-        If a configured path has no files, or is a table whose log says which files count (Delta,
-        Iceberg, Hudi); if a name lacks the date that file_date asks for; or for a circle of links.
+        If a configured path has no files; if it is a table that cannot be read file by file, as
+        `membership` says; if a name lacks the date that file_date asks for; or for a circle of links.
     """
     files: dict[str, SourceFile] = {}
     left_out: dict[str, str] = {}
@@ -166,16 +157,19 @@ def _discover_under(path: str, search: Search) -> tuple[list[SourceFile], dict[s
     try:
         filesystem, name = url_to_fs(path)
         local = "file" in protocols(filesystem)
-        infos, base = _list(filesystem, name, path, setting)
+        listed, base = files_at(filesystem, name, path, setting)
+        members = membership(filesystem, listed, base, setting)
     except InputError:
         raise
     except Exception as error:  # of the library that serves this URL
         raise input_error(error, f"{setting}: cannot be read") from None
-    _require_plain(infos, setting)
     files, left_out = [], {}
-    for found, info in infos.items():
+    for found, info in members.infos.items():
         address = found if local else filesystem.unstrip_protocol(found)
-        reason = None if found == base else _reason_against(found[len(base) :], info, search)
+        whole = found == base or found in members.current
+        reason = None if whole else _reason_against(found[len(base) :], info, search)
+        if reason is None and members.is_replaced(found):
+            reason = REPLACED
         if reason is None:
             files.append(_file(found, address, info, search, local=local))
         elif reason:
@@ -186,79 +180,6 @@ def _discover_under(path: str, search: Search) -> tuple[list[SourceFile], dict[s
             f"{setting}: no files there; expected {SUFFIXES}" + (f"; not read: {others}" if others else "")
         )
     return files, left_out
-
-
-def _list(filesystem: fsspec.AbstractFileSystem, name: str, path: str, setting: str) -> tuple[Infos, str]:
-    """Return the files at a path with their facts, and the part of their names that is configured."""
-    local = "file" in protocols(filesystem)
-    wild = "*[" if path.startswith(("http://", "https://")) else "*?["
-    literal = local and filesystem.exists(name)  # a folder named [a]
-    if any(letter in name for letter in wild) and not literal:
-        matches = _glob_local(filesystem, name) if local else filesystem.glob(name, detail=True)
-        files = {found: info for found, info in matches.items() if info.get("type") != "directory"}
-        for found in sorted(set(matches) - set(files)):
-            files |= _walk(filesystem, found, local)
-        return files, re.split(rf"[{re.escape(wild)}]", name)[0].rpartition("/")[0]
-    if filesystem.isdir(name):
-        return _walk(filesystem, name, local), name.rstrip("/")
-    if filesystem.exists(name):
-        return {name: filesystem.info(name)}, name
-    raise InputError(f"{setting}: no such file or folder")
-
-
-def _walk(filesystem: fsspec.AbstractFileSystem, folder: str, local: bool) -> dict[str, Any]:
-    """Return all files below a folder; on this machine, links to folders are followed.
-
-    There, hidden folders are not searched: they stand for what is in them.
-    """
-    if not local:
-        found: dict[str, Any] = filesystem.find(folder, detail=True)
-        return found
-    return {name: _info(filesystem, name) for name in _walk_local(Path(folder), ())}
-
-
-def _glob_local(filesystem: fsspec.AbstractFileSystem, pattern: str) -> dict[str, Any]:
-    """Return what matches a pattern on this machine, also below links to folders."""
-    matches = glob.glob(pattern, recursive=True, include_hidden=True)  # noqa: PTH207 - follows links
-    return {name: _info(filesystem, name) for name in matches}
-
-
-def _info(filesystem: fsspec.AbstractFileSystem, name: str) -> dict[str, Any]:
-    try:
-        info: dict[str, Any] = filesystem.info(name)
-    except FileNotFoundError:
-        return {"type": DEAD}
-    return info
-
-
-def _walk_local(folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
-    """Yield the files below a folder, and its hidden folders with a / at the end.
-
-    InputError if a link leads back to a folder above it.
-    """
-    real = folder.resolve()
-    if real in above:
-        raise InputError(f"{folder}: a link to a folder that holds it; expected links without a circle")
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir() and (entry.name.startswith(HIDDEN_PREFIXES) or MARKERS.fullmatch(entry.name)):
-            yield f"{entry.path}/"
-        elif entry.is_dir():
-            yield from _walk_local(Path(entry.path), (*above, real))
-        else:
-            yield entry.path
-
-
-def _require_plain(infos: Infos, setting: str) -> None:
-    """Raise InputError for a table format: some of its files no longer count, as its log says."""
-    parts = {part for name in infos for part in name.split("/")[:-1]}
-    kind = next((TABLES[part] for part in TABLES if part in parts), None)
-    if kind is None and any(name.endswith(".metadata.json") and "/metadata/" in name for name in infos):
-        kind = "Iceberg"
-    if kind:
-        raise InputError(
-            f"{setting}: a {kind} table, of which only some files count; expected "
-            "plain files: write the table's current rows as Parquet, and name their folder"
-        )
 
 
 def _reason_against(below: str, info: Mapping[str, Any], search: Search) -> str | None:
