@@ -71,6 +71,7 @@ def audited_release(night: Night) -> tuple[Staging, Audit]:
 
 def release_expectations(night: Night) -> Expectations:
     """Return the expectations of the release's audit."""
+    from tasks.recommendations.recommendations import rows_per_user
     from tasks.recommendations.similar_items import rows_per_item
     from tasks.release.audit import Expectations
 
@@ -80,7 +81,7 @@ def release_expectations(night: Night) -> Expectations:
         users=night.folder.dataset / "users",
         items=night.folder.dataset / "items",
         entries=night.folder.dataset / "entries",
-        n=settings.top_n.n,
+        n=rows_per_user(settings, available),
         ids=ids,
         resources=settings.resources,
         similar=rows_per_item(settings, available),

@@ -20,6 +20,7 @@ from tasks.interactions.owners import Owners
 from tasks.interactions.stored_rows import stored_parts
 from tasks.recommendations.popular_items import popular_items
 from tasks.release.writer import TableWriter
+from tasks.runtime.wording import counted
 
 
 def interactions_station(night: Night, engine: Engine) -> Result:
@@ -92,13 +93,18 @@ def validation_station(night: Night, engine: Engine) -> Result:
 def dataset_station(night: Night, engine: Engine) -> Result:
     """Build users, items, the matrix and the sequences; measure how fast the items change."""
     from tasks.dataset.freshness import measure_freshness
-    from tasks.recommendations.recommendations import require_enough
+    from tasks.recommendations.recommendations import rows_per_user
 
     make_events(night.configuration, night.ledger(), engine, night.as_of)
     summary = build_dataset(night.configuration, engine, night.folder.dataset, night.folder.root)
     available = read(night.folder.dataset, "items", ["available"])["available"].to_numpy()
     require_matches(night.configuration, summary.matches)  # before anything is trained
-    require_enough(night.configuration.top_n.n, available)
+    n = rows_per_user(night.configuration, available)
+    if n < night.configuration.top_n.n:
+        night.record.warn(
+            f"top_n.n = {night.configuration.top_n.n}, but only {counted(n, 'item')} may be "
+            f"recommended: each list has {n}"
+        )
     for kind, catalogue in summary.catalogues.items():
         night.record.warn(*catalogue.warnings(kind))
     night.record.warn(*match_warnings(night.configuration, summary.matches))

@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.output import terminal as out
 from tasks.evaluation.names import METRIC_NAMES
+from tasks.runtime.wording import counted
 
 Row = dict[str, Any]
 WHOLE = (
@@ -31,7 +32,9 @@ def print_evaluation(document: Row) -> None:
         out.print_facts(facts)
     for part, k in _parts_and_lengths(document["metrics"]):
         rows = [row for row in document["metrics"] if (row["part"], row["k"]) == (part, k)]
-        _print_metrics(rows, document["seconds"], f"Metrics at {k}{_of(part)}, {rows[0]['users']:,} users")
+        _print_metrics(
+            rows, document["seconds"], f"Metrics at {k}{_of(part)}, {counted(rows[0]['users'], 'user')}"
+        )
     for part, k in _parts_and_lengths(document["comparisons"]):
         rows = [row for row in document["comparisons"] if (row["part"], row["k"]) == (part, k)]
         _print_comparisons(rows, f"At {k}{_of(part)}, minus {document['against']}, paired by user")

@@ -20,6 +20,7 @@ from tasks.report.incumbents import change_of
 from tasks.report.item_freshness import freshness_of
 from tasks.report.source_rows import rows_of, source_rows
 from tasks.report.summary import judged_sentence, late_events_of
+from tasks.runtime.wording import counted
 from tasks.store.files import readable
 from tasks.store.runs import RunRecord, measured_metrics
 
@@ -108,7 +109,7 @@ def print_metrics(record: RunRecord) -> None:
     if not rows:
         return
     table = main_metrics(rows, lambda row: round(row["value"], 4))
-    title = f"Measured on the last events, for {rows[0]['users']:,} users"
+    title = f"Measured on the last events, for {counted(rows[0]['users'], 'user')}"
     out.print_table(tuple(table[0]), [tuple(row.values()) for row in table], title)
 
 

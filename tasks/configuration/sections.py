@@ -161,7 +161,9 @@ class DatasetSection(Section):
 class TopNSection(Section):
     """[top_n]: the lists of recommendations and similar items."""
 
-    n: int = Field(20, ge=1, le=10_000, description="Recommendations for every user.")
+    n: int = Field(
+        20, ge=1, le=10_000, description="Recommendations for every user; all items if there are fewer."
+    )
     similar: int = Field(20, ge=1, le=10_000, description="Similar items for every item.")
     repeats: bool = Field(False, description="Whether items of the user's history can be recommended.")
     repeat_after_days: int | None = Field(
@@ -172,7 +174,8 @@ class TopNSection(Section):
     )
     shortage: Literal["repeat", "fail"] = Field(
         "repeat",
-        description="For users with too few unseen items: repeat seen items (marked in source), or fail.",
+        description="Too few unseen items: repeat seen items (marked in source), and shorten all lists "
+        "if even these are too few; or fail.",
     )
     blocked_items: tuple[str | int, ...] = Field((), description="Items that are never recommended.")
     memory: str = Field(

@@ -39,6 +39,7 @@ from tasks.quality.champion import Champion, Measured, NoChampionError, read_cha
 from tasks.quality.checks import QualityCheck, change_text, is_telling, skipped_check
 from tasks.quality.comparison import Question, Values, compare
 from tasks.recommendations.serving import Serving
+from tasks.runtime.wording import counted
 from tasks.store.layout import Store
 
 if TYPE_CHECKING:
@@ -162,7 +163,9 @@ class _Gate:
         return question.of_measured_models(artefacts, serving)
 
     def _few(self, name: str, users: int) -> QualityCheck:
-        return skipped_check(name, f"{users} users, fewer than {self.configuration.quality.min_users}")
+        return skipped_check(
+            name, f"{counted(users, 'user')}, fewer than {self.configuration.quality.min_users}"
+        )
 
     def _check(
         self,

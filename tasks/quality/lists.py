@@ -20,6 +20,7 @@ from tasks.configuration.configuration import Configuration
 from tasks.dataset.parts import read
 from tasks.quality.checks import QualityCheck, skipped_check
 from tasks.recommendations.serving import ACTIVITY, segment_positions
+from tasks.runtime.wording import counted
 
 if TYPE_CHECKING:
     from tasks.configuration.model_sections import QualitySection
@@ -182,7 +183,7 @@ def _churn_checks(
         mean, count = float(overlaps[chosen].mean()) if chosen.any() else 1.0, int(chosen.sum())
         check = f"overlap (RBO, p {settings.rbo_p:g}) @{k}, {name}"
         if count < settings.min_users:
-            reason = f"{count} users, fewer than {settings.min_users}"
+            reason = f"{counted(count, 'user')}, fewer than {settings.min_users}"
             yield skipped_check(check, reason)
         else:
             low = settings.min_rbo

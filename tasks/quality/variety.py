@@ -22,6 +22,7 @@ from tasks.dataset.parts import read
 from tasks.quality.checks import QualityCheck, skipped_check
 from tasks.quality.lists import bound_check, read_lists
 from tasks.recommendations.serving import Serving
+from tasks.runtime.wording import counted
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int32]
@@ -66,7 +67,7 @@ def variety_checks(
         return
     lists = variety(staging / "recommendations.parquet", items["item_id"].combine_chunks(), personal, k)
     if lists.users < settings.min_users:
-        yield skipped_check(name, f"{lists.users} users, fewer than {settings.min_users}")
+        yield skipped_check(name, f"{counted(lists.users, 'user')}, fewer than {settings.min_users}")
         return
     yield QualityCheck(
         f"distinct items in all lists @{k}",

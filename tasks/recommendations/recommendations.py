@@ -71,11 +71,10 @@ def recommendations(  # noqa: PLR0917
     Raises
     ------
     InputError
-        If N is larger than the catalogue, or a list stays short and shortage = "fail".
+        If no item may be recommended, or a list stays short and shortage = "fail".
     """
     items = read(dataset, "items", ["item_id", "available"])
     allowed = items["available"].to_numpy()
-    require_enough(configuration.top_n.n, allowed)
     users = read(dataset, "users", ["user_id"])["user_id"].combine_chunks()
     served = ServedLists.of(artefact, serving, dataset, load_histories(dataset))
     ladder = make_ladder(configuration, dataset, allowed, half_life_days)
@@ -91,13 +90,18 @@ def recommendations(  # noqa: PLR0917
     return ListCounts(len(users), writer.rows, {name: count for name, count in by_source if count})
 
 
-def require_enough(n: int, allowed: npt.NDArray[np.bool_]) -> None:
-    """Raise InputError if fewer items may be recommended than a list has ranks."""
-    if n > allowed.sum():
+def rows_per_user(configuration: Configuration, allowed: npt.NDArray[np.bool_]) -> int:
+    """Return the length of a list: as configured, or all items that may be recommended if fewer.
+
+    InputError if there are none, or fewer than configured and shortage = "fail".
+    """
+    settings, available = configuration.top_n, int(allowed.sum())
+    if not available or (available < settings.n and settings.shortage == "fail"):
         raise InputError(
-            f"top_n.n: expected at most the {allowed.sum()} items that may be recommended, got {n}: "
+            f"top_n.n: expected at most the {available} items that may be recommended, got {settings.n}: "
             "lower top_n.n or ingest more items"
         )
+    return min(settings.n, available)
 
 
 def _blocks(
@@ -113,7 +117,8 @@ def _blocks(
     settings, resources = configuration.top_n, configuration.resources
     exclude = None if settings.repeats else load_barred(dataset)
     limits = {"block_bytes": resources.block_bytes, "threads": resources.threads}
-    for start, top in served.blocks(settings.n, exclude=exclude, allowed=allowed, **limits):
+    n = rows_per_user(configuration, allowed)
+    for start, top in served.blocks(n, exclude=exclude, allowed=allowed, **limits):
         block = slice(start, start + len(top.items))
         seen, repeat = None if exclude is None else exclude[block], settings.shortage == "repeat"
         full, origin = fill(top, ladder.rankings, ladder.steps[block], seen, repeat=repeat)

@@ -209,11 +209,17 @@ def test_a_shortage_can_be_an_error_that_leaves_no_files(shop, built, models, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_more_ranks_than_items_are_an_error(shop, built, models, tmp_path):
+@pytest.mark.parametrize("n", [23, 24, 500])
+def test_a_list_is_no_longer_than_the_catalogue(shop, built, models, tmp_path, n):
+    recommendations(shop.configuration(top_n={"n": n}), built.folder, models["als"], tmp_path)
+    for rows in lists(tmp_path / "recommendations.parquet").values():
+        assert {item for item, *_ in rows} == {f"i{n:02}" for n in range(ITEMS)} - {BLOCKED, SOLD_OUT}
+
+
+def test_more_ranks_than_items_are_an_error_where_lists_must_be_full(shop, built, models, tmp_path):
+    configuration = shop.configuration(top_n={"n": 24, "shortage": "fail"})
     with pytest.raises(InputError, match=r"top_n\.n: expected at most the 23 items .*, got 24"):
-        recommendations(shop.configuration(top_n={"n": 24}), built.folder, models["als"], tmp_path)
-    recommendations(shop.configuration(top_n={"n": 23}), built.folder, models["als"], tmp_path)
-    assert {len(rows) for rows in lists(tmp_path / "recommendations.parquet").values()} == {23}
+        recommendations(configuration, built.folder, models["als"], tmp_path)
 
 
 @pytest.mark.parametrize(("model", "n"), [("als", 4), ("item_knn", 4), ("popularity", 4), ("als", 500)])
