@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, final, runtime_checkable
 
 import numpy as np
@@ -39,6 +39,10 @@ class ModelConfig(BaseModel):
     def parts(self) -> tuple[str, ...]:
         """The names of the models that this one combines; mostly none."""
         return ()
+
+    def without(self, names: Container[str]) -> dict[str, Any]:  # noqa: ARG002
+        """Return the settings that leave out some parts; none if it cannot be without them."""
+        return {}
 
 
 @runtime_checkable

@@ -154,11 +154,22 @@ class Size:
 
 @dataclass(frozen=True)
 class Cost:
-    """The seconds of one training, and the bytes that it needs at once."""
+    """The seconds of one training, and the bytes that it needs at once.
+
+    ``kept`` are the bytes of the trained model, where they matter beside ``memory``; ``refusal``
+    says why a model is not made for data of this size.
+    """
 
     seconds: float
     memory: float
+    kept: float = 0.0
+    refusal: str = ""
 
     def __add__(self, other: Cost) -> Cost:
         """Return the cost of both, one after the other."""
-        return Cost(self.seconds + other.seconds, max(self.memory, other.memory))
+        return Cost(
+            self.seconds + other.seconds,
+            max(self.memory, other.memory),
+            self.kept + other.kept,
+            self.refusal or other.refusal,
+        )

@@ -26,6 +26,7 @@ GROUP: Final = "nightshelf.models"
 _MODELS = {
     "als": "models.factors.als:ALS",
     "blend": "models.hybrid.blend:Blend",
+    "ease": "models.regression.ease:EASE",
     "item_knn": "models.neighbours.item_knn:ItemKNN",
     "mult_vae": "models.autoencoders.mult_vae:MultVAE",
     "popularity": "models.baselines.popularity:Popularity",

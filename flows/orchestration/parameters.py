@@ -15,7 +15,9 @@ from tasks.runtime.clock import today
 from tasks.runtime.errors import UserError
 
 YESTERDAY = "yesterday"
-ModelName = Literal["als", "blend", "item_knn", "mult_vae", "popularity", "random", "recent_popularity"]
+ModelName = Literal[
+    "als", "blend", "ease", "item_knn", "mult_vae", "popularity", "random", "recent_popularity"
+]
 """The built-in models that a form offers; a test compares them with the registry."""
 
 AsOf = Annotated[str, Field(pattern=r"^(yesterday|\d{4}-\d{2}-\d{2})$")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -36,7 +36,7 @@ class BlendConfig(ModelConfig):
         "predict the last 40 % of the training events",
     )
     candidates: tuple[str, ...] = Field(
-        default=("als", "item_knn", "recent_popularity"),
+        default=("als", "ease", "item_knn", "recent_popularity"),
         min_length=1,
         description="models to blend with learned weights",
     )
@@ -54,6 +54,16 @@ class BlendConfig(ModelConfig):
             return tuple(sorted(set(self.candidates)))
         tables = (self.weights, *self.weights_by_activity.values())
         return tuple(sorted({name for weights in tables for name, weight in weights.items() if weight > 0}))
+
+    def without(self, names: Container[str]) -> dict[str, Any]:
+        """Return other candidates for learned weights; none if no model for persons is left."""
+        kept = tuple(name for name in self.candidates if name not in names)
+        if self.weights != "learned" or not any(registry.model_class(name).personal for name in kept):
+            return {}
+        return {
+            "candidates": kept,
+            "settings": {name: values for name, values in self.settings.items() if name in kept},
+        }
 
     @model_validator(mode="after")
     def _known_models(self) -> BlendConfig:
@@ -119,9 +129,10 @@ class Blend(Model[BlendConfig]):
         if config.weights != "learned":
             return total
         compared = min(SCORES, USERS * size.items)
-        seconds = sum(SHARES) * learning.seconds + len(SHARES) * 1e-7 * compared
-        scores = 8.0 * len(config.parts) * compared
-        memory = learning.memory + WINDOW_BYTES * sampled_size(size).pairs + scores + LIBRARY_BYTES
+        combined = len(combinations(len(config.parts))) * compared
+        seconds = sum(SHARES) * learning.seconds + len(SHARES) * 5e-9 * combined
+        compared_bytes = 8.0 * len(config.parts) * compared + WINDOW_BYTES * sampled_size(size).pairs
+        memory = total.kept + learning.memory + compared_bytes + LIBRARY_BYTES
         return total + Cost(seconds, memory)
 
     @classmethod

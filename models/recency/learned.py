@@ -1,8 +1,8 @@
-"""The half-life of a model's training weights, learned on windows of the training events."""
+"""The half-life of a model's training weights, and other settings, learned on windows of the events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -38,6 +38,8 @@ PART = 1 / MULTIPLES[0]  # of the span of the log: in the place of that half-lif
 
 Weigh = Callable[[Decay, Dataset, npt.NDArray[np.int64]], Dataset]
 """Returns the dataset to train on, given a decay and the times of the pairs' last events."""
+Trial = Callable[[Dataset, "float | None"], tuple[Decay, Model[Any]]]
+"""Returns the decay and the untrained model of a candidate, given the training data of a window."""
 HalfLife = Annotated[float, Field(gt=0)] | Literal["learned"] | None
 
 
@@ -57,6 +59,8 @@ def decay_of(
     model: Callable[[Decay], Model[Any]],
     options: TrainingOptions,
     weigh: Weigh | None = Decay.dataset,
+    *,
+    pairs: int = PAIRS,
 ) -> Decay:
     """Return the decay of the training weights; ``model`` makes a cheap model to learn it with.
 
@@ -66,11 +70,12 @@ def decay_of(
     events before each window (models.evaluation.window); without ``weigh``, the model of a decay
     weighs by itself. The answer wins a race by NDCG@10 from the last window back
     (models.recency.half_life): the longest that is not worse than the best by more than the
-    standard error of their difference. Without times, or with too few users, nothing decays.
+    standard error of their difference. Without times, or with too few users, nothing decays. The
+    models train on about ``pairs`` pairs.
     """
     if half_life_days != "learned":
         return Decay.of(dataset, None if half_life_days is None else half_life_days * DAY)
-    windows = rolling_windows(dataset, PAIRS)
+    windows = rolling_windows(dataset, pairs)
     if not windows:
         return Decay()
     events = PairEvents.of(sampled(dataset))
@@ -78,39 +83,79 @@ def decay_of(
     base = popular or PART * float(events.times.max() - events.times.min())
     half_lives = [None, *(base * multiple for multiple in MULTIPLES)]
     options = replace(options, checkpoints=None, progress=None)
-    rounds = (_round(window, model, options, weigh) for window in reversed(windows))
+
+    def trial(past: Dataset, half_life: float | None) -> tuple[Decay, Model[Any]]:
+        decay = Decay.of(past, half_life)
+        return decay, model(decay)
+
+    rounds = (_round(window, trial, options, weigh) for window in reversed(windows))
     return Decay.of(dataset, race(half_lives, rounds))
 
 
-def learning_cost(half_life_days: HalfLife, cost: Callable[[Size], Cost], size: Size) -> Cost:
-    """Return the cost of ``decay_of`` with models that have a ``cost``, if anything decays."""
-    if half_life_days != "learned":
+def learned_choice(
+    dataset: Dataset,
+    models: Sequence[Callable[[], Model[Any]]],
+    decay: Decay,
+    options: TrainingOptions,
+    weigh: Weigh = Decay.dataset,
+    *,
+    pairs: int = PAIRS,
+) -> int:
+    """Return the number of the model to train: the first, unless another predicts surely better.
+
+    The models are compared as the half-lives of ``decay_of`` are, on events with the half-life of
+    ``decay``: the answer is the first that is not worse than the best by more than the standard
+    error of their difference; 0 without times, or with too few users.
+    """
+    options = replace(options, checkpoints=None, progress=None)
+    half_life = float(decay.half_life) if decay.half_life else None
+
+    def trial(past: Dataset, number: float | None) -> tuple[Decay, Model[Any]]:
+        return Decay.of(past, half_life), models[int(number or 0)]()
+
+    windows = reversed(rolling_windows(dataset, pairs))
+    rounds = (_round(window, trial, options, weigh) for window in windows)
+    return int(race([float(number) for number in range(len(models))], rounds) or 0)
+
+
+def learning_cost(
+    half_life_days: HalfLife,
+    cost: Callable[[Size], Cost],
+    size: Size,
+    *,
+    choices: int = 0,
+    pairs: int = PAIRS,
+) -> Cost:
+    """Return the cost of ``decay_of`` with models that have a ``cost``, if anything decays.
+
+    With ``choices``, that of ``learned_choice`` among so many models is added.
+    """
+    candidates = choices + (1 + len(MULTIPLES)) * (half_life_days == "learned")
+    if not candidates:
         return Cost(0, 0)
     sample = sampled_size(size)
-    cheap = cost(sampled_size(size, PAIRS))
+    cheap = cost(sampled_size(size, pairs))
     later = STAYING * sum(SHARES[:-1])  # a training costs as much as its events
-    trainings = (1 + len(MULTIPLES)) * (SHARES[-1] + later)
-    measured = (1 + len(MULTIPLES)) * (1 + STAYING * len(SHARES[:-1]))
+    trainings = candidates * (SHARES[-1] + later)
+    measured = candidates * (1 + STAYING * len(SHARES[:-1]))
     users = min(USERS, size.users)
     measuring = 1e-3 + 2.5e-5 * users + 3e-9 * min(SCORES, users * size.items)
     windows = 5e-7 * sample.pairs + learning_seconds(sample)
-    memory = cheap.memory + WINDOW_BYTES * min(size.pairs, PAIRS) + LIBRARY_BYTES
+    memory = cheap.memory + WINDOW_BYTES * min(size.pairs, pairs) + LIBRARY_BYTES
     return Cost(trainings * cheap.seconds + measured * measuring + windows, memory)
 
 
-def _round(
-    window: Window, model: Callable[[Decay], Model[Any]], options: TrainingOptions, weigh: Weigh | None
-) -> Round:
-    """Return the users of a window, and how to measure a half-life on them by NDCG@10."""
+def _round(window: Window, trial: Trial, options: TrainingOptions, weigh: Weigh | None) -> Round:
+    """Return the users of a window, and how to measure a candidate on them by NDCG@10."""
     past, histories = window.past, window.histories
     latest = Decay.of(past, 1.0).latest
     trained, known = last_times(past.histories, latest), last_times(histories, latest)
 
-    def measure(half_life: float | None) -> Floats:
-        decay = Decay.of(past, half_life)
+    def measure(candidate: float | None) -> Floats:
+        decay, model = trial(past, candidate)
         decayed = histories if weigh is None else decay.histories(histories, known)
         try:
-            fitted = model(decay).fit(past if weigh is None else weigh(decay, past, trained), options)
+            fitted = model.fit(past if weigh is None else weigh(decay, past, trained), options)
         except ModelError:  # it learns nothing
             return np.zeros(len(histories))
         n = min(LENGTH, fitted.n_items)

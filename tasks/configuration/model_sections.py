@@ -35,7 +35,7 @@ class TrainSection(Section):
     """[train]: which models are trained, which of them serves, and where they run."""
 
     models: tuple[str, ...] = Field(
-        ("als", "mult_vae", "item_knn", "blend", "recent_popularity", "popularity"),
+        ("als", "ease", "mult_vae", "item_knn", "blend", "recent_popularity", "popularity"),
         min_length=1,
         description="The models of a night.",
     )

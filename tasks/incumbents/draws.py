@@ -143,7 +143,7 @@ def _anywhere(kind: Range | Choice, random: Draw) -> Any:
 
 def _nearby(kind: Range | Choice, value: Any, random: Draw) -> Any:
     """Return a value of a range at a normal distance from the present one; of a choice, any."""
-    if isinstance(kind, Choice) or value is None:
+    if isinstance(kind, Choice) or not isinstance(value, int | float):  # none, or learned
         return _anywhere(kind, random)
     low, high, now = (
         math.log(x) if kind.log else float(x) for x in (kind.low, kind.high, max(value, kind.low))

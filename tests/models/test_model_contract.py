@@ -20,6 +20,10 @@ class TestBlend(ModelContract):
     settings: ClassVar[dict[str, Any]] = {"settings": {"als": ALS, "item_knn": {"shrink": 1.0}}}
 
 
+class TestEASE(ModelContract):
+    model = "ease"
+
+
 class TestItemKNN(ModelContract):
     model = "item_knn"
     settings: ClassVar[dict[str, Any]] = {"shrink": 1.0, "neighbours": 30}

@@ -9,6 +9,7 @@ from models.contract.worlds import random_world
 MODELS: dict[str, dict[str, Any]] = {
     "als": {"factors": 4, "iterations": 3},
     "blend": {"settings": {"als": {"factors": 4, "iterations": 3}, "item_knn": {"neighbours": 5}}},
+    "ease": {},
     "item_knn": {"neighbours": 5},
     "mult_vae": {"hidden": 8, "latent": 4, "epochs": 1, "checkpoint_seconds": 0.0},
     "popularity": {},

@@ -91,7 +91,7 @@ def test_too_little_to_learn_from_gives_equal_weights_to_personal_models(world: 
     without_times = Dataset(world.matrix)
     assert rolling_windows(without_times) == []
     model = Blend(BlendConfig(settings={"als": {"factors": 4, "iterations": 3}})).fit(without_times, OPTIONS)
-    assert model.report["weights"] == {"als": 1.0, "item_knn": 1.0}
+    assert model.report["weights"] == {"als": 1.0, "ease": 1.0, "item_knn": 1.0}
 
 
 def test_learned_weights_and_weights_by_activity_exclude_each_other() -> None:

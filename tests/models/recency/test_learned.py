@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ USERS, GROUPS, SIZE, EVENTS = 300, 6, 100, 9_000
 ITEMS = GROUPS * SIZE
 SMALL: dict[str, dict[str, Any]] = {
     "als": {"factors": 16, "iterations": 5},
+    "ease": {"penalty": 5.0},
     "item_knn": {"neighbours": 50},
     "mult_vae": {"hidden": 16, "latent": 4, "epochs": 3, "validation_share": 0.0},
 }
@@ -65,7 +67,7 @@ def ndcg(name: str, settings: dict[str, Any], world: World) -> tuple[float, Any]
     return float(match_lists(lists, new, [10]).values(["ndcg"])["ndcg", 10].mean()), model.report
 
 
-@pytest.mark.parametrize("name", ["als", "item_knn"])
+@pytest.mark.parametrize("name", ["als", "ease", "item_knn"])
 def test_where_tastes_change_old_events_lose_weight_and_lists_get_better(name: str) -> None:
     world = log(changes=True)
     aging, report = ndcg(name, {}, world)
@@ -75,7 +77,7 @@ def test_where_tastes_change_old_events_lose_weight_and_lists_get_better(name: s
     assert aging > 1.1 * alike
 
 
-@pytest.mark.parametrize("name", ["als", "item_knn"])
+@pytest.mark.parametrize("name", ["als", "ease", "item_knn"])
 def test_where_nothing_changes_old_events_keep_most_of_their_weight(name: str) -> None:
     world = log(changes=False)
     aging, report = ndcg(name, {}, world)
@@ -94,7 +96,7 @@ def test_a_given_half_life_is_used(tmp_path: Path) -> None:
     assert np.array_equal(loaded.scores(histories), model.scores(histories))
 
 
-@pytest.mark.parametrize("name", ["als", "item_knn", "mult_vae"])
+@pytest.mark.parametrize("name", ["als", "ease", "item_knn", "mult_vae"])
 @pytest.mark.parametrize("half_life", [None, 5.0 * DAY])
 def test_a_candidate_is_measured_as_the_model_with_that_half_life(name: str, half_life: float | None) -> None:
     data, _, _ = log(changes=False)
@@ -103,10 +105,13 @@ def test_a_candidate_is_measured_as_the_model_with_that_half_life(name: str, hal
     model = create(name, settings).fit(window.past, OPTIONS)
     lists = model.recommend(window.histories, 10, exclude=window.histories.matrix).items
     expected = match_lists(lists, window.relevant, [10]).values(["ndcg"])["ndcg", 10]
-    weigh = {"als": Decay.dataset, "item_knn": Decay.scaled_dataset, "mult_vae": None}[name]
+    scaled = Decay.scaled_dataset
+    weigh = {"als": Decay.dataset, "ease": scaled, "item_knn": scaled, "mult_vae": None}[name]
 
-    def candidate(decay: Decay) -> Model[Any]:
-        return create(name, SMALL[name] | {"half_life_days": decay.days if weigh is None else None})
+    def candidate(past: Dataset, half_life: float | None) -> tuple[Decay, Model[Any]]:
+        decay = Decay.of(past, half_life)
+        days = decay.days if weigh is None else None
+        return decay, create(name, SMALL[name] | {"half_life_days": days})
 
     users, measure = learned._round(window, candidate, OPTIONS, weigh)
     assert users is window.users
@@ -172,3 +177,40 @@ def test_learning_costs_as_much_for_ten_million_pairs_as_for_one() -> None:
     assert trainings == pytest.approx(9.75 * learned.PAIRS / 1e6)  # trainings on a part of the million
     assert learning.memory > 50
     assert learned.learning_cost(3.0, cost, million) == Cost(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (("item_knn", "random"), 0),
+        (("random", "item_knn"), 1),
+        (("random", "popularity", "item_knn"), 2),
+        (("item_knn", "item_knn"), 0),  # of equal ones the first
+    ],
+)
+@pytest.mark.parametrize("half_life", [None, 5.0 * DAY])
+def test_a_model_is_chosen_only_if_it_predicts_surely_better(
+    names: tuple[str, ...], chosen: int, half_life: float | None
+) -> None:
+    data, _, _ = log(changes=False)
+    settings = {"item_knn": {"half_life_days": None, "shrink": 1.0}}
+    models = [partial(create, name, settings.get(name, {})) for name in names]
+    assert learned.learned_choice(data, models, Decay.of(data, half_life), OPTIONS) == chosen
+
+
+def test_without_times_the_first_model_is_chosen() -> None:
+    data, _, _ = log(changes=False)
+    models = [partial(create, name) for name in ("random", "item_knn")]
+    assert learned.learned_choice(Dataset(data.matrix), models, Decay(), OPTIONS) == 0
+
+
+def test_learning_costs_more_for_more_choices_and_less_for_fewer_pairs() -> None:
+    def cost(size: Size) -> Cost:
+        return Cost(1e-6 * size.pairs, size.items)
+
+    million = Size(10**6, 50, 10**6)
+    plain = learned.learning_cost("learned", cost, million)
+    more = learned.learning_cost("learned", cost, million, choices=5)
+    assert learned.learning_cost(None, cost, million, choices=5).seconds > 0
+    assert plain.seconds < more.seconds < 2 * plain.seconds
+    assert learned.learning_cost("learned", cost, million, pairs=1000).seconds < plain.seconds

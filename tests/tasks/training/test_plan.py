@@ -11,7 +11,7 @@ from models.options import Size
 from tasks.configuration.configuration import Configuration
 from tasks.training.plan import make_plan
 
-LARGE = {"users": 100_000, "items": 20_000, "pairs": 1_000_000}
+LARGE = {"users": 100_000, "items": 16_000, "pairs": 1_000_000}
 
 
 def configured(**sections: Any) -> Configuration:
@@ -31,7 +31,7 @@ def epochs_within(minutes: float) -> int:
 def test_a_small_log_trains_every_model_as_configured() -> None:
     plan = make_plan(configured(), users=6_040, items=3_706, pairs=1_000_209)
     assert (plan.settings, plan.left_out) == ({}, {})
-    assert set(plan.seconds) == {"als", "mult_vae", "item_knn", "blend", "recent_popularity", "popularity"}
+    assert set(plan.seconds) == set(configured().train.models) >= {"als", "ease", "mult_vae", "blend"}
 
 
 def test_a_model_gets_the_epochs_that_are_left_time_for() -> None:
@@ -78,3 +78,33 @@ def test_more_data_cost_more() -> None:
         )
         assert small.seconds < large.seconds
         assert small.memory < large.memory
+
+
+HUGE = {"users": 300_000, "items": 60_000, "pairs": 3_000_000}
+
+
+def test_a_model_that_is_not_made_for_the_size_is_left_out_and_its_blend_does_without() -> None:
+    plan = make_plan(configured(models={"ease": {"penalty": 3.0}, "als": {"factors": 32}}), **HUGE)
+    assert plan.left_out["ease"] == "60,000 items and 300,000 users are more than models.ease.largest, 16,384"
+    assert plan.settings["blend"] == {
+        "candidates": ("als", "item_knn", "recent_popularity"),
+        "settings": {"als": {"factors": 32}},
+    }
+    alone = configured(models={"blend": {"candidates": ["als", "item_knn", "recent_popularity"]}})
+    seconds = make_plan(alone, **HUGE).seconds
+    assert plan.seconds["blend"] == pytest.approx(seconds["blend"], rel=0.5)  # of fewer factors
+
+
+@pytest.mark.parametrize(("memory", "fits"), [("950MiB", False), ("1.5GiB", True)])
+def test_a_part_that_would_be_in_memory_twice_leaves_its_blend(memory: str, fits: bool) -> None:
+    plan = make_plan(configured(engine={"memory": memory}), users=50_000, items=16_000, pairs=500_000)
+    assert ("ease" in plan.seconds) == fits
+    assert fits or plan.left_out["ease"] == "it would need about 1.0 GiB, more than [engine] memory"
+    assert plan.settings["blend"]["candidates"] == ("als", "item_knn", "recent_popularity")
+
+
+def test_candidates_that_the_configuration_names_stay() -> None:
+    named = configured(models={"blend": {"candidates": ["als", "ease"]}})
+    plan = make_plan(named, **HUGE)
+    assert "blend" not in plan.settings
+    assert plan.left_out["blend"] == plan.left_out["ease"]

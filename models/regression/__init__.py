@@ -1,0 +1,1 @@
+"""Models that predict each item of a history from the others by linear regression."""

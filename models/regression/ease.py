@@ -1,0 +1,276 @@
+"""EASE: each item is predicted from the others by a linear regression in closed form."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy import sparse
+
+from models.base import Model
+from models.dataset import Dataset, Histories
+from models.errors import ModelError
+from models.options import Cost, Size, TrainingOptions, workers
+from models.ranking.blas import one_blas_thread
+from models.ranking.similarity import self_exclusions
+from models.ranking.topn import TopN, top_n, top_n_factors
+from models.recency.decay import Decay
+from models.recency.learned import PAIRS, AgingConfig, decay_of, learned_choice, learning_cost
+from models.regression.inverse import invert_lower, multiply_by_transpose
+from models.search_space import Range, Space
+
+FloatArray = npt.NDArray[np.float32]
+PENALTIES = (5.0, 20.0, 1.25)  # the candidates to learn from, the usual one first
+LEARNING_RANK = 1000  # users or items in each training that settings are learned with, whichever are fewer
+WEIGH = Decay.scaled_dataset  # so that the penalty keeps its strength
+ROWS = 64  # of a product that one thread computes at a time
+STARTING = 3e-3  # seconds
+SPEED = 1e11  # operations of an inverse in a second, on two cores
+
+
+class EASEConfig(AgingConfig):
+    """Configuration of EASE."""
+
+    penalty: Annotated[float, Field(gt=0)] | Literal["learned"] = Field(
+        default="learned",
+        description="penalty of the regression, as a multiple of the mean over users of the sum of their "
+        "squared weights, so that it keeps its meaning for any number of users, length of histories and "
+        "scale of weights; learned: 1.25, 5 or 20, by the last 40 % of the training events",
+    )
+    largest: int = Field(
+        default=16_384,
+        ge=1,
+        description="items, or users if these are fewer, beyond which it is not trained: with twice as many, "
+        "an inverse takes eight times as long, and a model four times the space",
+    )
+
+
+class EASE(Model[EASEConfig]):
+    """Predicts each item of a history from the others (Steck 2019, "Embarrassingly Shallow Autoencoders
+    for Sparse Data", equation 8).
+
+    score(u, j) = sum over the items i of u's history of x_ui B_ij, where B minimises
+    |X - XB|^2 + l |B|^2 with a diagonal of zeros: B_ij = -P_ij / P_jj for P = (X'X + l I)^-1.
+
+    l = penalty * sum of the squared weights / users. In published results the best l hardly depends
+    on the number of users (500 to 1,300 on MovieLens with 6,000 and with 138,000 users), but on
+    the lengths of their histories; and it is compared with squared weights.
+
+    With fewer users than items the same B comes from the users' side: P = (I - V'V) / l with
+    V = L^-1 X, where LL' = XX' + l I. What is inverted is then as large as the users are many, and V
+    is what is stored.
+    """  # noqa: D205
+
+    name = "ease"
+    Config = EASEConfig
+    space: ClassVar[Space] = {"penalty": Range(0.3, 100.0, log=True)}
+
+    def __init__(self, config: EASEConfig | None = None) -> None:
+        super().__init__(config)
+        self._weights: FloatArray | None = None
+
+    @classmethod
+    def cost(cls, config: EASEConfig, size: Size) -> Cost:
+        """Return the cost of the inverse, of a matrix as large as the users or items are many."""
+        rank = float(min(size.users, size.items))
+        products = size.products if size.items <= size.users else 0.5 * rank * size.pairs
+        seconds = STARTING + rank**3 / SPEED + 1e-9 * products + 2e-8 * size.pairs
+        weights = 4.0 * rank * size.items
+        inverse = weights if size.items <= size.users else weights + 4.0 * rank**2
+        refusal = _refusal(config, size.users, size.items)
+        own = Cost(seconds, inverse + 40.0 * size.pairs, weights, refusal)
+        cheap, choices = partial(cls.cost, _cheap(config)), len(PENALTIES) * (config.penalty == "learned")
+        pairs = _learning_pairs(size)
+        learning = learning_cost(config.half_life_days, cheap, size, choices=choices, pairs=pairs)
+        return replace(own + learning, kept=weights, refusal=refusal)
+
+    def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
+        size = Size(int((np.diff(dataset.matrix.indptr) > 0).sum()), dataset.n_items, dataset.matrix.nnz)
+        pairs, cheap = _learning_pairs(size), _cheap(self.config)
+        self._decay = decay_of(
+            self.config.half_life_days, dataset, lambda _: EASE(cheap), options, WEIGH, pairs=pairs
+        )
+        penalty = self.config.penalty
+        if penalty == "learned":
+            models = [partial(EASE, cheap.model_copy(update={"penalty": choice})) for choice in PENALTIES]
+            penalty = PENALTIES[learned_choice(dataset, models, self._decay, options, WEIGH, pairs=pairs)]
+        self.report |= {"half_life_days": self._decay.days, "penalty": penalty}
+        self._solve(self._decay.scaled_dataset(dataset).matrix, float(penalty), options.workers)
+
+    def _solve(self, matrix: sparse.csr_array, penalty: float, threads: int) -> None:
+        """Compute B, or V, of the trained items from the weights csr (n_users, n_items)."""
+        matrix = self._trained(matrix[np.diff(matrix.indptr) > 0])
+        ridge = penalty * float(np.square(matrix.data, dtype=np.float64).sum()) / matrix.shape[0]
+        from_items = matrix.shape[1] <= matrix.shape[0]
+        sides = (matrix.T.tocsr(), matrix) if from_items else (matrix, matrix.T.tocsr())
+        if refusal := _refusal(self.config, *matrix.shape):
+            raise ModelError(f"ease is left out: {refusal}")
+        _require_room(*matrix.shape)
+        gram = _sparse_product(*sides, threads)
+        gram[np.diag_indices(len(gram))] += np.float32(ridge)
+        invert_lower(gram, threads)
+        if from_items:
+            multiply_by_transpose(gram, threads)
+            gram /= -gram.diagonal()
+            gram[np.diag_indices(len(gram))] = 0
+            self._weights = gram
+        else:
+            gram[np.triu_indices(len(gram), 1)] = 0
+            # (L^-1 X)' = X' L^-T
+            vectors = _dense_product(sides[1], np.ascontiguousarray(gram.T), threads)
+            self._keep_vectors(vectors, np.square(vectors, dtype=np.float64).sum(axis=1))
+
+    def _keep_vectors(self, vectors: FloatArray, leverages: npt.NDArray[np.float64]) -> None:
+        """Store V' (n_items, n_users) and its squared lengths (n_items,), of the trained items.
+
+        B_ij = v_i'v_j / (1 - |v_j|^2) off the diagonal.
+        """
+        self._weights, self._vectors, self._leverages = None, vectors, leverages
+        left = (1 - leverages)[:, None]
+        self._targets = np.ascontiguousarray((vectors / left).astype(np.float32).T)
+        self._own = (leverages / left[:, 0]).astype(np.float32)
+
+    def similar_items(
+        self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> TopN:
+        """Return the items with the highest partial correlation, -P_ij / sqrt(P_ii P_jj), above 0."""
+        columns = np.flatnonzero(self.trained_items)
+        known = np.flatnonzero(self.trained_items[items])
+        near = self._correlated(
+            np.searchsorted(columns, items[known]), n, self.eligible(allowed)[self.trained_items]
+        )
+        top = TopN.empty(len(items), n)
+        top.items[known] = np.where(near.items < 0, -1, columns[near.items])
+        top.scores[known] = near.scores
+        return top
+
+    def _correlated(self, items: npt.NDArray[np.integer], n: int, allowed: npt.NDArray[np.bool_]) -> TopN:
+        """Return similar items by their numbers among the trained ones."""
+        itself = self_exclusions(items, len(allowed))
+        if self._weights is None:
+            units = (self._vectors.T / np.sqrt(1 - self._leverages)).T.astype(np.float32)
+            return top_n_factors(units[items], units, n, exclude=itself, allowed=allowed, above=0.0)
+        there, back = self._weights[items], self._weights[:, items].T
+        scores = np.ascontiguousarray(np.sqrt(np.maximum(there * back, 0)) * (there > 0))
+        return top_n(scores, n, exclude=itself, allowed=allowed, above=0.0, overwrite=True)
+
+    def _scores(self, histories: Histories) -> FloatArray:
+        matrix, threads = self._trained(self._decay.histories(histories).matrix), workers()
+        if self._weights is None:
+            scores = self._by_vectors(matrix, threads)
+        else:
+            scores = _dense_product(matrix, self._weights, threads)
+        if scores.shape[1] == self.n_items:
+            return scores
+        full = np.zeros((len(scores), self.n_items), dtype=np.float32)
+        full[:, self.trained_items] = scores
+        return full
+
+    def _by_vectors(self, matrix: sparse.csr_array, threads: int) -> FloatArray:
+        """Return the scores of the trained items by V."""
+        users = _dense_product(matrix, self._vectors, threads)
+        scores = np.empty(matrix.shape, dtype=np.float32)
+
+        def multiply(rows: slice) -> None:
+            np.matmul(users[rows], self._targets, out=scores[rows])
+
+        with one_blas_thread():
+            _in_parts(multiply, len(scores), threads)
+        row = np.repeat(np.arange(len(scores)), np.diff(matrix.indptr))
+        scores[row, matrix.indices] -= matrix.data * self._own[matrix.indices]
+        return scores
+
+    def _trained(self, matrix: sparse.csr_array) -> sparse.csr_array:
+        """Return the columns of the trained items."""
+        return matrix if self.trained_items.all() else matrix[:, np.flatnonzero(self.trained_items)]
+
+    def _arrays(self) -> dict[str, npt.NDArray[Any]]:
+        decay = {"decay": self._decay.array()}
+        if self._weights is not None:
+            return decay | {"weights": self._weights}
+        return decay | {"vectors": self._vectors, "leverages": self._leverages}
+
+    def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        self._decay, n = Decay.restored(arrays["decay"]), int(self.trained_items.sum())
+        if "weights" in arrays:
+            self._weights = arrays["weights"]
+            if self._weights.shape != (n, n) or self._weights.dtype != np.float32:
+                raise ModelError(
+                    f"expected weights float32 {(n, n)}, got {self._weights.dtype} {self._weights.shape}"
+                )
+            return
+        vectors, leverages = arrays["vectors"], arrays["leverages"]
+        if vectors.ndim != 2 or len(vectors) != n or vectors.dtype != np.float32:
+            raise ModelError(f"expected vectors float32 ({n}, users), got {vectors.dtype} {vectors.shape}")
+        if leverages.shape != (n,) or leverages.dtype != np.float64 or not (leverages < 1).all():
+            raise ModelError(f"expected leverages float64 ({n},) below 1, got {leverages!r:.100}")
+        self._keep_vectors(vectors, leverages)
+
+
+def _cheap(config: EASEConfig) -> EASEConfig:
+    """Return the settings that learn the half-life: no decay, and the usual penalty if it is learned."""
+    penalty = PENALTIES[0] if config.penalty == "learned" else config.penalty
+    return config.model_copy(update={"half_life_days": None, "penalty": penalty})
+
+
+def _learning_pairs(size: Size) -> int:
+    """Return with how many pairs to learn settings, so that no training inverts a large matrix."""
+    if size.items <= LEARNING_RANK:
+        return PAIRS
+    return min(PAIRS, max(1, LEARNING_RANK * size.pairs // max(1, size.users)))
+
+
+def _refusal(config: EASEConfig, users: int, items: int) -> str:
+    """Return why a matrix is too large, in users and items; empty if it is not."""
+    if min(users, items) <= config.largest:
+        return ""
+    return f"{items:,} items and {users:,} users are more than models.ease.largest, {config.largest:,}"
+
+
+def _require_room(users: int, items: int) -> None:
+    """Raise ModelError if the machine has not the memory for the matrix to invert."""
+    import psutil
+
+    need = 4.0 * (items**2 if items <= users else users**2 + 2.0 * users * items)
+    free = psutil.virtual_memory().available
+    if need > free:
+        raise ModelError(
+            f"ease of {items:,} items and {users:,} users needs {need / 2**30:,.1f} GiB at once; expected "
+            f"at most {free / 2**30:,.1f} GiB, which are free: fewer items, or another model"
+        )
+
+
+def _sparse_product(left: sparse.csr_array, right: sparse.csr_array, threads: int) -> FloatArray:
+    """Return the product of two sparse matrices as a dense one."""
+    from models.regression.products_kernel import add_sparse
+
+    products = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
+    sides = (*_csr_arrays(left), *_csr_arrays(right))
+    _in_parts(lambda rows: add_sparse(*sides, rows.start, products[rows]), len(products), threads)
+    return products
+
+
+def _dense_product(left: sparse.csr_array, right: FloatArray, threads: int) -> FloatArray:
+    """Return the product of a sparse and a dense matrix."""
+    from models.regression.products_kernel import add_dense
+
+    products = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
+    sides = (*_csr_arrays(left), right)
+    _in_parts(lambda rows: add_dense(*sides, rows.start, products[rows]), len(products), threads)
+    return products
+
+
+def _in_parts(work: Any, n: int, threads: int) -> None:
+    """Call ``work`` for parts of n rows, on some threads."""
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        list(pool.map(work, (slice(start, min(start + ROWS, n)) for start in range(0, n, ROWS))))
+
+
+def _csr_arrays(matrix: sparse.csr_array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], FloatArray]:
+    """Return the ends of the rows, the columns and the weights."""
+    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False), matrix.data
