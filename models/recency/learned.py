@@ -25,7 +25,7 @@ from models.evaluation.window import (
     sampled_size,
 )
 from models.options import Cost, Size, TrainingOptions
-from models.recency.decay import Decay, last_times
+from models.recency.decay import OLDEST, Decay, last_times
 from models.recency.half_life import DAY, Floats, PairEvents, Round, learn_half_life, learning_seconds, race
 
 PAIRS = 120_000  # at most, about, to train on: a half-life needs no more
@@ -34,6 +34,7 @@ MULTIPLES = (16.0, 4.0, 1.0, 0.25)  # of the half-life of popularity: the candid
 STAYING = 0.5  # share of the candidates that remain after the last window, as a rule
 WINDOW_BYTES = 128.0  # of the windows, for a pair
 LIBRARY_BYTES = 25e6  # of what libraries allocate at first use
+ENOUGH = 0.25  # of the share of the pairs that counted when a half-life was learned
 PART = 1 / MULTIPLES[0]  # of the span of the log: in the place of that half-life, if nothing was learned
 
 Weigh = Callable[[Decay, Dataset, npt.NDArray[np.int64]], Dataset]
@@ -70,8 +71,9 @@ def decay_of(
     events before each window (models.evaluation.window); without ``weigh``, the model of a decay
     weighs by itself. The answer wins a race by NDCG@10 from the last window back
     (models.recency.half_life): the longest that is not worse than the best by more than the
-    standard error of their difference. Without times, or with too few users, nothing decays. The
-    models train on about ``pairs`` pairs.
+    standard error of their difference; it is longer where too few pairs would count
+    (``sustained``). Without times, or with too few users, nothing decays. The models train on about
+    ``pairs`` pairs.
     """
     if half_life_days != "learned":
         return Decay.of(dataset, None if half_life_days is None else half_life_days * DAY)
@@ -89,7 +91,33 @@ def decay_of(
         return decay, model(decay)
 
     rounds = (_round(window, trial, options, weigh) for window in reversed(windows))
-    return Decay.of(dataset, race(half_lives, rounds))
+    return Decay.of(dataset, sustained(race(half_lives, rounds), windows, dataset))
+
+
+def sustained(half_life: float | None, windows: Sequence[Window], dataset: Dataset) -> float | None:
+    """Return a half-life in microseconds, doubled until a large enough share of the pairs counts.
+
+    That is a quarter of the share that counted before the windows, or before the one with the
+    least. Where a log gets thin at its end, the half-life of its dense part would leave next to
+    nothing to train on.
+    """
+    if half_life is None:
+        return None
+    enough = ENOUGH * min(effective_share(window.past, half_life) for window in windows)
+    while effective_share(dataset, half_life) < enough:
+        half_life *= 2
+    return half_life
+
+
+def effective_share(dataset: Dataset, half_life: float) -> float:
+    """Return the share of the pairs that would tell as much, undecayed, as all do with decay.
+
+    (sum of w)^2 / (n * sum of w^2) for w = 2^(-age / half-life) (Kish 1965, "Survey Sampling").
+    """
+    latest = Decay.of(dataset, half_life).latest
+    ages = (latest - last_times(dataset.histories, latest)) / half_life
+    weights = np.exp2(-np.clip(ages, 0, OLDEST))
+    return float(weights.sum() ** 2 / (len(weights) * np.square(weights).sum()))
 
 
 def learned_choice(

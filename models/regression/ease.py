@@ -51,9 +51,9 @@ class EASEConfig(AgingConfig):
 
 
 class EASE(Model[EASEConfig]):
-    """Predicts each item of a history from the others (Steck 2019, "Embarrassingly Shallow Autoencoders
-    for Sparse Data", equation 8).
+    """Predicts each item of a history from the others, by weights in closed form.
 
+    Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", section 3.1:
     score(u, j) = sum over the items i of u's history of x_ui B_ij, where B minimises
     |X - XB|^2 + l |B|^2 with a diagonal of zeros: B_ij = -P_ij / P_jj for P = (X'X + l I)^-1.
 
@@ -64,7 +64,7 @@ class EASE(Model[EASEConfig]):
     With fewer users than items the same B comes from the users' side: P = (I - V'V) / l with
     V = L^-1 X, where LL' = XX' + l I. What is inverted is then as large as the users are many, and V
     is what is stored.
-    """  # noqa: D205
+    """
 
     name = "ease"
     Config = EASEConfig

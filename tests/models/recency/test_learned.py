@@ -15,7 +15,7 @@ from models import artefact
 from models.base import Model
 from models.dataset import Dataset
 from models.evaluation.metrics import match_lists
-from models.evaluation.window import rolling_windows
+from models.evaluation.window import Window, rolling_windows
 from models.factors.als import ALS, ALSConfig
 from models.options import Cost, Size, TrainingOptions
 from models.recency import learned
@@ -214,3 +214,30 @@ def test_learning_costs_more_for_more_choices_and_less_for_fewer_pairs() -> None
     assert learned.learning_cost(None, cost, million, choices=5).seconds > 0
     assert plain.seconds < more.seconds < 2 * plain.seconds
     assert learned.learning_cost("learned", cost, million, pairs=1000).seconds < plain.seconds
+
+
+def at_days(*days: float) -> Dataset:
+    """Return a dataset of one user for each day, who took up an item then."""
+    users = np.arange(len(days))
+    sequences, _ = to_sequences(users, users % 7, (np.array(days) * DAY).astype(np.int64), len(days))
+    return Dataset(event_matrix(sequences, 7), sequences)
+
+
+def test_the_share_of_pairs_that_count_worked_by_hand() -> None:
+    assert learned.effective_share(at_days(3, 3, 3), DAY) == 1
+    assert learned.effective_share(at_days(3, 2), DAY) == pytest.approx(1.5**2 / (2 * 1.25))
+    assert learned.effective_share(at_days(*range(100)), DAY) == pytest.approx(0.03, abs=1e-3)
+
+
+def test_a_half_life_is_doubled_where_a_log_gets_thin() -> None:
+    dense = np.linspace(0, 40, 400)
+    thin = at_days(*dense, *np.linspace(41, 400, 20))
+    windows = [Window(at_days(*dense[:n]), *[None] * 3) for n in (200, 300)]  # type: ignore[arg-type]
+    half_life = 10.0 * DAY
+    longer = learned.sustained(half_life, windows, thin)
+    assert longer is not None
+    enough = learned.ENOUGH * learned.effective_share(windows[1].past, half_life)
+    assert learned.effective_share(thin, half_life) < 0.1 * enough
+    assert learned.effective_share(thin, longer / 2) < enough <= learned.effective_share(thin, longer)
+    assert learned.sustained(half_life, windows, at_days(*dense)) == half_life
+    assert learned.sustained(None, windows, thin) is None
