@@ -12,11 +12,11 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, final, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, final, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from scipy import sparse
 
 from models.dataset import Dataset, Histories, evenly_spread
@@ -31,9 +31,22 @@ FACTOR_USERS = 8192  # user vectors to compute at a time: 8 MB for 256 factors
 
 
 class ModelConfig(BaseModel):
-    """Configuration of a model: the only source of its defaults; every field is described."""
+    """Configuration of a model: the only source of its defaults; every field is described.
+
+    The text "none" is None where a field can be None, for which TOML has no word.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _none_by_name(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        optional = {
+            name for name, field in cls.model_fields.items() if type(None) in get_args(field.annotation)
+        }
+        return {key: None if value == "none" and key in optional else value for key, value in values.items()}
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from models import registry
+from models.base import ModelConfig
 from tasks.configuration.configuration import Configuration, fields_of
 
 INTRODUCTION = """# Configuration
@@ -73,7 +74,10 @@ def rows(model: type[BaseModel]) -> Iterator[str]:
         default = (
             "required" if field.is_required() else default_text(field.get_default(call_default_factory=True))
         )
-        yield f"| {key} | {kind(field.annotation)} | {default} | {field.description or ''} |"
+        words = kind(field.annotation)
+        if issubclass(model, ModelConfig) and type(None) in get_args(field.annotation):
+            words += " or `none`"
+        yield f"| {key} | {words} | {default} | {field.description or ''} |"
 
 
 NAMES: dict[Any, str] = {

@@ -41,6 +41,15 @@ def test_bad_values_are_named_with_what_came() -> None:
         registry.config("als", {"factors": -3, "alpha": "x"})
 
 
+@pytest.mark.parametrize("name", ["als", "ease", "item_knn", "mult_vae", "recent_popularity"])
+def test_the_word_none_stands_for_no_value_where_there_can_be_none(name: str) -> None:
+    beside = {"window_days": 7} if name == "recent_popularity" else {}
+    assert registry.config(name, {"half_life_days": "none", **beside}).half_life_days is None
+    assert registry.config("item_knn", {"weighting": "none"}).weighting == "none"
+    with pytest.raises(ModelError, match=r"bad value of models\.ease\.penalty"):
+        registry.config("ease", {"penalty": "none"})
+
+
 def test_a_configuration_is_frozen_and_belongs_to_its_model() -> None:
     config = registry.config("als", {"factors": 3})
     with pytest.raises(ValueError, match="frozen"):
