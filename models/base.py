@@ -19,6 +19,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, model_validator
 from scipy import sparse
 
+from models.abilities import Factorised
 from models.dataset import Dataset, Histories, evenly_spread
 from models.errors import ModelError
 from models.options import Cost, Size, TrainingOptions, resource_limits
@@ -69,33 +70,6 @@ class Composite(Protocol):
 
     def adopt(self, model: Model[Any]) -> None:
         """Use a part that was trained on the same data, so the next fit does not train it again."""
-        ...
-
-
-@runtime_checkable
-class Factorised(Protocol):
-    """A model whose score is the product of a user vector and an item vector."""
-
-    def vectors(self, histories: Histories) -> FloatArray:
-        """Return user vectors float32 (n_users, d); any finite vector for an empty history."""
-        ...
-
-    def item_vectors(self) -> FloatArray:
-        """Return item vectors float32 (n_items, d)."""
-        ...
-
-
-@runtime_checkable
-class HasSimilarItems(Protocol):
-    """A model that can list similar items."""
-
-    def similar_items(
-        self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
-    ) -> TopN:
-        """Return the ``n`` items most similar to each of ``items``, without the item itself.
-
-        ``allowed`` bool (n_items,): the items to return, None for all. Short rows are padded.
-        """
         ...
 
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models import registry
-from models.base import HasSimilarItems, ModelConfig
+from models.abilities import HasSimilarItems
+from models.base import ModelConfig
 from models.errors import ModelError
 from models.frames.ids import Ids, encode_ids
 from models.frames.source import to_column, to_frame

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from models import registry
-from models.base import Factorised, HasSimilarItems, Model, ModelConfig
+from models.abilities import Factorised, HasReasons, HasSimilarItems
+from models.base import Model, ModelConfig
 from models.contract.fixtures import OPTIONS, ModelUnderTest, assert_equal
 from models.contract.worlds import checkerboard, random_world
 from models.dataset import Dataset
@@ -47,6 +48,21 @@ class ListContract(ModelUnderTest):
             assert np.isneginf(values[len(kept) :]).all()
             order = sorted(zip(-values[: len(kept)], kept, strict=True))
             assert [item for _, item in order] == kept.tolist()
+
+    def test_reasons_are_items_of_the_history(self, trained: Model[Any], world: Dataset) -> None:
+        if not isinstance(trained, HasReasons):
+            return
+        items = trained.recommend(world.histories, 6).items
+        reasons = trained.reasons(items, world.histories)
+        assert reasons.shape == items.shape
+        assert reasons.dtype == np.int32
+        users, ranks = np.nonzero(reasons >= 0)
+        assert len(users) > world.n_users
+        assert (world.matrix[users, reasons[users, ranks]] > 0).all()
+        assert (reasons[users, ranks] != items[users, ranks]).all()
+        assert (reasons[items < 0] == -1).all()
+        some = np.array([3, 1])
+        np.testing.assert_array_equal(trained.reasons(items[some], world.histories.rows(some)), reasons[some])
 
     def test_seen_blocked_and_untrained_items_are_never_recommended(
         self, trained: Model[Any], world: Dataset

@@ -201,6 +201,12 @@ class ALS(Model[ALSConfig]):
         """Return the item vectors float32 (n_items, factors); zero for items without a weight."""
         return self._items
 
+    def reasons(self, items: npt.NDArray[np.int32], histories: Histories) -> npt.NDArray[np.int32]:
+        """Return the item of the history with the most similar vector, by a cosine above 0."""
+        from models.ranking.reasons import nearest_reasons
+
+        return nearest_reasons(items, histories.matrix, self._items)
+
     def similar_items(
         self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
     ) -> TopN:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from pydantic import Field, model_validator
 
 from models import registry
+from models.abilities import HasReasons, HasSimilarItems
 from models.activity import ACTIVITY, Activity, activity
-from models.base import HasSimilarItems, Model, ModelConfig
+from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.evaluation.window import SCORES, SHARES, USERS, Window, rolling_windows, sampled_size
@@ -203,6 +204,17 @@ class Blend(Model[BlendConfig]):
             if isinstance(model, HasSimilarItems):
                 return model.similar_items(items, n, allowed=self.eligible(allowed))
         return TopN.empty(len(items), n)
+
+    def reasons(self, items: npt.NDArray[np.int32], histories: Histories) -> npt.NDArray[np.int32]:
+        """Return the reasons of the part with the largest weight, then of the next for those without."""
+        found = np.full(items.shape, -1, dtype=np.int32)
+        for name in sorted(self._models, key=lambda name: -self._general.get(name, 0.0)):
+            model = self._models[name]
+            if isinstance(model, HasReasons):
+                missing = np.flatnonzero(((found < 0) & (items >= 0)).any(axis=1))
+                others = model.reasons(items[missing], histories.rows(missing))
+                found[missing] = np.where(found[missing] < 0, others, found[missing])
+        return found
 
     def _scores(self, histories: Histories) -> FloatArray:
         weights = self._weights(np.diff(histories.matrix.indptr))

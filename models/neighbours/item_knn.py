@@ -112,6 +112,12 @@ class ItemKNN(Model[ItemKNNConfig]):
         top.scores[:, :width] = np.where(kept, np.take_along_axis(scores, first, axis=1), -np.inf)
         return top
 
+    def reasons(self, items: npt.NDArray[np.int32], histories: Histories) -> npt.NDArray[np.int32]:
+        """Return the item of the history that adds most to each score."""
+        from models.ranking.reasons import largest_reasons
+
+        return largest_reasons(items, self._decay.histories(histories).matrix, self._matrix)
+
     def _scores(self, histories: Histories) -> FloatArray:
         from models.neighbours.item_knn_kernel import add_scores
 

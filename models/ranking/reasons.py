@@ -1,4 +1,4 @@
-"""The reason for a recommendation: the most similar item in the user's history."""
+"""The reason for a recommendation: the item of the user's history that speaks most for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Longs = npt.NDArray[np.int64]
 LONGEST = 200  # items of a history to compare, those of the largest weights
 
 
-def reasons(items: Ints, histories: sparse.csr_array, vectors: Floats) -> Ints:
+def nearest_reasons(items: Ints, histories: sparse.csr_array, vectors: Floats) -> Ints:
     """Return for each recommended item the most similar item in the user's history, by cosine.
 
     Parameters
@@ -38,6 +38,84 @@ def reasons(items: Ints, histories: sparse.csr_array, vectors: Floats) -> Ints:
     weights = histories.data.astype(np.float32)
     _reasons(np.ascontiguousarray(items), indptr, indices, weights, unit_vectors(vectors), result)
     return result
+
+
+def largest_reasons(items: Ints, histories: sparse.csr_array, weights: sparse.csr_array | Floats) -> Ints:
+    """Return for each recommended item the item of the user's history that adds most to its score.
+
+    Parameters
+    ----------
+    items
+        int32 (n_users, n), padded with -1.
+    histories
+        csr float32 (n_users, n_items): the weights that the model sums.
+    weights
+        (n_items, n_items), csr or float32: what an item of a history (the row) adds to the score of
+        another (the column) by its weight.
+
+    Returns
+    -------
+    int32 (n_users, n)
+        -1 if no item adds more than 0; ties go to the smaller index.
+    """
+    result = np.full(items.shape, -1, dtype=np.int32)
+    history = (histories.indptr.astype(np.int64), histories.indices.astype(np.int32), histories.data)
+    recommended = np.ascontiguousarray(items)
+    if isinstance(weights, np.ndarray):
+        _largest_dense(recommended, *history, weights, result)
+    else:
+        sides = (weights.indptr.astype(np.int64), weights.indices.astype(np.int32), weights.data)
+        _largest_sparse(recommended, *history, *sides, result)
+    return result
+
+
+@compiled("void(int32[:, ::1], int64[::1], int32[::1], float32[::1], float32[:, ::1], int32[:, ::1])")
+def _largest_dense(  # noqa: PLR0917
+    items: Ints, indptr: Longs, indices: Ints, data: Floats, weights: Floats, result: Ints
+) -> None:
+    for user in range(items.shape[0]):
+        for rank in range(items.shape[1]):
+            item, most = items[user, rank], np.float32(0)
+            if item < 0:
+                continue
+            for entry in range(indptr[user], indptr[user + 1]):
+                added = data[entry] * weights[indices[entry], item]
+                if added > most and indices[entry] != item:
+                    most = added
+                    result[user, rank] = indices[entry]
+
+
+@compiled(
+    "void(int32[:, ::1], int64[::1], int32[::1], float32[::1], int64[::1], int32[::1], float32[::1], "
+    "int32[:, ::1])"
+)
+def _largest_sparse(  # noqa: PLR0917
+    items: Ints,
+    indptr: Longs,
+    indices: Ints,
+    data: Floats,
+    weight_ends: Longs,
+    weight_items: Ints,
+    weights: Floats,
+    result: Ints,
+) -> None:
+    ranks = np.full(len(weight_ends) - 1, -1, np.int32)  # of each item in the user's list
+    most = np.empty(items.shape[1], np.float32)
+    for user in range(items.shape[0]):
+        most[:] = 0
+        for rank in range(items.shape[1]):
+            if items[user, rank] >= 0:
+                ranks[items[user, rank]] = rank
+        for entry in range(indptr[user], indptr[user + 1]):
+            near = indices[entry]
+            for place in range(weight_ends[near], weight_ends[near + 1]):
+                rank, added = ranks[weight_items[place]], data[entry] * weights[place]
+                if rank >= 0 and added > most[rank] and weight_items[place] != near:
+                    most[rank] = added
+                    result[user, rank] = near
+        for rank in range(items.shape[1]):
+            if items[user, rank] >= 0:
+                ranks[items[user, rank]] = -1
 
 
 @compiled("int64(int32[::1], float32[::1], float32[:, ::1], float32[:, ::1], int32[::1])")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -22,13 +22,13 @@ from models.ranking.topn import TopN, top_n, top_n_factors
 from models.recency.decay import Decay
 from models.recency.learned import PAIRS, AgingConfig, decay_of, learned_choice, learning_cost
 from models.regression.inverse import invert_lower, multiply_by_transpose
+from models.regression.products import dense_product, in_parts, sparse_product
 from models.search_space import Range, Space
 
 FloatArray = npt.NDArray[np.float32]
 PENALTIES = (5.0, 20.0, 1.25)  # the candidates to learn from, the usual one first
 LEARNING_RANK = 1000  # users or items in each training that settings are learned with, whichever are fewer
 WEIGH = Decay.scaled_dataset  # so that the penalty keeps its strength
-ROWS = 64  # of a product that one thread computes at a time
 STARTING = 3e-3  # seconds
 SPEED = 1e11  # operations of an inverse in a second, on two cores
 
@@ -111,7 +111,7 @@ class EASE(Model[EASEConfig]):
         if refusal := _refusal(self.config, *matrix.shape):
             raise ModelError(f"ease is left out: {refusal}")
         _require_room(*matrix.shape)
-        gram = _sparse_product(*sides, threads)
+        gram = sparse_product(*sides, threads)
         gram[np.diag_indices(len(gram))] += np.float32(ridge)
         invert_lower(gram, threads)
         if from_items:
@@ -122,7 +122,7 @@ class EASE(Model[EASEConfig]):
         else:
             gram[np.triu_indices(len(gram), 1)] = 0
             # (L^-1 X)' = X' L^-T
-            vectors = _dense_product(sides[1], np.ascontiguousarray(gram.T), threads)
+            vectors = dense_product(sides[1], np.ascontiguousarray(gram.T), threads)
             self._keep_vectors(vectors, np.square(vectors, dtype=np.float64).sum(axis=1))
 
     def _keep_vectors(self, vectors: FloatArray, leverages: npt.NDArray[np.float64]) -> None:
@@ -159,12 +159,46 @@ class EASE(Model[EASEConfig]):
         scores = np.ascontiguousarray(np.sqrt(np.maximum(there * back, 0)) * (there > 0))
         return top_n(scores, n, exclude=itself, allowed=allowed, above=0.0, overwrite=True)
 
+    def reasons(self, items: npt.NDArray[np.int32], histories: Histories) -> npt.NDArray[np.int32]:
+        """Return the item of the history that adds most to each score."""
+        from models.ranking.reasons import largest_reasons
+
+        matrix, columns = (
+            self._trained(self._decay.histories(histories).matrix),
+            np.flatnonzero(self.trained_items),
+        )
+        numbers = np.append(np.cumsum(self.trained_items) - 1, -1)
+        numbers[:-1][~self.trained_items] = -1
+        wanted = numbers[items].astype(np.int32)
+        if self._weights is not None:
+            found = largest_reasons(wanted, matrix, self._weights)
+        else:
+            found = self._reasons_by_vectors(wanted, matrix)
+        return np.where(found < 0, -1, columns[found]).astype(np.int32)
+
+    def _reasons_by_vectors(
+        self, items: npt.NDArray[np.int32], matrix: sparse.csr_array
+    ) -> npt.NDArray[np.int32]:
+        """Return reasons by V, as numbers of trained items; user by user, since there are few."""
+        found = np.full(items.shape, -1, dtype=np.int32)
+        for user, (start, stop) in enumerate(pairwise(matrix.indptr)):
+            history = matrix.indices[start:stop]
+            if stop > start:
+                added = matrix.data[start:stop, None] * (
+                    self._vectors[history] @ self._targets[:, items[user]]
+                )
+                added[history[:, None] == items[user]] = 0
+                best = added.argmax(axis=0)
+                speaks = (items[user] >= 0) & (added[best, np.arange(len(best))] > 0)
+                found[user] = np.where(speaks, history[best], -1)
+        return found
+
     def _scores(self, histories: Histories) -> FloatArray:
         matrix, threads = self._trained(self._decay.histories(histories).matrix), workers()
         if self._weights is None:
             scores = self._by_vectors(matrix, threads)
         else:
-            scores = _dense_product(matrix, self._weights, threads)
+            scores = dense_product(matrix, self._weights, threads)
         if scores.shape[1] == self.n_items:
             return scores
         full = np.zeros((len(scores), self.n_items), dtype=np.float32)
@@ -173,14 +207,14 @@ class EASE(Model[EASEConfig]):
 
     def _by_vectors(self, matrix: sparse.csr_array, threads: int) -> FloatArray:
         """Return the scores of the trained items by V."""
-        users = _dense_product(matrix, self._vectors, threads)
+        users = dense_product(matrix, self._vectors, threads)
         scores = np.empty(matrix.shape, dtype=np.float32)
 
         def multiply(rows: slice) -> None:
             np.matmul(users[rows], self._targets, out=scores[rows])
 
         with one_blas_thread():
-            _in_parts(multiply, len(scores), threads)
+            in_parts(multiply, len(scores), threads)
         row = np.repeat(np.arange(len(scores)), np.diff(matrix.indptr))
         scores[row, matrix.indices] -= matrix.data * self._own[matrix.indices]
         return scores
@@ -243,34 +277,3 @@ def _require_room(users: int, items: int) -> None:
             f"ease of {items:,} items and {users:,} users needs {need / 2**30:,.1f} GiB at once; expected "
             f"at most {free / 2**30:,.1f} GiB, which are free: fewer items, or another model"
         )
-
-
-def _sparse_product(left: sparse.csr_array, right: sparse.csr_array, threads: int) -> FloatArray:
-    """Return the product of two sparse matrices as a dense one."""
-    from models.regression.products_kernel import add_sparse
-
-    products = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
-    sides = (*_csr_arrays(left), *_csr_arrays(right))
-    _in_parts(lambda rows: add_sparse(*sides, rows.start, products[rows]), len(products), threads)
-    return products
-
-
-def _dense_product(left: sparse.csr_array, right: FloatArray, threads: int) -> FloatArray:
-    """Return the product of a sparse and a dense matrix."""
-    from models.regression.products_kernel import add_dense
-
-    products = np.zeros((left.shape[0], right.shape[1]), dtype=np.float32)
-    sides = (*_csr_arrays(left), right)
-    _in_parts(lambda rows: add_dense(*sides, rows.start, products[rows]), len(products), threads)
-    return products
-
-
-def _in_parts(work: Any, n: int, threads: int) -> None:
-    """Call ``work`` for parts of n rows, on some threads."""
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        list(pool.map(work, (slice(start, min(start + ROWS, n)) for start in range(0, n, ROWS))))
-
-
-def _csr_arrays(matrix: sparse.csr_array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], FloatArray]:
-    """Return the ends of the rows, the columns and the weights."""
-    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False), matrix.data

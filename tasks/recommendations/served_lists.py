@@ -71,20 +71,17 @@ class ServedLists:
             yield start, full
 
     def reasons(self, items: Ints, users: slice) -> Ints:
-        """Return the item of the user's history that explains each item, -1 without item vectors.
+        """Return the item of the user's history that explains each item, -1 without any.
 
         `items` int32 (n, k) of the n `users`; the result has the same shape.
         """
-        from models.base import Factorised
-        from models.ranking.reasons import reasons
+        from models.abilities import HasReasons
 
         behind = np.full(items.shape, -1, dtype=np.int32)
         which = self.which[users]
         for index, model in enumerate(self.models):
             positions = np.flatnonzero(which == index)
-            if len(positions) and isinstance(model, Factorised):
-                histories = self.histories.matrix[users.start + positions]
-                behind[positions] = reasons(
-                    items[positions].astype(np.int32), histories, model.item_vectors()
-                )
+            if len(positions) and isinstance(model, HasReasons):
+                histories = self.histories.rows(users.start + positions)
+                behind[positions] = model.reasons(items[positions].astype(np.int32), histories)
         return behind

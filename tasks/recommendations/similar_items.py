@@ -68,7 +68,7 @@ def similar_model(served: str, measured: Mapping[str, float], names: Sequence[st
     the floor, if there are none.
     """
     from models import registry
-    from models.base import HasSimilarItems
+    from models.abilities import HasSimilarItems
 
     if registry.model_class(served).personal:
         return served
@@ -90,7 +90,7 @@ def _most_similar(  # noqa: PLR0917
     model: Any, seen: Any, block: Ints, n: int, allowed: Allowed, resources: Resources
 ) -> tuple[TopN, Allowed]:
     """Return the model's lists, empty ones filled by co-occurrence, and the mask of the filled."""
-    from models.base import HasSimilarItems
+    from models.abilities import HasSimilarItems
     from models.options import resource_limits
     from models.ranking.similarity import co_occurring
     from models.ranking.topn import TopN

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from models import registry
-from models.base import HasSimilarItems
+from models.abilities import HasSimilarItems
 from models.contract.worlds import random_world
 from models.errors import ModelError
 from models.estimator import Estimator, UnknownItemsWarning, create

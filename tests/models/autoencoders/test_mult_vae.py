@@ -12,10 +12,10 @@ import torch
 from scipy import sparse
 
 from models import artefact, registry
+from models.abilities import Factorised, HasSimilarItems
 from models.autoencoders.mult_vae import MultVAE
 from models.autoencoders.mult_vae_config import MultVAEConfig
 from models.autoencoders.mult_vae_network import Network, Reconstruction
-from models.base import Factorised, HasSimilarItems
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neural.layers import Bags

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from models.contract.worlds import matrix
-from models.ranking.reasons import LONGEST, reasons
+from models.ranking.reasons import LONGEST, largest_reasons, nearest_reasons
 from models.ranking.similarity import co_occurring, similar_vectors
 
 
@@ -18,7 +20,7 @@ def test_the_reason_is_the_most_similar_item_of_the_history(d: int) -> None:
     items = rng.integers(-1, 40, (30, 7)).astype(np.int32)
     norms = np.linalg.norm(vectors, axis=1)
     cosines = vectors @ vectors.T / np.maximum(np.outer(norms, norms), 1e-9)
-    for user, row in enumerate(reasons(items, history, vectors)):
+    for user, row in enumerate(nearest_reasons(items, history, vectors)):
         history_items = history[[user]].indices
         for item, reason in zip(items[user], row, strict=True):
             candidates = history_items[history_items != item]
@@ -33,9 +35,9 @@ def test_the_reason_is_the_most_similar_item_of_the_history(d: int) -> None:
 def test_the_reason_among_equals_is_the_smaller_index_but_never_the_item_itself() -> None:
     vectors = np.array([[1, 0], [2, 0], [3, 0], [0, 1]], np.float32)
     items = np.array([[1, 2, 3, -1]], np.int32)
-    assert reasons(items, matrix([[0, 1, 1, 0]]), vectors).tolist() == [[2, 1, -1, -1]]
-    assert reasons(items, matrix([[1, 1, 1, 1]]), vectors).tolist() == [[0, 0, -1, -1]]
-    assert reasons(items, matrix([[0, 0, 0, 0]]), vectors).tolist() == [[-1, -1, -1, -1]]
+    assert nearest_reasons(items, matrix([[0, 1, 1, 0]]), vectors).tolist() == [[2, 1, -1, -1]]
+    assert nearest_reasons(items, matrix([[1, 1, 1, 1]]), vectors).tolist() == [[0, 0, -1, -1]]
+    assert nearest_reasons(items, matrix([[0, 0, 0, 0]]), vectors).tolist() == [[-1, -1, -1, -1]]
 
 
 def test_only_the_heaviest_items_of_a_long_history_are_compared() -> None:
@@ -45,9 +47,25 @@ def test_only_the_heaviest_items_of_a_long_history_are_compared() -> None:
     weights[0, n] = 0  # the recommended item
     weights[0, 50:n] = 2
     vectors[n] = vectors[:50] = [1, 2]  # the best reasons have too little weight
-    assert reasons(np.array([[n]], np.int32), matrix(weights), vectors).tolist() == [[50]]
+    assert nearest_reasons(np.array([[n]], np.int32), matrix(weights), vectors).tolist() == [[50]]
     weights[0, 7] = 3
-    assert reasons(np.array([[n]], np.int32), matrix(weights), vectors).tolist() == [[7]]
+    assert nearest_reasons(np.array([[n]], np.int32), matrix(weights), vectors).tolist() == [[7]]
+
+
+@pytest.mark.parametrize("form", [matrix, np.asarray])
+def test_the_largest_reason_adds_most_to_the_score(form: Any) -> None:
+    rng = np.random.default_rng(5)
+    weights = (rng.integers(-2, 4, (40, 40)) * (rng.random((40, 40)) < 0.3)).astype(np.float32)
+    history = matrix((rng.random((30, 40)) < 0.2) * rng.integers(1, 4, (30, 40)))
+    items = np.stack([rng.permutation(40)[:7] for _ in range(30)]).astype(np.int32)
+    items[::4, 5:] = -1
+    found = largest_reasons(items, history, form(weights))
+    for user, (row, wanted) in enumerate(zip(found, items, strict=True)):
+        for item, reason in zip(wanted, row, strict=True):
+            added = history[[user]].toarray()[0] * weights[:, item]
+            added[item] = 0
+            expected = int(added.argmax()) if item >= 0 and added.max() > 0 else -1  # the first of equals
+            assert reason == expected
 
 
 def test_co_occurrence_is_the_cosine_of_the_user_sets() -> None:

@@ -113,6 +113,23 @@ def test_similar_items_have_the_highest_partial_correlation(users: int, items: i
         np.testing.assert_allclose(correlation[item, top.items[item, kept]], expected[kept], atol=1e-5)
 
 
+@pytest.mark.parametrize(("users", "items"), [(60, 20), (20, 60)])
+def test_a_reason_is_the_item_that_adds_most_to_the_score(users: int, items: int) -> None:
+    world = random_world(users, items)
+    model, weights = ease(world), regressions(world, 1.0)
+    lists = model.recommend(world.histories, 5).items
+    found = model.reasons(lists, world.histories)
+    dense = world.matrix.toarray()
+    for user, (listed, row) in enumerate(zip(lists, found, strict=True)):
+        for item, reason in zip(listed, row, strict=True):
+            added = dense[user] * weights[:, item] if item >= 0 else np.zeros(1)
+            if added.max() > 1e-4:
+                assert added[reason] == pytest.approx(added.max(), rel=1e-3)
+            else:
+                assert reason == -1 or added[reason] > -1e-4
+    assert (found >= 0).sum() > 50
+
+
 @pytest.mark.parametrize("form", ["weights", "vectors"])
 def test_an_artefact_of_either_form_scores_alike_and_a_damaged_one_is_refused(tmp_path, form: str) -> None:
     world = random_world(60, 20) if form == "weights" else random_world(20, 60)

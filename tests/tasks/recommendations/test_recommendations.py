@@ -101,13 +101,14 @@ def test_every_user_gets_n_unseen_items(built, models, tmp_path, model):
     assert by_key["bot"][0][2] == by_key["once"][0][2] == model
 
 
-def test_reasons_are_items_of_the_history_and_only_in_rows_of_the_model(built, models, tmp_path):
-    recommendations(built.configuration, built.folder, models["als"], tmp_path)
+@pytest.mark.parametrize("model", ["als", "item_knn"])
+def test_reasons_are_items_of_the_history_and_only_in_rows_of_the_model(built, models, tmp_path, model):
+    recommendations(built.configuration, built.folder, models[model], tmp_path)
     seen, reasons = history(built), 0
     columns = ("user_id", "item_id", "source", "reason_item_id")
     for user, item, source, reason in plain(pq.read_table(tmp_path / "recommendations.parquet"), *columns):
         if reason is not None:
-            assert source == "als"
+            assert source == model
             assert reason in seen[user] - {item}
             reasons += 1
     assert reasons > 200
