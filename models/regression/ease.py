@@ -15,6 +15,7 @@ from scipy import sparse
 from models.base import Model
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.evaluation.window import USERS
 from models.options import Cost, Size, TrainingOptions, workers
 from models.ranking.blas import one_blas_thread
 from models.ranking.similarity import self_exclusions
@@ -81,6 +82,8 @@ class EASE(Model[EASEConfig]):
         products = size.products if size.items <= size.users else 0.5 * rank * size.pairs
         seconds = STARTING + rank**3 / SPEED + 1e-9 * products + 2e-8 * size.pairs
         weights = 4.0 * rank * size.items
+        if size.users < size.items:  # scores are products, too
+            seconds += 2 * USERS * rank * size.items / SPEED
         inverse = weights if size.items <= size.users else weights + 4.0 * rank**2
         refusal = _refusal(config, size.users, size.items)
         own = Cost(seconds, inverse + 40.0 * size.pairs, weights, refusal)
