@@ -203,7 +203,7 @@ def test_the_cost_is_that_of_the_smaller_side() -> None:
     assert EASE.cost(config, many).refusal.startswith("20,000 items and 1,000,000 users are more than")
     assert EASE.cost(config, Size(10**6, 16_384, 10**7)).refusal == ""
     few = EASE.cost(config, Size(1_000, 100_000, 10**6))
-    assert few.seconds < 1
+    assert few.seconds < 5 < EASE.cost(config, many).seconds
     assert few.memory == pytest.approx(4e6 + 4e8 + 4e7)
     learning = EASE.cost(EASEConfig(), many).seconds - EASE.cost(config, many).seconds
     assert 1 < learning < 60
