@@ -90,6 +90,9 @@ SLOW = (
 """Not for `make quick`: tests that run nights, processes, Great Expectations, matplotlib, torch or many
 trainings, and those that read every file."""
 
+WITH_NIGHTS = ("attacks/", "flows/", "nights/")
+"""Folders of tests that run nights in their own process: the nights of a file train in one child."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -164,6 +167,24 @@ def name_of(path: Path) -> str:
     """Return a path below the tests, with a slash at its end if it is a folder."""
     name = path.relative_to(Path(__file__).parent).as_posix()
     return f"{name}/" if path.is_dir() else name
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept_child(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the nights of a file share a training child, as the dates of a backfill in one process do.
+
+    A child takes most of a second to start. Nights in processes that tests start have their own.
+    """
+    if not name_of(request.path).startswith(WITH_NIGHTS):
+        yield
+        return
+    from worlds.kept_child import KeptChild
+
+    kept = KeptChild()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.night.lifecycle.one_child", kept.one_child)
+        yield
+    kept.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,10 @@ from worlds.training_world import trainings
 
 from flows.backfill.dates import failures, run_backfill
 from flows.backfill.plan import plan
+from flows.night import lifecycle
 from flows.night.retries import run_directly
 from tasks.runtime.errors import InputError
+from tasks.training.train import one_child
 
 
 @pytest.mark.parametrize("failure", [ZeroDivisionError("a defect"), InputError("a mistake")])
@@ -110,7 +112,10 @@ def test_a_date_that_was_published_since_the_plan_is_not_run_again_unless_all_we
         assert [outcome.state for outcome in again] == ["published", "published"]
 
 
-def test_the_dates_of_one_process_share_a_training_child_that_ends_with_the_backfill(night: Night) -> None:
+def test_the_dates_of_one_process_share_a_training_child_that_ends_with_the_backfill(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "one_child", one_child)  # not the child that this file's nights share
     others, seen = trainings(), list[list[psutil.Process]]()
 
     def around(name: str, work: Callable[[], Any]) -> Any:
