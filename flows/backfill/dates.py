@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import date
@@ -14,6 +15,7 @@ from functools import partial
 
 from flows.backfill.one_date import Children, Order, Released, run_apart, run_here
 from flows.backfill.plan import RUN, SKIP, Mode, Planned, divide_resources, to_run
+from flows.night.lifecycle import own_trainer
 from flows.night.retries import run_directly
 from flows.night.run import Step, ingest_only
 from tasks.configuration.configuration import Configuration
@@ -72,8 +74,9 @@ def run_backfill(
     process is running a date, the backfill waits for it for up to `lock_wait` seconds; unless the
     `mode` is `all`, a date that was published since the plan was made is skipped. It removes no
     release, and never moves readers to an older date. `trainer` trains the models of dates that
-    run in this process; dates in child processes train in their own children. With `children`, all
-    dates run in child processes, each of which can be cancelled there.
+    run in this process, by default in one child for all; dates in child processes train in their
+    own children. With `children`, all dates run in child processes, each of which can be cancelled
+    there.
     """
     dates = to_run(planned)
     if not dates:
@@ -83,15 +86,16 @@ def run_backfill(
     _ingest_first(configuration, max(dates), report)
     here, children = at_once == 1 and children is None, children or Children()
 
-    def run(as_of: date) -> Outcome:
+    def run(trains: Trainer | None, as_of: date) -> Outcome:
         report(f"backfill {as_of}", dates.index(as_of), len(dates))
         order = Order(configuration=roomy, as_of=as_of, lock_wait=lock_wait, only_missing=mode != "all")
         if here:
-            return _run_date(as_of, date_step, partial(run_here, order, step, report, trainer))
+            return _run_date(as_of, date_step, partial(run_here, order, step, report, trains))
         return _run_date(as_of, date_step, partial(run_apart, order, report, children))
 
     threads = 0 if here else at_once
-    ran = _run_dates(run, dates, threads, children, continue_on_error=continue_on_error)
+    with own_trainer(roomy) if here and trainer is None else nullcontext(trainer) as trains:
+        ran = _run_dates(partial(run, trains), dates, threads, children, continue_on_error=continue_on_error)
     stopped = "stopped after a date that failed"
     return [
         ran.get(date_planned.as_of) or _outcome_not_run(date_planned, stopped) for date_planned in planned

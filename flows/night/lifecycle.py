@@ -60,6 +60,15 @@ def input_problem(configuration: Configuration, as_of: date) -> str | None:
 
 
 @contextmanager
+def own_trainer(configuration: Configuration) -> Iterator[Trainer]:
+    """Yield the trainer of nights that this process runs one after another: all train in one child."""
+    if configuration.train.deployment:
+        LOG.info("[train] deployment is for nights run by Prefect; these models train in a child process")
+    with one_child() as trainer:
+        yield trainer
+
+
+@contextmanager
 def open_night(
     configuration: Configuration,
     as_of: date,
@@ -71,10 +80,8 @@ def open_night(
 
     Nights of other dates may run meanwhile: the store's lock is held only for shared writes.
     """
-    if trainer is None and configuration.train.deployment:
-        LOG.info("[train] deployment is for nights run by Prefect; this night trains in child processes")
     store = writable_store(configuration)
-    own = one_child() if trainer is None else nullcontext(trainer)
+    own = own_trainer(configuration) if trainer is None else nullcontext(trainer)
     with store.date_lock(as_of, f"run for {as_of}"), configuration.resources.applied(), own as trains:
         with store.lock(f"run for {as_of}: beginning", LOCK_WAIT, report):
             sweep_scratch(store.runs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -22,5 +23,13 @@ def arrays(training: Training) -> bytes:
 
 
 def trainings() -> list[psutil.Process]:
-    """Return the children that train; the tests may have others, such as servers and Java."""
-    return [child for child in psutil.Process().children() if "tasks.training.child" in child.cmdline()]
+    """Return the children that train; the tests may have others, such as servers and Java.
+
+    One that was killed trains nothing, also before its parent knows.
+    """
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.ZombieProcess):
+            if "tasks.training.child" in child.cmdline():
+                found.append(child)
+    return found

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from worlds.backfill_world import BEFORE, FOURTH, by_date, failing_for, small
 from worlds.night_world import FIRST, SECOND, THIRD, Night
+from worlds.training_world import trainings
 
 from flows.backfill.dates import failures, run_backfill
 from flows.backfill.plan import plan
+from flows.night import lifecycle
 from flows.night.retries import run_directly
 from tasks.runtime.errors import InputError
+from tasks.training.train import one_child
 
 
 @pytest.mark.parametrize("failure", [ZeroDivisionError("a defect"), InputError("a mistake")])
@@ -104,3 +110,21 @@ def test_a_date_that_was_published_since_the_plan_is_not_run_again_unless_all_we
     if at_once == 1:
         again = run_backfill(small(night), planned, mode="all")
         assert [outcome.state for outcome in again] == ["published", "published"]
+
+
+def test_the_dates_of_one_process_share_a_training_child_that_ends_with_the_backfill(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "one_child", one_child)  # not the child that this file's nights share
+    others, seen = trainings(), list[list[psutil.Process]]()
+
+    def around(name: str, work: Callable[[], Any]) -> Any:
+        result = work()
+        seen.append([child for child in trainings() if child not in others])
+        return result
+
+    outcomes = run_backfill(small(night), plan(small(night), FIRST, SECOND), date_step=around)
+    assert [outcome.state for outcome in outcomes] == ["published", "published"]
+    assert (len(seen), len(seen[0])) == (2, 1)
+    assert seen[0] == seen[1]
+    assert trainings() == others
