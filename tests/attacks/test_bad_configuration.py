@@ -61,8 +61,8 @@ def test_a_malformed_date(workspace: Workspace) -> None:
     assert "02.03.2026" in result.stderr
 
 
-def test_lists_longer_than_the_catalogue(workspace: Workspace) -> None:
-    workspace.configure(("n = 3", "n = 7"))
+def test_full_lists_longer_than_the_catalogue(workspace: Workspace) -> None:
+    workspace.configure(("n = 3", 'n = 7\nshortage = "fail"'))
     message = workspace.refused()
     assert "7" in message
     assert "6" in message  # the number of items
