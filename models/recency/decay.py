@@ -14,6 +14,7 @@ from models.errors import ModelError
 from models.recency.half_life import DAY, entry_pairs, event_pairs
 
 Longs = npt.NDArray[np.int64]
+LONGEST = 2.0**62  # microseconds, 146,000 years: a longer half-life is as good as none
 OLDEST = 40.0  # half-lives: the age that older events count as, so that no weight becomes 0
 
 
@@ -41,7 +42,7 @@ class Decay:
             return cls()
         if dataset.sequences is None or not len(dataset.sequences.timestamps):
             raise ModelError("expected sequences with timestamps, to weigh events by age, got none")
-        return cls(max(1, round(half_life)), int(dataset.sequences.timestamps.max()))
+        return cls(max(1, round(min(half_life, LONGEST))), int(dataset.sequences.timestamps.max()))
 
     def dataset(self, dataset: Dataset, times: Longs | None = None) -> Dataset:
         """Return a dataset with decayed weights; ``times`` as in ``histories``."""

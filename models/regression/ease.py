@@ -37,7 +37,7 @@ SPEED = 1e11  # operations of an inverse in a second, on two cores
 class EASEConfig(AgingConfig):
     """Configuration of EASE."""
 
-    penalty: Annotated[float, Field(gt=0)] | Literal["learned"] = Field(
+    penalty: Annotated[float, Field(ge=1e-3, le=1e6)] | Literal["learned"] = Field(
         default="learned",
         description="penalty of the regression, as a multiple of the mean over users of the sum of their "
         "squared weights, so that it keeps its meaning for any number of users, length of histories and "

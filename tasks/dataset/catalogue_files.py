@@ -89,7 +89,8 @@ def read_catalogue(section: str, catalogue: Catalogue, scratch: Path) -> Catalog
         If there are no files, one cannot be read, or no file has a configured column; or if a value
         of `available` is neither true nor false.
     """
-    found = files_under(catalogue.path or (), Search(section, catalogue.format))
+    search = Search(section, catalogue.format, columns=tuple(_mapped(catalogue)))
+    found = files_under(catalogue.path or (), search)
     landed = []
     try:
         for number, file in enumerate(found.files):
@@ -126,7 +127,7 @@ def _land(
     """Land a file; with others beside it, it needs no column but the id."""
     folder = scratch / str(number)
     folder.mkdir(parents=True, exist_ok=True)
-    raw = RawFile(number, fetch(file, folder / "fetched"), redacted(file.address))
+    raw = RawFile(number, fetch(file, folder / "fetched"), redacted(file.address), file.partitions)
     mapped, ids = _mapped(catalogue), frozenset({str(catalogue.id)})
     optional = frozenset() if alone else frozenset(mapped) - ids
     return raw, land_file(raw, catalogue, Wanted(tuple(mapped), optional, scalars=ids, ids=ids), folder)

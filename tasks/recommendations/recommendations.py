@@ -96,7 +96,12 @@ def rows_per_user(configuration: Configuration, allowed: npt.NDArray[np.bool_]) 
     InputError if there are none, or fewer than configured and shortage = "fail".
     """
     settings, available = configuration.top_n, int(allowed.sum())
-    if not available or (available < settings.n and settings.shortage == "fail"):
+    if not available:
+        raise InputError(
+            "expected at least one item that may be recommended, got none: see [items] available and only, "
+            "and top_n.blocked_items"
+        )
+    if available < settings.n and settings.shortage == "fail":
         raise InputError(
             f"top_n.n: expected at most the {available} items that may be recommended, got {settings.n}: "
             "lower top_n.n or ingest more items"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path, PurePosixPath
@@ -42,8 +42,9 @@ class Membership:
 def membership(filesystem: fsspec.AbstractFileSystem, infos: Infos, base: str, setting: str) -> Membership:
     """Return which of the files at a path count, as the logs of Delta tables among them say.
 
-    `base` is the part of their names that is configured. Its parents are asked for a table's log,
-    too, on this machine; of an address, only `base` itself.
+    `base` is the part of their names that is configured. On this machine, its parents and the
+    folders between it and the files (which a glob does not list) are asked for a table's log, too; of
+    an address, only `base` itself.
 
     Raises
     ------
@@ -53,9 +54,9 @@ def membership(filesystem: fsspec.AbstractFileSystem, infos: Infos, base: str, s
         mapping), cannot be read by the library, or names a file that is not there.
     """
     roots = sorted({name.partition(f"/{DELTA_LOG}/")[0] for name in infos if f"/{DELTA_LOG}/" in name})
-    if not roots:
-        _require_plain(filesystem, infos, base, setting)
-        return Membership(infos)
+    plain = [name for name in infos if not any(name.startswith(f"{root}/") for root in roots)]
+    if plain:
+        _require_plain(filesystem, plain, base, setting)
     current: set[str] = set()
     for root in roots:
         current |= _current_files(filesystem, infos, root, f"{setting}: the Delta table {root}")
@@ -69,11 +70,13 @@ def membership(filesystem: fsspec.AbstractFileSystem, infos: Infos, base: str, s
     return Membership({**infos, **unlisted}, frozenset(current), tuple(roots))
 
 
-def _require_plain(filesystem: fsspec.AbstractFileSystem, infos: Infos, base: str, setting: str) -> None:
+def _require_plain(
+    filesystem: fsspec.AbstractFileSystem, names: Sequence[str], base: str, setting: str
+) -> None:
     """Raise InputError for tables other than Delta, and for a part of any table."""
-    parts = {part for name in infos for part in name.split("/")[:-1]}
+    parts = {part for name in names for part in name.split("/")[:-1]}
     kind = "Hudi" if ".hoodie" in parts else None
-    if any(name.endswith(".metadata.json") and "/metadata/" in name for name in infos):
+    if any(name.endswith(".metadata.json") and "/metadata/" in name for name in names):
         kind = "Iceberg"
     if kind:
         raise InputError(
@@ -83,7 +86,7 @@ def _require_plain(filesystem: fsspec.AbstractFileSystem, infos: Infos, base: st
     local = "file" in protocols(filesystem)
     if protocols(filesystem)[0].startswith("http"):
         return
-    for folder in [base, *map(str, PurePosixPath(base).parents)] if local else [base]:
+    for folder in _folders_about(names, base) if local else [base]:
         kind = next(_kinds(filesystem, folder), None)
         if kind:
             raise InputError(
@@ -92,13 +95,25 @@ def _require_plain(filesystem: fsspec.AbstractFileSystem, infos: Infos, base: st
             )
 
 
+def _folders_about(names: Sequence[str], base: str) -> list[str]:
+    """Return the configured part, the folders above it, and those between it and the files."""
+    between = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder.startswith(f"{base}/") and folder not in between:
+            between.add(folder)
+            folder = folder.rpartition("/")[0]
+    return [base, *map(str, PurePosixPath(base).parents), *sorted(between)]
+
+
 def _kinds(filesystem: fsspec.AbstractFileSystem, folder: str) -> Iterator[str]:
     """Yield the format of the table whose folder this is."""
     if filesystem.isdir(f"{folder}/{DELTA_LOG}"):
         yield "Delta"
     if filesystem.isdir(f"{folder}/.hoodie"):
         yield "Hudi"
-    if filesystem.glob(f"{escape(folder)}/metadata/*.metadata.json"):
+    log = f"{folder}/metadata"
+    if filesystem.isdir(log) and filesystem.glob(f"{escape(log)}/*.metadata.json"):
         yield "Iceberg"
 
 

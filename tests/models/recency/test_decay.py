@@ -46,6 +46,14 @@ def test_later_events_count_whole_and_old_ones_never_vanish() -> None:
     assert decay.histories(Histories(history, later)).matrix.toarray().tolist() == [[0, 5.0, 0]]
 
 
+@pytest.mark.parametrize("days", [1e9, 1e300])
+def test_a_half_life_longer_than_any_log_can_be_stored(days: float) -> None:
+    data = two_users()
+    decay = Decay.of(data, days * DAY)
+    assert Decay.restored(decay.array()) == decay
+    assert decay.dataset(data).matrix.toarray() == pytest.approx(data.matrix.toarray())
+
+
 def test_without_a_half_life_or_times_weights_stay() -> None:
     data = two_users()
     assert Decay.of(data, None).dataset(data) is data

@@ -83,6 +83,12 @@ def test_any_matrix_is_regressed(users: int, items: int, seed: int, penalty: flo
     np.testing.assert_allclose(learned_weights(model), regressions(world, penalty), atol=1e-4)
 
 
+@pytest.mark.parametrize("penalty", [0, 1e-4, 1e7, 1e39])
+def test_a_penalty_that_float32_cannot_hold_beside_the_weights_is_refused(penalty: float) -> None:
+    with pytest.raises(ValueError, match=r"penalty"):
+        EASEConfig(penalty=penalty)
+
+
 def test_the_penalty_keeps_its_meaning_for_more_users_and_larger_weights() -> None:
     world = random_world(60, 20)
     dense = world.matrix.toarray()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import write_deltalake
 from worlds.dataset_world import Shop
 from worlds.engines import SPARK_IN_TORTURE
 
@@ -93,6 +94,36 @@ def test_a_mistake_in_one_of_several_files_names_it(tmp_path, content, complaint
     (tmp_path / "b.csv").write_text(content)
     with pytest.raises(InputError, match=complaint):
         read_catalogue("users", catalogue(str(tmp_path)), tmp_path / "scratch")
+
+
+def test_the_latest_version_of_a_delta_table_counts_and_its_folders_tell_columns(tmp_path):
+    rows = pa.table({"id": ["i", "j", "k"], "tags": ["D É/%", None, "b"], "sold": [False, True, True]})
+    write_deltalake(tmp_path / "t", pa.table({"id": ["gone"], "tags": ["x"], "sold": [True]}))
+    write_deltalake(
+        tmp_path / "t", rows, mode="overwrite", schema_mode="overwrite", partition_by=["tags", "sold"]
+    )
+    read = read_catalogue("items", catalogue(str(tmp_path / "t"), title=None), tmp_path / "scratch")
+    assert sorted(zip(*read.main.select(["id_text", "available"]).to_pydict().values(), strict=True)) == [
+        ("i", False),
+        ("j", True),
+        ("k", True),
+    ]
+    assert sorted(zip(*read.attributes.select(["id_text", "value"]).to_pydict().values(), strict=True)) == [
+        ("i", "D É/%"),
+        ("k", "b"),
+    ]
+    assert (read.counts.absent, [part.files for part in read.counts.left_out]) == ({}, [1])
+
+
+def test_a_folder_tells_a_column_to_any_catalogue(tmp_path):
+    for tag in ("red", "blue"):
+        (tmp_path / "t" / f"tags={tag}").mkdir(parents=True)
+        (tmp_path / "t" / f"tags={tag}" / "a.csv").write_text(f"id,title,sold\n{tag[0]},T,yes\n")
+    read = read_catalogue("items", catalogue(str(tmp_path / "t")), tmp_path / "scratch")
+    assert read.attributes.select(["id_text", "value"]).to_pydict() == {
+        "id_text": ["b", "r"],
+        "value": ["blue", "red"],
+    }
 
 
 def test_a_column_that_no_file_has_is_misspelt(tmp_path):

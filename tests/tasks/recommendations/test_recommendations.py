@@ -11,7 +11,7 @@ from worlds.dataset_world import Shop, plain
 
 from sql.engines.duckdb_engine import DuckDBEngine
 from tasks.recommendations.ladder import make_ladder
-from tasks.recommendations.recommendations import recommendations
+from tasks.recommendations.recommendations import recommendations, rows_per_user
 from tasks.recommendations.similar_items import similar_items, similar_model
 from tasks.runtime.errors import InputError
 
@@ -221,6 +221,14 @@ def test_more_ranks_than_items_are_an_error_where_lists_must_be_full(shop, built
     configuration = shop.configuration(top_n={"n": 24, "shortage": "fail"})
     with pytest.raises(InputError, match=r"top_n\.n: expected at most the 23 items .*, got 24"):
         recommendations(configuration, built.folder, models["als"], tmp_path)
+
+
+@pytest.mark.parametrize("shortage", ["repeat", "fail"])
+def test_no_item_to_recommend_is_an_error_that_says_so(shop, shortage):
+    configuration = shop.configuration(top_n={"shortage": shortage})
+    with pytest.raises(InputError, match=r"^expected at least one item that may be recommended, got none"):
+        rows_per_user(configuration, np.zeros(3, dtype=np.bool_))
+    assert rows_per_user(shop.configuration(), np.array([False, True])) == 1
 
 
 @pytest.mark.parametrize(("model", "n"), [("als", 4), ("item_knn", 4), ("popularity", 4), ("als", 500)])

@@ -135,6 +135,37 @@ def test_a_part_of_a_table_is_refused(tmp_path: Path, below: str) -> None:
         found(table / below.format(name=file.name))
 
 
+@pytest.mark.parametrize("glob", ["*/*.parquet", "**/*.parquet", "[a-z]/*"])
+def test_a_glob_that_passes_by_a_log_is_refused(tmp_path: Path, glob: str) -> None:
+    table = tmp_path / "lake" / "t"
+    write_deltalake(table, rows("a"))
+    write_deltalake(table, rows("b"), mode="overwrite")
+    if glob == "[a-z]/*":  # this one finds the log
+        assert users(found(table.parent / glob)) == ["b"]
+        return
+    with pytest.raises(InputError, match=rf"a part of the Delta table {table}, of which only some files"):
+        found(table.parent / glob)
+
+
+@pytest.mark.parametrize(
+    ("log", "kind"), [(".hoodie/hoodie.properties", "Hudi"), ("metadata/v1.metadata.json", "Iceberg")]
+)
+def test_other_tables_are_refused_beside_a_delta_table(tmp_path: Path, log: str, kind: str) -> None:
+    write_deltalake(tmp_path / "lake" / "d", rows("a"))
+    for name in (log, "data/part-0.parquet"):
+        (tmp_path / "lake" / "t" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "lake" / "t" / name).write_text("x")
+    with pytest.raises(InputError, match=rf"a {kind} table, of which only some files count"):
+        found(tmp_path / "lake")
+
+
+def test_a_delta_table_with_the_metadata_of_iceberg_is_read_by_its_own_log(tmp_path: Path) -> None:
+    write_deltalake(tmp_path / "t", rows("a"))
+    (tmp_path / "t" / "metadata").mkdir()
+    (tmp_path / "t" / "metadata" / "v1.metadata.json").write_text("{}")
+    assert users(found(tmp_path / "t", format="parquet")) == ["a"]
+
+
 @pytest.mark.parametrize(
     ("log", "kind"), [(".hoodie/hoodie.properties", "Hudi"), ("metadata/v1.metadata.json", "Iceberg")]
 )
