@@ -154,19 +154,28 @@ class Blend(Model[BlendConfig]):
             self._general = dict.fromkeys(self.config.parts if windows else self._personal, 1.0)
         else:
             self._general = dict(self.config.weights)
-        for name, config in self.parts.items():
-            if name in self._models:
-                if self._models[name].n_items != dataset.n_items:
-                    raise ModelError(f"model {name} was trained on other items than the blend")
-            elif self._uses(name):
-                folder = options.checkpoints and options.checkpoints / name
-                trained = registry.create(name, config).fit(dataset, replace(options, checkpoints=folder))
-                self._models[name] = trained
+        for name in self.parts:
+            if name in self._models or self._uses(name):
+                self._train_part(name, dataset, options)
         if windows:
             self._general = self._learned(windows, replace(options, checkpoints=None, progress=None))
         self._models = {name: self._models[name] for name in self.parts if self._uses(name)}
         parts = {name: model.report for name, model in self._models.items()}
         self.report = {"weights": self._general, "parts": parts}
+
+    def _train_part(self, name: str, dataset: Dataset, options: TrainingOptions) -> None:
+        """Train a part, unless it was adopted; a candidate that learns nothing is none."""
+        if name in self._models:
+            if self._models[name].n_items != dataset.n_items:
+                raise ModelError(f"model {name} was trained on other items than the blend")
+            return
+        options = replace(options, checkpoints=options.checkpoints and options.checkpoints / name)
+        try:
+            self._models[name] = registry.create(name, self.parts[name]).fit(dataset, options)
+        except ModelError:
+            del self._general[name]
+            if self.config.weights != "learned" or not set(self._general) & set(self._personal):
+                raise
 
     @property
     def _personal(self) -> tuple[str, ...]:
@@ -179,8 +188,8 @@ class Blend(Model[BlendConfig]):
 
         A personal part always has a weight: without one, the blend would be a model that exists.
         """
-        names, values = self.config.parts, []
-        configs = {name: _settled(self._models[name]) for name in names}
+        configs = {name: _settled(self._models[name]) for name in self._general}
+        names, values = tuple(configs), []
         for window in windows:
             scores = [_scores_after(name, config, window, options) for name, config in configs.items()]
             values.append(combined_values(window, scores))

@@ -70,7 +70,7 @@ class Table:
 
 RECOMMENDATIONS: Final = Table(
     "recommendations",
-    "user and rank; every known user has exactly N rows",
+    "user and rank; every known user has exactly N rows, or all items if there are fewer",
     ("user_id", "rank"),
     (
         Column("user_id", "user", "id", "the user, as in the logs"),

@@ -138,8 +138,8 @@ def partitions(address: str) -> dict[str, str | None]:
     told = {}
     for folder in address.split("/")[:-1]:
         name, equals, value = folder.partition("=")
-        if equals and re.fullmatch(r"\w[\w.-]*", name):
-            told[name] = None if value in {"", HIVE_NULL} else unquote(value)
+        if equals and name.strip():
+            told[unquote(name)] = None if value in {"", HIVE_NULL} else unquote(value)
     return told
 
 

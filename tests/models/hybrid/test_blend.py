@@ -14,6 +14,7 @@ from models.dataset import Dataset, Sequences
 from models.errors import ModelError
 from models.hybrid.blend import Blend, BlendConfig
 from models.options import TrainingOptions
+from models.splitting.split import event_matrix, to_sequences
 
 OPTIONS = TrainingOptions(device="cpu", seed=3, threads=1)
 SMALL: dict[str, dict[str, Any]] = {"als": {"factors": 8, "iterations": 5}, "item_knn": {"shrink": 1.0}}
@@ -167,3 +168,20 @@ def test_a_blend_can_do_without_candidates_but_not_without_a_personal_one() -> N
     )
     assert config.without({"als", "ease", "item_knn"}) == {}
     assert BlendConfig(weights={"als": 1.0, "ease": 1.0}).without({"ease"}) == {}
+
+
+def test_a_candidate_that_learns_nothing_is_left_out_but_not_a_named_part() -> None:
+    rng = np.random.default_rng(2)
+    items = rng.integers(0, 20, 80)
+    sequences, _ = to_sequences(np.arange(80), items, np.arange(80) * 10**6, 80)
+    lonely = Dataset(event_matrix(sequences, 20), sequences)  # a single item each: nothing to regress on
+    with pytest.raises(ModelError, match="ease"):
+        registry.create("ease").fit(lonely)
+    model = Blend(BlendConfig(settings={"als": {"factors": 4, "iterations": 3}})).fit(lonely)
+    assert "ease" not in model.report["weights"]
+    assert model.report["weights"]["als"] > 0
+    assert (model.recommend(lonely.histories, 3, exclude=lonely.matrix).items >= 0).all()
+    with pytest.raises(ModelError, match="ease"):
+        Blend(BlendConfig(weights={"als": 1.0, "ease": 1.0})).fit(lonely)
+    with pytest.raises(ModelError, match="ease"):
+        Blend(BlendConfig(candidates=("ease", "popularity"))).fit(lonely)

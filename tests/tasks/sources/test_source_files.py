@@ -212,6 +212,7 @@ def test_folders_with_an_equals_sign_tell_columns() -> None:
     )
     assert told == {"day": "2026-01-05", "country": "Côte d'Ivoire", "x": None}
     assert partitions("/logs/=1/ =2/plain/a.csv") == {}
+    assert partitions("/logs/my%20day=1/50% %=2/a.csv") == {"my day": "1", "50% %": "2"}
 
 
 @pytest.mark.parametrize(
