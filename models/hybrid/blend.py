@@ -13,10 +13,10 @@ from pydantic import Field, model_validator
 
 from models import registry
 from models.abilities import HasReasons, HasSimilarItems
-from models.activity import ACTIVITY, Activity, activity
 from models.base import Model, ModelConfig
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
+from models.evaluation.activity import ACTIVITY, Activity, activity
 from models.evaluation.window import SCORES, SHARES, USERS, Window, rolling_windows, sampled_size
 from models.hybrid.learned_weights import STEPS, Scores, best_combination, combinations, combined_values
 from models.options import Cost, Size, TrainingOptions
@@ -94,7 +94,7 @@ class Blend(Model[BlendConfig]):
     normalization for metasearch"). A model that scores all items alike for a user adds nothing for
     that user. Learned weights are those with the best lists on four windows of the last 40 % of the
     training events (models.evaluation.window), for models trained on the events before each
-    (models.hybrid.learned_weights). If a user's activity (models/activity.py) has its own weights,
+    (models.hybrid.learned_weights). If a user's activity (models/evaluation/activity.py) has its own weights,
     they replace the general ones.
     """
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from models import registry
-from models.activity import ACTIVITY
+from models.evaluation.activity import ACTIVITY
 from models.evaluation.names import MetricName
 from models.options import Device
 from sql.reading import Section

@@ -51,7 +51,7 @@ class Segments:
                     )
 
     def _table(self, segment: str, measured: Measured) -> Iterator[Row]:
-        from models.activity import ACTIVITY, activity
+        from models.evaluation.activity import ACTIVITY, activity
 
         folder = self.evaluation.folder
         if segment == "activity":

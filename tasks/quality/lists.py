@@ -203,7 +203,7 @@ def _segments(
     settings: QualitySection, dataset: Path, users: pa.Array
 ) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     """Yield the segments of users, by activity and by the configured attributes, as masks."""
-    from models.activity import ACTIVITY as NAMES
+    from models.evaluation.activity import ACTIVITY as NAMES
 
     known = read(dataset, "users", ["user_id", "items"])
     rows = np.asarray(pc.fill_null(pc.index_in(users, known["user_id"].combine_chunks()), -1).to_numpy())

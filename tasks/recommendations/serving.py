@@ -63,8 +63,8 @@ def segment_positions(
 
     The arguments are those of `Serving.assigned`.
     """
-    from models.activity import ACTIVITY as NAMES
-    from models.activity import activity
+    from models.evaluation.activity import ACTIVITY as NAMES
+    from models.evaluation.activity import activity
 
     if by != ACTIVITY:
         return attribute_positions(by, dataset, values)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.activity import ACTIVITY, BOUNDS
+from models.evaluation.activity import ACTIVITY, BOUNDS
 from sql.engines.engine import Engine
 from sql.engines.text import render
 from tasks.configuration.configuration import Configuration

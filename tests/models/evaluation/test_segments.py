@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.activity import ACTIVITY, activity
 from models.contract.worlds import matrix
 from models.errors import ModelError
 from models.evaluation import metrics
+from models.evaluation.activity import ACTIVITY, activity
 from models.evaluation.segments import by_item, by_user
 
 VALUES = {("ndcg", 10): np.array([1.0, 0.5, np.nan, 0.0, 0.25])}
