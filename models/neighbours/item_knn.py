@@ -16,6 +16,7 @@ from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.neighbours.weighting import Weighting, weighted
 from models.options import Cost, Size, TrainingOptions
+from models.ranking.csr import csr_arrays
 from models.ranking.topn import TopN
 from models.recency.decay import Decay
 from models.recency.learned import AgingConfig, decay_of, learning_cost
@@ -119,11 +120,11 @@ class ItemKNN(Model[ItemKNNConfig]):
         return largest_reasons(items, self._decay.histories(histories).matrix, self._matrix)
 
     def _scores(self, histories: Histories) -> FloatArray:
-        from models.neighbours.item_knn_kernel import add_scores
+        from models.ranking.products_kernel import add_sparse
 
         matrix = self._decay.histories(histories).matrix
         scores = np.zeros(matrix.shape, dtype=np.float32)
-        add_scores(*_csr_arrays(matrix), *_csr_arrays(self._matrix), scores)
+        add_sparse(*csr_arrays(matrix), *csr_arrays(self._matrix), 0, scores)
         return scores
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -160,7 +161,7 @@ def nearest_neighbours(columns: sparse.csr_array, n: int, shrink: float, threads
     by_item = columns.T.tocsr()
     norms = np.sqrt(by_item.multiply(by_item).sum(axis=1)).astype(np.float32)
     top = TopN.empty(len(norms), n)
-    sides = (*_csr_arrays(by_item), *_csr_arrays(columns))
+    sides = (*csr_arrays(by_item), *csr_arrays(columns))
 
     def nearest(start: int) -> None:
         part = slice(start, start + ROWS)
@@ -169,8 +170,3 @@ def nearest_neighbours(columns: sparse.csr_array, n: int, shrink: float, threads
     with ThreadPoolExecutor(max(1, threads)) as pool:
         list(pool.map(nearest, range(0, len(norms), ROWS)))
     return top
-
-
-def _csr_arrays(matrix: sparse.csr_array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], FloatArray]:
-    """Return the ends of the rows, the columns and the weights."""
-    return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False), matrix.data

@@ -109,21 +109,3 @@ def nearest_items(  # noqa: PLR0917
             key = ranked[kept - 1 - rank]
             nearest[row, rank] = np.int32(0xFFFFFFFF - (key & np.uint64(0xFFFFFFFF)))
             similarities[row, rank] = np.uint32(key >> np.uint64(32)).view(np.float32)
-
-
-@compiled("void(int64[::1], int32[::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[:, ::1])")
-def add_scores(  # noqa: PLR0917
-    user_ends: Longs,
-    items: Ints,
-    weights: Floats,
-    item_ends: Longs,
-    targets: Ints,
-    similarities: Floats,
-    scores: Floats,
-) -> None:
-    """Add to ``scores`` (n_users, n_items) the products of histories and similarities, both csr."""
-    for user in range(len(scores)):
-        for entry in range(user_ends[user], user_ends[user + 1]):
-            item, weight = items[entry], weights[entry]
-            for other in range(item_ends[item], item_ends[item + 1]):
-                scores[user, targets[other]] += weight * similarities[other]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from models.ranking.compiled import compiled
+from models.ranking.csr import csr_arrays
 from models.ranking.similarity import unit_vectors
 
 Floats = npt.NDArray[np.float32]
@@ -34,9 +35,7 @@ def nearest_reasons(items: Ints, histories: sparse.csr_array, vectors: Floats) -
         -1 without a history or a similar item (cosine above 0); ties go to the smaller index.
     """
     result = np.full(items.shape, -1, dtype=np.int32)
-    indptr, indices = histories.indptr.astype(np.int64), histories.indices.astype(np.int32)
-    weights = histories.data.astype(np.float32)
-    _reasons(np.ascontiguousarray(items), indptr, indices, weights, unit_vectors(vectors), result)
+    _reasons(np.ascontiguousarray(items), *csr_arrays(histories), unit_vectors(vectors), result)
     return result
 
 
@@ -59,13 +58,11 @@ def largest_reasons(items: Ints, histories: sparse.csr_array, weights: sparse.cs
         -1 if no item adds more than 0; ties go to the smaller index.
     """
     result = np.full(items.shape, -1, dtype=np.int32)
-    history = (histories.indptr.astype(np.int64), histories.indices.astype(np.int32), histories.data)
-    recommended = np.ascontiguousarray(items)
+    known = (np.ascontiguousarray(items), *csr_arrays(histories))
     if isinstance(weights, np.ndarray):
-        _largest_dense(recommended, *history, weights, result)
+        _largest_dense(*known, weights, result)
     else:
-        sides = (weights.indptr.astype(np.int64), weights.indices.astype(np.int32), weights.data)
-        _largest_sparse(recommended, *history, *sides, result)
+        _largest_sparse(*known, *csr_arrays(weights), result)
     return result
 
 

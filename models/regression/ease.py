@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
@@ -78,19 +77,17 @@ class EASE(Model[EASEConfig]):
     @classmethod
     def cost(cls, config: EASEConfig, size: Size) -> Cost:
         """Return the cost of the inverse, of a matrix as large as the users or items are many."""
-        rank = float(min(size.users, size.items))
-        products = size.products if size.items <= size.users else 0.5 * rank * size.pairs
+        rank, by_items = float(min(size.users, size.items)), size.items <= size.users
+        weights, inverse = 4.0 * rank * size.items, 4.0 * rank**2
+        products = size.products if by_items else 0.5 * rank * size.pairs
         seconds = STARTING + rank**3 / SPEED + 1e-9 * products + 2e-8 * size.pairs
-        weights = 4.0 * rank * size.items
-        if size.users < size.items:  # scores are products, too
+        if not by_items:  # scores are products, too
             seconds += 2 * USERS * rank * size.items / SPEED
-        inverse = weights if size.items <= size.users else weights + 4.0 * rank**2
-        refusal = _refusal(config, size.users, size.items)
-        own = Cost(seconds, inverse + 40.0 * size.pairs, weights, refusal)
+        memory = 40.0 * size.pairs + (inverse if by_items else weights + inverse)
+        own = Cost(seconds, memory, weights, _refusal(config, size.users, size.items))
         cheap, choices = partial(cls.cost, _cheap(config)), len(PENALTIES) * (config.penalty == "learned")
         pairs = _learning_pairs(size)
-        learning = learning_cost(config.half_life_days, cheap, size, choices=choices, pairs=pairs)
-        return replace(own + learning, kept=weights, refusal=refusal)
+        return own + learning_cost(config.half_life_days, cheap, size, choices=choices, pairs=pairs)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         size = Size(int((np.diff(dataset.matrix.indptr) > 0).sum()), dataset.n_items, dataset.matrix.nnz)
@@ -109,11 +106,11 @@ class EASE(Model[EASEConfig]):
         """Compute B, or V, of the trained items from the weights csr (n_users, n_items)."""
         matrix = self._trained(matrix[np.diff(matrix.indptr) > 0])
         ridge = penalty * float(np.square(matrix.data, dtype=np.float64).sum()) / matrix.shape[0]
-        from_items = matrix.shape[1] <= matrix.shape[0]
-        sides = (matrix.T.tocsr(), matrix) if from_items else (matrix, matrix.T.tocsr())
         if refusal := _refusal(self.config, *matrix.shape):
             raise ModelError(f"ease is left out: {refusal}")
         _require_room(*matrix.shape)
+        from_items = matrix.shape[1] <= matrix.shape[0]
+        sides = (matrix.T.tocsr(), matrix) if from_items else (matrix, matrix.T.tocsr())
         gram = sparse_product(*sides, threads)
         gram[np.diag_indices(len(gram))] += np.float32(ridge)
         invert_lower(gram, threads)
@@ -166,13 +163,11 @@ class EASE(Model[EASEConfig]):
         """Return the item of the history that adds most to each score."""
         from models.ranking.reasons import largest_reasons
 
-        matrix, columns = (
-            self._trained(self._decay.histories(histories).matrix),
-            np.flatnonzero(self.trained_items),
-        )
-        numbers = np.append(np.cumsum(self.trained_items) - 1, -1)
-        numbers[:-1][~self.trained_items] = -1
-        wanted = numbers[items].astype(np.int32)
+        matrix = self._trained(self._decay.histories(histories).matrix)
+        columns = np.flatnonzero(self.trained_items)
+        numbers = np.full(self.n_items + 1, -1, dtype=np.int32)  # the last one for a padded item
+        numbers[columns] = np.arange(len(columns))
+        wanted = numbers[items]
         if self._weights is not None:
             found = largest_reasons(wanted, matrix, self._weights)
         else:
