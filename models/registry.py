@@ -32,6 +32,8 @@ _MODELS = {
     "popularity": "models.baselines.popularity:Popularity",
     "random": "models.baselines.random_order:RandomOrder",
     "recent_popularity": "models.baselines.recent_popularity:RecentPopularity",
+    "rp3beta": "models.neighbours.random_walk:RP3Beta",
+    "user_knn": "models.neighbours.user_knn:UserKNN",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RESERVED = ("best",)  # [train] serve = "best" does not name a model

@@ -1,4 +1,4 @@
-"""The compiled part of item kNN: products of item columns and their largest (import it late: numba)."""
+"""The compiled part of neighbours: products of sparse rows and their largest (import it late: numba)."""
 
 from __future__ import annotations
 
@@ -17,88 +17,99 @@ ROOM = 4  # times the neighbours to keep: so many of the nearest so far, before 
 
 
 @compiled("uint64(float32, int64)")
-def _key(similarity: np.float32, item: int) -> np.uint64:
-    """Return an integer that is larger for a higher similarity above 0, then for a lower item."""
+def _key(similarity: np.float32, row: int) -> np.uint64:
+    """Return an integer that is larger for a higher similarity above 0, then for a lower row."""
     bits = np.uint64(np.float32(similarity).view(np.uint32))
-    return (bits << np.uint64(32)) | np.uint64(0xFFFFFFFF - item)
+    return (bits << np.uint64(32)) | np.uint64(0xFFFFFFFF - row)
 
 
 @compiled("int64(int32[::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], int32[::1])")
 def _add_products(  # noqa: PLR0917
-    users: Ints,
-    user_weights: Floats,
-    user_ends: Longs,
-    items: Ints,
-    item_weights: Floats,
+    columns: Ints,
+    weights: Floats,
+    column_ends: Longs,
+    rows: Ints,
+    row_weights: Floats,
     products: Floats,
     touched: Ints,
 ) -> int:
-    """Add an item's products with all items to ``products``, which is 0; return how many are above 0.
+    """Add a row's products with all rows to ``products``, which is 0; return how many to look at.
 
-    These are written to ``touched``, which is one longer than the catalogue.
+    These are written to ``touched``, which is one longer than ``products``; each with a product
+    above 0 is among them, and all others are 0 afterwards or among them. One may be there twice.
     """
     total, count = 0, 0
-    for user in users:
-        total += user_ends[user + 1] - user_ends[user]
-    if total > len(products):  # looking for the touched items afterwards is faster
-        for i, user in enumerate(users):
-            for entry in range(user_ends[user], user_ends[user + 1]):
-                products[items[entry]] += user_weights[i] * item_weights[entry]
-        for neighbour in range(len(products)):
-            touched[count] = neighbour
-            count += int(products[neighbour] > 0)
+    for column in columns:
+        total += column_ends[column + 1] - column_ends[column]
+    if total > len(products):  # looking for the touched rows afterwards is faster
+        for i, column in enumerate(columns):
+            for entry in range(column_ends[column], column_ends[column + 1]):
+                products[rows[entry]] += weights[i] * row_weights[entry]
+        for near in range(len(products)):
+            touched[count] = near
+            count += int(products[near] > 0)
+            products[near] = max(products[near], np.float32(0))
         return count
-    for i, user in enumerate(users):
-        for entry in range(user_ends[user], user_ends[user + 1]):
-            neighbour = items[entry]
-            before = products[neighbour]
-            products[neighbour] = before + user_weights[i] * item_weights[entry]
-            touched[count] = neighbour
-            count += int(before == 0) & int(products[neighbour] > 0)
+    for i, column in enumerate(columns):
+        for entry in range(column_ends[column], column_ends[column + 1]):
+            near = rows[entry]
+            before = products[near]
+            products[near] = before + weights[i] * row_weights[entry]
+            touched[count] = near
+            count += int(before == 0)
     return count
 
 
 @compiled(
     "void(int64[::1], int32[::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], "
-    "float32, int64, int32[:, ::1], float32[:, ::1])"
+    "float32[::1], float32, boolean, int64, int64, int32[:, ::1], float32[:, ::1])"
 )
-def nearest_items(  # noqa: PLR0917
-    item_ends: Longs,
-    users: Ints,
-    user_weights: Floats,
-    user_ends: Longs,
-    items: Ints,
-    item_weights: Floats,
+def nearest_rows(  # noqa: PLR0917
+    ends: Longs,
+    columns: Ints,
+    weights: Floats,
+    column_ends: Longs,
+    rows: Ints,
+    row_weights: Floats,
+    own_norms: Floats,
     norms: Floats,
     shrink: np.float32,
+    overlap: bool,
     start: int,
+    itself: int,
     nearest: Ints,
     similarities: Floats,
 ) -> None:
-    """Write the nearest items of item ``start`` and of those after it, the best first.
+    """Write the rows nearest to row ``start`` of a matrix and to those after it, the best first.
 
-    Item i has ``users[item_ends[i]:item_ends[i + 1]]`` with their weights, none below 0; the items
-    of a user are given in the same way. ``norms`` float32 (n_items,). ``nearest`` and
-    ``similarities`` (n, neighbours) are padded already. Products are added up in the order of the
-    users: they do not depend on the items of a call.
+    Row i has ``columns[ends[i]:ends[i + 1]]`` with their weights; the rows among which neighbours
+    are sought are given by their columns in the same way. Row i is number ``itself`` + i among
+    them, where it is left out; ``itself`` may be so far below 0 that no row is. A similarity is
+    product / (own norm * norm + shrink), or with ``overlap`` product / (own norm + norm - product +
+    shrink); those above 0 count. ``own_norms`` float32 (n_rows,), ``norms`` float32 (n_others,).
+    ``nearest`` and ``similarities`` (n, neighbours) are padded already. Products are added up in
+    the order of the columns: they do not depend on the rows of a call.
     """
     products = np.zeros(len(norms), dtype=np.float32)
     touched = np.empty(len(norms) + 1, dtype=np.int32)
     most = nearest.shape[1]
-    keys = np.empty(min(len(norms), ROOM * most), dtype=np.uint64)
+    keys = np.empty(min(len(norms) + 1, ROOM * most), dtype=np.uint64)
     for row in range(len(nearest)):
-        item = start + row
-        own = slice(item_ends[item], item_ends[item + 1])
-        count = _add_products(
-            users[own], user_weights[own], user_ends, items, item_weights, products, touched
-        )
-        near, least = 0, np.uint64(0)
-        for neighbour in touched[:count]:
-            similarity = products[neighbour] / (norms[item] * norms[neighbour] + shrink)
-            products[neighbour] = 0
-            key = _key(similarity, neighbour)
+        own = slice(ends[start + row], ends[start + row + 1])
+        count = _add_products(columns[own], weights[own], column_ends, rows, row_weights, products, touched)
+        near, least, norm = 0, np.uint64(0), own_norms[start + row]
+        for other in touched[:count]:
+            product = products[other]
+            products[other] = 0
+            if product <= 0:
+                continue
+            if overlap:
+                similarity = product / (norm + norms[other] - product + shrink)
+            else:
+                similarity = product / (norm * norms[other] + shrink)
+            key = _key(similarity, other)
             keys[near] = key
-            near += int(similarity > 0) & int(neighbour != item) & int(key > least)
+            near += int(similarity > 0) & int(other != itself + start + row) & int(key > least)
             if near == ROOM * most:  # what is not among the nearest so far need not be kept
                 keys[:most] = np.partition(keys, near - most)[near - most :]
                 near, least = most, keys[0]
@@ -109,3 +120,41 @@ def nearest_items(  # noqa: PLR0917
             key = ranked[kept - 1 - rank]
             nearest[row, rank] = np.int32(0xFFFFFFFF - (key & np.uint64(0xFFFFFFFF)))
             similarities[row, rank] = np.uint32(key >> np.uint64(32)).view(np.float32)
+
+
+@compiled(
+    "void(int32[:, ::1], float32[:, ::1], int64[::1], int32[::1], float32[::1], float64, int64, "
+    "float32[:, ::1])"
+)
+def add_neighbours(  # noqa: PLR0917
+    nearest: Ints,
+    similarities: Floats,
+    ends: Longs,
+    items: Ints,
+    weights: Floats,
+    power: float,
+    start: int,
+    scores: Floats,
+) -> None:
+    """Add the items of the neighbours of row ``start`` and those after it to ``scores``, which are 0.
+
+    Each counts its weight times the similarity; with a ``power``, an item's score is divided by that
+    power of the sum of the similarities of the neighbours who have it. ``nearest`` (n, neighbours)
+    is padded with -1, ``scores`` float32 (n, n_items).
+    """
+    sums = np.zeros(scores.shape[1] if power else 1, dtype=np.float32)
+    for row in range(start, start + len(scores)):
+        total = scores[row - start]
+        for rank in range(nearest.shape[1]):
+            near, similarity = nearest[row, rank], similarities[row, rank]
+            if near < 0:
+                break
+            for entry in range(ends[near], ends[near + 1]):
+                total[items[entry]] += similarity * weights[entry]
+                if power:
+                    sums[items[entry]] += similarity
+        if power:
+            for item in range(len(sums)):
+                if sums[item] > 0:
+                    total[item] /= np.float32(sums[item] ** power)
+                    sums[item] = 0

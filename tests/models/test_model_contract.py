@@ -48,6 +48,16 @@ class TestRecentPopularity(ModelContract):
     personal = False
 
 
+class TestRP3Beta(ModelContract):
+    model = "rp3beta"
+    settings: ClassVar[dict[str, Any]] = {"neighbours": 30}
+
+
+class TestUserKNN(ModelContract):
+    model = "user_knn"
+    settings: ClassVar[dict[str, Any]] = {"shrink": 1.0, "neighbours": 30}
+
+
 def test_every_built_in_model_has_a_class_above() -> None:
     tested = {
         contract.model for contract in ModelContract.__subclasses__() if contract.__module__ == __name__

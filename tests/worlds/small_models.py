@@ -15,5 +15,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "popularity": {},
     "random": {},
     "recent_popularity": {},
+    "rp3beta": {"neighbours": 5},
+    "user_knn": {"neighbours": 5},
 }
 WORLD = random_world(n_users=40, n_items=20)
