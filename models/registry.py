@@ -30,6 +30,7 @@ _MODELS = {
     "item_knn": "models.neighbours.item_knn:ItemKNN",
     "mult_vae": "models.autoencoders.mult_vae:MultVAE",
     "popularity": "models.baselines.popularity:Popularity",
+    "pure_svd": "models.factors.pure_svd:PureSVD",
     "random": "models.baselines.random_order:RandomOrder",
     "recent_popularity": "models.baselines.recent_popularity:RecentPopularity",
     "rp3beta": "models.neighbours.random_walk:RP3Beta",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,31 +106,31 @@ class Compared:
         return sparse.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
 
     @cached_property
-    def _search(self) -> Search:
-        exponent = 2.0 if self._overlap else 2 * (1 - self._asymmetry)
-        norms = _powers_of_lengths(self.rows, exponent)
-        return Search(self.rows.T.tocsr(), norms, self.config.shrink, self._overlap)
+    def search(self) -> Search:
+        """The rows, to search for the neighbours of others."""
+        norms = self.norms(self.rows, sought=True)
+        return Search(self.rows.T.tocsr(), norms, self.config.shrink, self.overlap)
 
     @property
-    def _overlap(self) -> bool:
+    def overlap(self) -> bool:
+        """Whether what two have in common is compared with what either has."""
         return self.config.similarity == "jaccard"
 
-    @property
-    def _asymmetry(self) -> float:
-        return self.config.asymmetry if self.config.similarity == "asymmetric" else 0.5
+    def norms(self, rows: sparse.csr_array, *, sought: bool) -> FloatArray:
+        """Return what a similarity is divided by, float32 (any,), of rows as ``as_compared`` returns.
 
-    def nearest(self, rows: sparse.csr_array, n: int, threads: int) -> TopN:
-        """Return the ``n`` nearest of ``self.rows`` to each of rows csr (any, n_terms).
-
-        ``rows`` are as ``as_compared`` returns them.
+        ``sought``: of rows among which neighbours are sought, not of those whose neighbours are.
         """
-        norms = _powers_of_lengths(rows, 2.0 if self._overlap else 2 * self._asymmetry)
-        return self._search.nearest(rows, norms, n, threads)
+        own = self.config.asymmetry if self.config.similarity == "asymmetric" else 0.5
+        exponent = 2.0 if self.overlap else 2 * (1 - own) if sought else 2 * own
+        squares = rows.multiply(rows).sum(axis=1)
+        if exponent == 1.0:
+            return np.asarray(np.sqrt(squares), np.float32)
+        return np.asarray(np.asarray(squares, np.float64) ** (exponent / 2), np.float32)
 
     def nearest_others(self, n: int, threads: int) -> TopN:
-        """Return the ``n`` nearest others of each of ``self.rows``."""
-        norms = _powers_of_lengths(self.rows, 2.0 if self._overlap else 2 * self._asymmetry)
-        return self._search.nearest(self.rows, norms, n, threads, itself=True)
+        """Return the ``n`` nearest others of each of the rows."""
+        return self.search.nearest(self.rows, self.norms(self.rows, sought=False), n, threads, itself=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,25 +154,52 @@ class Search:
         Only similarities above 0 count; ties go to the smaller row. With ``itself``, row i of both
         is the same and is left out.
         """
-        from models.neighbours.nearest_kernel import nearest_rows
-
         top = TopN.empty(rows.shape[0], n)
-        sides = (*csr_arrays(rows), *csr_arrays(self.by_term), own_norms, self.norms)
-        number, step = 0 if itself else NOWHERE, max(1, min(ROWS, -(-rows.shape[0] // max(1, threads))))
 
-        def find(start: int) -> None:
-            part = slice(start, start + step)
-            limits = (np.float32(self.shrink), self.overlap, start, number)
-            nearest_rows(*sides, *limits, top.items[part], top.scores[part])
+        def keep(part: slice, found: TopN) -> None:
+            top.items[part], top.scores[part] = found.items, found.scores
 
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            list(pool.map(find, range(0, rows.shape[0], step)))
+        self._find(rows, own_norms, n, threads, keep, itself=itself)
         return top
 
+    def nth_similarity(
+        self, rows: sparse.csr_array, own_norms: FloatArray, n: int, threads: int
+    ) -> FloatArray:
+        """Return the similarity of the ``n``-th nearest of each of rows csr, float32 (n_rows,).
 
-def _powers_of_lengths(rows: sparse.csr_array, exponent: float) -> FloatArray:
-    """Return a power of the lengths of rows csr (n_rows, n_terms), float32 (n_rows,)."""
-    squares = rows.multiply(rows).sum(axis=1)
-    if exponent == 1.0:
-        return np.asarray(np.sqrt(squares), np.float32)
-    return np.asarray(np.asarray(squares, np.float64) ** (exponent / 2), np.float32)
+        It is the least number above 0 if there are fewer. Row i of both is the same.
+        """
+        least = np.zeros(rows.shape[0], dtype=np.float32)
+
+        def keep(part: slice, found: TopN) -> None:
+            least[part] = found.scores[:, -1]
+
+        self._find(rows, own_norms, n, threads, keep, itself=True)
+        return np.maximum(least, np.finfo(np.float32).smallest_subnormal)
+
+    def _find(  # noqa: PLR0917
+        self,
+        rows: sparse.csr_array,
+        own_norms: FloatArray,
+        n: int,
+        threads: int,
+        keep: Callable[[slice, TopN], None],
+        *,
+        itself: bool,
+    ) -> None:
+        """Pass the neighbours of some rows at a time, and which rows these are, to ``keep``."""
+        from models.neighbours.nearest_kernel import nearest_rows
+
+        sides = (*csr_arrays(rows), *csr_arrays(self.by_term), own_norms, self.norms)
+        n_rows, number = rows.shape[0], 0 if itself else NOWHERE
+        step = max(1, min(ROWS, -(-n_rows // max(1, threads))))
+
+        def find(start: int) -> None:
+            part = slice(start, min(start + step, n_rows))
+            found = TopN.empty(part.stop - start, n)
+            limits = (np.float32(self.shrink), self.overlap, start, number)
+            nearest_rows(*sides, *limits, found.items, found.scores)
+            keep(part, found)
+
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            list(pool.map(find, range(0, n_rows, step)))

@@ -60,6 +60,16 @@ def _add_products(  # noqa: PLR0917
     return count
 
 
+@compiled("float32(float32, float32, float32, float32, boolean)")
+def _similarity(
+    product: np.float32, norm: np.float32, other: np.float32, shrink: np.float32, overlap: bool
+) -> np.float32:
+    """Return the similarity of two rows, given their product, which is above 0."""
+    if overlap:
+        return np.float32(product / (norm + other - product + shrink))
+    return np.float32(product / (norm * other + shrink))
+
+
 @compiled(
     "void(int64[::1], int32[::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], "
     "float32[::1], float32, boolean, int64, int64, int32[:, ::1], float32[:, ::1])"
@@ -103,10 +113,7 @@ def nearest_rows(  # noqa: PLR0917
             products[other] = 0
             if product <= 0:
                 continue
-            if overlap:
-                similarity = product / (norm + norms[other] - product + shrink)
-            else:
-                similarity = product / (norm * norms[other] + shrink)
+            similarity = _similarity(product, norm, norms[other], shrink, overlap)
             key = _key(similarity, other)
             keys[near] = key
             near += int(similarity > 0) & int(other != itself + start + row) & int(key > least)
@@ -120,6 +127,32 @@ def nearest_rows(  # noqa: PLR0917
             key = ranked[kept - 1 - rank]
             nearest[row, rank] = np.int32(0xFFFFFFFF - (key & np.uint64(0xFFFFFFFF)))
             similarities[row, rank] = np.uint32(key >> np.uint64(32)).view(np.float32)
+
+
+@compiled("void(int64[::1], int32[::1], float32[::1], int64, float32, float32[::1], float32[::1])")
+def _add_row(  # noqa: PLR0917
+    ends: Longs,
+    items: Ints,
+    weights: Floats,
+    row: int,
+    similarity: np.float32,
+    total: Floats,
+    sums: Floats,
+) -> None:
+    """Add a row's weights times a similarity to ``total``, and the similarity to ``sums``, if not empty."""
+    for entry in range(ends[row], ends[row + 1]):
+        total[items[entry]] += similarity * weights[entry]
+        if len(sums):
+            sums[items[entry]] += similarity
+
+
+@compiled("void(float32[::1], float32[::1], float64)")
+def _divide(total: Floats, sums: Floats, power: float) -> None:
+    """Divide by a power of the sums, and set these to 0."""
+    for item in range(len(sums)):
+        if sums[item] > 0:
+            total[item] /= np.float32(sums[item] ** power)
+            sums[item] = 0
 
 
 @compiled(
@@ -142,19 +175,58 @@ def add_neighbours(  # noqa: PLR0917
     power of the sum of the similarities of the neighbours who have it. ``nearest`` (n, neighbours)
     is padded with -1, ``scores`` float32 (n, n_items).
     """
-    sums = np.zeros(scores.shape[1] if power else 1, dtype=np.float32)
+    sums = np.zeros(scores.shape[1] if power else 0, dtype=np.float32)
     for row in range(start, start + len(scores)):
         total = scores[row - start]
         for rank in range(nearest.shape[1]):
-            near, similarity = nearest[row, rank], similarities[row, rank]
+            near = nearest[row, rank]
             if near < 0:
                 break
-            for entry in range(ends[near], ends[near + 1]):
-                total[items[entry]] += similarity * weights[entry]
-                if power:
-                    sums[items[entry]] += similarity
-        if power:
-            for item in range(len(sums)):
-                if sums[item] > 0:
-                    total[item] /= np.float32(sums[item] ** power)
-                    sums[item] = 0
+            _add_row(ends, items, weights, near, similarities[row, rank], total, sums)
+        _divide(total, sums, power)
+
+
+@compiled(
+    "void(int64[::1], int32[::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], "
+    "float32[::1], float32, boolean, float32[::1], int64[::1], int32[::1], float32[::1], float64, int64, "
+    "float32[:, ::1])"
+)
+def add_followers(  # noqa: PLR0917
+    ends: Longs,
+    columns: Ints,
+    weights: Floats,
+    column_ends: Longs,
+    rows: Ints,
+    row_weights: Floats,
+    own_norms: Floats,
+    norms: Floats,
+    shrink: np.float32,
+    overlap: bool,
+    least: Floats,
+    item_ends: Longs,
+    items: Ints,
+    item_weights: Floats,
+    power: float,
+    start: int,
+    scores: Floats,
+) -> None:
+    """As `add_neighbours`, of those rows to which row ``start`` or one after it is near enough.
+
+    The rows and their similarities are as in `nearest_rows`; ``least`` float32 (n_others,): the
+    similarity that is near enough to a row, above 0. ``items`` and their weights are those of the
+    rows.
+    """
+    products = np.zeros(len(norms), dtype=np.float32)
+    touched = np.empty(len(norms) + 1, dtype=np.int32)
+    sums = np.zeros(scores.shape[1] if power else 0, dtype=np.float32)
+    for row in range(start, start + len(scores)):
+        total, own = scores[row - start], slice(ends[row], ends[row + 1])
+        count = _add_products(columns[own], weights[own], column_ends, rows, row_weights, products, touched)
+        for other in touched[:count]:
+            product = products[other]
+            products[other] = 0
+            if product > 0:
+                similarity = _similarity(product, own_norms[row], norms[other], shrink, overlap)
+                if similarity >= least[other]:
+                    _add_row(item_ends, items, item_weights, other, similarity, total, sums)
+        _divide(total, sums, power)

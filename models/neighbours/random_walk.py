@@ -25,7 +25,7 @@ class RP3BetaConfig(ListsConfig):
     """Configuration of RP3beta."""
 
     alpha: float = Field(
-        default=1.0, ge=0, le=2, description="exponent of the probability of a step; 1: as in the walk"
+        default=0.8, ge=0, le=2, description="exponent of the probability of a step; 1: as in the walk"
     )
     beta: float = Field(
         default=0.6,

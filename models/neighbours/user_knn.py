@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from models.base import Model
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.evaluation.window import USERS
-from models.neighbours.measures import Compared, MeasuredConfig
+from models.neighbours.measures import Compared, Measure, MeasuredConfig
 from models.neighbours.weighting import Weighting
 from models.options import Cost, Size, TrainingOptions, workers
 from models.ranking.csr import csr_arrays
@@ -25,53 +26,71 @@ from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
 SKEW = 4.0  # times as many users as with an even catalogue have an item of a history
+PRODUCTS = 1e9  # of weights that are added up in a second
+Add = Callable[[int, FloatArray], None]
 
 
 class UserKNNConfig(MeasuredConfig):
     """Configuration of user-based nearest neighbours."""
 
-    neighbours: int = Field(default=200, ge=1, description="neighbours of a user that count")
-    weighting: Weighting = Field(default="bm25", description="weights of the histories that are compared")
+    neighbours: int = Field(default=250, ge=1, description="neighbours of a user")
+    neighbourhood: Literal["inverted", "nearest"] = Field(
+        default="inverted",
+        description="the users that count; nearest: the neighbours; inverted: those whose neighbour the user is",
+    )
+    weighting: Weighting = Field(default="none", description="weights of the histories that are compared")
+    similarity: Measure = Field(
+        default="asymmetric", description="measure of how similar two histories are, as of item_knn"
+    )
+    asymmetry: float = Field(default=0.4, ge=0, le=1, description="of the asymmetric cosine, as of item_knn")
+    shrink: float = Field(
+        default=0.0, ge=0, description="added to the denominator; penalises short histories"
+    )
     normalisation: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="an item's score is divided by this power of the sum of the similarities of the neighbours "
-        "who have it",
+        description="an item's score is divided by this power of the sum of the similarities of those who have "
+        "it; it only matters where weights differ",
     )
 
 
 class UserKNN(Model[UserKNNConfig]):
     """Recommends what the users have whose histories are most like the user's own.
 
-    score(u, i) = sum of s(u, v) * weight(v, i) over the nearest neighbours v of u among the training
-    users who have i, divided by (the sum of their s(u, v))^normalisation. At 0 this is the form for
-    rankings (Resnick et al. 1994 without means; Ferrari Dacrema et al. 2021, section 5.2), at 1 the
-    weighted mean for ratings. The similarity of two users is measured on their histories, whose
-    weights are changed first (models.neighbours.weighting); see models.neighbours.measures. Ties
-    between neighbours go to the smaller user index. A score of 0 means that no neighbour has the
-    item; such items are not recommended.
+    score(u, i) = sum of s(v, u) * weight(v, i) over the training users v that count for u and have
+    i, divided by (the sum of their s(v, u))^normalisation. At 0 this is the form for rankings
+    (Ferrari Dacrema et al. 2021, section 5.2), at 1 the weighted mean for ratings. With the
+    "nearest" neighbourhood the nearest neighbours of u count; with the "inverted" one those v count
+    that have u among their nearest (Vargas, Castells 2014, "Improving Sales Diversity by
+    Recommending Users to Items", section 4.1), so that no user with an average taste is a neighbour
+    of everybody. s(v, u) is then measured from v. It is measured on the histories, whose weights are
+    changed first (models.neighbours.weighting, models.neighbours.measures). Ties between neighbours
+    go to the smaller user index. A score of 0 means that nobody who counts has the item; such items
+    are not recommended.
 
     The model is the training matrix: any history can be compared with it, a new user's as well. A
-    training user is their own nearest neighbour, which adds to the items that they have.
+    training user counts for themselves, which adds to the items that they have.
     """
 
     name = "user_knn"
     Config = UserKNNConfig
     space: ClassVar[Space] = {
         "neighbours": Range(10, 800, log=True),
-        "weighting": Choice(get_args(Weighting)),
-        "similarity": Choice(("cosine", "asymmetric", "jaccard")),
-        "asymmetry": Range(0.0, 1.0),
-        "shrink": Range(1.0, 2000.0, log=True),
-        "normalisation": Range(0.0, 1.0),
+        "neighbourhood": Choice(("inverted", "nearest")),
+        "weighting": Choice(("none", "bm25")),
+        "asymmetry": Range(0.1, 0.9),
+        "shrink": Range(0.1, 1000.0, log=True),
     }
     evidence_only = True
 
     @classmethod
     def cost(cls, config: UserKNNConfig, size: Size) -> Cost:
-        """Return the cost of the weights, and of learning a half-life, for which lists are made."""
-        own = Cost(1e-7 * size.pairs + 2e-3, 60.0 * size.pairs, 12.0 * size.pairs)
+        """Return the cost of comparing all users, and of learning a half-life, for which lists are made."""
+        seconds = 2e-7 * size.pairs + 2e-3
+        if config.neighbourhood == "inverted":
+            seconds += size.users * _products(size) / PRODUCTS
+        own = Cost(seconds, 60.0 * size.pairs, 12.0 * size.pairs)
         return own + learning_cost(config.half_life_days, partial(_trial_cost, _cheap(config)), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
@@ -86,34 +105,53 @@ class UserKNN(Model[UserKNNConfig]):
         scaled, decayed = self._decay.scaled_dataset(dataset).matrix, self._decay.dataset(dataset).matrix
         scale = scaled.sum(dtype=np.float64) / decayed.sum(dtype=np.float64)
         self._keep(scaled[np.diff(scaled.indptr) > 0], np.float32(scale))
+        if self.config.neighbourhood == "inverted":
+            compared = self._compared
+            self._least = compared.search.nth_similarity(
+                compared.rows, self._seeking, self.config.neighbours, options.workers
+            )
 
     def _keep(self, matrix: sparse.csr_array, scale: np.float32) -> None:
         """Store the training histories csr (n_users, n_items), and the scale of their weights."""
-        self._matrix, self._scale = matrix, scale
+        self._matrix, self._scale, self._least = matrix, scale, np.zeros(0, dtype=np.float32)
         self._compared = Compared.of(matrix, self.config)
+        self._seeking = self._compared.norms(self._compared.rows, sought=False)
 
     def _scores(self, histories: Histories) -> FloatArray:
-        from models.neighbours.nearest_kernel import add_neighbours
-
         matrix = self._decay.histories(histories).matrix
         parts = (self._scale * matrix.data, matrix.indices, matrix.indptr)
         rows = self._compared.as_compared(sparse.csr_array(parts, shape=matrix.shape))
-        threads = workers()
-        near = self._compared.nearest(rows, self.config.neighbours, threads)
-        scores = np.zeros(matrix.shape, dtype=np.float32)
-        known = (near.items, near.scores, *csr_arrays(self._matrix), self.config.normalisation)
+        scores, threads = np.zeros(matrix.shape, dtype=np.float32), workers()
+        inverted = self.config.neighbourhood == "inverted"
+        add = self._from_followers(rows) if inverted else self._from_neighbours(rows, threads)
         step = max(1, -(-len(scores) // threads))
-
-        def add(start: int) -> None:
-            add_neighbours(*known, start, scores[start : start + step])
-
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(add, range(0, len(scores), step)))
+            starts = range(0, len(scores), step)
+            list(pool.map(lambda start: add(start, scores[start : start + step]), starts))
         return scores
+
+    def _from_neighbours(self, rows: sparse.csr_array, threads: int) -> Add:
+        """Return what adds the items of the neighbours of rows, from a number on, to their scores."""
+        from models.neighbours.nearest_kernel import add_neighbours
+
+        norms = self._compared.norms(rows, sought=False)
+        near = self._compared.search.nearest(rows, norms, self.config.neighbours, threads)
+        known = (near.items, near.scores, *csr_arrays(self._matrix), self.config.normalisation)
+        return partial(add_neighbours, *known)
+
+    def _from_followers(self, rows: sparse.csr_array) -> Add:
+        """Return what adds the items of those whose neighbours the rows are."""
+        from models.neighbours.nearest_kernel import add_followers
+
+        compared, shrink = self._compared, np.float32(self.config.shrink)
+        sides = (*csr_arrays(rows), *csr_arrays(compared.search.by_term))
+        norms = (compared.norms(rows, sought=True), self._seeking, shrink, compared.overlap)
+        known = (*csr_arrays(self._matrix), self.config.normalisation)
+        return partial(add_followers, *sides, *norms, self._least, *known)
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         ends, items, weights = csr_arrays(self._matrix)
-        parts = {"ends": ends, "items": items, "weights": weights}
+        parts = {"ends": ends, "items": items, "weights": weights, "least": self._least}
         return parts | {"scale": np.array([self._scale]), "decay": self._decay.array()}
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
@@ -134,14 +172,22 @@ class UserKNN(Model[UserKNNConfig]):
             raise ModelError(
                 f"expected items from 0 to {self.n_items - 1}, got {items.min()}..{items.max()}"
             )
-        shape = (len(ends) - 1, self.n_items)
-        self._keep(sparse.csr_array((weights, items, ends), shape=shape), scale[0])
+        users = len(ends) - 1
+        self._keep(sparse.csr_array((weights, items, ends), shape=(users, self.n_items)), scale[0])
+        self._least = arrays["least"]
+        shape = (users if self.config.neighbourhood == "inverted" else 0,)
+        if self._least.shape != shape or self._least.dtype != np.float32 or not (self._least > 0).all():
+            raise ModelError(f"expected least float32 {shape} above 0, got {self._least!r:.100}")
+
+
+def _products(size: Size) -> float:
+    """Return how many weights are multiplied to compare a user with all."""
+    return SKEW * (size.pairs / max(1, size.users)) * (size.pairs / max(1, size.items))
 
 
 def _trial_cost(config: UserKNNConfig, size: Size) -> Cost:
     """Return the cost of a training and its lists, with settings that learn nothing."""
-    lists = min(USERS, size.users) * SKEW * (size.pairs / max(1, size.users)) * size.pairs / max(1, size.items)
-    return UserKNN.cost(config, size) + Cost(1e-9 * lists, 0.0)
+    return UserKNN.cost(config, size) + Cost(min(USERS, size.users) * _products(size) / PRODUCTS, 0.0)
 
 
 def _cheap(config: UserKNNConfig) -> UserKNNConfig:
