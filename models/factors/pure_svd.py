@@ -62,7 +62,9 @@ class PureSVD(Model[PureSVDConfig]):
         memory = 40.0 * size.pairs + 4.0 * width * (2 * size.users + 3 * size.items)
         own = Cost(products + orthonormal + 5e-3, memory)
         choices = len(FACTORS) * (config.factors == "learned")
-        return own + learning_cost(config.half_life_days, partial(cls.cost, _cheap(config)), size, choices=choices)
+        return own + learning_cost(
+            config.half_life_days, partial(cls.cost, _cheap(config)), size, choices=choices
+        )
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         cheap = _cheap(self.config)

@@ -31,9 +31,9 @@ class MeasuredConfig(AgingConfig):
     weighting: Weighting = Field(default="bm25", description="weights of what is compared")
     similarity: Measure = Field(
         default="cosine",
-        description="cosine; asymmetric: the cosine with asymmetry; jaccard: what two have in common by what "
-        "either has (Tanimoto's, with weights); pearson: the cosine of weights less the mean of each of the two; "
-        "adjusted: less the mean weight of what they have in common. The last two are for ratings",
+        description="cosine; asymmetric: the cosine with asymmetry; jaccard: what two have in common by "
+        "what either has (Tanimoto's, with weights); pearson: the cosine of weights less the mean of each "
+        "of the two; adjusted: less the mean weight of what they have in common. The last two are for ratings",
     )
     asymmetry: float = Field(
         default=0.5,
@@ -177,7 +177,7 @@ class Search:
         self._find(rows, own_norms, n, threads, keep, itself=True)
         return np.maximum(least, np.finfo(np.float32).smallest_subnormal)
 
-    def _find(  # noqa: PLR0917
+    def _find(
         self,
         rows: sparse.csr_array,
         own_norms: FloatArray,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,12 @@ from models.dataset import Dataset
 from models.neighbours.lists import ItemLists, ListsConfig
 from models.neighbours.measures import Search
 from models.options import Cost, Size, TrainingOptions
-from models.recency.decay import Decay
-from models.recency.learned import decay_of, learning_cost
+from models.recency.learned import decay_of, learned_choice, learning_cost
 from models.search_space import Range, Space
 
 FloatArray = npt.NDArray[np.float32]
+BETAS = (0.4, 0.2, 0.6)  # the candidates to learn from, the usual one first
+LEAST = 1e-30  # weight of an item that has none
 
 
 class RP3BetaConfig(ListsConfig):
@@ -27,11 +28,10 @@ class RP3BetaConfig(ListsConfig):
     alpha: float = Field(
         default=0.8, ge=0, le=2, description="exponent of the probability of a step; 1: as in the walk"
     )
-    beta: float = Field(
-        default=0.6,
-        ge=0,
-        le=2,
-        description="an item's scores are divided by this power of its weight; 0: P3alpha",
+    beta: Annotated[float, Field(ge=0, le=2)] | Literal["learned"] = Field(
+        default="learned",
+        description="an item's scores are divided by this power of its weight; 0: P3alpha; learned: 0.2, 0.4 "
+        "or 0.6, by the last 40 % of the training events",
     )
 
 
@@ -59,25 +59,26 @@ class RP3Beta(ItemLists[RP3BetaConfig]):
     @classmethod
     def cost(cls, config: RP3BetaConfig, size: Size) -> Cost:
         """Return the cost of the lists, and of learning a half-life."""
-        own = cls.listing_cost(config, size)
-        return own + learning_cost(config.half_life_days, partial(cls.cost, _cheap(config)), size)
+        own, choices = cls.listing_cost(config, size), len(BETAS) * (config.beta == "learned")
+        return own + learning_cost(
+            config.half_life_days, partial(cls.cost, _cheap(config)), size, choices=choices
+        )
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        self._decay = decay_of(
-            self.config.half_life_days,
-            dataset,
-            lambda _: RP3Beta(_cheap(self.config)),
-            options,
-            Decay.dataset,
-        )
-        self.report["half_life_days"] = self._decay.days
+        cheap = _cheap(self.config)
+        self._decay = decay_of(self.config.half_life_days, dataset, lambda _: RP3Beta(cheap), options)
+        beta = self.config.beta
+        if beta == "learned":
+            models = [partial(RP3Beta, cheap.model_copy(update={"beta": choice})) for choice in BETAS]
+            beta = BETAS[learned_choice(dataset, models, self._decay, options)]
+        self.report |= {"half_life_days": self._decay.days, "beta": beta}
         matrix, alpha = self._decay.dataset(dataset).matrix, self.config.alpha
         degrees = np.bincount(matrix.indices, matrix.data.astype(np.float64), minlength=self.n_items)
         by_item, ones = matrix.T.tocsr(), np.ones(self.n_items, dtype=np.float32)
         walks = Search(_steps(by_item, alpha).T.tocsr(), ones)  # from an item to its users
-        penalties = np.asarray(np.maximum(degrees, 1e-30) ** self.config.beta, dtype=np.float32)
+        divisors = np.asarray(np.maximum(degrees, LEAST) ** float(beta), dtype=np.float32)
         ends = _steps(matrix, alpha).T.tocsr()  # from a user to the item
-        self._keep(walks.nearest(ends, penalties, self.config.neighbours, options.workers, itself=True))
+        self._keep(walks.nearest(ends, divisors, self.config.neighbours, options.workers, itself=True))
 
 
 def _steps(matrix: sparse.csr_array, alpha: float) -> sparse.csr_array:
@@ -90,5 +91,6 @@ def _steps(matrix: sparse.csr_array, alpha: float) -> sparse.csr_array:
 
 
 def _cheap(config: RP3BetaConfig) -> RP3BetaConfig:
-    """Return the settings that learn the half-life: the same, without decay."""
-    return config.model_copy(update={"half_life_days": None})
+    """Return the settings that learn the half-life: no decay, and the usual beta if it is learned."""
+    beta = BETAS[0] if config.beta == "learned" else config.beta
+    return config.model_copy(update={"half_life_days": None, "beta": beta})

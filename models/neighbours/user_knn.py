@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +15,18 @@ from scipy import sparse
 from models.base import Model
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.evaluation.window import USERS
+from models.evaluation.window import PAIRS, USERS
 from models.neighbours.measures import Compared, Measure, MeasuredConfig
 from models.neighbours.weighting import Weighting
 from models.options import Cost, Size, TrainingOptions, workers
 from models.ranking.csr import csr_arrays
 from models.recency.decay import Decay
-from models.recency.learned import decay_of, learning_cost
+from models.recency.learned import decay_of, learned_choice, learning_cost
 from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
 SKEW = 4.0  # times as many users as with an even catalogue have an item of a history
+NEIGHBOURS = (250, 60, 1000)  # the candidates to learn from, the usual one first
 PRODUCTS = 1e9  # of weights that are added up in a second
 Add = Callable[[int, FloatArray], None]
 
@@ -33,10 +34,15 @@ Add = Callable[[int, FloatArray], None]
 class UserKNNConfig(MeasuredConfig):
     """Configuration of user-based nearest neighbours."""
 
-    neighbours: int = Field(default=250, ge=1, description="neighbours of a user")
+    neighbours: Annotated[int, Field(ge=1)] | Literal["learned"] = Field(
+        default="learned",
+        description="neighbours of a user; learned: 60, 250 or 1,000, by the last 40 % of the training "
+        "events",
+    )
     neighbourhood: Literal["inverted", "nearest"] = Field(
         default="inverted",
-        description="the users that count; nearest: the neighbours; inverted: those whose neighbour the user is",
+        description="the users that count; nearest: the neighbours; inverted: those whose neighbour the user "
+        "is",
     )
     weighting: Weighting = Field(default="none", description="weights of the histories that are compared")
     similarity: Measure = Field(
@@ -50,8 +56,8 @@ class UserKNNConfig(MeasuredConfig):
         default=0.0,
         ge=0,
         le=1,
-        description="an item's score is divided by this power of the sum of the similarities of those who have "
-        "it; it only matters where weights differ",
+        description="an item's score is divided by this power of the sum of the similarities of those who "
+        "have it; it only matters where weights differ",
     )
 
 
@@ -83,6 +89,8 @@ class UserKNN(Model[UserKNNConfig]):
         "shrink": Range(0.1, 1000.0, log=True),
     }
     evidence_only = True
+    _compared: Compared
+    _seeking: FloatArray
 
     @classmethod
     def cost(cls, config: UserKNNConfig, size: Size) -> Cost:
@@ -90,30 +98,36 @@ class UserKNN(Model[UserKNNConfig]):
         seconds = 2e-7 * size.pairs + 2e-3
         if config.neighbourhood == "inverted":
             seconds += size.users * _products(size) / PRODUCTS
-        own = Cost(seconds, 60.0 * size.pairs, 12.0 * size.pairs)
-        return own + learning_cost(config.half_life_days, partial(_trial_cost, _cheap(config)), size)
+        own, cheap = Cost(seconds, 60.0 * size.pairs, 12.0 * size.pairs), _cheap(config)
+        learning = learning_cost(config.half_life_days, partial(_trial_cost, cheap), size)
+        if config.neighbours == "learned":
+            choices = len(NEIGHBOURS)
+            learning += learning_cost(None, partial(_trial_cost, cheap), size, choices=choices, pairs=PAIRS)
+        return own + learning
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        self._decay = decay_of(
-            self.config.half_life_days,
-            dataset,
-            lambda _: UserKNN(_cheap(self.config)),
-            options,
-            Decay.scaled_dataset,
-        )
-        self.report["half_life_days"] = self._decay.days
-        scaled, decayed = self._decay.scaled_dataset(dataset).matrix, self._decay.dataset(dataset).matrix
+        cheap, weigh = _cheap(self.config), Decay.scaled_dataset
+        self._decay = decay_of(self.config.half_life_days, dataset, lambda _: UserKNN(cheap), options, weigh)
+        count = self.config.neighbours
+        if count == "learned":
+            models = [
+                partial(UserKNN, cheap.model_copy(update={"neighbours": choice})) for choice in NEIGHBOURS
+            ]
+            count = NEIGHBOURS[learned_choice(dataset, models, self._decay, options, weigh, pairs=PAIRS)]
+        self.report |= {"half_life_days": self._decay.days, "neighbours": count}
+        scaled, decayed = weigh(self._decay, dataset).matrix, self._decay.dataset(dataset).matrix
         scale = scaled.sum(dtype=np.float64) / decayed.sum(dtype=np.float64)
-        self._keep(scaled[np.diff(scaled.indptr) > 0], np.float32(scale))
+        self._keep(scaled[np.diff(scaled.indptr) > 0], np.float32(scale), int(count))
         if self.config.neighbourhood == "inverted":
             compared = self._compared
             self._least = compared.search.nth_similarity(
-                compared.rows, self._seeking, self.config.neighbours, options.workers
+                compared.rows, self._seeking, self._count, options.workers
             )
 
-    def _keep(self, matrix: sparse.csr_array, scale: np.float32) -> None:
-        """Store the training histories csr (n_users, n_items), and the scale of their weights."""
-        self._matrix, self._scale, self._least = matrix, scale, np.zeros(0, dtype=np.float32)
+    def _keep(self, matrix: sparse.csr_array, scale: np.float32, count: int) -> None:
+        """Store the training histories csr (n_users, n_items), the scale of their weights, and K."""
+        self._matrix, self._scale, self._count = matrix, scale, count
+        self._least = np.zeros(0, dtype=np.float32)
         self._compared = Compared.of(matrix, self.config)
         self._seeking = self._compared.norms(self._compared.rows, sought=False)
 
@@ -135,7 +149,7 @@ class UserKNN(Model[UserKNNConfig]):
         from models.neighbours.nearest_kernel import add_neighbours
 
         norms = self._compared.norms(rows, sought=False)
-        near = self._compared.search.nearest(rows, norms, self.config.neighbours, threads)
+        near = self._compared.search.nearest(rows, norms, self._count, threads)
         known = (near.items, near.scores, *csr_arrays(self._matrix), self.config.normalisation)
         return partial(add_neighbours, *known)
 
@@ -151,13 +165,15 @@ class UserKNN(Model[UserKNNConfig]):
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         ends, items, weights = csr_arrays(self._matrix)
-        parts = {"ends": ends, "items": items, "weights": weights, "least": self._least}
-        return parts | {"scale": np.array([self._scale]), "decay": self._decay.array()}
+        parts: dict[str, npt.NDArray[Any]] = {"ends": ends, "items": items, "weights": weights}
+        parts |= {"least": self._least}
+        parts |= {"scale": np.array([self._scale]), "count": np.array([self._count])}
+        return parts | {"decay": self._decay.array()}
 
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         self._decay = Decay.restored(arrays["decay"])
         ends, items, weights, scale = (arrays[name] for name in ("ends", "items", "weights", "scale"))
-        if (ends.dtype, items.dtype, weights.dtype) != (np.int64, np.int32, np.float32):
+        if ends.dtype != np.int64 or items.dtype != np.int32 or weights.dtype != np.float32:
             raise ModelError(
                 "expected ends int64, items int32 and weights float32, got "
                 f"{ends.dtype}, {items.dtype} and {weights.dtype}"
@@ -169,11 +185,12 @@ class UserKNN(Model[UserKNNConfig]):
         if items.shape != weights.shape or not len(items):
             raise ModelError(f"expected as many items as weights, got {items.shape} and {weights.shape}")
         if items.min() < 0 or items.max() >= self.n_items:
-            raise ModelError(
-                f"expected items from 0 to {self.n_items - 1}, got {items.min()}..{items.max()}"
-            )
-        users = len(ends) - 1
-        self._keep(sparse.csr_array((weights, items, ends), shape=(users, self.n_items)), scale[0])
+            raise ModelError(f"expected items from 0 to {self.n_items - 1}, got {items.min()}..{items.max()}")
+        users, count = len(ends) - 1, arrays["count"]
+        if count.shape != (1,) or count.dtype != np.int64 or count[0] < 1:
+            raise ModelError(f"expected a count of neighbours int64 (1,) above 0, got {count!r:.100}")
+        matrix = sparse.csr_array((weights, items, ends), shape=(users, self.n_items))
+        self._keep(matrix, scale[0], int(count[0]))
         self._least = arrays["least"]
         shape = (users if self.config.neighbourhood == "inverted" else 0,)
         if self._least.shape != shape or self._least.dtype != np.float32 or not (self._least > 0).all():
@@ -191,5 +208,6 @@ def _trial_cost(config: UserKNNConfig, size: Size) -> Cost:
 
 
 def _cheap(config: UserKNNConfig) -> UserKNNConfig:
-    """Return the settings that learn the half-life: the same, without decay."""
-    return config.model_copy(update={"half_life_days": None})
+    """Return the settings that learn the half-life: no decay, and the usual neighbours if learned."""
+    count = NEIGHBOURS[0] if config.neighbours == "learned" else config.neighbours
+    return config.model_copy(update={"half_life_days": None, "neighbours": count})

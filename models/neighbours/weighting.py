@@ -60,4 +60,4 @@ class Weights:
 def _lengths(matrix: sparse.csr_array) -> Floats:
     """Return the sum of the weights of each row, added up in their order."""
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return np.bincount(row, matrix.data.astype(np.float64), minlength=matrix.shape[0])
+    return np.asarray(np.bincount(row, matrix.data, minlength=matrix.shape[0]), dtype=np.float64)

@@ -17,7 +17,9 @@ from models.ranking.topn import TopN, top_n
 A, B, C = [2.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 2.0, 2.0]
 
 
-def compared(rows: sparse.csr_array, measure: Measure, shrink: float = 0.0, asymmetry: float = 0.5) -> Compared:
+def compared(
+    rows: sparse.csr_array, measure: Measure, shrink: float = 0.0, asymmetry: float = 0.5
+) -> Compared:
     config = MeasuredConfig(weighting="none", similarity=measure, shrink=shrink, asymmetry=asymmetry)
     return Compared.of(rows, config)
 
@@ -29,7 +31,10 @@ def nearest_columns(columns: sparse.csr_array, n: int, shrink: float, threads: i
 @pytest.mark.parametrize(
     ("measure", "expected"),
     [
-        ("cosine", {(0, 1): 3 / (5**0.5 * 2**0.5), (0, 2): 2 / (5**0.5 * 8**0.5), (1, 2): 2 / (2**0.5 * 8**0.5)}),
+        (
+            "cosine",
+            {(0, 1): 3 / (5**0.5 * 2**0.5), (0, 2): 2 / (5**0.5 * 8**0.5), (1, 2): 2 / (2**0.5 * 8**0.5)},
+        ),
         ("jaccard", {(0, 1): 3 / (5 + 2 - 3), (0, 2): 2 / (5 + 8 - 2), (1, 2): 2 / (2 + 8 - 2)}),
         # less the mean of the row: A (.5, -.5), B (0, 0), C (0, 0); nothing is similar
         ("pearson", {}),
@@ -74,7 +79,9 @@ def test_weights_that_do_not_differ_are_refused_where_their_mean_is_taken_away()
 
 @settings(max_examples=60)
 @given(
-    st.lists(st.lists(st.sampled_from([0.0, 0.0, 1.0, 2.0, 5.0]), min_size=5, max_size=5), min_size=2, max_size=9),
+    st.lists(
+        st.lists(st.sampled_from([0.0, 0.0, 1.0, 2.0, 5.0]), min_size=5, max_size=5), min_size=2, max_size=9
+    ),
     st.sampled_from(["cosine", "asymmetric", "jaccard", "pearson", "adjusted"]),
     st.sampled_from([0.0, 1.0]),
     st.sampled_from([0, 30]),  # further rows, which make the products of a row few beside all

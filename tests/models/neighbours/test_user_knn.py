@@ -82,7 +82,7 @@ def test_scores_equal_a_dense_computation(
     similar = users @ users.T / (np.outer(norms, norms) + 2.5)
     others = similar - np.diag(np.diag(similar))
     if neighbourhood == "inverted":  # those to whom the user is among their 9 nearest others
-        near = np.where(similar.T >= -np.sort(-others, axis=1)[:, 8], similar, 0)
+        near = np.where(-np.sort(-others, axis=1)[:, 8] <= similar.T, similar, 0)
     else:  # the user is among their own 9
         near = np.where(similar >= -np.sort(-similar, axis=1)[:, [8]], similar, 0)
     have = world.matrix.toarray()
@@ -113,6 +113,7 @@ def test_a_saved_model_gives_the_same_scores(tmp_path: Path) -> None:
         ("items", np.array([0, 1, 1, 2, 4], np.int32), r"items from 0 to 3, got 0\.\.4"),
         ("ends", np.array([0, 3, 2, 5], np.int64), "ends of rows from 0 to 5"),
         ("ends", np.array([0, 2, 4, 4], np.int64), "ends of rows from 0 to 5"),
+        ("count", np.array([0]), r"count of neighbours int64 \(1,\) above 0"),
         ("least", np.ones(2, np.float32), r"least float32 \(0,\) above 0"),
         ("scale", np.array([np.inf], np.float32), r"scale float32 \(1,\)"),
         ("weights", np.ones(4, np.float32), "as many items as weights"),
