@@ -8,14 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sql.landing.landing import FORMATS, format_suffix
+from sql.landing.landing import FORMATS, RawFile, format_suffix
 from sql.reading import Reading
-from tasks.proposal.fields import Fields, guess_fields
-from tasks.proposal.form import csv_settings
+from tasks.proposal.guesses.fields import Fields, guess_fields
+from tasks.proposal.guesses.form import csv_settings
+from tasks.proposal.guesses.times import time_reader
 from tasks.proposal.rows import Columns, SampleRows, read_rows
 from tasks.proposal.sample import cut, fetched, format_of, head_of, plain_name
 from tasks.proposal.shapes import Shape
-from tasks.proposal.times import time_reader
 from tasks.runtime.errors import InputError
 from tasks.sources.source_files import SourceFile, redacted
 
@@ -102,7 +102,8 @@ def _read_into(look: Look, file: SourceFile, scratch: Path) -> None:
         header = reading.column_names or _header(path, name, reading)
     beginning = cut(path, name, form, reading.encoding, scratch / "cut")
     called = name if beginning == path else plain_name(name)
-    rows: SampleRows = read_rows(beginning, called, reading, scratch / "rows", header)
+    raw = RawFile(1, beginning, called, file.partitions, file.field_names)
+    rows: SampleRows = read_rows(raw, reading, scratch / "rows", header)
     if rows.rows:
         look.by_file.append((file, rows.columns))
 

@@ -1,0 +1,206 @@
+"""The data files of an Iceberg table's current snapshot, as its metadata says, wherever it lies now."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import fsspec
+from pyiceberg.catalog.noop import NoopCatalog
+from pyiceberg.io import FileIO, InputFile, OutputFile
+from pyiceberg.manifest import DataFile, FileFormat
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import StaticTable
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.types import NestedField
+
+from sql.landing.landing import FieldNames
+from tasks.runtime.errors import InputError
+from tasks.sources.listing import Infos
+from tasks.sources.table_files import Table, TableFile
+
+LOG: Final = "metadata"
+VERSION: Final = re.compile(r"v(?P<hadoop>\d+)(\.gz)?\.metadata\.json|(?P<catalog>\d+)-[^/]*\.metadata\.json")
+SCHEMES: Final = re.compile(r"file:/+(?=/)|file:(?=/)")
+ANOTHER: Final = "write its current rows to another table"
+
+
+def iceberg_table(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str, named: str) -> Table:
+    """Return the data files of the current snapshot of the Iceberg table in a folder.
+
+    `named` begins messages. Files are looked for below `root`, where the table may have been copied
+    or moved. The newest metadata file is the current one: a catalogue is not asked.
+
+    Raises
+    ------
+    InputError
+        If it is not clear which metadata is current, or that cannot be read by the library; if rows
+        are deleted by delete files, data files are not Parquet or lie outside of the folder, or
+        columns have default values.
+    """
+    folder = _Folder(filesystem, root, named)
+    try:
+        metadata = FromInputFile.table_metadata(folder.present(current_metadata(infos, root, named)))
+        folder.written_to(metadata.location)
+        table = StaticTable(
+            identifier=("table",),
+            metadata=metadata,
+            metadata_location=root,
+            io=folder,
+            catalog=NoopCatalog("none"),
+        )
+        if any(field.initial_default is not None for field in table.schema().fields):
+            raise InputError(f"{named}: it has columns with default values; expected one without: {ANOTHER}")
+        names = _field_names(table)
+        files = {folder.name(file.file_path): _file(table, file, names) for file in _files(table, named)}
+    except InputError:
+        raise
+    except Exception as error:  # the library raises what its parts do
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{named}: its metadata cannot be read: {reason}") from None
+    return Table(root, "Iceberg", files, (LOG,))
+
+
+def current_metadata(names: Iterable[str], root: str, named: str) -> str:
+    """Return the newest of a table's metadata files among these names, by the number in theirs.
+
+    Tables of a folder call them v3.metadata.json, those of a catalogue 00003-....metadata.json.
+    InputError if several are the newest, or none has a number.
+    """
+    above = f"{root}/{LOG}/"
+    found: dict[tuple[bool, int], list[str]] = {}
+    for name in names:
+        match = VERSION.fullmatch(name.removeprefix(above)) if name.startswith(above) else None
+        if match:
+            number = match["hadoop"] or match["catalog"]
+            found.setdefault((match["hadoop"] is not None, int(number)), []).append(name)
+    newest = max(found, default=None)
+    if newest is None:
+        raise InputError(
+            f"{named}: expected metadata files such as v3.metadata.json or 00003-....metadata.json"
+        )
+    if len({hadoop for hadoop, _ in found}) > 1 or len(found[newest]) > 1:
+        last = sorted(name for kind in (False, True) for name in found.get(_last(found, hadoop=kind), ()))
+        raise InputError(
+            f"{named}: it is not clear which metadata is current: {', '.join(last)}; expected one newest "
+            "file: move those elsewhere that its catalogue does not name"
+        )
+    return found[newest][0]
+
+
+def _last(found: Iterable[tuple[bool, int]], *, hadoop: bool) -> tuple[bool, int]:
+    return max((version for version in found if version[0] == hadoop), default=(hadoop, -1))
+
+
+class _Folder(FileIO):
+    """Reads a table's files in the folder where it lies, by the names that they had where it was written."""
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, named: str) -> None:
+        super().__init__()
+        self._filesystem, self._root, self._named = filesystem, root, named
+        self._written = root
+
+    def written_to(self, location: str) -> None:
+        """Take the location at which the table was written."""
+        self._written = _plain(location)
+
+    def name(self, location: str) -> str:
+        """Return the present name of a file; InputError if it lies outside of the table's folder."""
+        written = _plain(location)
+        if not written.startswith(f"{self._written}/"):
+            raise InputError(
+                f"{self._named}: it names {location}, which is not below its location {self._written}; "
+                f"expected a table of one folder: {ANOTHER}"
+            )
+        return f"{self._root}{written[len(self._written) :]}"
+
+    def present(self, name: str) -> InputFile:
+        """Return a file by its present name."""
+        return _Input(name, self._filesystem)
+
+    def new_input(self, location: str) -> InputFile:
+        return self.present(self.name(location))
+
+    def new_output(self, location: str) -> OutputFile:
+        raise PermissionError(location)
+
+    def delete(self, location: str | InputFile | OutputFile) -> None:
+        raise PermissionError(str(location))
+
+
+class _Input(InputFile):
+    """A file of a file system of fsspec."""
+
+    def __init__(self, name: str, filesystem: fsspec.AbstractFileSystem) -> None:
+        super().__init__(name)
+        self._filesystem = filesystem
+
+    def __len__(self) -> int:
+        return int(self._filesystem.size(self.location))
+
+    def exists(self) -> bool:
+        return bool(self._filesystem.exists(self.location))
+
+    def open(self, seekable: bool = True) -> Any:
+        del seekable
+        return self._filesystem.open(self.location, "rb")
+
+
+def _plain(location: str) -> str:
+    """Return a location without differences that do not matter: s3a and s3, file:/a and /a."""
+    return SCHEMES.sub("", re.sub(r"^s3[an]://", "s3://", location)).rstrip("/")
+
+
+def _files(table: StaticTable, named: str) -> Iterator[DataFile]:
+    """Yield the data files; InputError if not all rows of each count."""
+    try:
+        tasks = list(table.scan().plan_files())
+    except ValueError as error:
+        if "delet" not in str(error).lower():
+            raise
+        tasks = None  # deletes of a kind that the library does not read
+    if tasks is None or any(task.delete_files for task in tasks):
+        raise InputError(
+            f"{named}: it has rows deleted by delete files (merge on read); expected whole files: run "
+            f"rewrite_data_files with delete-file-threshold = 1, or {ANOTHER}"
+        )
+    for task in tasks:
+        if task.file.file_format != FileFormat.PARQUET:
+            raise InputError(
+                f"{named}: it has data files in {task.file.file_format.value}; expected Parquet: set "
+                f"write.format.default and run rewrite_data_files with rewrite-all = true, or {ANOTHER}"
+            )
+        yield task.file
+
+
+def _field_names(table: StaticTable) -> FieldNames:
+    """Return the table's names of fields by their numbers, and the columns' former names."""
+    mapping = table.name_mapping()
+    present = {field.field_id: field.name for field in table.schema().fields}
+    aliases: dict[str, str] = {}
+    for mapped in mapping.root if mapping is not None else ():
+        name = None if mapped.field_id is None else present.get(mapped.field_id)
+        aliases |= dict.fromkeys(mapped.names, name) if name is not None else {}
+    return FieldNames(dict(_all_names(table.schema().fields)), aliases)
+
+
+def _all_names(fields: Iterable[NestedField]) -> Iterator[tuple[int, str]]:
+    """Yield the number and name of each field, with those inside of objects, lists and maps."""
+    for field in fields:
+        yield field.field_id, field.name
+        yield from _all_names(getattr(field.field_type, "fields", ()))
+
+
+def _file(table: StaticTable, file: DataFile, names: FieldNames) -> TableFile:
+    """Return a file with the columns that its partition tells, which files of Hive lack."""
+    spec, schema = table.specs()[file.spec_id], table.schema()
+    columns = {field.field_id: field for field in schema.fields}
+    told: dict[str, str | None] = {}
+    for position, part in enumerate(spec.fields):
+        column = columns.get(part.source_id)
+        if column is not None and isinstance(part.transform, IdentityTransform):
+            value = file.partition[position]
+            text = part.transform.to_human_string(column.field_type, value)
+            told[column.name] = None if value is None else text
+    return TableFile(told, names)
