@@ -35,7 +35,7 @@ def init(
         proposal = propose(samples, output.absolute().parent, Path(scratch))
         write_proposal(proposal.text, output, force=force)
         for left in proposal.left_out:
-            out.print_line(f"Not read: {left}", style="yellow")
+            out.print_line(f"Not read: {left}", style="yellow" if left.is_news else "")
         if proposal.missing:
             _fail_incomplete(proposal, output)
         files = counted(len(proposal.files), "file")

@@ -13,7 +13,15 @@ from pyiceberg.manifest import DataFile, FileFormat
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import StaticTable
 from pyiceberg.transforms import IdentityTransform
-from pyiceberg.types import NestedField
+from pyiceberg.types import (
+    BooleanType,
+    DateType,
+    DecimalType,
+    IntegerType,
+    LongType,
+    NestedField,
+    StringType,
+)
 
 from sql.landing.landing import FieldNames
 from tasks.runtime.errors import InputError
@@ -23,6 +31,8 @@ from tasks.sources.table_files import Table, TableFile
 LOG: Final = "metadata"
 VERSION: Final = re.compile(r"v(?P<hadoop>\d+)(\.gz)?\.metadata\.json|(?P<catalog>\d+)-[^/]*\.metadata\.json")
 SCHEMES: Final = re.compile(r"file:/+(?=/)|file:(?=/)")
+TOLD: Final = (StringType, IntegerType, LongType, BooleanType, DateType, DecimalType)
+"""Types of columns of which a partition tells the text that a file has."""
 ANOTHER: Final = "write its current rows to another table"
 
 
@@ -37,7 +47,7 @@ def iceberg_table(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str
     InputError
         If it is not clear which metadata is current, or that cannot be read by the library; if rows
         are deleted by delete files, data files are not Parquet or lie outside of the folder, or
-        columns have default values.
+        columns have default values; or if files lack a column that only the metadata tells inexactly.
     """
     folder = _Folder(filesystem, root, named)
     try:
@@ -53,7 +63,9 @@ def iceberg_table(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str
         if any(field.initial_default is not None for field in table.schema().fields):
             raise InputError(f"{named}: it has columns with default values; expected one without: {ANOTHER}")
         names = _field_names(table)
-        files = {folder.name(file.file_path): _file(table, file, names) for file in _files(table, named)}
+        files = {
+            folder.name(file.file_path): _file(table, file, names, named) for file in _files(table, named)
+        }
     except InputError:
         raise
     except Exception as error:  # the library raises what its parts do
@@ -192,15 +204,26 @@ def _all_names(fields: Iterable[NestedField]) -> Iterator[tuple[int, str]]:
         yield from _all_names(getattr(field.field_type, "fields", ()))
 
 
-def _file(table: StaticTable, file: DataFile, names: FieldNames) -> TableFile:
-    """Return a file with the columns that its partition tells, which files of Hive lack."""
+def _file(table: StaticTable, file: DataFile, names: FieldNames, named: str) -> TableFile:
+    """Return a file with the columns that its partition tells, which files of Hive lack.
+
+    InputError if it lacks one whose values the metadata does not tell exactly.
+    """
     spec, schema = table.specs()[file.spec_id], table.schema()
     columns = {field.field_id: field for field in schema.fields}
     told: dict[str, str | None] = {}
     for position, part in enumerate(spec.fields):
         column = columns.get(part.source_id)
-        if column is not None and isinstance(part.transform, IdentityTransform):
+        if column is None or not isinstance(part.transform, IdentityTransform):
+            continue
+        if isinstance(column.field_type, TOLD):
             value = file.partition[position]
             text = part.transform.to_human_string(column.field_type, value)
             told[column.name] = None if value is None else text
+        elif part.source_id not in (file.column_sizes or {}):
+            raise InputError(
+                f"{named}: its files may lack {column.name}, by which it is partitioned, and a "
+                f"{column.field_type} is not told exactly elsewhere; expected files with all columns: "
+                f"{ANOTHER}"
+            )
     return TableFile(told, names)

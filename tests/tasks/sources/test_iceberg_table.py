@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -261,3 +263,44 @@ def test_metadata_without_a_number_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "t" / "metadata" / "last.metadata.json").write_text("{}")
     with pytest.raises(InputError, match=r"/t: expected metadata files such as v3\.metadata\.json or 00003-"):
         found(tmp_path / "t")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a/b=c é",
+        -7,
+        True,
+        dt.date(1969, 12, 31),
+        decimal.Decimal("1234.50"),
+        None,
+    ],
+    ids=repr,
+)
+def test_a_partition_tells_a_value_as_the_file_would(
+    catalog: InMemoryCatalog, tmp_path: Path, duckdb_engine, value: object
+) -> None:
+    kind = pa.string() if value is None else None
+    batch = rows("a").append_column("part", pa.array([value], kind))
+    folder = folder_of(written(catalog, "t", batch, partition="part"))
+    keys = {"attributes": {"part": "part"}}
+    whole = logs_of(folder, tmp_path / "whole", duckdb_engine, **keys)
+    assert whole.ingest().counts.accepted == 1
+    (path,) = folder.glob("data/*/*.parquet")
+    pq.write_table(pq.read_table(path, partitioning=None).drop_columns(["part"]), path)
+    told = logs_of(folder, tmp_path / "told", duckdb_engine, **keys)
+    assert told.ingest().counts.accepted == 1
+    assert told.rows("part") == whole.rows("part")
+
+
+@pytest.mark.parametrize("value", [dt.datetime(2026, 3, 1, 10, tzinfo=dt.UTC), 0.1], ids=repr)
+def test_a_partition_that_tells_another_text_is_not_used(
+    catalog: InMemoryCatalog, tmp_path: Path, duckdb_engine, value: object
+) -> None:
+    batch = rows("a").append_column("part", pa.array([value]))
+    folder = folder_of(written(catalog, "t", batch, partition="part"))
+    logs = logs_of(folder, tmp_path, duckdb_engine, attributes={"part": "part"})
+    assert logs.ingest().counts.accepted == 1  # the file has the column
+    change_files(folder, lambda file: file.update(column_sizes=None))
+    with pytest.raises(InputError, match=r"/t: its files may lack part, by which it is partitioned, and a "):
+        logs.ingest()
