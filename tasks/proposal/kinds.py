@@ -34,8 +34,8 @@ class Kind:
 
     @property
     def best(self) -> Look:
-        """The look that stands for all."""
-        return self.looks[0]
+        """The look that stands for all: the first of those with the most fields."""
+        return max(self.looks, key=lambda look: len(look.fields.columns))
 
 
 def kinds_of(looks: Sequence[Look]) -> tuple[list[Kind], dict[str, str]]:
@@ -47,12 +47,15 @@ def kinds_of(looks: Sequence[Look]) -> tuple[list[Kind], dict[str, str]]:
     which this is not certain.
     """
     best = min(looks, key=lambda look: (len(look.fields.missing), looks.index(look)))
-    groups: dict[object, list[Look]] = {best.key(): [best]}
-    for look in looks:
-        if look is not best:
-            groups.setdefault(look.key(), []).append(look)
-    chosen, doubts = [groups.pop(best.key())], dict[str, str]()
-    for group in groups.values():
+    groups: list[list[Look]] = []
+    for look in [best, *(look for look in looks if look is not best)]:
+        group = next((group for group in groups if look.is_like(group[0])), None)
+        if group is None:
+            groups.append([look])
+        else:
+            group.append(look)
+    chosen, doubts = groups[:1], dict[str, str]()
+    for group in groups[1:]:
         if best.fields.missing or group[0].fields.missing:
             continue
         doubt = _doubt(group[0], [look for other in chosen for look in other])

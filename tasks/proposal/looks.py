@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -49,9 +49,19 @@ class Look:
             self._fields = guess_fields(self.columns, named=named)
         return self._fields
 
-    def key(self) -> tuple[Any, ...]:
-        """Return what files of one source have in common: how they are read, and the fields."""
-        fields = tuple(sorted((role, str(column)) for role, column in self.fields.columns.items()))
+    def is_like(self, other: Look) -> bool:
+        """Return whether files are of one source: read alike, with the same fields.
+
+        If they have the same columns, a field that not every event has may be empty in one of them.
+        """
+        roles = {*self.fields.columns, *other.fields.columns}
+        if set(self.columns) == set(other.columns):
+            roles &= {"user", "item", "timestamp"}
+        return self._key(roles) == other._key(roles)
+
+    def _key(self, roles: Collection[str]) -> tuple[Any, ...]:
+        """Return how files are read, and the columns of some fields."""
+        fields = tuple(str(self.fields.columns.get(role)) for role in sorted(roles))
         formats = self.fields.time.formats if self.fields.time else ()
         settings = {key: value for key, value in self.settings.items() if key != "encoding"}
         return self.format, str(settings), fields, formats

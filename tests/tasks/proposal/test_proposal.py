@@ -349,3 +349,11 @@ def test_an_iceberg_table_with_a_renamed_column_is_proposed_and_ingested(
     assert try_rows(configuration, source, discover(source, date.max).files, tmp_path / "x").accepted == 2
     store = Store(tmp_path / "store").create()
     assert ingest(configuration, store, duckdb_engine, date(2026, 11, 30)).counts.accepted == 2
+
+
+def test_a_field_that_is_empty_in_some_files_makes_no_other_kind(tmp_path: Path) -> None:
+    for place, rating in (("web", ""), ("app", "4.5")):
+        rows = "".join(f"u{n % 3},i{n % 5},2026-11-30T10:00:{n:02d}Z,{rating}\n" for n in range(9))
+        (tmp_path / f"{place}.csv").write_text("uid,sku,ts,rating\n" + rows)
+    source = read_toml(proposed(tmp_path, "web.csv", "app.csv")[1])["source"]
+    assert (source["path"], source["columns"]["value"]) == (["app.csv", "web.csv"], "rating")

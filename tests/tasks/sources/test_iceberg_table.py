@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import gzip
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -304,3 +306,20 @@ def test_a_partition_that_tells_another_text_is_not_used(
     change_files(folder, lambda file: file.update(column_sizes=None))
     with pytest.raises(InputError, match=r"/t: its files may lack part, by which it is partitioned, and a "):
         logs.ingest()
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_other_versions_of_the_format_and_compressed_metadata_are_read(
+    catalog: InMemoryCatalog, version: str
+) -> None:
+    schema = rows("a").schema
+    table = catalog.create_table("shop.t", schema=schema, properties={"format-version": version})
+    table.append(rows("a"))
+    table.overwrite(rows("b"))
+    folder = folder_of(table)
+    newest = newest_metadata(folder)
+    packed = newest.with_name(newest.name.replace(".metadata", ".gz.metadata"))
+    packed.write_bytes(gzip.compress(newest.read_bytes()))
+    newest.unlink()
+    assert json.loads(gzip.decompress(packed.read_bytes()))["format-version"] == int(version)
+    assert (users(found(folder)), reasons(found(folder))) == (["b"], {GONE: 1})
