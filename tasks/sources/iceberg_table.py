@@ -26,6 +26,7 @@ from pyiceberg.types import (
 from sql.landing.landing import FieldNames
 from tasks.runtime.errors import InputError
 from tasks.sources.listing import Infos
+from tasks.sources.source_files import input_error
 from tasks.sources.table_files import Table, TableFile
 
 LOG: Final = "metadata"
@@ -69,8 +70,8 @@ def iceberg_table(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str
     except InputError:
         raise
     except Exception as error:  # the library raises what its parts do
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{named}: its metadata cannot be read: {reason}") from None
+        found = input_error(error, f"{named}: its metadata cannot be read")
+        raise type(found)(str(found).splitlines()[0]) from None
     return Table(root, "Iceberg", files, (LOG,))
 
 
@@ -120,7 +121,7 @@ class _Folder(FileIO):
     def name(self, location: str) -> str:
         """Return the present name of a file; InputError if it lies outside of the table's folder."""
         written = _plain(location)
-        if not written.startswith(f"{self._written}/"):
+        if not written.startswith(f"{self._written}/") or ".." in written.split("/"):
             raise InputError(
                 f"{self._named}: it names {location}, which is not below its location {self._written}; "
                 f"expected a table of one folder: {ANOTHER}"

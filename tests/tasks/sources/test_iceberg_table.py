@@ -29,7 +29,7 @@ from worlds.iceberg_world import (
 from worlds.log_world import Logs
 from worlds.table_world import found, reasons, rows, users
 
-from tasks.runtime.errors import InputError
+from tasks.runtime.errors import InputError, SourceUnreachableError
 
 GONE = "no longer part of the Iceberg table"
 
@@ -192,10 +192,30 @@ def test_columns_with_default_values_are_refused(table: Path) -> None:
         found(table)
 
 
-def test_files_outside_of_the_folder_are_refused(table: Path) -> None:
-    change_files(table, lambda file: file.update(file_path=f"/elsewhere/{Path(file['file_path']).name}"))
-    with pytest.raises(InputError, match=r"it names /elsewhere/\S+, which is not below its location"):
+@pytest.mark.parametrize("elsewhere", ["/elsewhere", "{table}/../other", "s3://bucket/t"])
+def test_files_outside_of_the_folder_are_refused(table: Path, elsewhere: str) -> None:
+    folder = elsewhere.format(table=table)
+    change_files(table, lambda file: file.update(file_path=f"{folder}/{Path(file['file_path']).name}"))
+    with pytest.raises(InputError, match=rf"it names {folder}/\S+, which is not below its location"):
         found(table)
+
+
+def test_a_store_that_does_not_answer_can_be_asked_again(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.put(str(table), "/lake/", recursive=True)
+
+    def failing(*_: object, **__: object) -> None:
+        raise ConnectionResetError("reset by peer")
+
+    monkeypatch.setattr(type(memory), "open", failing)
+    try:
+        with pytest.raises(SourceUnreachableError, match=r"its metadata cannot be read: reset by peer$"):
+            found("memory://lake/t")
+    finally:
+        memory.store.clear()
+        memory.pseudo_dirs[:] = [""]
 
 
 def test_a_file_that_is_gone_is_one_message(table: Path) -> None:

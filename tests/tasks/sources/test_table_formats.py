@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from deltalake import write_deltalake
+from worlds.paths import ROOT
 from worlds.table_world import found, reasons, rows, users, write_log
 
 from tasks.runtime.errors import InputError
@@ -85,3 +89,24 @@ def test_a_part_of_any_table_is_refused(tmp_path: Path, log: str, kind: str, exp
         InputError, match=rf"a part of the {kind} table {table}, .* count; expected {expected}$"
     ):
         found(table / "data")
+
+
+def test_the_library_of_a_table_is_imported_for_such_a_table_only(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("user,item,time\n")
+    code = (
+        "import sys; from tasks.sources.discovery import Search, files_under\n"
+        "assert len(files_under(sys.argv[1], Search('source', 'auto')).files) == 1\n"
+        "print(*sorted({'pyiceberg', 'deltalake'} & sys.modules.keys()))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+
+    def imported() -> list[str]:
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout.split()
+
+    assert imported() == []
+    (tmp_path / "a.csv").unlink()
+    write_deltalake(tmp_path / "t", rows("a"))
+    assert imported() == ["deltalake"]
