@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import fsspec
 from pyiceberg.catalog.noop import NoopCatalog
-from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.manifest import DataFile, FileFormat
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import StaticTable
@@ -25,16 +23,13 @@ from pyiceberg.types import (
 
 from sql.landing.landing import FieldNames
 from tasks.runtime.errors import InputError
+from tasks.sources.iceberg_folder import ANOTHER, LOG, Folder, current_metadata
 from tasks.sources.listing import Infos
 from tasks.sources.source_files import input_error
 from tasks.sources.table_files import Table, TableFile
 
-LOG: Final = "metadata"
-VERSION: Final = re.compile(r"v(?P<hadoop>\d+)(\.gz)?\.metadata\.json|(?P<catalog>\d+)-[^/]*\.metadata\.json")
-SCHEMES: Final = re.compile(r"file:/+(?=/)|file:(?=/)")
 TOLD: Final = (StringType, IntegerType, LongType, BooleanType, DateType, DecimalType)
 """Types of columns of which a partition tells the text that a file has."""
-ANOTHER: Final = "write its current rows to another table"
 
 
 def iceberg_table(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str, named: str) -> Table:
@@ -50,7 +45,7 @@ def iceberg_table(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str
         are deleted by delete files, data files are not Parquet or lie outside of the folder, or
         columns have default values; or if files lack a column that only the metadata tells inexactly.
     """
-    folder = _Folder(filesystem, root, named)
+    folder = Folder(filesystem, root, named)
     try:
         metadata = FromInputFile.table_metadata(folder.present(current_metadata(infos, root, named)))
         folder.written_to(metadata.location)
@@ -73,96 +68,6 @@ def iceberg_table(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str
         found = input_error(error, f"{named}: its metadata cannot be read")
         raise type(found)(str(found).splitlines()[0]) from None
     return Table(root, "Iceberg", files, (LOG,))
-
-
-def current_metadata(names: Iterable[str], root: str, named: str) -> str:
-    """Return the newest of a table's metadata files among these names, by the number in theirs.
-
-    Tables of a folder call them v3.metadata.json, those of a catalogue 00003-....metadata.json.
-    InputError if several are the newest, or none has a number.
-    """
-    above = f"{root}/{LOG}/"
-    found: dict[tuple[bool, int], list[str]] = {}
-    for name in names:
-        match = VERSION.fullmatch(name.removeprefix(above)) if name.startswith(above) else None
-        if match:
-            number = match["hadoop"] or match["catalog"]
-            found.setdefault((match["hadoop"] is not None, int(number)), []).append(name)
-    newest = max(found, default=None)
-    if newest is None:
-        raise InputError(
-            f"{named}: expected metadata files such as v3.metadata.json or 00003-....metadata.json"
-        )
-    if len({hadoop for hadoop, _ in found}) > 1 or len(found[newest]) > 1:
-        last = sorted(name for kind in (False, True) for name in found.get(_last(found, hadoop=kind), ()))
-        raise InputError(
-            f"{named}: it is not clear which metadata is current: {', '.join(last)}; expected one newest "
-            "file: move those elsewhere that its catalogue does not name"
-        )
-    return found[newest][0]
-
-
-def _last(found: Iterable[tuple[bool, int]], *, hadoop: bool) -> tuple[bool, int]:
-    return max((version for version in found if version[0] == hadoop), default=(hadoop, -1))
-
-
-class _Folder(FileIO):
-    """Reads a table's files in the folder where it lies, by the names that they had where it was written."""
-
-    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, named: str) -> None:
-        super().__init__()
-        self._filesystem, self._root, self._named = filesystem, root, named
-        self._written = root
-
-    def written_to(self, location: str) -> None:
-        """Take the location at which the table was written."""
-        self._written = _plain(location)
-
-    def name(self, location: str) -> str:
-        """Return the present name of a file; InputError if it lies outside of the table's folder."""
-        written = _plain(location)
-        if not written.startswith(f"{self._written}/") or ".." in written.split("/"):
-            raise InputError(
-                f"{self._named}: it names {location}, which is not below its location {self._written}; "
-                f"expected a table of one folder: {ANOTHER}"
-            )
-        return f"{self._root}{written[len(self._written) :]}"
-
-    def present(self, name: str) -> InputFile:
-        """Return a file by its present name."""
-        return _Input(name, self._filesystem)
-
-    def new_input(self, location: str) -> InputFile:
-        return self.present(self.name(location))
-
-    def new_output(self, location: str) -> OutputFile:
-        raise PermissionError(location)
-
-    def delete(self, location: str | InputFile | OutputFile) -> None:
-        raise PermissionError(str(location))
-
-
-class _Input(InputFile):
-    """A file of a file system of fsspec."""
-
-    def __init__(self, name: str, filesystem: fsspec.AbstractFileSystem) -> None:
-        super().__init__(name)
-        self._filesystem = filesystem
-
-    def __len__(self) -> int:
-        return int(self._filesystem.size(self.location))
-
-    def exists(self) -> bool:
-        return bool(self._filesystem.exists(self.location))
-
-    def open(self, seekable: bool = True) -> Any:
-        del seekable
-        return self._filesystem.open(self.location, "rb")
-
-
-def _plain(location: str) -> str:
-    """Return a location without differences that do not matter: s3a and s3, file:/a and /a."""
-    return SCHEMES.sub("", re.sub(r"^s3[an]://", "s3://", location)).rstrip("/")
 
 
 def _files(table: StaticTable, named: str) -> Iterator[DataFile]:
