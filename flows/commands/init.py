@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,11 +35,12 @@ def init(
         proposal = propose(samples, output.absolute().parent, Path(scratch))
         write_proposal(proposal.text, output, force=force)
         for left in proposal.left_out:
-            out.print_line(f"Not read: {left}", style="yellow")
+            out.print_line(f"Not read: {left}", style="yellow" if left.is_news else "")
         if proposal.missing:
             _fail_incomplete(proposal, output)
         files = counted(len(proposal.files), "file")
-        out.print_line(f"{output} written, from {files}.")
+        kinds = f" of {len(proposal.sources)} kinds, a source each" if len(proposal.sources) > 1 else ""
+        out.print_line(f"{output} written, from {files}{kinds}.")
         for note in proposal.notes:
             out.print_line(f"check: {note}", style="yellow")
         _try(proposal, output, Path(scratch))
@@ -50,39 +52,49 @@ def _fail_incomplete(proposal: Proposal, output: Path) -> None:
 
 
 def _try(proposal: Proposal, output: Path, scratch: Path) -> None:
-    """Classify the first rows by the written file, show them, and say what comes next."""
+    """Classify the first rows of each source by the written file, show them, and say what comes next."""
     from tasks.configuration.configuration import load
     from tasks.proposal.trial import try_rows
 
     configuration = load(output)
-    (source,) = configuration.sources
-    trial = try_rows(configuration, source, proposal.files, scratch / "trial")
+    last_days = []
+    for number, (source, proposed) in enumerate(zip(configuration.sources, proposal.sources, strict=True)):
+        trial = try_rows(configuration, source, proposed.files, scratch / f"trial-{number}")
+        _show(trial, source.name, configuration.gate.max_quarantined_share)
+        if not trial.accepted:
+            of = f" of {source.name}" if source.name else ""
+            out.fail(
+                f"no row{of} in the sample would be accepted: correct {output}, then try `nightshelf doctor`"
+            )
+        last_days.append(trial.last_day)
+    _print_next(output, max(filter(None, last_days)))
+
+
+def _show(trial: Trial, name: str, limit: float) -> None:
+    """Show the first rows of a source, of this name if there are several."""
+    of = f" of {name}" if name else ""
     columns = ("file", "line", "user", "item", "time (UTC)", "event type", "outcome")
     rows = [
         (row.file, row.line, row.user, row.item, row.time, row.event_type, row.outcome) for row in trial.first
     ]
-    out.print_table(columns, rows, "The first rows")
-    out.print_line(f"{trial}.")
-    if not trial.accepted:
-        out.fail(f"no row of the sample would be accepted: correct {output}, then try `nightshelf doctor`")
-    limit = configuration.gate.max_quarantined_share
-    if trial.quarantined > limit * trial.rows:
+    out.print_table(columns, rows, f"The first rows{of}")
+    out.print_line(f"{name}: {trial}." if name else f"{trial}.")
+    if trial.accepted and trial.quarantined > limit * trial.rows:
         share = trial.quarantined / trial.rows
         out.print_line(
-            f"check: {share:.0%} of the rows would be quarantined, and a night with over {limit:.0%} is "
+            f"check: {share:.0%} of the rows{of} would be quarantined, and a night with over {limit:.0%} is "
             "refused: correct the settings, or raise [gate] max_quarantined_share",
             style="yellow",
         )
-    _print_next(output, trial)
 
 
-def _print_next(output: Path, trial: Trial) -> None:
+def _print_next(output: Path, last_day: date) -> None:
     import shlex
 
     config = "" if output == DEFAULT_CONFIG else f" --config {shlex.quote(str(output))}"
     out.print_line("Next:")
     out.print_line(f"  nightshelf doctor{config}")
-    out.print_line(f"  nightshelf run{config} --as-of {trial.last_day}")
+    out.print_line(f"  nightshelf run{config} --as-of {last_day}")
 
 
 def register(app: typer.Typer) -> None:

@@ -42,7 +42,7 @@ def interactions_station(night: Night, engine: Engine) -> Result:
     publishing = night.as_of if night.record.purpose == "night" else None
     absent = absent_columns(ingested.files)
     night.record.warn(*ingested.notes)
-    night.record.warn(*(part.warning() for part in ingested.left_out))
+    night.record.warn(*(part.warning() for part in ingested.left_out if part.is_news))
     night.record.warn(*(f"[source] {absence(column, files)}" for column, files in absent.items()))
     facts = {
         "last_ingest": last,

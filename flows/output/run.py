@@ -18,7 +18,7 @@ from tasks.interactions.late_events import LateEvents
 from tasks.release.main_metrics import main_metrics
 from tasks.report.incumbents import change_of
 from tasks.report.item_freshness import freshness_of
-from tasks.report.source_rows import rows_of, source_rows
+from tasks.report.source_rows import replaced_files, rows_of, source_rows
 from tasks.report.summary import judged_sentence, late_events_of
 from tasks.runtime.wording import counted
 from tasks.store.files import readable
@@ -52,6 +52,8 @@ def print_run(record: RunRecord) -> None:
     total = Counts.model_validate(facts["total"])
     _print_counts(total, "All rows ingested so far", facts["exclude_rules"])
     _print_sources(source_rows(record), "All rows by source")
+    for replaced in replaced_files(record):
+        out.print_line(f"Not read: {replaced}")
     _print_late(late_events_of(record))
     if freshness := freshness_of(record):
         out.print_line(str(freshness))
@@ -80,7 +82,7 @@ def print_accounting(ingested: Ingest, late: LateEvents) -> None:
     """Print the files and rows of an ingest."""
     out.print_line(f"{ingested.ingested} files ingested, {ingested.known} known before.")
     for part in ingested.left_out:
-        out.print_line(f"Not read: {part}", style="yellow")
+        out.print_line(f"Not read: {part}", style="yellow" if part.is_news else "")
     for note in ingested.notes:
         out.print_line(f"Note: {note}", style="yellow")
     for column, files in absent_columns(ingested.files).items():

@@ -47,17 +47,31 @@ SUFFIXES = f"{', '.join(FORMATS)} (text also {', '.join(OPENERS)})"
 
 
 @dataclass(frozen=True)
+class FieldNames:
+    """The names of a table's columns, where its files may have other ones.
+
+    `by_id` has all fields, also those inside of objects, by their number; `aliases` has the columns
+    by each name that files without such numbers may have for them.
+    """
+
+    by_id: Mapping[int, str]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RawFile:
     """One source file: its path on this machine and the name that messages use.
 
-    `partitions` are the columns that its folders tell (country=FR), by name. Of a file that grows,
-    the bytes from `begin` to `end` are read, and `first_line` is the number of the line at `begin`.
+    `partitions` are the columns that its folders or its table's log tell (country=FR), by name;
+    `field_names` are the table's names of its columns. Of a file that grows, the bytes from `begin`
+    to `end` are read, and `first_line` is the number of the line at `begin`.
     """
 
     file_id: int
     path: Path
     name: str
     partitions: Mapping[str, str | None] = field(default_factory=dict)
+    field_names: FieldNames | None = None
     begin: int = 0
     end: int | None = None
     first_line: int = 1

@@ -60,7 +60,8 @@ class CatalogueRows:
     def warnings(self, section: str) -> Iterator[str]:
         """Yield what a user should know about the files of a section's catalogue."""
         for part in self.left_out:
-            yield part.warning(section)
+            if part.is_news:
+                yield part.warning(section)
         for column, files in self.absent.items():
             yield f"[{section}] catalogue: {absence(column, files)}"
         for rule, rows in self.rejected.items():
@@ -127,7 +128,8 @@ def _land(
     """Land a file; with others beside it, it needs no column but the id."""
     folder = scratch / str(number)
     folder.mkdir(parents=True, exist_ok=True)
-    raw = RawFile(number, fetch(file, folder / "fetched"), redacted(file.address), file.partitions)
+    path = fetch(file, folder / "fetched")
+    raw = RawFile(number, path, redacted(file.address), file.partitions, file.field_names)
     mapped, ids = _mapped(catalogue), frozenset({str(catalogue.id)})
     optional = frozenset() if alone else frozenset(mapped) - ids
     return raw, land_file(raw, catalogue, Wanted(tuple(mapped), optional, scalars=ids, ids=ids), folder)

@@ -256,9 +256,9 @@ def _affected_duplicates(
         if old.counts.duplicates and old.address in by_address and old.file_id not in replaced:
             file = by_address[old.address]
             path = fetch(file, scratch / f"{old.file_id}")
-            raw = _same_rows(
-                ledger, RawFile(next_id + len(repeated), path, old.address, file.partitions), old
-            )
+            file_id = next_id + len(repeated)
+            raw = RawFile(file_id, path, old.address, file.partitions, file.field_names)
+            raw = _same_rows(ledger, raw, old)
             repeated.append(Arrival(raw, file, old.sha256, [old.file_id], old.continues))
     return repeated
 

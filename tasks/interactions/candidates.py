@@ -49,7 +49,7 @@ class Candidate:
     def raw(self, file_id: int, after: IngestedFile | None = None) -> RawFile:
         """Return the file as it is to be read: all of it, or what was appended `after` it was read."""
         if self.lines is None:
-            return RawFile(file_id, self.path, self.name, self.file.partitions)
+            return RawFile(file_id, self.path, self.name, self.file.partitions, self.file.field_names)
         begin = Beginning(0, "", 0) if after is None else self.beginnings[after.sha256]
         return RawFile(
             file_id,

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sql.landing.landing import FORMATS, format_suffix
+from sql.landing.landing import FORMATS, RawFile, format_suffix
 from sql.reading import Reading
-from tasks.proposal.fields import Fields, guess_fields
-from tasks.proposal.form import csv_settings
+from tasks.proposal.guesses.fields import Fields, guess_fields
+from tasks.proposal.guesses.form import csv_settings
+from tasks.proposal.guesses.times import time_reader
 from tasks.proposal.rows import Columns, SampleRows, read_rows
 from tasks.proposal.sample import cut, fetched, format_of, head_of, plain_name
 from tasks.proposal.shapes import Shape
-from tasks.proposal.times import time_reader
 from tasks.runtime.errors import InputError
 from tasks.sources.source_files import SourceFile, redacted
 
@@ -49,9 +49,19 @@ class Look:
             self._fields = guess_fields(self.columns, named=named)
         return self._fields
 
-    def key(self) -> tuple[Any, ...]:
-        """Return what files of one source have in common: how they are read, and the fields."""
-        fields = tuple(sorted((role, str(column)) for role, column in self.fields.columns.items()))
+    def is_like(self, other: Look) -> bool:
+        """Return whether files are of one source: read alike, with the same fields.
+
+        If they have the same columns, a field that not every event has may be empty in one of them.
+        """
+        roles = {*self.fields.columns, *other.fields.columns}
+        if set(self.columns) == set(other.columns):
+            roles &= {"user", "item", "timestamp"}
+        return self._key(roles) == other._key(roles)
+
+    def _key(self, roles: Collection[str]) -> tuple[Any, ...]:
+        """Return how files are read, and the columns of some fields."""
+        fields = tuple(str(self.fields.columns.get(role)) for role in sorted(roles))
         formats = self.fields.time.formats if self.fields.time else ()
         settings = {key: value for key, value in self.settings.items() if key != "encoding"}
         return self.format, str(settings), fields, formats
@@ -102,7 +112,8 @@ def _read_into(look: Look, file: SourceFile, scratch: Path) -> None:
         header = reading.column_names or _header(path, name, reading)
     beginning = cut(path, name, form, reading.encoding, scratch / "cut")
     called = name if beginning == path else plain_name(name)
-    rows: SampleRows = read_rows(beginning, called, reading, scratch / "rows", header)
+    raw = RawFile(1, beginning, called, file.partitions, file.field_names)
+    rows: SampleRows = read_rows(raw, reading, scratch / "rows", header)
     if rows.rows:
         look.by_file.append((file, rows.columns))
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sql.landing.text_rows import printable
-from tasks.proposal.events import event_weights
-from tasks.proposal.fields import id_type, marks
-from tasks.proposal.looks import Look, look_at, together
-from tasks.proposal.names import likeness
-from tasks.proposal.rows import Columns
-from tasks.proposal.shapes import MOST_SHAPES, date_pattern, find_files, fits, paths_of, relative, shapes_of
+from tasks.proposal.facts import distinguish, facts_of
+from tasks.proposal.kinds import kinds_of
+from tasks.proposal.looks import Look, look_at
+from tasks.proposal.shapes import MOST_SHAPES, find_files, paths_of, relative, shapes_of
 from tasks.runtime.errors import InputError
 from tasks.sources.discovery import LeftOut
 from tasks.sources.source_files import SourceFile
@@ -25,9 +23,14 @@ if TYPE_CHECKING:
     import jinja2
 
 TEMPLATE = "nightshelf.toml.j2"
-RATINGS = {"rating", "ratings", "stars", "overall", "starrating", "reviewscore", "reviewrating", "bewertung"}
-FIELDS = ("user", "item", "timestamp")
-LIKELY, MOST_ALTERNATIVES = 0.45, 3
+
+
+@dataclass(frozen=True)
+class ProposedSource:
+    """A source of a proposal: its name, empty if it is the only one, and the files it was made from."""
+
+    name: str
+    files: tuple[SourceFile, ...]
 
 
 @dataclass
@@ -35,15 +38,19 @@ class Proposal:
     """A proposed configuration.
 
     `text` is the file; `missing` are the fields that have to be filled in, with their candidates;
-    `notes` is what to check; `files` are those that it was made from.
+    `notes` is what to check; `sources` are those of the file, in its order.
     """
 
     text: str
     missing: dict[str, list[str]]
     notes: list[str]
-    files: list[SourceFile] = field(default_factory=list)
-    last_day: date | None = None
+    sources: list[ProposedSource] = field(default_factory=list)
     left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def files(self) -> list[SourceFile]:
+        """The files that it was made from."""
+        return [file for source in self.sources for file in source.files]
 
     def fill_in(self) -> list[str]:
         """Return the lines of the file to fill in, with their numbers and the candidates."""
@@ -59,6 +66,8 @@ class Proposal:
 def propose(samples: Sequence[str], folder: Path, scratch: Path) -> Proposal:
     """Look at files and folders and propose a configuration that will lie in `folder`.
 
+    Files of evidently different kinds, such as clicks and orders, become sources of their own.
+
     Raises
     ------
     InputError
@@ -72,102 +81,51 @@ def propose(samples: Sequence[str], folder: Path, scratch: Path) -> Proposal:
     if not readable:
         problem = next((look.problem for look in looks if look.problem), "the files hold no rows")
         raise InputError(f"nothing can be proposed: {problem}")
-    best = min(readable, key=lambda look: (len(look.fields.missing), looks.index(look)))
-    chosen = [look for look in readable if look.key() == best.key()]
-    others = [look for look in looks if look not in chosen]
-    hidden = len(shapes) - len(looks)
-    paths = paths_of([look.shape for look in chosen], bool(others) or hidden > 0, samples, folder)
-    facts = _facts(best, chosen)
-    facts["path"] = paths if len(paths) > 1 else paths[0]
-    facts["others"] = [(relative(look.shape.pattern, folder), _described(look)) for look in others]
-    facts["catalogue"] = _catalogue(others, best, folder)
+    kinds, doubts = kinds_of(readable)
+    best = kinds[0].best
+    named = [*_folders(samples), *(table for part in found for table in part.tables)]
+    sources = []
+    for kind in kinds:
+        paths = paths_of([look.shape for look in kind.looks], shapes, named, folder)
+        sources.append(facts_of(kind) | {"path": paths if len(paths) > 1 else paths[0]})
+    notes = [*best.notes, *(note for source in sources for note in source["notes"])]
+    if len(kinds) > 1:
+        notes += distinguish(kinds, sources)
+    others = [look for look in looks if not any(look in kind.looks for kind in kinds)]
     missing = {role: best.fields.candidates.get(role, []) for role in best.fields.missing}
-    notes = [*best.notes, *best.fields.notes, *facts["notes"]]
+    text = (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            sources=sources,
+            missing=missing,
+            others=[(relative(look.shape.pattern, folder), _described(look, doubts)) for look in others],
+            catalogue=_catalogue(others, best, folder),
+        )
+    )
     return Proposal(
-        text=_environment().get_template(TEMPLATE).render(facts | {"missing": missing}),
+        text=text,
         missing=missing,
-        notes=notes,
-        files=[file for look in chosen for file in look.shape.spread()],
-        last_day=best.fields.time.last.date() if best.fields.time else None,
+        notes=list(dict.fromkeys(notes)),
+        sources=[
+            ProposedSource(source["name"], tuple(file for look in kind.looks for file in look.shape.spread()))
+            for kind, source in zip(kinds, sources, strict=True)
+        ],
         left_out=tuple(left for part in found for left in part.left_out),
     )
 
 
-def _facts(best: Look, chosen: Sequence[Look]) -> dict[str, Any]:
-    """Return what the template shows of the logs."""
-    fields = best.fields
-    columns = together([look.columns for look in chosen])
-    names = fields.columns
-    encodings = {look.settings.get("encoding", "utf-8") for look in chosen}
-    settings = dict(best.settings)
-    if len(encodings) > 1 and encodings <= {"utf-8", "cp1252"}:
-        settings["encoding"] = "cp1252"
-    facts: dict[str, Any] = {"settings": settings, "columns": names, "notes": [], "ids": {}, "whole_ids": []}
-    for role in ("user", "item"):
-        if role in names:
-            kind, whole = id_type(columns[str(names[role])])
-            if kind == "int64":
-                facts["ids"][role] = kind
-            elif whole:
-                facts["whole_ids"].append(role)
-    weights = event_weights(columns[str(names["event_type"])]) if "event_type" in names else {}
-    facts["event_weights"] = weights
-    facts["fill_down"], facts["fill_down_within"] = fields.fill_down, fields.fill_down_within
-    value = names.get("value")
-    facts["marks"] = marks(columns[str(value)], settings.get("delimiter", ",")) if value else {}
-    facts["is_rating"] = (
-        value is not None and str(value).rpartition(".")[2].lower().replace("_", "") in RATINGS
-    )
-    facts["time"] = fields.time
-    facts["file_date"], note = _file_date(chosen)
-    facts["file_date_note"] = note
-    mapped = {name for column in names.values() for name in ([column] if isinstance(column, str) else column)}
-    facts["alternatives"] = {role: _alternatives(role, columns, mapped) for role in FIELDS}
-    facts["other_columns"] = [name for name in columns if name not in mapped][:40]
-    if fields.time is not None:
-        facts["notes"] += _time_notes(fields.time.formats, fields.time.other, zoned=fields.time.zoned)
-    if weights:
-        facts["notes"].append(
-            "event_weights lists the kinds of the sample: rows of any other kind are quarantined until it "
-            "is added."
-        )
-    return facts
+def _folders(samples: Sequence[str]) -> list[str]:
+    """Return the samples that are folders of this machine."""
+    here = [sample for sample in samples if "://" not in sample and Path(sample).is_dir()]
+    return [os.path.abspath(sample) for sample in here]  # noqa: PTH100 - links stay
 
 
-def _alternatives(role: str, columns: Columns, mapped: set[str]) -> list[str]:
-    """Return other columns that are named like a field, the likeliest first."""
-    others = [name for name in columns if name not in mapped and likeness(name, role) > LIKELY]
-    return sorted(others, key=lambda name: -likeness(name, role))[:MOST_ALTERNATIVES]
-
-
-def _time_notes(formats: tuple[str, ...], other: str | None, *, zoned: bool) -> list[str]:
-    notes = []
-    if other is not None:
-        notes.append(
-            f"timestamp_format: no day in the sample is above 12, so {formats[-1]} was taken for its shorter "
-            f"span; it could also be {other}. Check it."
-        )
-    if not zoned:
-        notes.append("time_zone: the timestamps name no zone; UTC is assumed. Set the zone that they are in.")
-    return notes
-
-
-def _file_date(chosen: Sequence[Look]) -> tuple[str | None, str | None]:
-    """Return the pattern of the date in the files' names, or a remark on why it is not used."""
-    pattern = date_pattern([file for look in chosen for file in look.shape.files])
-    if pattern is None:
-        return None, None
-    days = [pair for look in chosen for pair in look.days()]
-    if all(fits(file, pattern, events) for file, events in days):
-        return pattern, None
-    return (
-        None,
-        f'file_date = "{pattern}" is not set: some events are of other days than their files\' names.',
-    )
-
-
-def _described(look: Look) -> str:
+def _described(look: Look, doubts: Mapping[str, str]) -> str:
     """Return a few words on files that are not part of the proposal."""
+    doubt = doubts.get(look.shape.pattern)
+    if doubt:
+        return f"users, items and times, too, but {doubt}; if they are other events, add a [[source]]"
     if not look.by_file:
         return look.problem or "no rows"
     names = list(look.columns)

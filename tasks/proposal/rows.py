@@ -15,7 +15,6 @@ from sql.landing.row_writer import OTHER
 from sql.reading import Reading
 from sql.source import ELEMENT
 from tasks.runtime.errors import InputError
-from tasks.sources.source_files import partitions
 
 Columns = dict[str, list[str | None]]
 DEEPEST: Final = 4
@@ -38,10 +37,8 @@ class SampleRows:
     rows: int
 
 
-def read_rows(
-    path: Path, name: str, reading: Reading, folder: Path, header: tuple[str, ...] = ()
-) -> SampleRows:
-    """Return the rows of a file; InputError if an ingest would refuse it.
+def read_rows(beginning: RawFile, reading: Reading, folder: Path, header: tuple[str, ...] = ()) -> SampleRows:
+    """Return the rows of a file's beginning; InputError if an ingest would refuse it.
 
     `header` are the names of a text file's columns.
     """
@@ -49,17 +46,17 @@ def read_rows(
     wanted = Wanted(tuple(dict.fromkeys(wide)), optional=frozenset(wide))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        landed = land_file(RawFile(1, path, name), reading, wanted, folder)
+        landed = land_file(beginning, reading, wanted, folder)
     except SourceError as error:
         raise InputError(str(error)) from None
-    told = {key: value for key, value in partitions(name).items() if value is not None}
+    told = {key: value for key, value in beginning.partitions.items() if value is not None}
     if landed.path is None:
         return SampleRows({}, 0)
     import pyarrow.parquet as pq
 
     table = next(pq.ParquetFile(landed.path).iter_batches(batch_size=MOST_ROWS))
     texts = {column: table.column(f"c{index}").to_pylist() for index, column in enumerate(landed.columns)}
-    nests = file_format(name, reading) not in {"csv", "sheets"}
+    nests = file_format(beginning.name, reading) not in {"csv", "sheets"}
     columns = _unnested(texts, table.num_rows, in_cells=nests)
     columns |= {key: [value] * table.num_rows for key, value in told.items() if key not in columns}
     return SampleRows(columns, table.num_rows)

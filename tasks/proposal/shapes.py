@@ -15,7 +15,7 @@ from sql.landing.landing import FORMATS
 from tasks.proposal.sample import plain_name
 from tasks.runtime.errors import InputError
 from tasks.sources.discovery import Discovered, Search, files_under
-from tasks.sources.source_files import SourceFile, day_in, last_day, partitions
+from tasks.sources.source_files import SourceFile, day_in, last_day
 
 CHANGING: Final = re.compile(
     r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?=[a-f]*[0-9])[0-9a-f]{16,}|[0-9]+"
@@ -64,7 +64,7 @@ def find_files(sample: str) -> Discovered:
         raise InputError(f"{sample}: expected a file or folder with logs, got no such path")
     is_folder = "://" not in sample and Path(sample).is_dir()
     known = any(plain_name(sample).lower().endswith(suffix) for suffix in FORMATS)
-    search = Search("sample", "auto" if is_folder or known else "csv", columns=())
+    search = Search("sample", "auto" if is_folder or known else "csv", columns=None)
     path = sample if "://" in sample else os.path.abspath(sample)  # noqa: PTH100 - links stay
     try:
         return files_under(path, search)
@@ -126,11 +126,24 @@ def fits(file: SourceFile, pattern: str, days: Sequence[date]) -> bool:
     return on and near >= FITTING * len(days) and not after
 
 
-def paths_of(shapes: Sequence[Shape], others: bool, roots: Sequence[str], folder: Path) -> list[str]:
-    """Return what [source] path names: a folder that holds nothing else, or the globs of the shapes."""
-    if not others and len(roots) == 1 and "://" not in roots[0] and Path(roots[0]).is_dir():
-        return [relative(os.path.abspath(roots[0]), folder)]  # noqa: PTH100 - links stay
-    return sorted({relative(shape.pattern, folder) for shape in shapes})
+def paths_of(
+    shapes: Sequence[Shape], everything: Sequence[Shape], folders: Sequence[str], base: Path
+) -> list[str]:
+    """Return what [source] path names for files of some shapes: folders, or the globs of the shapes.
+
+    `folders` are those that may be named, as samples or tables; one is if all its files, of
+    `everything` that was found, have these shapes. The paths are relative to `base`.
+    """
+    left = {file.address for shape in shapes for file in shape.files}
+    others = {file.address for shape in everything for file in shape.files} - left
+    paths = []
+    for folder in folders:
+        here = {address for address in left if address.startswith(f"{folder.rstrip('/')}/")}
+        if here and not any(address.startswith(f"{folder.rstrip('/')}/") for address in others):
+            paths.append(folder)
+            left -= here
+    paths += [shape.pattern for shape in shapes if any(file.address in left for file in shape.files)]
+    return sorted({relative(path, base) for path in paths})
 
 
 def relative(address: str, folder: Path) -> str:
@@ -140,8 +153,3 @@ def relative(address: str, folder: Path) -> str:
     below = address.startswith(f"{folder}/")
     path = os.path.relpath(address, folder if below else folder.resolve())
     return address if path.startswith("../../..") else path
-
-
-def told_columns(file: SourceFile) -> list[str]:
-    """Return the columns that a file's folders tell."""
-    return list(partitions(file.address))

@@ -77,7 +77,8 @@ def try_rows(
         path = fetched(file, scratch / f"fetched-{number}")
         form = file_format(name, source)
         beginning = cut(path, name, form, source.encoding, scratch / f"cut-{number}")
-        raw.append(RawFile(number, beginning, _name_of(beginning, path, name), file.partitions))
+        called = _name_of(beginning, path, name)
+        raw.append(RawFile(number, beginning, called, file.partitions, file.field_names))
         days[number] = last_day(file, source.file_date)
     latest = {number: None if day is None else day + timedelta(days=1) for number, day in days.items()}
     scratch.mkdir(parents=True, exist_ok=True)

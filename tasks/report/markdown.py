@@ -9,7 +9,7 @@ import jinja2
 
 from tasks.report import summary
 from tasks.report.paths import report_of
-from tasks.report.source_rows import COLUMNS, source_rows
+from tasks.report.source_rows import COLUMNS, replaced_files, source_rows
 from tasks.runtime.redaction import redacted
 from tasks.store.layout import Store
 from tasks.store.runs import RunRecord
@@ -49,6 +49,9 @@ PAGE: Final = """\
 | report | {{ report }} |
 {% endif %}
 | compared with | {{ before or "no earlier release" }} |
+{% for text in replaced %}
+| not read | {{ text }} |
+{% endfor %}
 {% if judged %}
 | what readers had | {{ judged }} |
 {% endif %}
@@ -159,6 +162,7 @@ def night_page(store: Store, record: RunRecord, missing: str = "") -> str:
         message=lines,
         readers=summary.effect_on_readers(record),
         judged=summary.judged_sentence(record),
+        replaced=replaced_files(record),
         store=store.root,
         before=before,
         report=report_of(store, record),

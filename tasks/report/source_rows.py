@@ -1,4 +1,4 @@
-"""The row accounting by source: a line for each of several sources."""
+"""The row accounting by source: a line for each of several sources, and what tables have replaced."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.interactions.account import Counts
+from tasks.sources.discovery import LeftOut
 from tasks.store.runs import RunRecord
 
 COLUMNS = ("read", "accepted", "excluded", "quarantined", "duplicates")
@@ -16,6 +17,14 @@ def source_rows(record: RunRecord) -> list[dict[str, Any]]:
     if not record.finished("interactions"):
         return []
     return rows_of(record.station("interactions").facts.get("sources_total", {}))
+
+
+def replaced_files(record: RunRecord) -> list[str]:
+    """Return a text about the files that tables have replaced, by source and kind of table."""
+    if not record.finished("interactions"):
+        return []
+    facts = record.station("interactions").facts.get("files_left_out", ())
+    return [str(part) for part in (LeftOut(**fact) for fact in facts) if not part.is_news]
 
 
 def rows_of(accounts: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -27,7 +27,8 @@ from tasks.sources.source_files import (
     redacted,
     require_file,
 )
-from tasks.sources.table_formats import REPLACED, membership
+from tasks.sources.table_files import TableFile
+from tasks.sources.table_formats import membership, replaced_in
 
 HIDDEN: Final = "hidden or temporary"
 UNKNOWN: Final = "of unknown format or compression"
@@ -35,6 +36,7 @@ EMPTY: Final = "empty"
 LINKED: Final = "a link to a file that is read under another name"
 UNSETTLED: Final = "still being written (changed less than settle_seconds ago)"
 NOT_UTF8: Final = "with a name that is not UTF-8"
+REPLACED: Final = frozenset({replaced_in("Delta"), replaced_in("Iceberg")})
 COMPRESSIONS: Final = (".lz4", ".lzo", ".snappy", ".br", ".7z", ".z", ".tar")
 EXAMPLES: Final = 3
 
@@ -52,6 +54,11 @@ class LeftOut:
         """Return a sentence for a run's warnings."""
         return f"[{section or self.section}] not read: {self}"
 
+    @property
+    def is_news(self) -> bool:
+        """Whether it asks for a look: a table that replaces its files says itself that they do not count."""
+        return self.reason not in REPLACED
+
     def __str__(self) -> str:
         more = ", ..." if self.files > len(self.examples) else ""
         return f"{self.files:,} {self.reason} ({', '.join(self.examples)}{more})"
@@ -59,24 +66,28 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Discovered:
-    """The files of a source, sorted by name, and what was left out; `unsettled` may still change."""
+    """The files of a source, sorted by name, and what was left out.
+
+    `unsettled` may still change; `tables` are the folders of tables whose logs tell the files.
+    """
 
     files: list[SourceFile]
     left_out: tuple[LeftOut, ...]
     unsettled: tuple[SourceFile, ...] = ()
+    tables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Search:
     """What to look for: files of a section of the configuration, in one format or by suffix.
 
-    `columns` are those that a file's folders can tell.
+    `columns` are those that a file's folders can tell; None for all.
     """
 
     section: str
     format: str
     file_date: str | None = None
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = ()
 
 
 def discover(source: Source, as_of: date) -> Discovered:
@@ -98,7 +109,9 @@ def discover(source: Source, as_of: date) -> Discovered:
     left_out = found.left_out
     if unsettled:
         left_out += _by_reason({_printable(file.address): reason for file, reason in unsettled.items()})
-    return Discovered([file for file in due if file not in unsettled], left_out, tuple(unsettled))
+    return Discovered(
+        [file for file in due if file not in unsettled], left_out, tuple(unsettled), found.tables
+    )
 
 
 def files_under(paths: str | tuple[str, ...], search: Search) -> Discovered:
@@ -106,23 +119,25 @@ def files_under(paths: str | tuple[str, ...], search: Search) -> Discovered:
 
     Folders are searched to the bottom, and so are folders that a glob matches. Links are followed,
     and each file is read once. Left out are hidden and temporary files (a part of the path below
-    the configured one begins with . or _), files of unknown format, and empty ones, which count as
-    soon as they have content.
+    the configured one begins with . or _), files of unknown format, and empty files and tables, which
+    count as soon as they have content.
 
     Raises
     ------
     InputError
-        If a configured path has no files; if it is a table that cannot be read file by file, as
+        If a configured path has neither files nor a table; if a table cannot be read file by file, as
         `membership` says; if a name lacks the date that file_date asks for; or for a circle of links.
     """
     files: dict[str, SourceFile] = {}
     left_out: dict[str, str] = {}
+    tables: list[str] = []
     for path in paths if isinstance(paths, tuple) else (paths,):
-        here, others = _discover_under(path, search)
+        here, others, roots = _discover_under(path, search)
         files |= {file.address: file for file in here}
         left_out |= others
+        tables += roots
     _leave_out_links(files, left_out)
-    return Discovered([file for _, file in sorted(files.items())], _by_reason(left_out))
+    return Discovered([file for _, file in sorted(files.items())], _by_reason(left_out), (), tuple(tables))
 
 
 def _by_reason(left_out: Mapping[str, str]) -> tuple[LeftOut, ...]:
@@ -151,8 +166,8 @@ def _real(address: str, folders: dict[str, str]) -> str:
     return os.path.realpath(address) if Path(address).is_symlink() else f"{folders[folder]}/{base}"
 
 
-def _discover_under(path: str, search: Search) -> tuple[list[SourceFile], dict[str, str]]:
-    """Return the files under one configured path, and the reason for each that is left out."""
+def _discover_under(path: str, search: Search) -> tuple[list[SourceFile], dict[str, str], list[str]]:
+    """Return the files under one configured path, the reason for each that is left out, and its tables."""
     setting = f"[{search.section}] path = {redacted(path)}"
     try:
         filesystem, name = url_to_fs(path)
@@ -163,23 +178,25 @@ def _discover_under(path: str, search: Search) -> tuple[list[SourceFile], dict[s
         raise
     except Exception as error:  # of the library that serves this URL
         raise input_error(error, f"{setting}: cannot be read") from None
-    files, left_out = [], {}
+    files, left_out = [], {table.root: EMPTY for table in members.tables if not table.files}
     for found, info in members.infos.items():
         address = found if local else filesystem.unstrip_protocol(found)
-        whole = found == base or found in members.current
-        reason = None if whole else _reason_against(found[len(base) :], info, search)
-        if reason is None and members.is_replaced(found):
-            reason = REPLACED
+        member, replaced = members.file(found), members.replaced(found)
+        reason = replaced
+        if member is None and found != base and replaced != "":
+            against = _reason_against(found[len(base) :], info, search)
+            reason = replaced if against is None else against
         if reason is None:
-            files.append(_file(found, address, info, search, local=local))
+            files.append(_file(found, address, info, search, member=member, local=local))
         elif reason:
             left_out[_printable(address)] = reason
-    if not files:
+    if not files and not members.tables:
         others = "; ".join(map(str, _by_reason(left_out)))
         raise InputError(
             f"{setting}: no files there; expected {SUFFIXES}" + (f"; not read: {others}" if others else "")
         )
-    return files, left_out
+    roots = [table.root for table in members.tables]
+    return files, left_out, roots if local else [filesystem.unstrip_protocol(root) for root in roots]
 
 
 def _reason_against(below: str, info: Mapping[str, Any], search: Search) -> str | None:
@@ -207,11 +224,22 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _file(name: str, address: str, info: Mapping[str, Any], search: Search, *, local: bool) -> SourceFile:
+def _file(
+    name: str,
+    address: str,
+    info: Mapping[str, Any],
+    search: Search,
+    *,
+    member: TableFile | None,
+    local: bool,
+) -> SourceFile:
     if local:
         require_file(name)
     changing = ("mtime", "ETag", "LastModified", "updated")
     stamp = next((str(info[key]) for key in changing if info.get(key)), "")
-    told = {column: value for column, value in partitions(name).items() if column in search.columns}
-    size, day = int(info.get("size") or 0), day_in(name, search.file_date)
-    return SourceFile(address, size, stamp, day, local, modified(info), told)
+    member = TableFile() if member is None else member
+    all_told = partitions(name) if member.told is None else member.told
+    columns = all_told if search.columns is None else search.columns
+    told = {column: value for column, value in all_told.items() if column in columns}
+    size, day = int(info.get("size") or 0), day_in(name, search.file_date, all_told)
+    return SourceFile(address, size, stamp, day, local, modified(info), told, member.field_names)

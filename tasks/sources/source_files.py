@@ -17,6 +17,7 @@ from urllib.parse import unquote
 import fsspec
 from fsspec.core import url_to_fs
 
+from sql.landing.landing import FieldNames
 from sql.timestamps import file_date
 from tasks.runtime.errors import InputError, SourceUnreachableError
 
@@ -41,7 +42,8 @@ class SourceFile:
     with the content: a modification time or entity tag. `modified` is the time of the last change, in
     seconds since 1970, None if unknown. `local` is true for a file on this machine:
     its address is a plain path, even if fsspec would read the name as a URL. `partitions` are the
-    columns of the source that its folders tell.
+    columns of the source that its folders or its table tell, `field_names` the table's names of the
+    others.
     """
 
     address: str
@@ -51,6 +53,7 @@ class SourceFile:
     local: bool = False
     modified: float | None = None
     partitions: Mapping[str, str | None] = field(default_factory=dict, hash=False)
+    field_names: FieldNames | None = field(default=None, hash=False, repr=False)
 
 
 def last_day(file: SourceFile, pattern: str | None) -> date | None:
@@ -143,17 +146,19 @@ def partitions(address: str) -> dict[str, str | None]:
     return told
 
 
-def day_in(name: str, pattern: str | None) -> date | None:
+def day_in(name: str, pattern: str | None, told: Mapping[str, str | None] | None = None) -> date | None:
     """Return the date in a file's name, else in a folder such as day=2026-11-01.
 
-    A pattern with a slash is looked for in the whole path. InputError if there is no such date.
+    A pattern with a slash is looked for in the whole path. None without a date if a column that the
+    file's table or folders tell (`told`) has no value there: its rows without a date are together.
+    InputError if there is no date otherwise.
     """
     if pattern is None:
         return None
     *folders, base = name.split("/")
     texts = [name] if "/" in pattern else [base, *(folder for folder in reversed(folders) if "=" in folder)]
     day = next(filter(None, (file_date(text, pattern) for text in texts)), None)
-    if day is None:
+    if day is None and None not in (partitions(name) if told is None else told).values():
         raise InputError(
             f"{base}: expected a date like {pattern} in the file's name, as [source] file_date says"
         )

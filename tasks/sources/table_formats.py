@@ -1,97 +1,120 @@
-"""Tables whose log says which of their files count: Delta is read by its log, others are refused."""
+"""Tables whose log says which of their files count: Delta and Iceberg are read by it, Hudi is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import escape
-from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
+from pathlib import PurePosixPath
+from typing import Final
 
 import fsspec
 
 from tasks.runtime.errors import InputError
+from tasks.sources.delta_table import DELTA_LOG, delta_table
 from tasks.sources.listing import Infos
-from tasks.sources.source_files import partitions, protocols
+from tasks.sources.source_files import protocols
+from tasks.sources.table_files import Table, TableFile
 
-if TYPE_CHECKING:
-    from deltalake import DeltaTable
-
-DELTA_LOG: Final = "_delta_log"
-REPLACED: Final = "no longer part of the Delta table"
+ICEBERG_LOG: Final = "metadata"
+ICEBERG_METADATA: Final = ".metadata.json"
 
 
 @dataclass(frozen=True)
 class Membership:
-    """The files at a path, with those that only a table's log names.
-
-    `current` are the files of Delta tables that count, `roots` the folders of these tables.
-    """
+    """The files at a path, with those that only a table's log names, and the tables among them."""
 
     infos: Infos
-    current: frozenset[str] = frozenset()
-    roots: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
 
-    def is_replaced(self, name: str) -> bool:
-        """Return whether a file lies in a Delta table whose log no longer names it."""
-        return name not in self.current and any(name.startswith(f"{root}/") for root in self.roots)
+    def file(self, name: str) -> TableFile | None:
+        """Return what a table says of a file that counts there, None for any other file."""
+        return next((table.files[name] for table in self.tables if name in table.files), None)
+
+    def replaced(self, name: str) -> str | None:
+        """Return why a file in a table's folder does not count, "" for its log; None for any other."""
+        for table in self.tables:
+            if name.startswith(f"{table.root}/") and name not in table.files:
+                in_log = any(name.startswith(f"{table.root}/{log}/") for log in table.logs)
+                return "" if in_log else replaced_in(table.kind)
+        return None
+
+
+def replaced_in(kind: str) -> str:
+    """Return the reason against files that a table of a kind has replaced or removed."""
+    return f"no longer part of the {kind} table"
 
 
 def membership(filesystem: fsspec.AbstractFileSystem, infos: Infos, base: str, setting: str) -> Membership:
-    """Return which of the files at a path count, as the logs of Delta tables among them say.
+    """Return which of the files at a path count, as the logs of tables among them say.
 
     `base` is the part of their names that is configured. On this machine, its parents and the
     folders between it and the files (which a glob does not list) are asked for a table's log, too; of
-    an address, only `base` itself.
+    an address, only `base` itself, and the folder of an Iceberg table whose data it is.
 
     Raises
     ------
     InputError
-        If the files are a Hudi or Iceberg table, or a part of any table; if a Delta table has rows
-        deleted inside its files (deletion vectors) or other names of columns in them (column
-        mapping), cannot be read by the library, or names a file that is not there.
+        If the files are a Hudi table, or a part of any table; if a table cannot be read file by file,
+        as `delta_table` and `iceberg_table` say, or names a file that is not there.
     """
-    roots = sorted({name.partition(f"/{DELTA_LOG}/")[0] for name in infos if f"/{DELTA_LOG}/" in name})
-    plain = [name for name in infos if not any(name.startswith(f"{root}/") for root in roots)]
+    deltas = sorted({name.partition(f"/{DELTA_LOG}/")[0] for name in infos if f"/{DELTA_LOG}/" in name})
+    others = {name for name in infos if not any(name.startswith(f"{root}/") for root in deltas)}
+    icebergs = sorted({root for name in others if (root := _iceberg_root(name))})
+    plain = [name for name in others if not any(name.startswith(f"{root}/") for root in icebergs)]
     if plain:
-        _require_plain(filesystem, plain, base, setting)
-    current: set[str] = set()
-    for root in roots:
-        current |= _current_files(filesystem, infos, root, f"{setting}: the Delta table {root}")
+        _require_plain(filesystem, sorted(plain), base, setting)
+    tables = [
+        delta_table(filesystem, infos, root, f"{setting}: the Delta table {root}") for root in deltas
+    ] + [_iceberg_table(filesystem, infos, root, setting) for root in icebergs]
+    missing = [(table, name) for table in tables for name in sorted(table.files.keys() - infos.keys())]
+    unlisted = {name: _info(filesystem, name, table.kind, setting) for table, name in missing}
+    return Membership({**infos, **unlisted}, tuple(tables))
+
+
+def _iceberg_root(name: str) -> str | None:
+    """Return the folder of the Iceberg table that a file describes; None for any other file."""
+    root, log, base = name.rpartition(f"/{ICEBERG_LOG}/")
+    return root if log and "/" not in base and base.endswith(ICEBERG_METADATA) else None
+
+
+def _iceberg_table(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str, setting: str) -> Table:
+    from tasks.sources.iceberg_table import iceberg_table  # its library is imported for such a table only
+
+    return iceberg_table(filesystem, infos, root, f"{setting}: the Iceberg table {root}")
+
+
+def _info(filesystem: fsspec.AbstractFileSystem, name: str, kind: str, setting: str) -> dict[str, object]:
     try:
-        unlisted = {name: filesystem.info(name) for name in sorted(current - infos.keys())}
+        info: dict[str, object] = filesystem.info(name)
     except FileNotFoundError as error:
+        linked = ", or is that of another table (a shallow clone)" if kind == "Delta" else ""
+        article = "an" if kind == "Iceberg" else "a"
         raise InputError(
-            f"{setting}: a Delta table names a file that is not there ({error}): it was removed, or is "
-            "that of another table (a shallow clone)"
+            f"{setting}: {article} {kind} table names a file that is not there ({error}): it was "
+            f"removed{linked}"
         ) from None
-    return Membership({**infos, **unlisted}, frozenset(current), tuple(roots))
+    return info
 
 
 def _require_plain(
     filesystem: fsspec.AbstractFileSystem, names: Sequence[str], base: str, setting: str
 ) -> None:
-    """Raise InputError for tables other than Delta, and for a part of any table."""
-    parts = {part for name in names for part in name.split("/")[:-1]}
-    kind = "Hudi" if ".hoodie" in parts else None
-    if any(name.endswith(".metadata.json") and "/metadata/" in name for name in names):
-        kind = "Iceberg"
-    if kind:
+    """Raise InputError for a Hudi table, and for a part of any table."""
+    if any(part == ".hoodie" for name in names for part in name.split("/")[:-1]):
         raise InputError(
-            f"{setting}: a {kind} table, of which only some files count; expected a Delta table or "
-            "plain files: write the table's current rows as Parquet, and name their folder"
+            f"{setting}: a Hudi table, of which only some files count; expected a Delta or Iceberg table "
+            "or plain files: write the table's current rows as Parquet, and name their folder"
         )
     local = "file" in protocols(filesystem)
     if protocols(filesystem)[0].startswith("http"):
         return
-    for folder in _folders_about(names, base) if local else [base]:
+    for folder in _folders_about(names, base) if local else [base, base.removesuffix("/data")]:
         kind = next(_kinds(filesystem, folder), None)
         if kind:
             raise InputError(
                 f"{setting}: a part of the {kind} table {folder}, of which only some files count; expected "
-                + ("the table's folder" if kind == "Delta" else "plain files")
+                + ("plain files" if kind == "Hudi" else "the table's folder")
             )
 
 
@@ -112,68 +135,6 @@ def _kinds(filesystem: fsspec.AbstractFileSystem, folder: str) -> Iterator[str]:
         yield "Delta"
     if filesystem.isdir(f"{folder}/.hoodie"):
         yield "Hudi"
-    log = f"{folder}/metadata"
-    if filesystem.isdir(log) and filesystem.glob(f"{escape(log)}/*.metadata.json"):
+    log = f"{folder}/{ICEBERG_LOG}"
+    if filesystem.isdir(log) and filesystem.glob(f"{escape(log)}/*{ICEBERG_METADATA}"):
         yield "Iceberg"
-
-
-def _current_files(
-    filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str, table: str
-) -> frozenset[str]:
-    """Return the names of the files that a Delta table's latest version has."""
-    import pyarrow as pa
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError
-
-    with TemporaryDirectory(prefix="nightshelf-delta-") as folder:
-        # the log alone, at a path that the library reads as it stands
-        _provide_log(filesystem, infos, root, Path(folder) / DELTA_LOG)
-        try:
-            opened = DeltaTable(folder)
-            actions = pa.table(opened.get_add_actions(flatten=True))
-        except DeltaError as error:
-            raise InputError(f"{table}: its log cannot be read: {str(error).splitlines()[0]}") from None
-        _require_whole_files(opened, table)
-        columns = set(opened.metadata().partition_columns)
-    names = frozenset(f"{root}/{unquote(path)}" for path in actions.column("path").to_pylist())
-    untold = {column for name in names for column in columns - partitions(name).keys()}
-    if untold:
-        raise InputError(
-            f"{table}: its folders do not tell the values of {', '.join(sorted(untold))}; expected names "
-            "such as country=FR"
-        )
-    return names
-
-
-def _provide_log(filesystem: fsspec.AbstractFileSystem, infos: Infos, root: str, target: Path) -> None:
-    """Make a table's log available below a folder: by a link on this machine, else by a copy."""
-    if "file" in protocols(filesystem):
-        target.symlink_to(Path(root) / DELTA_LOG)
-        return
-    above = f"{root}/{DELTA_LOG}/"
-    # _last_checkpoint is a hint, and may be newer than the list of files
-    names = [name for name in infos if name.startswith(above) and not name.endswith("/_last_checkpoint")]
-    copies = [target / name.removeprefix(above) for name in names]
-    for folder in {copy.parent for copy in copies}:
-        folder.mkdir(parents=True, exist_ok=True)
-    filesystem.get(names, [str(copy) for copy in copies])
-
-
-def _require_whole_files(table: DeltaTable, named: str) -> None:
-    """Raise InputError unless all rows of a table's files count, under the names that they have there."""
-    from deltalake.exceptions import DeltaError
-
-    if table.metadata().configuration.get("delta.columnMapping.mode", "none") != "none":
-        raise InputError(
-            f"{named}: its files have other names of columns than the table (column mapping); expected a "
-            "table without: write its current rows to another one"
-        )
-    try:
-        deleted = any(batch.num_rows for batch in table.deletion_vectors())
-    except DeltaError:  # the vectors are in files, beside the log
-        deleted = True
-    if deleted:
-        raise InputError(
-            f"{named}: it has rows deleted inside its files (deletion vectors); expected whole files: run "
-            "REORG TABLE ... APPLY (PURGE), or write its current rows to another table"
-        )

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tasks.proposal.snowplow import ENRICHED_EVENT
+from tasks.proposal.guesses.snowplow import ENRICHED_EVENT
 
 NOON = 1_796_040_000  # 2026-11-30T12:00:00Z
 

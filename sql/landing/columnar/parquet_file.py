@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sql.landing.columnar.blocks import HELD, MOST_ROWS, ArrowSource
+from sql.landing.columnar.field_ids import table_names
 from sql.landing.columnar.parquet_footer import Chunk, chunks
 from sql.landing.compression import require_proportion
 from sql.landing.landing import RawFile
@@ -19,8 +20,10 @@ NESTED = 64  # bytes of a nested value while it becomes JSON
 def open_parquet(file: RawFile, limit: int) -> ArrowSource:
     """Open a file with dictionaries kept: a value of 1 MiB in 600 rows is in memory once.
 
-    SourceError if the footer describes more than `limit` times the file's size. Reading raises
-    ValueError if the number of rows is not the footer's.
+    The columns have their table's names, if the file is part of one that can rename them.
+
+    SourceError if the footer describes more than `limit` times the file's size, or the table's names
+    are not certain. Reading raises ValueError if the number of rows is not the footer's.
     """
     first = pq.ParquetFile(file.path)
     listed, size = chunks(file.path), file.path.stat().st_size
@@ -37,7 +40,15 @@ def open_parquet(file: RawFile, limit: int) -> ArrowSource:
         page_checksum_verification=True,
         coerce_int96_timestamp_unit="us",  # in nanoseconds, years after 2262 wrap around
     )
-    return ArrowSource(source.schema_arrow, _batches(source, _batch_size(listed)), _int96(source))
+    schema, batches, instants = source.schema_arrow, _batches(source, _batch_size(listed)), _int96(source)
+    if file.field_names is None:
+        return ArrowSource(schema, batches, instants)
+    names = table_names(file.name, schema, file.field_names)
+    kept = [index for index, name in enumerate(names) if name is not None]
+    present = {schema.names[index]: str(names[index]) for index in kept}
+    schema = pa.schema([schema.field(index).with_name(names[index]) for index in kept])
+    batches = (batch.select(kept).rename_columns(schema.names) for batch in batches)
+    return ArrowSource(schema, batches, frozenset(present.get(name, name) for name in instants))
 
 
 def _batches(source: pq.ParquetFile, rows: int) -> Iterator[Any]:

@@ -33,6 +33,24 @@ def test_init_writes_a_configuration_and_shows_rows_and_next_commands(log: Path)
     assert 'path = "orders.csv"' in config.read_text()
 
 
+def test_init_shows_the_first_rows_of_each_source(log: Path) -> None:
+    clicks = "visitor_id;product_id;time\n" + "".join(
+        f"v{n % 2};p{n % 3};2026-12-0{n}\n" for n in range(1, 5)
+    )
+    (log.parent / "clicks.csv").write_text(clicks)
+    config = log.parent / "shop.toml"
+    output = call("init", str(log), str(log.parent / "clicks.csv"), "--output", str(config)).stdout
+    assert f"{config} written, from 2 files of 2 kinds, a source each." in output
+    assert "The first rows of orders" in output
+    assert "orders: 2 of 3 rows would be accepted; user_missing 1." in output
+    assert "check: 33% of the rows of orders would be quarantined" in output
+    assert "clicks: 4 of 4 rows would be accepted." in output
+    lines = [line.split() for line in output.splitlines()]
+    assert ["clicks.csv", "2", "v1", "p1", "2026-12-01", "00:00:00", "clicks", "accepted"] in lines
+    assert f"nightshelf run --config {config} --as-of 2026-12-04" in output
+    assert config.read_text().count("[[source]]") == 2
+
+
 def test_init_replaces_a_file_only_by_force(log: Path) -> None:
     config = log.parent / "nightshelf.toml"
     config.write_text("mine")

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
-from worlds.night_world import FIRST, Night, shop
+from worlds.night_world import FIRST, SECOND, Night, shop
 from worlds.stack_world import Up, until
 
 pytestmark = pytest.mark.prefect
@@ -67,6 +67,37 @@ def test_a_training_killed_on_the_gpu_pool_resumes_there_and_the_night_publishes
     assert training["parent_task_run_id"] is not None
     assert training["state_type"] == "COMPLETED"
     require_resumed(night)
+
+
+def test_a_cancelled_date_of_a_backfill_ends_its_training_there_and_the_next_date_publishes(
+    up: Up, night: Night
+) -> None:
+    (gpu,) = (part.process() for part in up.stack.parts if part.name == "gpu-worker")
+    assert gpu is not None
+    options = {"start": str(FIRST), "end": str(SECOND), "dry_run": False}
+    backfill = up.server.begin("backfill", config=str(night.config), **options)
+    (child,) = until(lambda: trains(gpu) if epochs_done(night) >= 3 else [], "the first date's training")
+    runs = {"flow_runs": {"parent_flow_run_id": {"any_": [backfill]}}}
+    (first,) = up.server.ask("flow_runs/filter", runs)
+    assert first["name"] == f"backfill {FIRST}"
+    up.server.ask(f"flow_runs/{first['id']}/set_state", {"state": {"type": "CANCELLING"}})
+    run = up.server.ended(backfill)
+    assert (run["state_type"], run["state"]["message"]) == ("CANCELLED", f"1 of 2 dates cancelled: {FIRST}")
+    ended = {run["name"]: run["state_name"] for run in up.server.ask("flow_runs/filter", runs)}
+    assert ended == {f"backfill {FIRST}": "Cancelled", f"backfill {SECOND}": "Completed"}
+    trainings = {run["name"]: run for run in trainings_of(up, night)}
+    assert trainings.keys() == {f"train mult_vae {FIRST}", f"train mult_vae {SECOND}"}
+    assert trainings[f"train mult_vae {SECOND}"]["state_type"] == "COMPLETED"
+    cancelled = up.server.ended(trainings[f"train mult_vae {FIRST}"]["id"])
+    assert cancelled["state_type"] == "CANCELLED", cancelled["state"]["message"]
+    until(lambda: not child.is_running(), "the end of its process")
+    assert [release_id[:10] for release_id in night.published()] == [str(SECOND)]
+
+
+def trainings_of(up: Up, night: Night) -> list[Any]:
+    """Return the flow runs that trained for a shop's store, of all in the stack."""
+    runs = up.server.ask("flow_runs/filter", {"flow_runs": {"tags": {"all_": ["train-models"]}}})
+    return [run for run in runs if run["parameters"]["store"] == str(night.store.root)]
 
 
 def require_resumed(night: Night) -> None:

@@ -12,6 +12,7 @@ import pytest
 from deltalake import write_deltalake
 from worlds.dataset_world import Shop
 from worlds.engines import SPARK_IN_TORTURE
+from worlds.iceberg_world import catalog_at, folder_of, written
 
 from tasks.configuration.sections import Catalogue, ItemCatalogue
 from tasks.dataset.catalogue_files import read_catalogue
@@ -134,3 +135,20 @@ def test_a_column_that_no_file_has_is_misspelt(tmp_path):
         read_catalogue("users", users, tmp_path / "scratch")
     with pytest.raises(InputError, match=r"\[users\] path = .*/none: no such file or folder"):
         read_catalogue("users", users.model_copy(update={"path": f"{tmp_path}/none"}), tmp_path / "scratch")
+
+
+def test_an_iceberg_table_has_the_columns_that_it_names_now(tmp_path):
+    with catalog_at(tmp_path / "warehouse") as iceberg:
+        rows = pa.table({"id": ["i", "j"], "labels": ["a", None], "sold": [False, True]})
+        table = written(iceberg, "items", rows)
+        with table.update_schema() as schema:
+            schema.rename_column("labels", "tags")
+        table.append(pa.table({"id": ["k"], "tags": ["b"], "sold": [True]}))
+    read = read_catalogue("items", catalogue(str(folder_of(table)), title=None), tmp_path / "scratch")
+    assert sorted(zip(*read.main.select(["id_text", "available"]).to_pydict().values(), strict=True)) == [
+        ("i", False),
+        ("j", True),
+        ("k", True),
+    ]
+    assert sorted(read.attributes["value"].to_pylist()) == ["a", "b"]
+    assert (read.counts.absent, read.counts.left_out) == ({}, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -10,31 +11,19 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 from worlds.hostile_files.cases import CASES
+from worlds.iceberg_world import catalog_at, folder_of, written
 from worlds.known_logs import LOGS, KnownLog
+from worlds.proposal_world import configured, proposed
 
-from tasks.configuration.configuration import Configuration, load
+from tasks.configuration.configuration import load
 from tasks.configuration.file import read_toml
 from tasks.interactions.ingest import ingest
-from tasks.proposal.proposal import Proposal, propose
+from tasks.proposal.trial import try_rows
 from tasks.runtime.errors import InputError
 from tasks.sources.discovery import discover
 from tasks.store.layout import Store
 
 ROWS = "".join(f"u{n % 3},i{n},2026-11-30T10:00:{n:02d}Z\n" for n in range(9))
-
-
-def proposed(folder: Path, *samples: str) -> tuple[Proposal, Path]:
-    """Propose a configuration for samples in a folder, and write it there."""
-    proposal = propose([str(folder / sample) for sample in samples], folder, folder / ".scratch")
-    config = folder / "nightshelf.toml"
-    config.write_text(proposal.text, encoding="utf-8")
-    return proposal, config
-
-
-def configured(folder: Path, *samples: str) -> Configuration:
-    proposal, config = proposed(folder, *samples)
-    assert not proposal.missing, proposal.text
-    return load(config)
 
 
 @pytest.mark.parametrize("name", LOGS)
@@ -188,3 +177,41 @@ def test_no_file_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(InputError, match="nothing can be proposed"):
         proposed(tmp_path, "empty.csv")
+
+
+def test_several_items_in_a_cell_are_split(tmp_path: Path, duckdb_engine) -> None:
+    rows = ["u1,7|4.0|5", "u2,4.0", "u1,5|4.0", "u3,5|7"]
+    lines = [f"{row},2026-11-{day}\n" for day, row in enumerate(rows, 27)]
+    (tmp_path / "a.csv").write_text("user,items,time\n" + "".join(lines))
+    proposal, config = proposed(tmp_path, "a.csv")
+    source = load(config).sources[0]
+    assert (source.columns.item, source.item_separator, source.item_id_type) == ("items", "|", "int64")
+    assert 'item_separator = "|"  # 3 values hold several items, such as 5|7' in proposal.text
+    counts = ingest(load(config), Store(tmp_path / "store").create(), duckdb_engine, date(2026, 11, 30))
+    assert counts.counts.accepted == 8
+
+
+def test_an_item_that_may_be_several_is_left_as_it_is_with_a_note(tmp_path: Path) -> None:
+    rows = ["u1,NYC|LON", "u2,LON|NYC", "u1,NYC|ROM"]
+    (tmp_path / "a.csv").write_text("user,item,time\n" + "".join(f"{row},2026-11-30\n" for row in rows))
+    proposal, config = proposed(tmp_path, "a.csv")
+    assert load(config).sources[0].item_separator is None
+    assert '# item_separator = "|"  # CHECK: if values such as NYC|LON are several items' in proposal.text
+    assert any(note.startswith("item: 3 values of item have '|' in them") for note in proposal.notes)
+
+
+def test_an_iceberg_table_with_a_renamed_column_is_proposed_and_ingested(
+    tmp_path: Path, duckdb_engine
+) -> None:
+    batch = pa.table({"uid": ["u1", "u2"], "x": ["i1", "i2"], "ts": ["2026-11-30T10:00:00Z"] * 2})
+    with catalog_at(tmp_path / "warehouse") as catalog:
+        table = written(catalog, "t", batch)
+        with table.update_schema() as schema:
+            schema.rename_column("x", "sku")
+        folder = shutil.move(folder_of(table), tmp_path / "t")
+    configuration = configured(tmp_path, "t")
+    source = configuration.sources[0]
+    assert (source.path, source.columns.item) == (str(folder), "sku")
+    assert try_rows(configuration, source, discover(source, date.max).files, tmp_path / "x").accepted == 2
+    store = Store(tmp_path / "store").create()
+    assert ingest(configuration, store, duckdb_engine, date(2026, 11, 30)).counts.accepted == 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.proposal.times import YEARS, guess_time, patterns, read_iso, time_reader
+from tasks.proposal.guesses.times import YEARS, guess_time, patterns, read_iso, time_reader
 
 FIRST, LAST = datetime(1995, 1, 1), datetime(2050, 12, 31)  # noqa: DTZ001 - hypothesis wants them naive
 

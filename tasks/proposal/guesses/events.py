@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from tasks.proposal.names import tokens
+from tasks.proposal.guesses.names import tokens
 
 WEIGHTS: Final = (
     (0.0, {"remove", "removed", "refund", "refunded", "return", "returned", "cancel", "canceled", "cancelled",
@@ -29,4 +29,5 @@ def event_weights(texts: Sequence[str | None]) -> dict[str, float]:
 def weight_of(kind: str) -> float:
     """Return the suggested weight of a kind: a view counts 1, a cart 3, a purchase 5, a return 0."""
     words = {*tokens(kind)}
+    words |= {word.removesuffix("s") for word in words}
     return next((weight for weight, known in WEIGHTS if words & known), 1.0)

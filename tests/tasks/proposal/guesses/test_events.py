@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.proposal.events import event_weights, weight_of
+from tasks.proposal.guesses.events import event_weights, weight_of
 
 
 @pytest.mark.parametrize(

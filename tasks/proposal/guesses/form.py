@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.proposal.names import ROLES, normal
-from tasks.proposal.snowplow import ENRICHED_EVENT
-from tasks.proposal.times import guess_time
+from tasks.proposal.guesses.names import ROLES, normal
+from tasks.proposal.guesses.snowplow import ENRICHED_EVENT
+from tasks.proposal.guesses.times import guess_time
 
 DELIMITERS = (",", ";", "\t", "|", "::", "\x1f")
 LOOKED_AT = 200  # lines

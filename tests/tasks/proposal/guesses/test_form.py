@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.proposal.form import csv_settings
+from tasks.proposal.guesses.form import csv_settings
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ NOUNS: Final = {
     "session": {"session", "visit"},
 }
 IDS: Final = {"id", "ids", "sku", "code", "key", "no", "number", "uuid", "guid", "nr", "hash"}
+SEVERAL: Final = re.compile(r"(?<=[a-zA-Z])[sS]$|(?<=[a-zA-Z])[sS](?=[_ -]?(?:ids?|skus?|codes?)$)")
 WORDS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\W\d_]+")
 
 
@@ -113,6 +114,8 @@ def likeness(name: str, role: str) -> float:
     if normal(leaf) == "id" and above:  # user.id
         leaf, depth = f"{above[-1]}_id", depth - 0.03
     names = ROLES[role]
+    if role == "item" and normal(leaf) not in names:
+        leaf, depth = SEVERAL.sub("", leaf), depth + 0.03  # a cell may hold several
     if normal(leaf) in names:
         return 1 - 0.5 * names.index(normal(leaf)) / len(names) - depth
     words = set(tokens(leaf))

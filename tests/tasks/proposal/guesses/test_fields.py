@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.proposal.fields import guess_fields, id_type, marks
-from tasks.proposal.names import likeness
+from tasks.proposal.guesses.fields import guess_fields, id_type, marks
+from tasks.proposal.guesses.names import likeness
 
 TIMES = [f"2026-11-30T10:0{n}:00Z" for n in range(6)]
 IDS = [f"a{n}" for n in range(6)]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sql.source import ELEMENT
-from tasks.proposal.events import weight_of
-from tasks.proposal.names import CLOCKS, ORDERS, likeness, normal
+from tasks.proposal.guesses.events import weight_of
+from tasks.proposal.guesses.names import CLOCKS, ORDERS, likeness, normal
+from tasks.proposal.guesses.times import TimeGuess, guess_time
 from tasks.proposal.rows import Columns
-from tasks.proposal.times import TimeGuess, guess_time
 
 Filled = Mapping[str, Sequence[str]]
 CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?( ?[AaPp][Mm])?")
