@@ -22,6 +22,7 @@ ModelName = Literal[
     "item_knn",
     "mult_vae",
     "popularity",
+    "pure_svd",
     "random",
     "recent_popularity",
     "rp3beta",

@@ -27,6 +27,7 @@ FACTORS = (64, 16, 32, 128, 256)  # the candidates to learn from, the usual one 
 MORE = 16  # factors that the iterations have beside those to keep, at least
 ROUNDS = 6  # of the subspace iteration
 SPEED = 5e9  # operations of a sparse product in a second
+ROUNDING = 1e-6  # of the longest item vector
 EPSILON = 1e-10  # of the largest squared singular value: what is less is rounding
 
 
@@ -136,6 +137,8 @@ def leading_directions(matrix: sparse.csr_array, factors: int, options: Training
         leading = leading[squares[leading] > EPSILON * squares.max()]
         directions = np.zeros((matrix.shape[1], factors), dtype=np.float32)
         directions[:, : len(leading)] = block @ turns[:, leading].astype(np.float32)
+    lengths = np.linalg.norm(directions, axis=1)
+    directions[lengths < ROUNDING * lengths.max()] = 0  # items without a part in any direction
     return directions
 
 

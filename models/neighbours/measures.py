@@ -33,7 +33,8 @@ class MeasuredConfig(AgingConfig):
         default="cosine",
         description="cosine; asymmetric: the cosine with asymmetry; jaccard: what two have in common by "
         "what either has (Tanimoto's, with weights); pearson: the cosine of weights less the mean of each "
-        "of the two; adjusted: less the mean weight of what they have in common. The last two are for ratings",
+        "of the two; adjusted: less the mean weight of what they have in common. The last two are for "
+        "ratings",
     )
     asymmetry: float = Field(
         default=0.5,

@@ -26,7 +26,7 @@ class RP3BetaConfig(ListsConfig):
     """Configuration of RP3beta."""
 
     alpha: float = Field(
-        default=0.8, ge=0, le=2, description="exponent of the probability of a step; 1: as in the walk"
+        default=0.7, ge=0, le=2, description="exponent of the probability of a step; 1: as in the walk"
     )
     beta: Annotated[float, Field(ge=0, le=2)] | Literal["learned"] = Field(
         default="learned",

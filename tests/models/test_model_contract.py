@@ -38,6 +38,11 @@ class TestPopularity(ModelContract):
     personal = False
 
 
+class TestPureSVD(ModelContract):
+    model = "pure_svd"
+    settings: ClassVar[dict[str, Any]] = {"factors": 8}
+
+
 class TestRandom(ModelContract):
     model = "random"
     personal = False

@@ -13,6 +13,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "item_knn": {"neighbours": 5},
     "mult_vae": {"hidden": 8, "latent": 4, "epochs": 1, "checkpoint_seconds": 0.0},
     "popularity": {},
+    "pure_svd": {"factors": 4},
     "random": {},
     "recent_popularity": {},
     "rp3beta": {"neighbours": 5},
