@@ -32,6 +32,8 @@ _MODELS = {
     "popularity": "models.baselines.popularity:Popularity",
     "random": "models.baselines.random_order:RandomOrder",
     "recent_popularity": "models.baselines.recent_popularity:RecentPopularity",
+    "slim": "models.regression.slim:SLIM",
+    "sparse_ease": "models.regression.sparse_ease:SparseEASE",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RESERVED = ("best",)  # [train] serve = "best" does not name a model

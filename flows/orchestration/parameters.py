@@ -16,7 +16,16 @@ from tasks.runtime.errors import UserError
 
 YESTERDAY = "yesterday"
 ModelName = Literal[
-    "als", "blend", "ease", "item_knn", "mult_vae", "popularity", "random", "recent_popularity"
+    "als",
+    "blend",
+    "ease",
+    "item_knn",
+    "mult_vae",
+    "popularity",
+    "random",
+    "recent_popularity",
+    "slim",
+    "sparse_ease",
 ]
 """The built-in models that a form offers; a test compares them with the registry."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, ClassVar, get_args
 
@@ -17,13 +16,13 @@ from models.errors import ModelError
 from models.neighbours.weighting import Weighting, weighted
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.csr import csr_arrays
+from models.ranking.nearest import nearest_columns
 from models.ranking.topn import TopN
 from models.recency.decay import Decay
 from models.recency.learned import AgingConfig, decay_of, learning_cost
 from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
-ROWS = 256  # items whose neighbours one call finds
 
 
 class ItemKNNConfig(AgingConfig):
@@ -156,17 +155,6 @@ def nearest_neighbours(columns: sparse.csr_array, n: int, shrink: float, threads
 
     The similarity of two columns is <a, b> / (|a| |b| + shrink); only those above 0 count.
     """
-    from models.neighbours.item_knn_kernel import nearest_items
-
     by_item = columns.T.tocsr()
     norms = np.sqrt(by_item.multiply(by_item).sum(axis=1)).astype(np.float32)
-    top = TopN.empty(len(norms), n)
-    sides = (*csr_arrays(by_item), *csr_arrays(columns))
-
-    def nearest(start: int) -> None:
-        part = slice(start, start + ROWS)
-        nearest_items(*sides, norms, np.float32(shrink), start, top.items[part], top.scores[part])
-
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        list(pool.map(nearest, range(0, len(norms), ROWS)))
-    return top
+    return nearest_columns(columns, norms, n, shrink, threads)

@@ -48,6 +48,14 @@ class TestRecentPopularity(ModelContract):
     personal = False
 
 
+class TestSLIM(ModelContract):
+    model = "slim"
+
+
+class TestSparseEASE(ModelContract):
+    model = "sparse_ease"
+
+
 def test_every_built_in_model_has_a_class_above() -> None:
     tested = {
         contract.model for contract in ModelContract.__subclasses__() if contract.__module__ == __name__

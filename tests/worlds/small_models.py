@@ -15,5 +15,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "popularity": {},
     "random": {},
     "recent_popularity": {},
+    "slim": {},
+    "sparse_ease": {},
 }
 WORLD = random_world(n_users=40, n_items=20)

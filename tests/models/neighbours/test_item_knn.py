@@ -64,7 +64,7 @@ def test_a_score_sums_the_history_over_the_neighbours_of_the_item() -> None:
 def test_scores_equal_a_dense_computation(
     weighting: str, threads: int, power: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.neighbours.item_knn.ROWS", 16)  # several calls
+    monkeypatch.setattr("models.ranking.nearest.ROWS", 16)  # several calls
     world = random_world()
     config = ItemKNNConfig(neighbours=7, weighting=weighting, shrink=2.5, normalisation=power)
     model = ItemKNN(config).fit(world, TrainingOptions(threads=threads))
@@ -130,7 +130,7 @@ def test_neighbours_are_the_largest_similarities_with_ties_by_item(
         similar = np.nan_to_num((dense.T @ dense) / (np.outer(norms, norms) + np.float32(shrink)))
     np.fill_diagonal(similar, 0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.neighbours.item_knn.ROWS", 4)
+        patch.setattr("models.ranking.nearest.ROWS", 4)
         top = nearest_neighbours(matrix(dense), n, shrink, threads)
     expected = top_n(similar, n, above=0.0)  # small numbers: the products are exact in any order
     np.testing.assert_array_equal(top.items, expected.items)

@@ -1,4 +1,4 @@
-"""The compiled part of item kNN: products of item columns and their largest (import it late: numba)."""
+"""The compiled search for the nearest columns of a sparse matrix (import it late: numba)."""
 
 from __future__ import annotations
 
