@@ -26,6 +26,7 @@ FloatArray = npt.NDArray[np.float32]
 OFTEN = 16.0  # the products of all items are held if single items would need each so often
 LARGEST_GRAM = 256 * 2**20  # bytes of them
 STARTING = 3e-3  # seconds
+LEARNING_NEIGHBOURS = 100  # at most, of the models that settings are learned with
 
 
 class SparseRegressionConfig(PenaltyConfig):
@@ -85,12 +86,12 @@ class SparseRegression(Model[C]):
             products = 7e-10 * size.products + 1e-9 * size.items * near**2
             memory += 4.0 * size.items**2
         else:
-            products = 1e-8 * near * size.pairs + 1e-9 * size.products * near**2 / size.items
+            products = 1e-8 * near * size.pairs + 1.5e-8 * size.products * near**2 / size.items
         own = Cost(finding + products + size.items * cls._seconds(near), memory + 3 * weights, weights)
-        return own + cost_of_learning(cls.cost, config, size)
+        return own + cost_of_learning(cls.cost, _quick(config), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
-        self._decay, penalty = learn(type(self), self.config, dataset, options)
+        self._decay, penalty = learn(type(self), _quick(self.config), dataset, options)
         matrix = self._decay.scaled_dataset(dataset).matrix
         penalties = self._penalties(penalty, mean_squares(matrix))
         self._weights, unsolved = regressions(matrix, self.config.neighbours, penalties, options.workers)
@@ -118,6 +119,11 @@ class SparseRegression(Model[C]):
     def _restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
         self._decay = Decay.restored(arrays["decay"])
         self._weights = SparseWeights.restored(arrays, self.n_items)
+
+
+def _quick(config: C) -> C:
+    """Return the settings to learn with: the time for products grows with the square of the neighbours."""
+    return config.model_copy(update={"neighbours": min(config.neighbours, LEARNING_NEIGHBOURS)})
 
 
 def regressions(
