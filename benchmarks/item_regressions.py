@@ -102,9 +102,10 @@ def line(log: str, model: str, values: Values, first: Values, figures: dict[str,
     if len(values) > 1:
         by_user = Bootstrap().intervals({("difference", N): values - first})["difference", N]
         difference = f"{by_user.value:+.4f} [{by_user.low:+.4f}, {by_user.high:+.4f}]"
+    ratio = values.mean() / max(first.mean(), 1e-9)
     expected = f"{figures['expected_seconds']:.1f} {figures['expected_memory'] / 2**20:.0f}"
     return (
-        f"{log:10} {model:12} {values.mean():8.4f} {difference:>28} {values.mean() / first.mean():6.3f} "
+        f"{log:10} {model:12} {values.mean():8.4f} {difference:>28} {ratio:6.3f} "
         f"{figures['cpu']:7.1f} {figures['seconds']:7.1f} {figures['memory'] / 2**20:7.1f} "
         f"{figures['kept'] / 2**20:7.1f} {expected:>15} {figures['expected_kept'] / 2**20:6.1f}  "
         f"{figures['report']}"

@@ -79,15 +79,17 @@ class SparseRegression(Model[C]):
         An item has at most as many neighbours as there are products with it.
         """
         similar = min(size.products, float(size.items) ** 2)
-        near = min(config.neighbours, similar / max(size.items, 1))
-        finding = 7e-10 * size.products + 3.4e-9 * similar + 6e-8 * size.pairs + STARTING
-        memory, weights = 48.0 * size.pairs, 8.0 * size.items * near
+        items = max(1, min(size.items, size.pairs))  # that have any users
+        near = min(config.neighbours, similar / items)
+        finding = 7e-10 * size.products + 3.4e-9 * similar + 6e-8 * size.pairs
+        finding += STARTING + 3e-8 * size.items * config.neighbours
+        memory, weights = 48.0 * size.pairs, 8.0 * items * near
         if needs_all(config.neighbours, size.items, size.products):
-            products = 7e-10 * size.products + 1e-9 * size.items * near**2
+            products = 7e-10 * size.products + 1e-9 * items * near**2
             memory += 4.0 * size.items**2
         else:
-            products = 1e-8 * near * size.pairs + 1.5e-8 * size.products * near**2 / size.items
-        own = Cost(finding + products + size.items * cls._seconds(near), memory + 3 * weights, weights)
+            products = 4e-8 * near * size.pairs + 6e-9 * size.products * near**2 / items
+        own = Cost(finding + products + items * cls._seconds(near), memory + 3 * weights, weights)
         return own + cost_of_learning(cls.cost, _quick(config), size)
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
