@@ -34,6 +34,8 @@ _MODELS = {
     "random": "models.baselines.random_order:RandomOrder",
     "recent_popularity": "models.baselines.recent_popularity:RecentPopularity",
     "rp3beta": "models.neighbours.random_walk:RP3Beta",
+    "slim": "models.regression.slim:SLIM",
+    "sparse_ease": "models.regression.sparse_ease:SparseEASE",
     "user_knn": "models.neighbours.user_knn:UserKNN",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")

@@ -26,6 +26,8 @@ ModelName = Literal[
     "random",
     "recent_popularity",
     "rp3beta",
+    "slim",
+    "sparse_ease",
     "user_knn",
 ]
 """The built-in models that a form offers; a test compares them with the registry."""

@@ -15,11 +15,11 @@ from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.options import FLOPS, Cost, Size, TrainingOptions, workers
 from models.ranking.blas import one_blas_thread
+from models.ranking.products import dense_product
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
 from models.recency.decay import Decay
 from models.recency.learned import AgingConfig, decay_of, learned_choice, learning_cost
-from models.regression.products import dense_product
 from models.search_space import Range, Space
 
 FloatArray = npt.NDArray[np.float32]

@@ -12,8 +12,8 @@ from scipy import sparse
 
 from models.dataset import Dataset
 from models.neighbours.lists import ItemLists, ListsConfig
-from models.neighbours.measures import Search
 from models.options import Cost, Size, TrainingOptions
+from models.ranking.nearest import Search
 from models.recency.learned import decay_of, learned_choice, learning_cost
 from models.search_space import Range, Space
 

@@ -146,7 +146,7 @@ class UserKNN(Model[UserKNNConfig]):
 
     def _from_neighbours(self, rows: sparse.csr_array, threads: int) -> Add:
         """Return what adds the items of the neighbours of rows, from a number on, to their scores."""
-        from models.neighbours.nearest_kernel import add_neighbours
+        from models.ranking.nearest_kernel import add_neighbours
 
         norms = self._compared.norms(rows, sought=False)
         near = self._compared.search.nearest(rows, norms, self._count, threads)
@@ -155,7 +155,7 @@ class UserKNN(Model[UserKNNConfig]):
 
     def _from_followers(self, rows: sparse.csr_array) -> Add:
         """Return what adds the items of those whose neighbours the rows are."""
-        from models.neighbours.nearest_kernel import add_followers
+        from models.ranking.nearest_kernel import add_followers
 
         compared, shrink = self._compared, np.float32(self.config.shrink)
         sides = (*csr_arrays(rows), *csr_arrays(compared.search.by_term))

@@ -58,6 +58,14 @@ class TestRP3Beta(ModelContract):
     settings: ClassVar[dict[str, Any]] = {"neighbours": 30}
 
 
+class TestSLIM(ModelContract):
+    model = "slim"
+
+
+class TestSparseEASE(ModelContract):
+    model = "sparse_ease"
+
+
 class TestUserKNN(ModelContract):
     model = "user_knn"
     settings: ClassVar[dict[str, Any]] = {"shrink": 1.0, "neighbours": 30}

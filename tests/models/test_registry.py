@@ -41,7 +41,9 @@ def test_bad_values_are_named_with_what_came() -> None:
         registry.config("als", {"factors": -3, "alpha": "x"})
 
 
-@pytest.mark.parametrize("name", ["als", "ease", "item_knn", "mult_vae", "recent_popularity"])
+@pytest.mark.parametrize(
+    "name", ["als", "ease", "item_knn", "mult_vae", "recent_popularity", "slim", "sparse_ease"]
+)
 def test_the_word_none_stands_for_no_value_where_there_can_be_none(name: str) -> None:
     beside = {"window_days": 7} if name == "recent_popularity" else {}
     assert registry.config(name, {"half_life_days": "none", **beside}).half_life_days is None

@@ -17,6 +17,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "random": {},
     "recent_popularity": {},
     "rp3beta": {"neighbours": 5},
+    "slim": {},
+    "sparse_ease": {},
     "user_knn": {"neighbours": 5},
 }
 WORLD = random_world(n_users=40, n_items=20)

@@ -59,7 +59,7 @@ def test_a_score_sums_the_history_over_the_neighbours_of_the_item() -> None:
 def test_scores_equal_a_dense_computation(
     weighting: Weighting, threads: int, power: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.neighbours.measures.ROWS", 16)  # several calls
+    monkeypatch.setattr("models.ranking.nearest.ROWS", 16)  # several calls
     world = random_world()
     config = ItemKNNConfig(neighbours=7, weighting=weighting, shrink=2.5, normalisation=power)
     model = ItemKNN(config).fit(world, TrainingOptions(threads=threads))

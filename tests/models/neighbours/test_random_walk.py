@@ -37,7 +37,7 @@ def test_alpha_is_an_exponent_of_each_step_and_beta_divides_by_popularity() -> N
 def test_scores_equal_a_dense_computation(
     alpha: float, beta: float, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.neighbours.measures.ROWS", 16)  # several calls
+    monkeypatch.setattr("models.ranking.nearest.ROWS", 16)  # several calls
     world = random_world()
     config = RP3BetaConfig(alpha=alpha, beta=beta, neighbours=7, half_life_days=None)
     model = RP3Beta(config).fit(world, TrainingOptions(threads=threads))

@@ -70,6 +70,18 @@ def _similarity(
     return np.float32(product / (norm * other + shrink))
 
 
+@compiled("void(uint64[::1], int32[::1], float32[::1])")
+def _write_largest(keys: Keys, nearest: Ints, similarities: Floats) -> None:
+    """Write the rows and similarities of the largest keys, the largest first, as many as there are."""
+    kept = min(len(nearest), len(keys))
+    largest = np.partition(keys, len(keys) - kept)[len(keys) - kept :] if kept < len(keys) else keys
+    ranked = np.sort(largest)
+    for rank in range(kept):
+        key = ranked[kept - 1 - rank]
+        nearest[rank] = np.int32(0xFFFFFFFF - (key & np.uint64(0xFFFFFFFF)))
+        similarities[rank] = np.uint32(key >> np.uint64(32)).view(np.float32)
+
+
 @compiled(
     "void(int64[::1], int32[::1], float32[::1], int64[::1], int32[::1], float32[::1], float32[::1], "
     "float32[::1], float32, boolean, int64, int64, int32[:, ::1], float32[:, ::1])"
@@ -120,13 +132,7 @@ def nearest_rows(  # noqa: PLR0917
             if near == ROOM * most:  # what is not among the nearest so far need not be kept
                 keys[:most] = np.partition(keys, near - most)[near - most :]
                 near, least = most, keys[0]
-        kept = min(most, near)
-        largest = np.partition(keys[:near], near - kept)[near - kept :] if kept < near else keys[:near]
-        ranked = np.sort(largest)
-        for rank in range(kept):
-            key = ranked[kept - 1 - rank]
-            nearest[row, rank] = np.int32(0xFFFFFFFF - (key & np.uint64(0xFFFFFFFF)))
-            similarities[row, rank] = np.uint32(key >> np.uint64(32)).view(np.float32)
+        _write_largest(keys[:near], nearest[row], similarities[row])
 
 
 @compiled("void(int64[::1], int32[::1], float32[::1], int64, float32, float32[::1], float32[::1])")
