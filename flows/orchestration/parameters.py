@@ -19,6 +19,7 @@ ModelName = Literal[
     "als",
     "blend",
     "ease",
+    "gf_cf",
     "item_knn",
     "mult_vae",
     "popularity",
@@ -28,6 +29,7 @@ ModelName = Literal[
     "rp3beta",
     "slim",
     "sparse_ease",
+    "turbo_cf",
     "user_knn",
 ]
 """The built-in models that a form offers; a test compares them with the registry."""

@@ -7,13 +7,12 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy import sparse
 
 from models.base import Model
 from models.dataset import Histories
 from models.errors import ModelError
-from models.options import Cost, Size
-from models.ranking.csr import csr_arrays
+from models.options import Cost, Size, workers
+from models.ranking.sparse_weights import SparseWeights
 from models.ranking.topn import TopN
 from models.recency.decay import Decay
 from models.recency.learned import AgingConfig
@@ -65,14 +64,9 @@ class ItemLists(Model[C]):
         """Store the neighbours of each item (n_items, neighbours) and the scoring matrix."""
         items, similarities = top.items, np.where(top.items < 0, np.float32(0), top.scores)
         self._neighbours, self._similarities = items, similarities
-        filled = items >= 0
-        target = np.repeat(np.arange(len(items), dtype=np.int32), filled.sum(axis=1))
         sums = similarities.sum(axis=1, dtype=np.float64, keepdims=True)
         divisors = np.where(sums > 0, sums, 1.0) ** self.config.normalisation
-        parts = ((similarities / divisors).astype(np.float32)[filled], (items[filled], target))
-        self._matrix = sparse.coo_array(
-            parts, shape=(self.n_items, self.n_items)
-        ).tocsr()  # [history, target]
+        self._weights = SparseWeights.of(items, (similarities / divisors).astype(np.float32))
 
     def similar_items(
         self, items: npt.NDArray[np.integer], n: int, *, allowed: npt.NDArray[np.bool_] | None = None
@@ -89,17 +83,10 @@ class ItemLists(Model[C]):
 
     def reasons(self, items: npt.NDArray[np.int32], histories: Histories) -> npt.NDArray[np.int32]:
         """Return the item of the history that adds most to each score."""
-        from models.ranking.reasons import largest_reasons
-
-        return largest_reasons(items, self._decay.histories(histories).matrix, self._matrix)
+        return self._weights.reasons(items, self._decay.histories(histories).matrix)
 
     def _scores(self, histories: Histories) -> FloatArray:
-        from models.ranking.products_kernel import add_sparse
-
-        matrix = self._decay.histories(histories).matrix
-        scores = np.zeros(matrix.shape, dtype=np.float32)
-        add_sparse(*csr_arrays(matrix), *csr_arrays(self._matrix), 0, scores)
-        return scores
+        return self._weights.scores(self._decay.histories(histories).matrix, workers())
 
     def _arrays(self) -> dict[str, npt.NDArray[Any]]:
         arrays = {"neighbours": self._neighbours, "similarities": self._similarities}

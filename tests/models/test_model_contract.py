@@ -24,6 +24,11 @@ class TestEASE(ModelContract):
     model = "ease"
 
 
+class TestGFCF(ModelContract):
+    model = "gf_cf"
+    settings: ClassVar[dict[str, Any]] = {"factors": 8}
+
+
 class TestItemKNN(ModelContract):
     model = "item_knn"
     settings: ClassVar[dict[str, Any]] = {"shrink": 1.0, "neighbours": 30}
@@ -64,6 +69,11 @@ class TestSLIM(ModelContract):
 
 class TestSparseEASE(ModelContract):
     model = "sparse_ease"
+
+
+class TestTurboCF(ModelContract):
+    model = "turbo_cf"
+    settings: ClassVar[dict[str, Any]] = {"order": 2}
 
 
 class TestUserKNN(ModelContract):

@@ -8,8 +8,7 @@ import pytest
 from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.factors.pure_svd import FACTORS, PureSVD, PureSVDConfig, leading_directions
-from models.options import TrainingOptions
+from models.filters.pure_svd import FACTORS, PureSVD, PureSVDConfig
 
 
 def test_a_projection_worked_by_hand() -> None:
@@ -24,15 +23,6 @@ def test_a_projection_worked_by_hand() -> None:
     assert top.items.tolist() == [[1, -1]]
 
 
-@pytest.mark.parametrize("factors", [1, 5, 12])
-def test_directions_explain_as_much_as_those_of_a_dense_decomposition(factors: int) -> None:
-    dense = random_world().matrix.toarray().astype(np.float64)
-    directions = leading_directions(random_world().matrix, factors, TrainingOptions())
-    values = np.linalg.svd(dense, compute_uv=False)
-    explained = np.square(dense @ directions).sum()
-    np.testing.assert_allclose(explained, np.square(values[:factors]).sum(), rtol=1e-3)
-
-
 def test_scores_equal_a_dense_decomposition() -> None:
     """Users and items are of three kinds, so three values are far above the others."""
     random = np.random.default_rng(5)
@@ -42,24 +32,6 @@ def test_scores_equal_a_dense_decomposition() -> None:
     model = PureSVD(PureSVDConfig(factors=3, half_life_days=None)).fit(world)
     kept = np.linalg.svd(dense, full_matrices=False)[2][:3]
     np.testing.assert_allclose(model.scores(world.histories), dense @ kept.T @ kept, rtol=1e-4, atol=1e-4)
-
-
-def test_directions_are_orthonormal_and_those_beyond_the_rank_are_zero() -> None:
-    rows = matrix([[1, 2, 0, 0, 0], [2, 4, 0, 0, 0], [0, 0, 3, 1, 0]])  # rank 2; the last item is unknown
-    directions = leading_directions(rows, 4, TrainingOptions())
-    np.testing.assert_allclose(directions.T @ directions, np.diag([1, 1, 0, 0]), atol=1e-6)
-    assert not directions[4].any()
-
-
-def test_the_bytes_do_not_depend_on_the_threads_and_depend_on_the_seed() -> None:
-    world = random_world()
-    first, second, third = (
-        leading_directions(world.matrix, 6, TrainingOptions(threads=threads, seed=seed))
-        for threads, seed in ((1, 1), (3, 1), (1, 2))
-    )
-    assert first.tobytes() == second.tobytes()
-    assert first.tobytes() != third.tobytes()
-    np.testing.assert_allclose(np.abs((first * third).sum(axis=0)), 1, atol=1e-2)
 
 
 def test_without_times_the_usual_number_of_factors_is_kept() -> None:
