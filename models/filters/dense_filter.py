@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from scipy import sparse
 from models.base import Model
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.options import FLOPS, Cost, Size, TrainingOptions, workers
+from models.options import Cost, Size, TrainingOptions, workers
 from models.ranking.products import dense_product
 from models.ranking.similarity import self_exclusions
 from models.ranking.topn import TopN, top_n
@@ -43,19 +43,17 @@ class DenseFilter(Model[C]):
     A subclass computes W from the training weights in `_filter`.
     """
 
-    PASSES: ClassVar[float] = 0.0  # products of two dense matrices (n_items, n_items), in a training
-
     @abstractmethod
     def _filter(self, matrix: sparse.csr_array, options: TrainingOptions) -> FloatArray:
         """Return the weights float32 (n, n) from csr (n_users, n), all of whose columns have entries."""
 
     @classmethod
     def filter_cost(cls, config: C, size: Size) -> Cost:
-        """Return the cost of the products of sparse rows, and of dense products if there are any."""
-        items = float(size.items)
-        seconds = 1e-9 * size.products + 2e-8 * size.pairs + cls.PASSES * 2 * items**3 / FLOPS + 3e-3
-        memory = 40.0 * size.pairs + (1 + min(cls.PASSES, 1)) * 4.0 * items**2
-        return Cost(seconds, memory, 4.0 * items**2, _refusal(cls.name, config.largest, size.items))
+        """Return the cost of the filter alone: here, of the products of sparse rows."""
+        weights = 4.0 * size.items**2
+        seconds = 1e-9 * size.products + 2e-8 * size.pairs + 3e-3
+        refusal = _refusal(cls.name, config.largest, size.items)
+        return Cost(seconds, 40.0 * size.pairs + weights, weights, refusal)
 
     @classmethod
     def cost(cls, config: C, size: Size) -> Cost:

@@ -23,7 +23,7 @@ from models.recency.learned import AgingConfig, decay_of, learned_choice, learni
 from models.search_space import Range, Space
 
 FloatArray = npt.NDArray[np.float32]
-FACTORS = (64, 16, 256)  # the candidates to learn from, the usual one first
+FACTORS = (64, 32, 16, 256)  # the candidates to learn from, the usual one first
 
 
 class PureSVDConfig(AgingConfig):
@@ -31,7 +31,7 @@ class PureSVDConfig(AgingConfig):
 
     factors: Annotated[int, Field(ge=1, le=4096)] | Literal["learned"] = Field(
         default="learned",
-        description="singular values to keep; learned: 16, 64 or 256, by the last 40 % of the training "
+        description="singular values to keep; learned: 16, 32, 64 or 256, by the last 40 % of the training "
         "events",
     )
 

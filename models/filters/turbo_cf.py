@@ -9,7 +9,7 @@ from pydantic import Field
 from scipy import sparse
 
 from models.filters.dense_filter import DenseFilter, DenseFilterConfig, FloatArray, scaled
-from models.options import TrainingOptions
+from models.options import FLOPS, Cost, Size, TrainingOptions
 from models.ranking.blas import one_blas_thread
 from models.ranking.products import in_parts, sparse_product
 from models.search_space import Choice, Range, Space
@@ -40,8 +40,15 @@ class TurboCF(DenseFilter[TurboCFConfig]):
 
     name = "turbo_cf"
     Config = TurboCFConfig
-    PASSES = 1.0
     space: ClassVar[Space] = {"alpha": Range(0.2, 0.8), "power": Range(0.4, 2.0), "order": Choice((1, 2))}
+
+    @classmethod
+    def filter_cost(cls, config: TurboCFConfig, size: Size) -> Cost:
+        """Return the cost of the similarities, and of their product with themselves."""
+        own, weights = super().filter_cost(config, size), 4.0 * size.items**2
+        return (
+            own + Cost(2 * float(size.items) ** 3 / FLOPS, own.memory + weights) if config.order == 2 else own
+        )
 
     def _filter(self, matrix: sparse.csr_array, options: TrainingOptions) -> FloatArray:
         threads, alpha = options.workers, self.config.alpha

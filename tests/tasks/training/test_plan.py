@@ -46,7 +46,7 @@ def test_a_model_gets_the_epochs_that_are_left_time_for() -> None:
 @pytest.mark.parametrize(
     "sections",
     [
-        {"train": {"minutes": 10}},
+        {"train": {"minutes": 15}},
         {"train": {"minutes": 60}, "models": {"mult_vae": {"epochs": 40}}},  # named, so not changed
     ],
 )
