@@ -27,11 +27,18 @@ _MODELS = {
     "als": "models.factors.als:ALS",
     "blend": "models.hybrid.blend:Blend",
     "ease": "models.regression.ease:EASE",
+    "gf_cf": "models.filters.gf_cf:GFCF",
     "item_knn": "models.neighbours.item_knn:ItemKNN",
     "mult_vae": "models.autoencoders.mult_vae:MultVAE",
     "popularity": "models.baselines.popularity:Popularity",
+    "pure_svd": "models.filters.pure_svd:PureSVD",
     "random": "models.baselines.random_order:RandomOrder",
     "recent_popularity": "models.baselines.recent_popularity:RecentPopularity",
+    "rp3beta": "models.neighbours.random_walk:RP3Beta",
+    "slim": "models.regression.slim:SLIM",
+    "sparse_ease": "models.regression.sparse_ease:SparseEASE",
+    "turbo_cf": "models.filters.turbo_cf:TurboCF",
+    "user_knn": "models.neighbours.user_knn:UserKNN",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _RESERVED = ("best",)  # [train] serve = "best" does not name a model

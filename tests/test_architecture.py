@@ -34,6 +34,7 @@ UNMIRRORED = {
     "test_architecture.py": "the code itself",
     "test_contributing.py": "the checklists of CONTRIBUTING.md",
     "test_drawing.py": "the drawing of the architecture",
+    "test_models_page.py": "the page about the models",
     "test_nightshelf_real_data.py": "the public face on real data",
     "test_set_up.py": "the Makefile's choice of a Python",
     "test_supply_chain.py": "locks, licences and what is installed",

@@ -16,7 +16,21 @@ from tasks.runtime.errors import UserError
 
 YESTERDAY = "yesterday"
 ModelName = Literal[
-    "als", "blend", "ease", "item_knn", "mult_vae", "popularity", "random", "recent_popularity"
+    "als",
+    "blend",
+    "ease",
+    "gf_cf",
+    "item_knn",
+    "mult_vae",
+    "popularity",
+    "pure_svd",
+    "random",
+    "recent_popularity",
+    "rp3beta",
+    "slim",
+    "sparse_ease",
+    "turbo_cf",
+    "user_knn",
 ]
 """The built-in models that a form offers; a test compares them with the registry."""
 

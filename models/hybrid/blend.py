@@ -18,7 +18,7 @@ from models.dataset import Dataset, Histories
 from models.errors import ModelError
 from models.evaluation.activity import ACTIVITY, Activity, activity
 from models.evaluation.window import SCORES, SHARES, USERS, Window, rolling_windows, sampled_size
-from models.hybrid.learned_weights import STEPS, Scores, best_combination, combinations, combined_values
+from models.hybrid.learned_weights import STEPS, Scores, combinations, learned_combination
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.topn import TopN
 from models.recency.learned import LIBRARY_BYTES, WINDOW_BYTES
@@ -37,7 +37,7 @@ class BlendConfig(ModelConfig):
         "predict the last 40 % of the training events",
     )
     candidates: tuple[str, ...] = Field(
-        default=("als", "ease", "item_knn", "recent_popularity"),
+        default=("als", "ease", "item_knn", "pure_svd", "recent_popularity"),
         min_length=1,
         description="models to blend with learned weights",
     )
@@ -189,14 +189,13 @@ class Blend(Model[BlendConfig]):
         A personal part always has a weight: without one, the blend would be a model that exists.
         """
         configs = {name: _settled(self._models[name]) for name in self._general}
-        names, values = tuple(configs), []
-        for window in windows:
-            scores = [_scores_after(name, config, window, options) for name, config in configs.items()]
-            values.append(combined_values(window, scores))
+        names = tuple(configs)
+
+        def scores_after(number: int, window: Window) -> Scores:
+            return _scores_after(names[number], configs[names[number]], window, options)
+
         personal = np.array([name in self._personal for name in names])
-        weights = combinations(len(names))
-        kept = [number for number, shares in enumerate(weights) if np.dot(shares, personal) > 0]
-        best = best_combination([weights[number] for number in kept], [window[kept] for window in values])
+        best = learned_combination(windows, scores_after, personal)
         return {name: share / STEPS for name, share in zip(names, best, strict=True)}
 
     def _uses(self, name: str) -> bool:

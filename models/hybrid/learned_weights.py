@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from models.dataset import Histories
 from models.evaluation.metrics import match_lists
-from models.evaluation.window import LENGTH, Window
+from models.evaluation.window import FEWEST_USERS, LENGTH, Window, losses
 from models.ranking.topn import block_users, top_n
+from models.recency.half_life import LEAVING
 
 STEPS = 5  # weights are multiples of 1 / STEPS
 
@@ -25,16 +26,48 @@ def combinations(parts: int) -> list[tuple[int, ...]]:
     return [shares for shares in product(range(STEPS, -1, -1), repeat=parts) if sum(shares) == STEPS]
 
 
-def combined_values(window: Window, models: Sequence[Scores]) -> Floats:
-    """Return the NDCG@10 of each combination on a window: float64 (n_combinations, n_users)."""
-    weights = combinations(len(models))
+def learned_combination(
+    windows: Sequence[Window],
+    scores_after: Callable[[int, Window], Scores],
+    personal: npt.NDArray[np.bool_],
+) -> tuple[int, ...]:
+    """Return the shares of STEPS with the best lists on windows, in order of time, as a race.
+
+    ``scores_after`` returns the scores of a model, by its number, trained before a window.
+    ``personal`` bool (n_models,): at least one of these has a share. The race goes from the last
+    window back. A combination that is worse than the best by two standard errors leaves it, and a
+    model that is in none that stay is trained no more. Of those that stay,
+    ``best_combination`` is the answer.
+    """
+    weights = [shares for shares in combinations(len(personal)) if np.dot(shares, personal) > 0]
+    values: list[Floats] = []
+    users = np.zeros(0, np.int64)
+    for window in reversed(windows):
+        used = np.any(weights, axis=0)
+        models = [scores_after(number, window) if used[number] else None for number in range(len(used))]
+        values.insert(0, combined_values(window, models, weights))
+        users = np.concatenate([window.users, users])
+        if len(np.unique(users)) >= FEWEST_USERS:
+            loss, error = losses(np.concatenate(values, axis=1), users)
+            stay = np.flatnonzero(loss <= LEAVING * error)
+            weights, values = [weights[number] for number in stay], [part[stay] for part in values]
+    return best_combination(weights, values)
+
+
+def combined_values(
+    window: Window, models: Sequence[Scores | None], weights: Sequence[tuple[int, ...]]
+) -> Floats:
+    """Return the NDCG@10 of each combination on a window: float64 (n_combinations, n_users).
+
+    A model with a share nowhere may be None.
+    """
     values = np.zeros((len(weights), len(window.histories)))
     trained = np.bincount(window.past.matrix.indices, minlength=window.past.n_items) > 0
     step = block_users(window.past.n_items)
     for start in range(0, len(window.histories), step):
         histories = window.histories.rows(slice(start, start + step))
         relevant = window.relevant[start : start + step]
-        scores = [model(histories) for model in models]
+        scores = [np.zeros(0) if model is None else model(histories) for model in models]
         for number, combination in enumerate(weights):
             blended = sum(share * part for share, part in zip(combination, scores, strict=True) if share)
             lists = top_n(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,31 +16,24 @@ from models.errors import ModelError
 from models.evaluation.window import USERS
 from models.options import Cost, Size, TrainingOptions, workers
 from models.ranking.blas import one_blas_thread
+from models.ranking.products import dense_product, in_parts, sparse_product
 from models.ranking.similarity import self_exclusions
 from models.ranking.topn import TopN, top_n, top_n_factors
 from models.recency.decay import Decay
-from models.recency.learned import PAIRS, AgingConfig, decay_of, learned_choice, learning_cost
+from models.recency.learned import PAIRS
 from models.regression.inverse import invert_lower, multiply_by_transpose
-from models.regression.products import dense_product, in_parts, sparse_product
-from models.search_space import Range, Space
+from models.regression.penalty import SEARCHED, PenaltyConfig, cost_of_learning, learn, mean_squares
+from models.search_space import Space
 
 FloatArray = npt.NDArray[np.float32]
-PENALTIES = (5.0, 20.0, 1.25)  # the candidates to learn from, the usual one first
 LEARNING_RANK = 1000  # users or items in each training that settings are learned with, whichever are fewer
-WEIGH = Decay.scaled_dataset  # so that the penalty keeps its strength
 STARTING = 3e-3  # seconds
 SPEED = 1e11  # operations of an inverse in a second, on two cores
 
 
-class EASEConfig(AgingConfig):
+class EASEConfig(PenaltyConfig):
     """Configuration of EASE."""
 
-    penalty: Annotated[float, Field(ge=1e-3, le=1e6)] | Literal["learned"] = Field(
-        default="learned",
-        description="penalty of the regression, as a multiple of the mean over users of the sum of their "
-        "squared weights, so that it keeps its meaning for any number of users, length of histories and "
-        "scale of weights; learned: 1.25, 5 or 20, by the last 40 % of the training events",
-    )
     largest: int = Field(
         default=16_384,
         ge=1,
@@ -57,9 +49,7 @@ class EASE(Model[EASEConfig]):
     score(u, j) = sum over the items i of u's history of x_ui B_ij, where B minimises
     |X - XB|^2 + l |B|^2 with a diagonal of zeros: B_ij = -P_ij / P_jj for P = (X'X + l I)^-1.
 
-    l = penalty * sum of the squared weights / users. In published results the best l hardly depends
-    on the number of users (500 to 1,300 on MovieLens with 6,000 and with 138,000 users), but on
-    the lengths of their histories; and it is compared with squared weights.
+    l = penalty * sum of the squared weights / users (models.regression.penalty).
 
     With fewer users than items the same B comes from the users' side: P = (I - V'V) / l with
     V = L^-1 X, where LL' = XX' + l I. What is inverted is then as large as the users are many, and V
@@ -68,7 +58,7 @@ class EASE(Model[EASEConfig]):
 
     name = "ease"
     Config = EASEConfig
-    space: ClassVar[Space] = {"penalty": Range(0.3, 100.0, log=True)}
+    space: ClassVar[Space] = {"penalty": SEARCHED}
 
     def __init__(self, config: EASEConfig | None = None) -> None:
         super().__init__(config)
@@ -85,27 +75,18 @@ class EASE(Model[EASEConfig]):
             seconds += 2 * USERS * rank * size.items / SPEED
         memory = 40.0 * size.pairs + (inverse if by_items else weights + inverse)
         own = Cost(seconds, memory, weights, _refusal(config, size.users, size.items))
-        cheap, choices = partial(cls.cost, _cheap(config)), len(PENALTIES) * (config.penalty == "learned")
-        pairs = _learning_pairs(size)
-        return own + learning_cost(config.half_life_days, cheap, size, choices=choices, pairs=pairs)
+        return own + cost_of_learning(cls.cost, config, size, _learning_pairs(size))
 
     def _fit(self, dataset: Dataset, options: TrainingOptions) -> None:
         size = Size(int((np.diff(dataset.matrix.indptr) > 0).sum()), dataset.n_items, dataset.matrix.nnz)
-        pairs, cheap = _learning_pairs(size), _cheap(self.config)
-        self._decay = decay_of(
-            self.config.half_life_days, dataset, lambda _: EASE(cheap), options, WEIGH, pairs=pairs
-        )
-        penalty = self.config.penalty
-        if penalty == "learned":
-            models = [partial(EASE, cheap.model_copy(update={"penalty": choice})) for choice in PENALTIES]
-            penalty = PENALTIES[learned_choice(dataset, models, self._decay, options, WEIGH, pairs=pairs)]
+        self._decay, penalty = learn(EASE, self.config, dataset, options, _learning_pairs(size))
         self.report |= {"half_life_days": self._decay.days, "penalty": penalty}
-        self._solve(self._decay.scaled_dataset(dataset).matrix, float(penalty), options.workers)
+        self._solve(self._decay.scaled_dataset(dataset).matrix, penalty, options.workers)
 
     def _solve(self, matrix: sparse.csr_array, penalty: float, threads: int) -> None:
         """Compute B, or V, of the trained items from the weights csr (n_users, n_items)."""
         matrix = self._trained(matrix[np.diff(matrix.indptr) > 0])
-        ridge = penalty * float(np.square(matrix.data, dtype=np.float64).sum()) / matrix.shape[0]
+        ridge = penalty * mean_squares(matrix)
         if refusal := _refusal(self.config, *matrix.shape):
             raise ModelError(f"ease is left out: {refusal}")
         _require_room(*matrix.shape)
@@ -242,12 +223,6 @@ class EASE(Model[EASEConfig]):
         if leverages.shape != (n,) or leverages.dtype != np.float64 or not (leverages < 1).all():
             raise ModelError(f"expected leverages float64 ({n},) below 1, got {leverages!r:.100}")
         self._keep_vectors(vectors, leverages)
-
-
-def _cheap(config: EASEConfig) -> EASEConfig:
-    """Return the settings that learn the half-life: no decay, and the usual penalty if it is learned."""
-    penalty = PENALTIES[0] if config.penalty == "learned" else config.penalty
-    return config.model_copy(update={"half_life_days": None, "penalty": penalty})
 
 
 def _learning_pairs(size: Size) -> int:

@@ -41,12 +41,21 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=False)
         self._lines = [0, *accumulate(len(line) + 1 for line in page.split("\n"))]
         self.begun: list[tuple[int, Kind, str, Mapping[str, str | None]]] = []
-        self.feed(page)
+        self.feed(page + "\n")  # of an entity that the page ends in, the parser would pass over the "&"
         self.close()
+        if not self.begun or self.begun[0][0]:  # by text that the parser passes over, such as "</>"
+            self.begun.insert(0, (0, "text", "", {}))
 
     def _begin(self, kind: Kind, tag: str = "", attributes: Mapping[str, str | None] | None = None) -> None:
         line, column = self.getpos()
         self.begun.append((self._lines[line - 1] + column, kind, tag, attributes or {}))
+
+    def parse_html_declaration(self, i: int) -> int:
+        """Return the end of a declaration; one that is malformed is a comment, as in a browser."""
+        try:
+            return super().parse_html_declaration(i)
+        except AssertionError:
+            return self.parse_bogus_comment(i)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._begin("start", tag, dict(attrs))
@@ -85,6 +94,8 @@ def pieces_of(page: str) -> list[Piece]:
     pieces: list[Piece] = []
     for (at, kind, tag, attributes), stop in zip(begun, [*(at for at, *_ in begun[1:]), None], strict=False):
         raw = page[at:stop]
+        if not raw:  # the line end that the parser got
+            continue
         if pieces and kind == pieces[-1].kind == "text":
             pieces[-1] = Piece("text", pieces[-1].raw + raw)
         else:

@@ -24,6 +24,11 @@ class TestEASE(ModelContract):
     model = "ease"
 
 
+class TestGFCF(ModelContract):
+    model = "gf_cf"
+    settings: ClassVar[dict[str, Any]] = {"factors": 8}
+
+
 class TestItemKNN(ModelContract):
     model = "item_knn"
     settings: ClassVar[dict[str, Any]] = {"shrink": 1.0, "neighbours": 30}
@@ -38,6 +43,11 @@ class TestPopularity(ModelContract):
     personal = False
 
 
+class TestPureSVD(ModelContract):
+    model = "pure_svd"
+    settings: ClassVar[dict[str, Any]] = {"factors": 8}
+
+
 class TestRandom(ModelContract):
     model = "random"
     personal = False
@@ -46,6 +56,29 @@ class TestRandom(ModelContract):
 class TestRecentPopularity(ModelContract):
     model = "recent_popularity"
     personal = False
+
+
+class TestRP3Beta(ModelContract):
+    model = "rp3beta"
+    settings: ClassVar[dict[str, Any]] = {"neighbours": 30}
+
+
+class TestSLIM(ModelContract):
+    model = "slim"
+
+
+class TestSparseEASE(ModelContract):
+    model = "sparse_ease"
+
+
+class TestTurboCF(ModelContract):
+    model = "turbo_cf"
+    settings: ClassVar[dict[str, Any]] = {"order": 2}
+
+
+class TestUserKNN(ModelContract):
+    model = "user_knn"
+    settings: ClassVar[dict[str, Any]] = {"shrink": 1.0, "neighbours": 30}
 
 
 def test_every_built_in_model_has_a_class_above() -> None:

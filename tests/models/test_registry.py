@@ -28,7 +28,7 @@ print(*ns.known())
 def test_an_unknown_model_is_an_error_that_names_the_known_ones() -> None:
     with pytest.raises(
         ModelError,
-        match=r"unknown model 'asl' in \[models\]; known: als, blend, ease, item_knn, mult_vae, pop",
+        match=r"unknown model 'asl' in \[models\]; known: als, blend, ease, gf_cf, item_knn, mult_vae, pop",
     ):
         registry.create("asl")
     assert list(registry.known()) == sorted(registry.known())
@@ -41,7 +41,9 @@ def test_bad_values_are_named_with_what_came() -> None:
         registry.config("als", {"factors": -3, "alpha": "x"})
 
 
-@pytest.mark.parametrize("name", ["als", "ease", "item_knn", "mult_vae", "recent_popularity"])
+@pytest.mark.parametrize(
+    "name", ["als", "ease", "item_knn", "mult_vae", "recent_popularity", "slim", "sparse_ease"]
+)
 def test_the_word_none_stands_for_no_value_where_there_can_be_none(name: str) -> None:
     beside = {"window_days": 7} if name == "recent_popularity" else {}
     assert registry.config(name, {"half_life_days": "none", **beside}).half_life_days is None

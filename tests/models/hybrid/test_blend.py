@@ -136,7 +136,7 @@ def test_a_loaded_blend_has_its_models(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"weights": {"asl": 1.0}}, "expected models among als, ease, item_knn, .*got 'asl'"),
+        ({"weights": {"asl": 1.0}}, "expected models among als, ease, gf_cf, item_knn, .*got 'asl'"),
         ({"weights": {"blend": 1.0}}, "expected models among .*got 'blend'"),
         ({"weights": {"als": -1.0}}, "greater than or equal to 0"),
         ({"weights": {"als": 0.0}}, "expected a weight above 0"),
@@ -144,7 +144,7 @@ def test_a_loaded_blend_has_its_models(tmp_path) -> None:
         ({"weights_by_activity": {"loyal": {"als": 1.0}}}, "'new', 'light' or 'heavy'"),
         (
             {"settings": {"popularity": {}}},
-            r"expected settings of als, ease, item_knn, recent_popularity, got \['popularity'\]",
+            r"expected settings of als, ease, item_knn, pure_svd, recent_popularity, got \['popularity'\]",
         ),
         ({"settings": {"als": {"factor": 3}}}, "unknown key 'factor' in models.als"),
     ],
@@ -160,13 +160,13 @@ def test_a_blend_can_do_without_candidates_but_not_without_a_personal_one() -> N
     config = BlendConfig(settings={"ease": {"penalty": 3.0}, "als": {"factors": 4}})
     changes = config.without({"ease"})
     assert changes == {
-        "candidates": ("als", "item_knn", "recent_popularity"),
+        "candidates": ("als", "item_knn", "pure_svd", "recent_popularity"),
         "settings": {"als": {"factors": 4}},
     }
     assert BlendConfig.model_validate(config.model_dump() | changes).parts == tuple(
         sorted(changes["candidates"])
     )
-    assert config.without({"als", "ease", "item_knn"}) == {}
+    assert config.without({"als", "ease", "item_knn", "pure_svd"}) == {}
     assert BlendConfig(weights={"als": 1.0, "ease": 1.0}).without({"ease"}) == {}
 
 

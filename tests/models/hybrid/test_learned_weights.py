@@ -11,9 +11,15 @@ import pytest
 from models import artefact
 from models.dataset import Dataset, Histories
 from models.errors import ModelError
-from models.evaluation.window import rolling_windows
+from models.evaluation.window import Window, rolling_windows
 from models.hybrid.blend import Blend, BlendConfig
-from models.hybrid.learned_weights import best_combination, combinations, combined_values
+from models.hybrid.learned_weights import (
+    Scores,
+    best_combination,
+    combinations,
+    combined_values,
+    learned_combination,
+)
 from models.options import TrainingOptions
 from models.splitting.split import event_matrix, to_sequences
 
@@ -43,10 +49,10 @@ def test_a_model_that_knows_the_answers_gets_all_the_weight(world: Dataset) -> N
         return (np.arange(ITEMS)[None] % 2 == odd[:, None]) * 1.0
 
     windows = rolling_windows(world)
-    values = [combined_values(window, [noise, taste]) for window in windows]
+    values = [combined_values(window, [noise, taste], combinations(2)) for window in windows]
     assert [part.shape for part in values] == [(6, len(window.users)) for window in windows]
     assert best_combination(combinations(2), values)[1] >= 4
-    assert combined_values(windows[0], [taste]).shape == (1, len(windows[0].users))
+    assert combined_values(windows[0], [taste], [(5,)]).shape == (1, len(windows[0].users))
 
 
 def test_weights_are_all_multiples_of_a_fifth() -> None:
@@ -62,6 +68,24 @@ def test_the_best_mean_wins_later_windows_count_more_and_of_equal_ones_the_most_
     assert best_combination(weights, [first, second]) == (3, 2)
     assert best_combination(weights, [np.array([[0.9], [0.5], [0.0]]), first]) == (0, 5)
     assert best_combination(weights, [np.full((3, 4), 0.5)]) == (3, 2)
+
+
+def test_what_is_clearly_worse_leaves_the_race_and_its_model_is_trained_no_more(world: Dataset) -> None:
+    trained: list[tuple[int, int]] = []
+
+    def taste(histories: Histories) -> npt.NDArray[np.float64]:
+        odd = histories.matrix.indices[histories.matrix.indptr[:-1]] % 2
+        return (np.arange(ITEMS)[None] % 2 == odd[:, None]) * 1.0
+
+    def scores_after(number: int, window: Window) -> Scores:
+        trained.append((number, window.past.matrix.nnz))
+        return taste if number == 1 else lambda histories: -100 * taste(histories)
+
+    windows = rolling_windows(world)
+    assert learned_combination(windows, scores_after, np.array([True, True, False])) == (0, 5, 0)
+    last = windows[-1].past.matrix.nnz
+    assert [number for number, pairs in trained if pairs == last] == [0, 1, 2]
+    assert {number for number, pairs in trained if pairs < last} == {1}
 
 
 def test_a_blend_learns_and_keeps_its_weights(world: Dataset, tmp_path: Path) -> None:
@@ -91,7 +115,7 @@ def test_too_little_to_learn_from_gives_equal_weights_to_personal_models(world: 
     without_times = Dataset(world.matrix)
     assert rolling_windows(without_times) == []
     model = Blend(BlendConfig(settings={"als": {"factors": 4, "iterations": 3}})).fit(without_times, OPTIONS)
-    assert model.report["weights"] == {"als": 1.0, "ease": 1.0, "item_knn": 1.0}
+    assert model.report["weights"] == {"als": 1.0, "ease": 1.0, "item_knn": 1.0, "pure_svd": 1.0}
 
 
 def test_learned_weights_and_weights_by_activity_exclude_each_other() -> None:

@@ -32,7 +32,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "ease": {"penalty": 5.0},
     "item_knn": {"neighbours": 50},
     "mult_vae": {"hidden": 16, "latent": 4, "epochs": 3, "validation_share": 0.0},
+    "slim": {"penalty": 5.0},
+    "sparse_ease": {"penalty": 5.0},
 }
+REGRESSIONS = ["ease", "slim", "sparse_ease"]
 World = tuple[Dataset, Any, npt.NDArray[np.int64]]
 
 
@@ -67,7 +70,7 @@ def ndcg(name: str, settings: dict[str, Any], world: World) -> tuple[float, Any]
     return float(match_lists(lists, new, [10]).values(["ndcg"])["ndcg", 10].mean()), model.report
 
 
-@pytest.mark.parametrize("name", ["als", "ease", "item_knn"])
+@pytest.mark.parametrize("name", ["als", "item_knn", *REGRESSIONS])
 def test_where_tastes_change_old_events_lose_weight_and_lists_get_better(name: str) -> None:
     world = log(changes=True)
     aging, report = ndcg(name, {}, world)
@@ -77,7 +80,7 @@ def test_where_tastes_change_old_events_lose_weight_and_lists_get_better(name: s
     assert aging > 1.1 * alike
 
 
-@pytest.mark.parametrize("name", ["als", "ease", "item_knn"])
+@pytest.mark.parametrize("name", ["als", "item_knn", *REGRESSIONS])
 def test_where_nothing_changes_old_events_keep_most_of_their_weight(name: str) -> None:
     world = log(changes=False)
     aging, report = ndcg(name, {}, world)
@@ -96,7 +99,7 @@ def test_a_given_half_life_is_used(tmp_path: Path) -> None:
     assert np.array_equal(loaded.scores(histories), model.scores(histories))
 
 
-@pytest.mark.parametrize("name", ["als", "ease", "item_knn", "mult_vae"])
+@pytest.mark.parametrize("name", ["als", "item_knn", "mult_vae", *REGRESSIONS])
 @pytest.mark.parametrize("half_life", [None, 5.0 * DAY])
 def test_a_candidate_is_measured_as_the_model_with_that_half_life(name: str, half_life: float | None) -> None:
     data, _, _ = log(changes=False)
@@ -106,7 +109,7 @@ def test_a_candidate_is_measured_as_the_model_with_that_half_life(name: str, hal
     lists = model.recommend(window.histories, 10, exclude=window.histories.matrix).items
     expected = match_lists(lists, window.relevant, [10]).values(["ndcg"])["ndcg", 10]
     scaled = Decay.scaled_dataset
-    weigh = {"als": Decay.dataset, "ease": scaled, "item_knn": scaled, "mult_vae": None}[name]
+    weigh = {"als": Decay.dataset, "mult_vae": None}.get(name, scaled)
 
     def candidate(past: Dataset, half_life: float | None) -> tuple[Decay, Model[Any]]:
         decay = Decay.of(past, half_life)

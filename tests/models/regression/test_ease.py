@@ -16,7 +16,8 @@ from models.contract.worlds import matrix, random_world
 from models.dataset import Dataset, Histories, Sequences
 from models.errors import ModelError
 from models.options import Size, TrainingOptions
-from models.regression.ease import EASE, PENALTIES, EASEConfig
+from models.regression.ease import EASE, EASEConfig
+from models.regression.penalty import PENALTIES
 
 DAY = 86_400 * 10**6
 Doubles = npt.NDArray[np.float64]

@@ -20,9 +20,16 @@ def configured(**sections: Any) -> Configuration:
 
 
 def test_the_settings_of_whatever_may_serve_are_contested() -> None:
-    assert contestable(configured()) == ("als", "ease", "mult_vae", "item_knn", "recent_popularity")
+    assert contestable(configured()) == (
+        "als",
+        "ease",
+        "mult_vae",
+        "item_knn",
+        "pure_svd",
+        "recent_popularity",
+    )
     served = {"train": {"models": ["blend", "als", "popularity"], "serve": "blend"}}
-    assert contestable(configured(**served)) == ("als", "ease", "item_knn", "recent_popularity")
+    assert contestable(configured(**served)) == ("als", "ease", "item_knn", "pure_svd", "recent_popularity")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +51,7 @@ def test_a_fixed_configuration_tries_nothing(sections: dict[str, Any]) -> None:
 def test_a_part_with_settings_in_the_blend_itself_is_fixed() -> None:
     blend = {"settings": {"als": {"factors": 8}}}
     served = {"train": {"models": ["blend"], "serve": "blend"}, "models": {"blend": blend}}
-    assert contestable(configured(**served)) == ("ease", "item_knn", "recent_popularity")
+    assert contestable(configured(**served)) == ("ease", "item_knn", "pure_svd", "recent_popularity")
 
 
 @pytest.mark.parametrize(("challengers", "expected"), [("auto", 4), (0, 0), (7, 7)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tasks.runtime.markup import as_html, elements, pieces_of, without_elements
@@ -35,6 +35,10 @@ BITS += [
 
 
 @given(st.lists(st.sampled_from(BITS) | st.text(max_size=3)).map("".join))
+@example("&A")  # an entity that does not end
+@example("<p>&#")
+@example("<![")
+@example("</>")  # nothing to the parser
 def test_the_pieces_joined_are_the_page(page: str) -> None:
     pieces = pieces_of(page)
     assert as_html(pieces) == page

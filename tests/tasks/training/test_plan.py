@@ -46,7 +46,7 @@ def test_a_model_gets_the_epochs_that_are_left_time_for() -> None:
 @pytest.mark.parametrize(
     "sections",
     [
-        {"train": {"minutes": 10}},
+        {"train": {"minutes": 15}},
         {"train": {"minutes": 60}, "models": {"mult_vae": {"epochs": 40}}},  # named, so not changed
     ],
 )
@@ -87,10 +87,10 @@ def test_a_model_that_is_not_made_for_the_size_is_left_out_and_its_blend_does_wi
     plan = make_plan(configured(models={"ease": {"penalty": 3.0}, "als": {"factors": 32}}), **HUGE)
     assert plan.left_out["ease"] == "60,000 items and 300,000 users are more than models.ease.largest, 16,384"
     assert plan.settings["blend"] == {
-        "candidates": ("als", "item_knn", "recent_popularity"),
+        "candidates": ("als", "item_knn", "pure_svd", "recent_popularity"),
         "settings": {"als": {"factors": 32}},
     }
-    alone = configured(models={"blend": {"candidates": ["als", "item_knn", "recent_popularity"]}})
+    alone = configured(models={"blend": {"candidates": ["als", "item_knn", "pure_svd", "recent_popularity"]}})
     seconds = make_plan(alone, **HUGE).seconds
     assert plan.seconds["blend"] == pytest.approx(seconds["blend"], rel=0.5)  # of fewer factors
 
@@ -100,7 +100,7 @@ def test_a_part_that_would_be_in_memory_twice_leaves_its_blend(memory: str, fits
     plan = make_plan(configured(engine={"memory": memory}), users=50_000, items=16_000, pairs=500_000)
     assert ("ease" in plan.seconds) == fits
     assert fits or plan.left_out["ease"] == "it would need about 1.0 GiB, more than [engine] memory"
-    assert plan.settings["blend"]["candidates"] == ("als", "item_knn", "recent_popularity")
+    assert plan.settings["blend"]["candidates"] == ("als", "item_knn", "pure_svd", "recent_popularity")
 
 
 def test_candidates_that_the_configuration_names_stay() -> None:
