@@ -25,7 +25,7 @@ from models.recency.learned import decay_of, learned_choice, learning_cost
 from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
-SKEW = 4.0  # times as many users as with an even catalogue have an item of a history
+SKEW = 8.0  # times as many users as with an even catalogue have an item of a history
 NEIGHBOURS = (250, 60, 1000)  # the candidates to learn from, the usual one first
 PRODUCTS = 1e9  # of weights that are added up in a second
 Add = Callable[[int, FloatArray], None]
