@@ -136,13 +136,15 @@ def _land(
 
 
 def _absent(catalogue: Catalogue, landed: Sequence[tuple[RawFile, LandedFile]]) -> dict[str, list[str]]:
-    """Return the files that lack a column, by column; SourceError if no file has it."""
+    """Return the files that lack a column, by column; SourceError if no file has it, or one has no ids."""
     with_rows = [(raw, file) for raw, file in landed if file.rows]
     absent = {}
     for column in _mapped(catalogue):
         lacking = [raw.name for raw, file in with_rows if column in file.absent]
         if lacking and len(lacking) == len(with_rows):
             raise SourceError(f"{lacking[0]}: expected column {column!r}, which no file has")
+        if lacking and column == catalogue.id:
+            raise SourceError(f"{lacking[0]}: expected column {column!r}, which none of its rows has")
         if lacking:
             absent[column] = lacking
     return absent
