@@ -107,7 +107,8 @@ def read_catalogue(section: str, catalogue: Catalogue, scratch: Path) -> Catalog
             attributes.append(_attributes(raw, table, catalogue))
     if not mains:
         where = catalogue.path if isinstance(catalogue.path, str) else ", ".join(catalogue.path or ())
-        raise InputError(f"[{section}] {redacted(where)}: expected rows, got none")
+        why = "".join(f"; {rule} in {place}" for rule, place in _examples(landed).items())
+        raise InputError(f"[{section}] {redacted(where)}: expected rows, got none{why}")
     main, rejected = pa.concat_tables(mains), Counter[str]()
     for _, rows in landed:
         rejected.update(rows.rejected)
