@@ -109,7 +109,7 @@ def likeness(name: str, role: str) -> float:
 
     Of a nested name (properties.product_id), the last part counts, and a little less.
     """
-    *above, leaf = re.split(r"\.|\[\]\.", name)
+    *above, leaf = re.split(r"\.|\[\]\.", name.removesuffix("[]"))
     depth = 0.03 * len(above)
     if normal(leaf) == "id" and above:  # user.id
         leaf, depth = f"{above[-1]}_id", depth - 0.03
