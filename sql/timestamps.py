@@ -136,6 +136,18 @@ def file_date(text: str, pattern: str) -> date | None:
     weekly = "%V" in pattern and "%u" not in pattern
     found, pattern = (f"{match.group(0)} 1", f"{pattern} %u") if weekly else (match.group(0), pattern)
     try:
-        return datetime.strptime(found, pattern).date()  # noqa: DTZ007
+        time = datetime.strptime(found, pattern)  # noqa: DTZ007
     except ValueError:
         return None
+    return time.date() if _is_of_its_year(time, found, pattern) else None
+
+
+def _is_of_its_year(time: datetime, text: str, pattern: str) -> bool:
+    """Return whether a week 53 or day 366 is one: strptime takes others for days of the next year."""
+    parts = list(regex_parts(pattern))
+    match = re.fullmatch("".join(f"({part})" if directive else part for directive, part in parts), text)
+    numbers = match.groups() if match else ()
+    counted = {"%V": time.isocalendar().week, "%j": time.timetuple().tm_yday}
+    directives = [directive for directive, _ in parts if directive]
+    pairs = zip(directives, numbers, strict=False)
+    return all(int(number) == counted[directive] for directive, number in pairs if directive in counted)

@@ -1,4 +1,4 @@
--- Ids of the logs that a list has in another spelling: how many, and an example of both.
+-- Ids of the logs that a list has only in another spelling: how many, and an example of both.
 {% macro plain(id) %}
 lower(trim(CAST({{ id }} AS STRING)))
 {%- endmacro %}
@@ -15,7 +15,12 @@ SELECT
     count(*) AS ids,
     CAST(min(k.id) AS STRING) AS in_logs,
     min_by(c.id_text, k.id) AS in_list
-FROM (SELECT {{ id }} AS id, {{ spelled(id, way) }} AS spelled FROM {{ known }}) AS k
+FROM (
+    SELECT k.{{ id }} AS id, {{ spelled("k." ~ id, way) }} AS spelled
+    FROM {{ known }} AS k
+    LEFT JOIN {{ catalogue }} AS same ON k.{{ id }} = same.id
+    WHERE same.id IS NULL
+) AS k
 JOIN (
     SELECT {{ spelled("id_text", way) }} AS spelled, min(id_text) AS id_text
     FROM {{ relation }}

@@ -110,9 +110,10 @@ def _day(part: Callable[[str], str], order: Sequence[str]) -> str:
         fourth = f"CAST(unix_micros({_timestamp(part('%G'), JANUARY, FOURTH)}) / {DAY} AS BIGINT)"
         monday = f"{fourth} - ({fourth} + 3) % 7"  # 1970-01-01 was a Thursday
         weekday = f"CAST({part('%u')} AS INT)" if "%u" in order else "1"
-        days = f"{monday} + (CAST({part('%V')} AS INT) - 1) * 7 + {weekday} - 1"
-        valid = f"CAST({part('%V')} AS INT) BETWEEN 1 AND 53"
-        return f"CASE WHEN {valid} THEN timestamp_micros(({days}) * {DAY}) END"
+        first = f"{monday} + (CAST({part('%V')} AS INT) - 1) * 7"
+        thursday = f"year(timestamp_micros(({first} + 3) * {DAY}))"  # not every year has a week 53
+        valid = f"CAST({part('%V')} AS INT) >= 1 AND {thursday} = CAST({part('%G')} AS INT)"
+        return f"CASE WHEN {valid} THEN timestamp_micros(({first} + {weekday} - 1) * {DAY}) END"
     year = part("%Y") if "%Y" in order else ""
     if not year:  # two digits, as POSIX has them: 69 to 99 are of the last century
         year = f"concat(CASE WHEN {part('%y')} >= '69' THEN '19' ELSE '20' END, {part('%y')})"
@@ -120,7 +121,7 @@ def _day(part: Callable[[str], str], order: Sequence[str]) -> str:
         number = f"CAST({part('%j')} AS INT)"
         first = f"unix_micros({_timestamp(year, JANUARY, FIRST)})"
         day = f"timestamp_micros({first} + ({number} - 1) * {DAY})"
-        return f"CASE WHEN {number} BETWEEN 1 AND 366 THEN {day} END"
+        return f"CASE WHEN {number} >= 1 AND year({day}) = CAST({year} AS INT) THEN {day} END"
     month = f"lpad({part('%m')}, 2, '0')" if "%m" in order else "'01'"
     if named := next((name for name in ("%b", "%B") if name in order), None):
         letters = 3 if named == "%b" else None

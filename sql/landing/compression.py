@@ -71,6 +71,9 @@ class Inflated(io.RawIOBase):
         self._held = 0
         try:
             self._content = OPENERS[suffix](stream)
+        except _UnusableError as error:
+            stream.close()
+            raise SourceError(f"{name}: {error}") from None
         except DAMAGE as error:
             raise self._damaged(error) from None
 
@@ -100,6 +103,10 @@ class Inflated(io.RawIOBase):
         """Close the file."""
         self._stream.close()
         super().close()
+
+
+class _UnusableError(Exception):
+    """An archive is whole, and cannot be read all the same."""
 
 
 class _Streams:
@@ -135,10 +142,13 @@ def _zip_member(stream: IO[bytes]) -> Any:
     archive = zipfile.ZipFile(stream)
     members = [part for part in archive.infolist() if not part.is_dir() and SYSTEM not in part.filename]
     if len(members) != 1:
-        raise zipfile.BadZipFile(f"expected one file in the archive, got {len(members)}")
+        raise _UnusableError(f"expected one file in the archive, got {len(members)}: unpack it")
     if members[0].flag_bits & 1:
-        raise zipfile.BadZipFile("it is encrypted")
-    return archive.open(members[0])
+        raise _UnusableError("expected an archive that is not encrypted: unpack it")
+    try:
+        return archive.open(members[0])
+    except NotImplementedError as error:
+        raise _UnusableError(f"expected a usual archive: {str(error).rstrip('.')}; unpack it") from None
 
 
 OPENERS: dict[str, Callable[[IO[bytes]], Any]] = {

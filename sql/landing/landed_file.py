@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -50,8 +49,8 @@ def land_file(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> 
     ------
     SourceError
         If the file is empty, cannot be read to its end or expands out of proportion to its size.
-        Also if its header lacks a wanted column that is not optional or repeats a column, or most
-        of its first lines are not rows.
+        Also if its header or schema lacks a wanted column that is not optional or repeats a column,
+        or most of its first lines are not rows. Objects in JSON may each lack any key.
     """
     land = LANDERS[file_format(file.name, reading)]
     try:
@@ -90,9 +89,7 @@ def _land_records(
     nested = [path for path in wanted.columns if TOP.split(path, maxsplit=1)[0] in records.names]
     absent = absent_columns(file, tuple(dict.fromkeys([*records.names, *nested])), wanted)
     batches = record_batches(file, records.rows, wanted, reading.max_expansion)
-    landed = _land_objects(
-        file, reading, replace(wanted, optional=frozenset(wanted.columns)), folder, batches
-    )
+    landed = _land_objects(file, reading, wanted, folder, batches)
     landed.absent = absent
     return landed
 
@@ -120,9 +117,6 @@ def _land_objects(
         writer.close()
     if writer.landed.rows:
         writer.landed.absent = tuple(key for key, there in zip(mapped, seen, strict=True) if not there)
-        for key in writer.landed.absent:
-            if key not in wanted.optional:  # a misspelt key, not a missing value
-                raise SourceError(f"{file.name}: expected key {key!r}, which no row has")
     return writer.landed
 
 

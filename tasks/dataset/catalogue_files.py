@@ -107,7 +107,8 @@ def read_catalogue(section: str, catalogue: Catalogue, scratch: Path) -> Catalog
             attributes.append(_attributes(raw, table, catalogue))
     if not mains:
         where = catalogue.path if isinstance(catalogue.path, str) else ", ".join(catalogue.path or ())
-        raise InputError(f"[{section}] {redacted(where)}: expected rows, got none")
+        why = "".join(f"; {rule} in {place}" for rule, place in _examples(landed).items())
+        raise InputError(f"[{section}] {redacted(where)}: expected rows, got none{why}")
     main, rejected = pa.concat_tables(mains), Counter[str]()
     for _, rows in landed:
         rejected.update(rows.rejected)
@@ -136,13 +137,15 @@ def _land(
 
 
 def _absent(catalogue: Catalogue, landed: Sequence[tuple[RawFile, LandedFile]]) -> dict[str, list[str]]:
-    """Return the files that lack a column, by column; SourceError if no file has it."""
+    """Return the files that lack a column, by column; SourceError if no file has it, or one has no ids."""
     with_rows = [(raw, file) for raw, file in landed if file.rows]
     absent = {}
     for column in _mapped(catalogue):
         lacking = [raw.name for raw, file in with_rows if column in file.absent]
         if lacking and len(lacking) == len(with_rows):
             raise SourceError(f"{lacking[0]}: expected column {column!r}, which no file has")
+        if lacking and column == catalogue.id:
+            raise SourceError(f"{lacking[0]}: expected column {column!r}, which none of its rows has")
         if lacking:
             absent[column] = lacking
     return absent

@@ -9,6 +9,7 @@ from sql.engines.engine import Engine
 from sql.engines.text import render
 from tasks.configuration.configuration import Configuration
 from tasks.runtime.errors import InputError
+from tasks.runtime.wording import counted
 
 WAYS = ("case or spaces", "leading zeros or a .0 at the end")
 """How the same ids are often spelled, from the least to the largest difference."""
@@ -20,7 +21,7 @@ class Matches:
 
     Of the list, `unreadable` rows have no id of the logs' type, and `repeated` ones repeat the id of
     a later row. `matched` of its `ids` are ids of the logs; `missing` ids of the logs are not in it.
-    If few match, `difference` is the likely reason, and `in_logs` and `in_list` an example of it.
+    `difference` is the likely reason for those, and `in_logs` and `in_list` an example of it.
     """
 
     ids: int
@@ -54,7 +55,7 @@ def match_ids(engine: Engine, kind: str, catalogue: str, relation: str, id_type:
         unreadable=counts["rows"] - readable,
         repeated=readable - ids,
     )
-    if matches.matched == ids or not matches.few:
+    if matches.matched == ids or not matches.missing:
         return matches
     spelled = engine.fetch(render("dataset/spellings", values | {"ways": WAYS})).to_pylist()
     likely = max(spelled, key=lambda row: (row["ids"], -WAYS.index(row["way"])))
@@ -88,17 +89,23 @@ def match_warnings(configuration: Configuration, matches: Mapping[str, Matches])
 def _catalogue_warnings(configuration: Configuration, kind: str, fit: Matches) -> Iterator[str]:
     known, id_type = fit.matched + fit.missing, getattr(configuration, f"{kind[:-1]}_id_type")
     if fit.unreadable:
-        yield f"[{kind}] catalogue: {fit.unreadable:,} rows have no id, or none of type {id_type}"
+        yield f"[{kind}] catalogue: {_rows(fit.unreadable, 'have')} no id, or none of type {id_type}"
     if fit.repeated:
-        yield f"[{kind}] catalogue: {fit.repeated:,} rows repeat an id; the last row of an id counts"
+        yield f"[{kind}] catalogue: {_rows(fit.repeated, 'repeat')} an id; the last row of an id counts"
     if fit.few:
         reason = _reason(fit) if kind == "items" else _difference(fit)  # an id of a user is personal
         yield f"[{kind}] catalogue: it has only {fit.matched:,} of the {known:,} {kind} of the logs{reason}"
-    elif fit.missing and kind == "items" and not configuration.items.only:
-        yield (
-            f"[items] catalogue: {fit.missing:,} of the {known:,} items of the logs are not in it, and are "
-            "recommended all the same; only = true holds them back"
-        )
+    elif fit.missing and kind == "items":
+        lacking = f"[items] catalogue: {fit.missing:,} of the {known:,} items of the logs are not in it"
+        if not configuration.items.only:
+            yield (f"{lacking}, and are recommended all the same; only = true holds them back{_reason(fit)}")
+        elif fit.difference:
+            yield f"{lacking}, and are held back{_reason(fit)}"
+
+
+def _rows(number: int, verb: str) -> str:
+    one = {"have": "has", "repeat": "repeats"}[verb]
+    return f"{counted(number, 'row')} {one if number == 1 else verb}"
 
 
 def _reason(matches: Matches) -> str:

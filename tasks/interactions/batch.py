@@ -142,7 +142,7 @@ class BatchIngest:
         newest: Arrival,
         wanted: Wanted,
     ) -> None:
-        """Raise SourceError for an optional column that no file has: it is misspelt, not empty."""
+        """Raise SourceError for a column that no file has: it is misspelt, not empty."""
         absences = [landing.absent.get(file_id, ()) for file_id, rows in landing.rows.items() if rows]
         now = row_settings(self.source)
         settings = self.ledger.settings(self.configuration)
@@ -151,7 +151,7 @@ class BatchIngest:
             if mapped_by(settings.get(manifest.ingest_id)) == mapped_by(now):
                 absences += [tuple(file.absent) for file in manifest.files if file.counts.read]
         nowhere = [
-            column for column in sorted(wanted.optional) if all(column in absent for absent in absences)
+            column for column in sorted(wanted.columns) if all(column in absent for absent in absences)
         ]
         if nowhere and absences and newest not in batch:
             folder = self.scratch / "newest"

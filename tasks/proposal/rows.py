@@ -54,7 +54,7 @@ def read_rows(beginning: RawFile, reading: Reading, folder: Path, header: tuple[
         return SampleRows({}, 0)
     import pyarrow.parquet as pq
 
-    table = next(pq.ParquetFile(landed.path).iter_batches(batch_size=MOST_ROWS))
+    table = next(pq.ParquetFile(landed.path).iter_batches(batch_size=MOST_ROWS)).sort_by("line")
     texts = {column: table.column(f"c{index}").to_pylist() for index, column in enumerate(landed.columns)}
     nests = file_format(beginning.name, reading) not in {"csv", "sheets"}
     columns = _unnested(texts, table.num_rows, in_cells=nests)
@@ -105,7 +105,7 @@ def _paths(content: Any, above: str, depth: int = 0) -> Iterator[tuple[str, str 
             yield from _paths(value, f"{above}.{key}" if above else key, depth + 1)
     elif isinstance(content, list) and above and ELEMENT not in above:
         for value in content[:MOST_ELEMENTS]:
-            if isinstance(value, dict):
+            if not isinstance(value, list):  # an object, or a plain value
                 yield from _paths(value, f"{above}{ELEMENT}", depth + 1)
     elif above and content is not None and not isinstance(content, dict | list):
         yield above, content if isinstance(content, str) else json.dumps(content)

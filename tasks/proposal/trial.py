@@ -15,7 +15,7 @@ from sql.engines.engine import Engine
 from sql.errors import SourceError
 from sql.interactions.classification import ClassifiedRows, classify_rows
 from sql.interactions.raw_rows import wanted_columns
-from sql.landing.landing import RawFile, file_format
+from sql.landing.landing import Landing, RawFile, Wanted, file_format
 from sql.source import Source
 from tasks.configuration.configuration import Configuration
 from tasks.configuration.engines import open_engine
@@ -85,11 +85,21 @@ def try_rows(
     duckdb = configuration.engine.model_copy(update={"name": "duckdb"})  # both engines read alike
     with open_engine(configuration.model_copy(update={"engine": duckdb}), scratch) as engine:
         try:
-            landing = engine.land(raw, source, wanted_columns(source))
+            wanted = wanted_columns(source)
+            landing = engine.land(raw, source, wanted)
+            _require_known(raw[-1].name, landing, wanted)
         except SourceError as error:
             raise InputError(str(error)) from None
         classified = classify_rows(landing, source, engine, scratch / "classified", latest)
         return _trial(classified, {file.file_id: file.name for file in raw}, engine)
+
+
+def _require_known(name: str, landing: Landing, wanted: Wanted) -> None:
+    """Raise SourceError for a required column that none of the files has."""
+    absences = [landing.absent.get(number, ()) for number, rows in landing.rows.items() if rows]
+    for column in wanted.columns:
+        if absences and column not in wanted.optional and all(column in absent for absent in absences):
+            raise SourceError(f"{name}: expected column {column!r}, which none of its rows has")
 
 
 def _name_of(beginning: Path, path: Path, name: str) -> str:

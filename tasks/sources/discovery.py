@@ -16,7 +16,7 @@ from sql.landing.landing import SUFFIXES, format_suffix
 from sql.source import Source
 from tasks.runtime.clock import now
 from tasks.runtime.errors import InputError
-from tasks.sources.listing import DEAD, HIDDEN_PREFIXES, MARKERS, files_at
+from tasks.sources.listing import DEAD, HIDDEN, MARKERS, files_at
 from tasks.sources.source_files import (
     SourceFile,
     day_in,
@@ -30,7 +30,7 @@ from tasks.sources.source_files import (
 from tasks.sources.table_files import TableFile
 from tasks.sources.table_formats import membership, replaced_in
 
-HIDDEN: Final = "hidden or temporary"
+TEMPORARY: Final = "hidden or temporary"
 UNKNOWN: Final = "of unknown format or compression"
 EMPTY: Final = "empty"
 LINKED: Final = "a link to a file that is read under another name"
@@ -118,9 +118,9 @@ def files_under(paths: str | tuple[str, ...], search: Search) -> Discovered:
     """Return the files under one or several paths, by name.
 
     Folders are searched to the bottom, and so are folders that a glob matches. Links are followed,
-    and each file is read once. Left out are hidden and temporary files (a part of the path below
-    the configured one begins with . or _), files of unknown format, and empty files and tables, which
-    count as soon as they have content.
+    and each file is read once. Left out are hidden and temporary files (by a part of the path below
+    the configured one), files of unknown format, and empty files and tables, which count as soon as
+    they have content.
 
     Raises
     ------
@@ -207,8 +207,8 @@ def _reason_against(below: str, info: Mapping[str, Any], search: Search) -> str 
     *folders, base = below.strip("/").split("/")
     if any(MARKERS.fullmatch(part) for part in (*folders, base)):
         return ""
-    if any(part.startswith(HIDDEN_PREFIXES) for part in (*folders, base)):
-        return HIDDEN
+    if any(HIDDEN.fullmatch(part) for part in (*folders, base)):
+        return TEMPORARY
     if info.get("type") == DEAD:
         return DEAD
     if _printable(below) != below:

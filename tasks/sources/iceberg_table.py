@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import fsspec
@@ -15,10 +15,14 @@ from pyiceberg.types import (
     BooleanType,
     DateType,
     DecimalType,
+    IcebergType,
     IntegerType,
+    ListType,
     LongType,
+    MapType,
     NestedField,
     StringType,
+    StructType,
 )
 
 from sql.landing.landing import FieldNames
@@ -107,7 +111,16 @@ def _all_names(fields: Iterable[NestedField]) -> Iterator[tuple[int, str]]:
     """Yield the number and name of each field, with those inside of objects, lists and maps."""
     for field in fields:
         yield field.field_id, field.name
-        yield from _all_names(getattr(field.field_type, "fields", ()))
+        yield from _all_names(_fields_in(field.field_type))
+
+
+def _fields_in(kind: IcebergType) -> Sequence[NestedField]:
+    """Return the fields of an object, the element of a list, the key and value of a map."""
+    if isinstance(kind, StructType):
+        return kind.fields
+    if isinstance(kind, ListType):
+        return (kind.element_field,)
+    return (kind.key_field, kind.value_field) if isinstance(kind, MapType) else ()
 
 
 def _file(table: StaticTable, file: DataFile, names: FieldNames, named: str) -> TableFile:

@@ -15,7 +15,10 @@ from tasks.runtime.errors import InputError
 from tasks.sources.source_files import protocols
 
 DEAD: Final = "a link to nothing"
-HIDDEN_PREFIXES: Final = (".", "_")
+HIDDEN: Final = re.compile(
+    r"[._].*|~\$.*|(\$recycle\.bin|recycler|[#@]recycle|@eadir|system volume information)", re.IGNORECASE
+)
+"""Hidden and temporary names: also Office's locks, and the bins and indexes of Windows and storage boxes."""
 MARKERS: Final = re.compile(
     r"_SUCCESS|_(started|committed)_.*|_(common_)?metadata|lost\+found|\.DS_Store|Thumbs\.db|.*\.crc"
     r"|_delta_log|_change_data|deletion_vector_.*\.bin"
@@ -76,7 +79,7 @@ def _walk_local(folder: Path, above: tuple[Path, ...]) -> Iterator[str]:
     if real in above:
         raise InputError(f"{folder}: a link to a folder that holds it; expected links without a circle")
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir() and (entry.name.startswith(HIDDEN_PREFIXES) or MARKERS.fullmatch(entry.name)):
+        if entry.is_dir() and (HIDDEN.fullmatch(entry.name) or MARKERS.fullmatch(entry.name)):
             yield f"{entry.path}/"
         elif entry.is_dir():
             yield from _walk_local(Path(entry.path), (*above, real))

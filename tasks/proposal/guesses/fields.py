@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from sql.source import ELEMENT
 from tasks.proposal.guesses.events import weight_of
-from tasks.proposal.guesses.names import CLOCKS, ORDERS, likeness, normal
+from tasks.proposal.guesses.names import CLOCKS, DAYS, ORDERS, likeness, normal
 from tasks.proposal.guesses.times import TimeGuess, guess_time
 from tasks.proposal.rows import Columns
 
@@ -119,7 +119,10 @@ def _guess_times(fields: Fields, columns: Columns, filled: Filled) -> None:
         if guess is not None and ELEMENT not in name and _may_be_time(name, guess):
             guesses[name] = guess
     rows = _rows(columns)
-    best = _best("timestamp", {name: filled[name] for name in guesses}, set(), rows)
+    days = {name for name in guesses if normal(name) in DAYS and ":" not in "".join(filled[name][:50])}
+    clocked = [name for name in guesses if name not in days and likeness(name, "timestamp") > 0]
+    named = clocked or list(guesses)  # the day of a partition is no time, if there is one
+    best = _best("timestamp", {name: filled[name] for name in named}, set(), rows)
     name = best or max(
         guesses, key=lambda column: (not guesses[column].is_epoch, len(filled[column])), default=""
     )

@@ -13,8 +13,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "readerid", "studentid", "patronid", "custid", "customernumber", "customerno", "externalid",
         "distinctid", "domainuserid", "networkuserid", "anonymousid", "cookieid", "cookie", "deviceid",
         "visitor", "username", "login", "email", "customeremail", "useremail", "emailaddress",
-        "kundennummer", "kundennr", "kundenid", "kunde", "nutzer", "nutzerid", "benutzer", "clientnumero",
-        "utilisateur", "usuario", "cliente", "sessionid", "session",
+        "kundennummer", "kundennr", "kdnr", "kundenid", "kunde", "nutzer", "nutzerid", "benutzer",
+        "clientnumero", "utilisateur", "usuario", "cliente", "sessionid", "session",
     ),
     "item": (
         "itemid", "item", "productid", "product", "sku", "itemsku", "productsku", "lineitemsku",
@@ -23,7 +23,7 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
         "newsid", "storyid", "courseid", "recipeid", "listingid", "offerid", "goodsid", "postid", "docid",
         "documentid", "artistid", "artist", "businessid", "venueid", "poiid", "adid", "variantid",
         "parentasin", "productcode", "itemcode", "itemno", "itemnumber", "materialnumber", "ean", "gtin",
-        "upc", "tisku", "productname", "itemname", "lineitemname", "artikelnummer", "artikelnr",
+        "upc", "tisku", "productname", "itemname", "lineitemname", "artikelnummer", "artikelnr", "artnr",
         "artikelid", "artikel", "produkt", "produktid", "produit", "producto", "idactionproductsku",
         "idactionsku", "idactionname", "idactionurl", "selabel", "contentname", "entityid", "objectid",
         "targetid", "pageurlpath", "pageid", "pageurl", "url", "path", "title",
@@ -54,6 +54,8 @@ ROLES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 """Names without case, spaces and punctuation, for each field of an interaction."""
+DAYS: Final = ("eventdate", "date", "day", "dt", "ds", "datum", "fecha")
+"""Names of columns that often hold only the day, such as of partitions, beside the time."""
 CLOCKS: Final = ("time", "hour", "clock", "zeit", "uhrzeit", "heure", "hora", "eventtime", "timeofday")
 """Names of columns that hold the time of day beside a date."""
 ORDERS: Final = ("name", "order", "ordernumber", "orderid", "orderno", "invoice", "invoiceno", "id")
@@ -91,6 +93,8 @@ NOUNS: Final = {
 }
 IDS: Final = {"id", "ids", "sku", "code", "key", "no", "number", "uuid", "guid", "nr", "hash"}
 SEVERAL: Final = re.compile(r"(?<=[a-zA-Z])[sS]$|(?<=[a-zA-Z])[sS](?=[_ -]?(?:ids?|skus?|codes?)$)")
+PATH: Final = re.compile(r"\[\]\.|\.(?=\w)")
+"""What separates the parts of a nested name; the points of Kunden-Nr. and Art.-Nr. do not."""
 WORDS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\W\d_]+")
 
 
@@ -109,7 +113,7 @@ def likeness(name: str, role: str) -> float:
 
     Of a nested name (properties.product_id), the last part counts, and a little less.
     """
-    *above, leaf = re.split(r"\.|\[\]\.", name)
+    *above, leaf = PATH.split(name.removesuffix("[]"))
     depth = 0.03 * len(above)
     if normal(leaf) == "id" and above:  # user.id
         leaf, depth = f"{above[-1]}_id", depth - 0.03

@@ -95,6 +95,8 @@ def test_an_archive_must_hold_one_file(tmp_path: Path) -> None:
     for archive, message in (
         (zipped(LOG, "other.csv"), "expected one file in the archive, got 2"),
         (b"PK\x05\x06" + bytes(18), "got 0"),
+        (zipped(LOG).replace(b"\x08\x00", b"\x09\x00"), "expected a usual archive: .*method"),
     ):
-        with pytest.raises(SourceError, match=message):
+        with pytest.raises(SourceError, match=message) as caught:
             content(tmp_path, ".zip", archive)
+        assert "corrupt" not in str(caught.value)  # to deliver it again would not help

@@ -86,6 +86,7 @@ def test_an_unreadable_catalogue_is_a_single_message(shop):
     for path, complaint in (
         (str(shop.folder / "none.csv"), "none.csv"),
         (shop.file("empty.csv", "id,name"), "expected rows, got none"),
+        (shop.file("ragged.csv", "id,name", "i,x,y", "j,x,y"), "got none; ragged_line in "),
         (shop.file("other.csv", "key,name", "i,x"), "id"),
     ):
         with pytest.raises(InputError, match=r"\[items\]") as caught:

@@ -42,13 +42,23 @@ def test_items_that_a_catalogue_lacks_repeats_or_cannot_name_are_counted(shop):
     built = shop.build(items=catalogue(shop, "i001,", "i001,", "i002,", ",", "i001,"))
     assert built.summary.matches["items"] == Matches(ids=2, matched=2, missing=1, unreadable=1, repeated=2)
     assert warnings(built) == [
-        "[items] catalogue: 1 rows have no id, or none of type string",
+        "[items] catalogue: 1 row has no id, or none of type string",
         "[items] catalogue: 2 rows repeat an id; the last row of an id counts",
         "[items] catalogue: 1 of the 3 items of the logs are not in it, and are recommended all the same; "
         "only = true holds them back",
     ]
     built = shop.build(items=catalogue(shop, "i001,", "i002,", only=True), name="only")
     assert warnings(built) == []
+
+
+def test_a_catalogue_that_spells_some_ids_in_another_way_is_told(shop):
+    rows = ["i001,no", "I002,no", "i003,"]
+    differ = "; ids seem to differ by case or spaces: 'I002' for 'i002'"
+    lacking = "[items] catalogue: 1 of the 3 items of the logs are not in it, and are "
+    built = shop.build(items=catalogue(shop, *rows, available="ok"))
+    assert warnings(built) == [f"{lacking}recommended all the same; only = true holds them back{differ}"]
+    built = shop.build(items=catalogue(shop, *rows, only=True), name="only")
+    assert warnings(built) == [f"{lacking}held back{differ}"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +112,7 @@ def test_whole_numbers_match_as_numbers(tmp_path, duckdb_engine):
     )
     assert built.summary.matches["items"] == Matches(ids=2, matched=2, missing=0, unreadable=1)
     assert warnings(built) == [
-        "[items] catalogue: 1 rows have no id, or none of type int64",
+        "[items] catalogue: 1 row has no id, or none of type int64",
         "[top_n] blocked_items: 1 of 2 are no item of the logs",
     ]
 

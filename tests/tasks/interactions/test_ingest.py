@@ -8,10 +8,11 @@ from datetime import date
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from worlds.log_world import AS_OF, Logs
+from worlds.log_world import AS_OF, COLUMNS, Logs
 
 from tasks.demo.logs import write_demo_logs
 from tasks.interactions import ingest as interactions
+from tasks.interactions.account import absent_columns
 from tasks.interactions.ledger import Ledger
 from tasks.runtime.errors import ConfigurationError, InputError
 
@@ -39,8 +40,20 @@ def test_a_rule_that_is_not_a_predicate_is_a_configuration_error(logs):
 
 def test_a_key_that_no_row_has_is_an_error(logs):
     (logs.folder / "a.jsonl").write_text(f'{{"user": 1, "item": 1, "zeit": "{T}"}}\n')
-    with pytest.raises(InputError, match=r"a\.jsonl: expected key 'time', which no row has"):
+    with pytest.raises(InputError, match=r"a\.jsonl: expected column 'time', which no file has; known: item"):
         logs.ingest()
+
+
+def test_a_file_of_events_without_items_is_quarantined_if_another_has_items(tmp_path, engine):
+    logs = Logs(tmp_path, engine, columns={**COLUMNS, "item": "properties.sku"})
+    (logs.folder / "10h.jsonl").write_text(f'{{"user": "a", "time": "{T}", "page": "home"}}\n' * 2)
+    (logs.folder / "11h.jsonl").write_text(f'{{"user": "b", "time": "{T}", "properties": {{"sku": "p"}}}}\n')
+    ingested = logs.ingest()
+    assert (ingested.counts.read, ingested.counts.rules) == (3, {"item_missing": 2})
+    assert logs.rows("user_id, item_id") == [("b", "p")]
+    assert absent_columns(ingested.files) == {"properties.sku": [f"{logs.folder}/10h.jsonl"]}
+    (logs.folder / "12h.jsonl").write_text('{"user": null, "item": null}\n')
+    assert logs.ingest().counts.rules == {"user_missing": 1}  # a column that was there before
 
 
 def test_a_damaged_parquet_file_is_an_error(logs):

@@ -49,6 +49,27 @@ def test_an_ingest_takes_a_well_known_log_by_the_proposal_as_it_is(
     assert (counts.accepted, counts.quarantined, counts.duplicates) == (log.accepted, log.quarantined, 0)
 
 
+def test_a_list_of_plain_ids_is_a_list_of_items(tmp_path: Path, duckdb_engine) -> None:
+    rows = [
+        f'{{"user": "u{n % 3}", "at": "2026-11-30T10:0{n}:00Z", "skus": ["a{n}", "b"]}}\n' for n in range(6)
+    ]
+    (tmp_path / "orders.jsonl").write_text("".join(rows) + '{"user": "u1", "at": "2026-11-30", "skus": []}\n')
+    configuration = configured(tmp_path, "orders.jsonl")
+    assert configuration.sources[0].columns.item == "skus[]"
+    counts = ingest(configuration, Store(tmp_path / "store").create(), duckdb_engine, date.max).counts
+    assert (counts.accepted, counts.excluded) == (12, 1)
+
+
+def test_notes_of_several_lines_leave_the_lines_of_an_order_together(tmp_path: Path) -> None:
+    orders = "".join(
+        f'#{n},u{n}@x.de,s{n},2026-11-30 10:0{n}:00 +0100,"a\nb ""c"""\n#{n},u{n}@x.de,t{n},,\n'
+        for n in range(6)
+    )
+    (tmp_path / "orders.csv").write_text("Name,Email,Lineitem sku,Created at,Notes\n" + orders)
+    source = configured(tmp_path, "orders.csv").sources[0]
+    assert (source.fill_down, source.fill_down_within) == (("Created at",), "Name")
+
+
 def test_files_of_one_kind_become_a_glob_and_their_names_dates(tmp_path: Path) -> None:
     for day in (28, 29, 30):
         rows = ROWS.replace("2026-11-30", f"2026-11-{day}")

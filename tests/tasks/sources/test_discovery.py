@@ -51,6 +51,14 @@ def test_hidden_and_temporary_files_are_left_out_at_any_depth(tmp_path: Path) ->
     assert hidden.examples[0] == f"{tmp_path}/_kept/.Trash-0/"  # what is in it is not looked at
 
 
+def test_bins_indexes_and_locks_of_other_systems_are_left_out(tmp_path: Path) -> None:
+    folders = ("$RECYCLE.BIN", "RECYCLER", "#recycle", "@Recycle", "@eaDir", "System Volume Information")
+    files(tmp_path, "a.csv", "#1.csv", "$b.csv", "~$orders.xlsx", *(f"{name}/x.csv" for name in folders))
+    assert read(tmp_path, "") == ["#1.csv", "$b.csv", "a.csv"]
+    assert reasons(tmp_path, "") == {"hidden or temporary": 7}
+    assert read(tmp_path, "@eaDir") == ["@eaDir/x.csv"]  # named, it is wanted
+
+
 def test_markers_of_other_programs_hold_no_rows_and_need_no_words(tmp_path: Path) -> None:
     files(
         tmp_path, "a.csv", "_SUCCESS", "._SUCCESS.crc", ".a.csv.crc", "_committed_1", "_metadata", ".DS_Store"

@@ -114,6 +114,23 @@ def test_columns_are_read_by_the_names_that_the_table_has_now(
     assert ingested.facts()["columns_absent"] == {"country": 1}  # the former one is another column
 
 
+def test_items_in_a_list_of_objects_are_events(catalog: InMemoryCatalog, tmp_path: Path, engine) -> None:
+    orders = pa.table(
+        {
+            "user": ["a", "b"],
+            "time": ["2026-03-01 10:00:00"] * 2,
+            "lines": [[{"sku": "p1", "by": {"at": 1}}, {"sku": "p2", "by": {"at": 2}}], []],
+            "tags": pa.array([[("k", {"v": 1})], []], pa.map_(pa.string(), pa.struct({"v": pa.int64()}))),
+        }
+    )
+    table = folder_of(written(catalog, "t", orders))
+    columns = {"user": "user", "item": "lines[].sku", "timestamp": "time"}
+    logs = logs_of(table, tmp_path, engine, columns=columns)
+    counts = logs.ingest().counts
+    assert (counts.read, counts.accepted, counts.excluded) == (3, 2, 1)
+    assert logs.rows("user_id, item_id") == [("a", "p1"), ("a", "p2")]
+
+
 def test_rows_that_are_written_again_are_duplicates(
     catalog: InMemoryCatalog, tmp_path: Path, duckdb_engine
 ) -> None:

@@ -131,6 +131,8 @@ def test_the_last_day_of_the_period_in_a_name(tmp_path, pattern, name, last):
         ("%d.%m.%Y", "log-111.11.2026.csv"),
         ("%Y-%m-%d", "log-2026-11-021.csv"),
         ("%G-W%V", "log-2026-W54.csv"),
+        ("%G-W%V", "log-2025-W53.csv"),
+        ("%Y-%j", "log-2026-366.csv"),
     ],
 )
 def test_a_name_without_its_date_is_an_error(tmp_path, pattern, name):

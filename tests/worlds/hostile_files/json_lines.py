@@ -45,7 +45,7 @@ JSON_LINES = [
         "nokey.jsonl",
         jsonl({"user": "u", "item": "i", "zeit": T}),
         refused,
-        refused="expected key 'time', which no row has",
+        refused="expected column 'time', which no file has",
     ),
     Case(
         "lines that are no objects",

@@ -31,6 +31,21 @@ def test_usual_names_are_recognised(user: str, item: str, time: str) -> None:
     assert guess_fields(columns).columns == {"user": user, "item": item, "timestamp": time}
 
 
+@pytest.mark.parametrize(("user", "item"), [("Kunden-Nr.", "Artikel-Nr."), ("Kd.-Nr.", "Art.-Nr.")])
+def test_points_of_abbreviations_are_no_paths(user: str, item: str) -> None:
+    assert guess_fields({item: IDS, user: IDS, "Datum": TIMES}).columns["user"] == user
+    assert guess_fields({item: IDS, user: IDS, "Datum": TIMES}).columns["item"] == item
+
+
+@pytest.mark.parametrize("day", ["day", "event_date", "dt"])
+@pytest.mark.parametrize("time", ["event_ts", "clickTime", "updated_at"])
+def test_the_day_of_a_partition_is_not_the_time(day: str, time: str) -> None:
+    columns = {"user": IDS, "item": IDS, time: TIMES, day: [text[:10] for text in TIMES]}
+    assert guess_fields(columns).columns["timestamp"] == time
+    del columns[time]
+    assert guess_fields(columns).columns["timestamp"] == day
+
+
 def test_a_column_that_is_mostly_empty_is_not_the_user() -> None:
     columns = {"user_id": [None] * 5 + ["x"], "anonymousId": IDS, "item": IDS, "time": TIMES}
     assert guess_fields(columns).columns["user"] == "anonymousId"
