@@ -28,7 +28,10 @@ def land_csv(file: RawFile, reading: Reading, wanted: Wanted, folder: Path) -> L
         first_line, delimiter = _preamble(stream, reading, delimiter)
         columns = reading.column_names
         if reading.header:
-            columns, first_line = _header(file, stream, delimiter, encoding, first_line)
+            header = _header(file, stream, delimiter, encoding, first_line)
+            if header is None:
+                return LandedFile(file.file_id, wanted.columns)  # blank lines alone
+            columns, first_line = header
         if file.begin:
             stream.seek(file.begin)
             first_line = file.first_line
@@ -68,8 +71,11 @@ def _preamble(stream: IO[bytes], reading: Reading, delimiter: str) -> tuple[int,
 
 def _header(
     file: RawFile, stream: IO[bytes], delimiter: str, encoding: str, number: int
-) -> tuple[tuple[str, ...], int]:
-    """Return the names in the first line that is not blank, from line `number` on, and the next line."""
+) -> tuple[tuple[str, ...], int] | None:
+    """Return the names in the first line that is not blank, from line `number` on, and the next line.
+
+    None if there is no such line.
+    """
     number, first, before = number - 1, number, 0
     while (line := stream.readline(LONGEST_LINE + 2)) and before <= LONGEST_LINE:
         number, before = number + 1, before + len(line)
@@ -79,7 +85,9 @@ def _header(
         if text.strip():
             break
     else:
-        raise SourceError(f"{file.name}: expected a header line, got blank lines")
+        if not line:
+            return None
+        raise SourceError(f"{file.name}: expected a header line, got {LONGEST_LINE >> 20} MiB of blank lines")
     if len(delimiter) > 1:
         return named(text.split(delimiter)), number + 1
     try:

@@ -258,6 +258,10 @@ def test_a_file_is_decompressed_by_its_suffix(rows_of):
     assert rows_of(gzip.compress(b"a,b\n1,2\n"), name="log.csv.gz") == ([(2, ("1", "2"))], [])
 
 
+def test_a_file_of_blank_lines_has_no_rows(rows_of):
+    assert rows_of(b"\n\r\n \n") == ([], [])
+
+
 def corrupt(data: bytes) -> bytes:
     return data[:-8] + bytes([data[-8] ^ 1]) + data[-7:]
 
@@ -266,7 +270,7 @@ def corrupt(data: bytes) -> bytes:
     ("name", "data", "message"),
     [
         ("log.csv", b"", r"log\.csv: the file is empty \(0 bytes\); expected rows"),
-        ("log.csv", b"\n\n", "expected a header line, got blank lines"),
+        ("log.csv", b"\n" * (1 << 20) + b"\n\n", "expected a header line, got 1 MiB of blank lines"),
         ("log.csv", b"a,\0b\n", "expected a header line, got nul_byte in line 1"),
         ("log.csv", b'a,"b\n', "expected a header line, got"),
         ("log.csv", b"user,time\n", "expected column 'item'; known: user, time"),
