@@ -52,3 +52,18 @@ class HasReasons(Protocol):
         index; an item is no reason for itself.
         """
         ...
+
+
+@runtime_checkable
+class PredictsRatings(Protocol):
+    """A model that predicts the rating a user would give to an item."""
+
+    def predict(
+        self, histories: Histories, users: npt.NDArray[np.integer], items: npt.NDArray[np.integer]
+    ) -> FloatArray:
+        """Return predictions float32 (n_pairs,), within the range of the ratings in training.
+
+        ``users`` (n_pairs,) are rows of ``histories``, ``items`` (n_pairs,) their items. A user
+        with an empty history gets the prediction for a user of whom nothing is known.
+        """
+        ...

@@ -27,7 +27,9 @@ _MODELS = {
     "als": "models.factors.als:ALS",
     "blend": "models.hybrid.blend:Blend",
     "ease": "models.regression.ease:EASE",
+    "funk_svd": "models.ratings.funk_svd:FunkSVD",
     "gf_cf": "models.filters.gf_cf:GFCF",
+    "global_effects": "models.ratings.global_effects:GlobalEffects",
     "item_knn": "models.neighbours.item_knn:ItemKNN",
     "mult_vae": "models.autoencoders.mult_vae:MultVAE",
     "popularity": "models.baselines.popularity:Popularity",
@@ -37,6 +39,7 @@ _MODELS = {
     "rp3beta": "models.neighbours.random_walk:RP3Beta",
     "slim": "models.regression.slim:SLIM",
     "sparse_ease": "models.regression.sparse_ease:SparseEASE",
+    "svd_pp": "models.ratings.svd_pp:SVDPlusPlus",
     "turbo_cf": "models.filters.turbo_cf:TurboCF",
     "user_knn": "models.neighbours.user_knn:UserKNN",
 }

@@ -24,7 +24,7 @@ from flows.commands.options import (
     override_lines,
 )
 from flows.output import terminal as out
-from tasks.evaluation.names import MetricName, ProtocolName
+from tasks.evaluation.names import ERROR_NAMES, FigureName, ProtocolName
 
 if TYPE_CHECKING:
     from tasks.configuration.configuration import Configuration
@@ -39,6 +39,15 @@ AsOf = Annotated[
 Minutes = Annotated[
     float | None, typer.Option(min=0, help="Time limit of this call; the same command continues later.")
 ]
+Protocol = Annotated[
+    ProtocolName | None,
+    typer.Option(help="Search on the validation part of a published protocol, not the logs."),
+]
+SecondFile = Annotated[Path | None, typer.Option(help="A second file for the snippet, beside the study's.")]
+Metric = Annotated[
+    FigureName | None,
+    typer.Option(help="The metric to maximise, or an error to minimise; default: ndcg, of ratings rmse."),
+]
 
 
 def tune(
@@ -50,23 +59,19 @@ def tune(
     trials: Annotated[int, typer.Option(min=1, help="Trials of the study, including earlier ones.")] = 30,
     minutes: Minutes = None,
     windows: Annotated[int, typer.Option(min=1, help="Past windows that a trial is measured on.")] = 3,
-    metric: Annotated[MetricName, typer.Option(help="The metric to maximise.")] = "ndcg",
+    metric: Metric = None,
     k: Annotated[int, typer.Option(min=1, help="Length of the lists.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search; models keep their own.")] = 7,
-    protocol: Annotated[
-        ProtocolName | None,
-        typer.Option(help="Search on the validation part of a published protocol, not the logs."),
-    ] = None,
+    protocol: Protocol = None,
     data: DataOption = None,
     study: Annotated[Path, typer.Option(help="The folder for the study of a protocol.")] = Path("tuning"),
-    write: Annotated[
-        Path | None, typer.Option(help="A second file for the snippet, beside the study's.")
-    ] = None,
+    write: SecondFile = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search a model's settings on windows before the holdout, which it never reads; resumable."""
     if (protocol is None) != (data is None):
         raise typer.BadParameter("--protocol and --data FOLDER belong together")
+    metric = _checked_metric(metric, protocol)
     with out.user_errors():
         from flows.output.progress import show_progress
         from tasks.runtime.resources import machine_resources
@@ -74,9 +79,11 @@ def tune(
 
         request = Search(model, {}, trials, seed, minutes)
         if protocol is not None and data is not None:
+            from tasks.evaluation.protocols import require_ratings
             from tasks.tuning.protocol_window import validation_window
             from tasks.tuning.search import check_tunable
 
+            require_ratings(protocol, [model])
             check_tunable(model)
             folder = study / f"{protocol}-{model}-{metric}-{k}-{seed}"
             resources = machine_resources()
@@ -90,7 +97,18 @@ def tune(
             resources = configuration.resources
             with show_progress() as report, resources.applied():
                 result, folder = _search_logs(configuration, day, request, choices, report)
-        _show_result(result, folder, request, f"{metric}@{k}", resources, write=write, as_json=as_json)
+        measured = {"rmse": "-mse", "mse": "-mse", "mae": "-mae"}.get(metric, f"{metric}@{k}")
+        _show_result(result, folder, request, measured, resources, write=write, as_json=as_json)
+
+
+def _checked_metric(metric: FigureName | None, protocol: ProtocolName | None) -> FigureName:
+    """Return the metric to search by; errors are for protocols of ratings alone, and they for these."""
+    of_ratings = protocol is not None and protocol.startswith("ratings")
+    if metric is None:
+        return "rmse" if of_ratings else "ndcg"
+    if (metric in ERROR_NAMES) != of_ratings:
+        raise typer.BadParameter(f"--metric {metric}: errors are for ratings, other metrics for lists")
+    return metric
 
 
 def _measuring_configuration(

@@ -19,7 +19,9 @@ ModelName = Literal[
     "als",
     "blend",
     "ease",
+    "funk_svd",
     "gf_cf",
+    "global_effects",
     "item_knn",
     "mult_vae",
     "popularity",
@@ -29,6 +31,7 @@ ModelName = Literal[
     "rp3beta",
     "slim",
     "sparse_ease",
+    "svd_pp",
     "turbo_cf",
     "user_knn",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flows.output import terminal as out
-from tasks.evaluation.names import METRIC_NAMES
+from tasks.evaluation.names import ERROR_NAMES, METRIC_NAMES
 from tasks.runtime.wording import counted
 
 Row = dict[str, Any]
@@ -33,11 +33,13 @@ def print_evaluation(document: Row) -> None:
     for part, k in _parts_and_lengths(document["metrics"]):
         rows = [row for row in document["metrics"] if (row["part"], row["k"]) == (part, k)]
         _print_metrics(
-            rows, document["seconds"], f"Metrics at {k}{_of(part)}, {counted(rows[0]['users'], 'user')}"
+            rows, document["seconds"], f"Metrics {_at(k)}{_of(part)}, {counted(rows[0]['users'], 'user')}"
         )
     for part, k in _parts_and_lengths(document["comparisons"]):
         rows = [row for row in document["comparisons"] if (row["part"], row["k"]) == (part, k)]
-        _print_comparisons(rows, f"At {k}{_of(part)}, minus {document['against']}, paired by user")
+        _print_comparisons(
+            rows, f"{_at(k).capitalize()}{_of(part)}, minus {document['against']}, paired by user"
+        )
     for part, k in _parts_and_lengths(document["segments"]):
         _print_segments(
             [row for row in document["segments"] if (row["part"], row["k"]) == (part, k)], part, k
@@ -50,6 +52,11 @@ def _parts_and_lengths(rows: Iterable[Row]) -> list[tuple[str, int]]:
     return list(dict.fromkeys((row["part"], row["k"]) for row in rows))
 
 
+def _at(k: int) -> str:
+    """Return words for the length of the lists; errors of ratings have none (k = 0)."""
+    return f"at {k}" if k else "of ratings"
+
+
 def _of(part: str) -> str:
     return f", {part}" if part else ""
 
@@ -57,10 +64,15 @@ def _of(part: str) -> str:
 def _print_metrics(rows: Sequence[Row], seconds: dict[str, float], title: str) -> None:
     """Print one line per model: the first metric with its interval or deviation, then the rest."""
     by_metric = {(row["model"], row["metric"]): row for row in rows}
-    names = [name for name in (*METRIC_NAMES, *WHOLE) if any(metric == name for _, metric in by_metric)]
+    names = [
+        name
+        for name in (*METRIC_NAMES, *ERROR_NAMES, *WHOLE)
+        if any(metric == name for _, metric in by_metric)
+    ]
     first, rest = names[0], names[1:]
     models = [name for name in dict.fromkeys(row["model"] for row in rows) if (name, first) in by_metric]
-    models.sort(key=lambda name: (-by_metric[name, first]["value"], name))
+    sign = 1 if first in ERROR_NAMES else -1
+    models.sort(key=lambda name: (sign * by_metric[name, first]["value"], name))
     lines = [
         (
             name,
@@ -88,7 +100,7 @@ def _print_comparisons(rows: Sequence[Row], title: str) -> None:
             row["users"],
         )
         for row in rows
-        if row["metric"] in METRIC_NAMES
+        if row["metric"] in (*METRIC_NAMES, *ERROR_NAMES)
     ]
     out.print_table(("model", "metric", "difference", "95 %", "p", "users"), lines, title)
 
@@ -97,7 +109,9 @@ def _print_segments(rows: Sequence[Row], part: str, k: int) -> None:
     """Print a table per segment: one line per model and value, with the first metric it has."""
     for segment in dict.fromkeys(row["segment"] for row in rows):
         selected = [row for row in rows if row["segment"] == segment]
-        metric = next((name for name in METRIC_NAMES if any(row["metric"] == name for row in selected)), None)
+        known = (*METRIC_NAMES, *ERROR_NAMES)
+        measured = {row["metric"] for row in selected}
+        metric = next((name for name in known if name in measured), None)
         lines = [
             (
                 row["model"],
@@ -108,7 +122,9 @@ def _print_segments(rows: Sequence[Row], part: str, k: int) -> None:
             for row in selected
             if row["metric"] == metric and row["users"]
         ]
-        out.print_table(("model", segment, metric or "", "users"), lines, f"By {segment}, at {k}{_of(part)}")
+        out.print_table(
+            ("model", segment, metric or "", "users"), lines, f"By {segment}, {_at(k)}{_of(part)}"
+        )
 
 
 def _figure(value: float) -> str:

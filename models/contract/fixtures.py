@@ -10,7 +10,7 @@ import pytest
 
 from models import registry
 from models.base import Model
-from models.contract.worlds import random_world
+from models.contract.worlds import random_world, rated_world
 from models.dataset import Dataset
 from models.options import TrainingOptions
 from models.ranking.topn import TopN
@@ -23,13 +23,15 @@ class ModelUnderTest:
 
     ``model``: its name in the registry; ``settings``: make it small enough for a test;
     ``personal``: whether lists depend on the user's history; ``threads_matter``: whether the number
-    of threads can change the model, for example because torch sums in another order.
+    of threads can change the model, for example because torch sums in another order. ``ratings``:
+    whether the model predicts ratings, so that weights have to differ and taste shows in them.
     """
 
     model: ClassVar[str]
     settings: ClassVar[Mapping[str, Any]] = {}
     personal: ClassVar[bool] = True
     threads_matter: ClassVar[bool] = False
+    ratings: ClassVar[bool] = False
 
     @classmethod
     def fitted(cls, dataset: Dataset, options: TrainingOptions = OPTIONS) -> Model[Any]:
@@ -40,7 +42,7 @@ class ModelUnderTest:
     @classmethod
     def world(cls) -> Dataset:
         """Return 120 users of two tastes and 60 items; 3 users and 2 items have no events."""
-        return random_world()
+        return rated_world() if cls.ratings else random_world()
 
     @pytest.fixture(scope="class")
     @classmethod

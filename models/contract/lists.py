@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from models import registry
-from models.abilities import Factorised, HasReasons, HasSimilarItems
+from models.abilities import Factorised, HasReasons, HasSimilarItems, PredictsRatings
 from models.base import Model, ModelConfig
 from models.contract.fixtures import OPTIONS, ModelUnderTest, assert_equal
-from models.contract.worlds import checkerboard, random_world
+from models.contract.worlds import checkerboard, random_world, rated_checkerboard
 from models.dataset import Dataset
 from models.errors import ModelError
 from models.options import TrainingOptions
@@ -118,12 +118,44 @@ class ListContract(ModelUnderTest):
             np.testing.assert_array_equal(array, retrained._arrays()[key], err_msg=key)
 
     def test_the_model_completes_a_checkerboard(self) -> None:
+        if self.ratings:
+            dataset = rated_checkerboard()
+            top = self.fitted(dataset).recommend(dataset.histories, 1, exclude=dataset.matrix)
+            assert ((top.items[:, 0] + np.arange(50)) % (10 if self.personal else 5) == 0).all()
+            return
         dataset = checkerboard()
         top = self.fitted(dataset).recommend(dataset.histories, 1, exclude=dataset.matrix)
         if self.personal:
             np.testing.assert_array_equal(top.items[:, 0], np.arange(50))
         else:
             assert (top.items[:, 0] >= 0).all()
+
+    def test_predicted_ratings_are_those_of_the_users_and_within_their_range(
+        self, trained: Model[Any], world: Dataset
+    ) -> None:
+        assert isinstance(trained, PredictsRatings) == self.ratings
+        if not isinstance(trained, PredictsRatings):
+            return
+        users, items = np.divmod(np.arange(world.n_users * world.n_items), world.n_items)
+        predictions = trained.predict(world.histories, users, items)
+        assert predictions.shape == users.shape
+        assert predictions.dtype == np.float32
+        assert 1 <= predictions.min() < predictions.max() <= 5
+        scores = trained.scores(world.histories)[users, items]
+        np.testing.assert_allclose(predictions, np.clip(scores, 1, 5), rtol=1e-4)
+        if self.personal:
+            alike = users % 2 == items % 2
+            rated = (items < world.n_items - 2) & ~world.histories.empty[users]
+            assert predictions[alike & rated].mean() > predictions[~alike & rated].mean() + 1.5
+        some = np.array([9, 4])
+        part = trained.predict(world.histories.rows(some), np.array([0, 1, 1]), np.array([3, 8, 59]))
+        expected = trained.predict(world.histories, some[[0, 1, 1]], np.array([3, 8, 59]))
+        np.testing.assert_allclose(part, expected, rtol=1e-5)
+
+    def test_weights_that_do_not_differ_are_no_ratings(self) -> None:
+        if self.ratings:
+            with pytest.raises(ModelError, match=f"{self.model}: expected weights that differ"):
+                self.fitted(checkerboard())
 
     def test_an_unknown_key_is_an_error_that_names_the_known_ones(self) -> None:
         expected = rf"unknown key 'fctors' in models\.{self.model}; known: "

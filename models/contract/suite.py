@@ -15,7 +15,7 @@ class ModelContract(ListContract, ArtefactContract):
 
     ``model`` is its name; ``settings`` make it small enough for a test. ``personal = False`` means
     that lists do not depend on the history, ``threads_matter = True`` that the number of threads
-    can change the model.
+    can change the model, ``ratings = True`` that it learns from ratings, which have to differ.
 
     Examples
     --------

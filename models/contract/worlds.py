@@ -44,3 +44,28 @@ def checkerboard(size: int = 50) -> Dataset:
     np.fill_diagonal(chosen, val=False)
     weights = matrix(chosen)
     return Dataset(weights, sequences_of(weights, np.random.default_rng(1)))
+
+
+def rated_world(n_users: int = 120, n_items: int = 60, seed: int = 0) -> Dataset:
+    """Return the same kind of users with ratings: 4 or 5 for items of their taste, else 1 or 2.
+
+    They rate a third of all items, whatever their taste.
+    """
+    rng = np.random.default_rng(seed)
+    taste = np.arange(n_users)[:, None] % 2 == np.arange(n_items)[None] % 2
+    chosen = rng.random((n_users, n_items)) < 0.33
+    chosen[5::40] = False
+    chosen[:, -2:] = False
+    weights = matrix(chosen * (rng.integers(1, 3, chosen.shape) + 3 * taste))
+    return Dataset(weights, sequences_of(weights, rng))
+
+
+def rated_checkerboard(size: int = 50) -> Dataset:
+    """Return users who rate the items of their parity 5 and the others 1, and leave out a fifth.
+
+    User u has not rated the items i with (u + i) % 10 == 0, all of their parity, and (u + i) % 10
+    == 5, none of it: the former are the correct answers.
+    """
+    users, items = np.arange(size)[:, None], np.arange(size)[None]
+    weights = matrix(np.where((users + items) % 5 == 0, 0, np.where((users + items) % 2 == 0, 5, 1)))
+    return Dataset(weights, sequences_of(weights, np.random.default_rng(1)))

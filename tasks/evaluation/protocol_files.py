@@ -19,6 +19,7 @@ from tasks.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from models.dataset import Sequences
+    from models.evaluation.ratings import Ratings
     from models.interactions import Interactions
 
 Longs = npt.NDArray[np.int64]
@@ -97,6 +98,28 @@ def read_ratings(path: Path) -> Interactions:
         return Interactions.of(table, **columns, unit="s")
     except ModelError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def latest_ratings(events: Interactions) -> Ratings:
+    """Return the ratings of distinct pairs: of several, the one that comes last in time and position.
+
+    InputError if a rating is not above 0: a weight of 0 is no rating to the models.
+    """
+    from models.evaluation.ratings import Ratings
+
+    values = events.values
+    if values is None or not len(values) or not values.min() > 0:
+        least = None if values is None or not len(values) else values.min()
+        raise InputError(f"expected ratings above 0 (shift their scale), got {least}")
+    none = np.zeros(len(values), dtype=np.int64)
+    times = none if events.timestamps is None else events.timestamps
+    positions = none if events.positions is None else events.positions
+    order = np.lexsort((positions, times, events.items, events.users))
+    users, items = events.users[order], events.items[order]
+    last = np.append((users[1:] != users[:-1]) | (items[1:] != items[:-1]), True)
+    kept = order[last]
+    timestamps = None if events.timestamps is None else events.timestamps[kept]
+    return Ratings(events.users[kept], events.items[kept], values[kept], timestamps, events.shape)
 
 
 def _column_name(table: pa.Table, role: str, path: Path) -> str:

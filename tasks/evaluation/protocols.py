@@ -1,4 +1,8 @@
-"""Published protocols on files: given negatives (ncf), held-out users (vae), time (time)."""
+"""Published protocols on files: given negatives (ncf), held-out users (vae), time (time).
+
+Two more are for predicted ratings: five-fold cross-validation (ratings), and the last fifth of the
+ratings (ratings-time).
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tasks.evaluation.evaluation import Evaluation, model_factory, settings_with_changes, with_references
-from tasks.evaluation.names import ProtocolName
-from tasks.evaluation.protocol_files import read_ncf, read_ratings
-from tasks.runtime.errors import InputError
+from tasks.evaluation.names import RATING_REFERENCES, ProtocolName
+from tasks.evaluation.protocol_files import latest_ratings, read_ncf, read_ratings
+from tasks.runtime.errors import InputError, UserError
 from tasks.runtime.progress import Report, silent
 from tasks.runtime.resources import Resources
 
 if TYPE_CHECKING:
     from models.evaluation.measured import Measured
     from models.evaluation.protocols import Factory, Part
+    from models.evaluation.ratings import Ratings
     from models.interactions import Interactions
     from models.options import TrainingOptions
 
     Protocol = Callable[[Factory, int, Part], Measured]
-    """Measures a model, by its factory, a seed, and the part of the data."""
+    """Measures a model, by its factory, the number of the run, and the part of the data."""
 
 PUBLISHED_METRICS: Final[dict[ProtocolName, tuple[tuple[str, int], ...]]] = {
     "ncf": (("hit_rate", 10), ("ndcg", 10)),
     "vae": (("recall_min", 20), ("recall_min", 50), ("ndcg", 100)),
     "time": tuple((name, 10) for name in ("ndcg", "map", "mrr", "hit_rate", "coverage", "novelty")),
+    "ratings": (("rmse", 0), ("mae", 0)),
+    "ratings-time": (("rmse", 0), ("mae", 0)),
 }
 """The metrics that papers publish under a protocol."""
 HELD_OUT, OF_USERS = 500, 12  # users per group of vae: 500, or a twelfth of all if fewer
 LEAST_RATING = 3.0  # for the protocol `time`
+OF_RATINGS: Final[tuple[ProtocolName, ...]] = ("ratings", "ratings-time")
+FOLDS: Final = 5
 RATINGS = ("ratings.parquet", "ratings.csv", "ratings.dat")
 
 
@@ -47,30 +56,63 @@ def measure_under_protocol(
     """Measure models and the reference models under a protocol.
 
     `changes` are settings that differ from the models' defaults. The seeds 1, 2, ... `seeds`
-    initialise the models and draw the users of vae. A model that needs data the files lack is left
-    out, with a warning.
+    initialise the models and draw the users of vae and the five folds of ratings, each of which is
+    a run. A model that needs data the files lack is left out, with a warning. UserError if a model
+    does not predict the ratings that a protocol asks for.
     """
     from models.errors import ModelError
     from models.options import TrainingOptions
 
     names = with_references(models)
+    if name in OF_RATINGS:
+        names = tuple(dict.fromkeys([*models, *RATING_REFERENCES]))
+        require_ratings(name, names)
     settings = settings_with_changes(names, {}, changes or {})
-    seed_numbers = range(1, seeds + 1)
-    evaluation = Evaluation(name, tuple(f"seed {seed}" if seeds > 1 else "" for seed in seed_numbers))
+    labels = runs_of(name, seeds)
+    evaluation = Evaluation(name, labels)
     protocol = protocol_of(name, data, ks, TrainingOptions(threads=resources.threads))
     for position, model in enumerate(names):
         runs: list[Measured] = []
-        for seed in seed_numbers:
-            report(f"measuring: {model}, seed {seed}", position * seeds + seed - 1, len(names) * seeds)
+        for number, label in enumerate(labels, 1):
+            done = position * len(labels) + number - 1
+            report(f"measuring: {model}, {label or 'seed 1'}", done, len(names) * len(labels))
             try:
-                runs.append(protocol(model_factory(model, settings[model]), seed, "test"))
+                runs.append(protocol(model_factory(model, settings[model]), number, "test"))
             except ModelError as error:
                 evaluation.warnings.append(f"{model} was not measured: {error}")
                 break
-        if len(runs) == seeds:
+        if len(runs) == len(labels):
             evaluation.measured[model] = runs
-    report("measuring: done", len(names) * seeds, len(names) * seeds)
+    report("measuring: done", len(names) * len(labels), len(names) * len(labels))
     return evaluation
+
+
+def runs_of(name: ProtocolName, seeds: int) -> tuple[str, ...]:
+    """Return the names of a protocol's runs, 1, 2, ...; the name of a single run is empty."""
+    numbers = [f"seed {seed}" for seed in range(1, seeds + 1)] if seeds > 1 else [""]
+    if name != "ratings":
+        return tuple(numbers)
+    return tuple(
+        f"{seed}, fold {fold}".removeprefix(", ") for seed in numbers for fold in range(1, FOLDS + 1)
+    )
+
+
+def require_ratings(name: ProtocolName, models: Sequence[str]) -> None:
+    """Raise UserError if a model cannot be measured under a protocol of ratings."""
+    from models import registry
+    from models.abilities import PredictsRatings
+
+    if name not in OF_RATINGS:
+        return
+    for model in models:
+        if not issubclass(registry.model_class(model), PredictsRatings):
+            able = [
+                each
+                for each in registry.built_in()
+                if issubclass(registry.model_class(each), PredictsRatings)
+            ]
+            expected = f"expected a model that predicts ratings, such as {', '.join(able)}"
+            raise UserError(f"--protocol {name}: {expected}, got {model}")
 
 
 def protocol_of(name: ProtocolName, data: Path, ks: Sequence[int], options: TrainingOptions) -> Protocol:
@@ -84,6 +126,8 @@ def protocol_of(name: ProtocolName, data: Path, ks: Sequence[int], options: Trai
     if name == "ncf":
         return _ncf(data, cuts, options)
     ratings = _ratings(data, name)
+    if name in OF_RATINGS:
+        return _of_ratings(name, latest_ratings(ratings), options)
     return _vae(ratings, cuts, options) if name == "vae" else _time(ratings, cuts, options)
 
 
@@ -147,6 +191,19 @@ def _time(ratings: Interactions, ks: list[int], options: TrainingOptions) -> Pro
 
     def measured(factory: Factory, seed: int, part: Part) -> Measured:
         return temporal(sequences, liked.shape[1], factory, ks=ks, part=part, options=_seeded(options, seed))
+
+    return measured
+
+
+def _of_ratings(name: ProtocolName, ratings: Ratings, options: TrainingOptions) -> Protocol:
+    from models.evaluation.ratings import cross_validated, latest_hidden
+
+    def measured(factory: Factory, run: int, part: Part) -> Measured:
+        seed, fold = divmod(run - 1, FOLDS) if name == "ratings" else (run - 1, 0)
+        seeded = _seeded(options, seed + 1)
+        if name == "ratings":
+            return cross_validated(ratings, factory, seed + 1, fold, part=part, options=seeded)
+        return latest_hidden(ratings, factory, part=part, options=seeded)
 
     return measured
 

@@ -27,7 +27,7 @@ from tasks.store.layout import Store
 from tasks.store.runs import RunRecord, read_records
 
 LOG = logging.getLogger("nightshelf")
-FLOORS: Final = ("popularity", "recent_popularity")
+FLOORS: Final = ("global_effects", "popularity", "recent_popularity")
 """The built-in models with one ranking for everybody."""
 CURRENT, KEPT, ROLLED_BACK, REFUSED, DAMAGED = "current", "kept", "rolled back", "refused", "damaged"
 Row = dict[str, Any]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.evaluation.names import ProtocolName
-from tasks.evaluation.protocols import protocol_of
+from tasks.evaluation.names import ERROR_NAMES, ProtocolName
+from tasks.evaluation.protocols import OF_RATINGS, protocol_of
 from tasks.runtime.errors import InputError
 from tasks.runtime.resources import Resources
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def validation_window(name: ProtocolName, data: Path, metric: str, k: int, resources: Resources) -> Window:
-    """Return the function that measures settings on a protocol's validation part, with seed 1."""
+    """Return the function that measures settings on a protocol's validation part, with seed 1.
+
+    Errors are negated, as the search maximises; they have no length of lists. RMSE is searched by
+    its square, which has a value for each user.
+    """
     from models.options import Progress, TrainingOptions
 
     listeners: list[Callable[[Progress], None]] = []
@@ -34,6 +38,11 @@ def validation_window(name: ProtocolName, data: Path, metric: str, k: int, resou
     def window(factory: Factory, progress: Callable[[Progress], None]) -> Values:
         listeners[:] = [progress]
         values = protocol(factory, 1, "validation").values
+        if name in OF_RATINGS:
+            error = {"rmse": "mse"}.get(metric, metric)
+            if (error, 0) not in values:
+                raise InputError(f"--metric: expected one of {', '.join(ERROR_NAMES)}, got {metric!r}")
+            return -values[error, 0]
         if (metric, k) not in values:
             raise InputError(
                 f"--metric: expected one of {', '.join(known for known, _ in values)}, got {metric!r}"

@@ -24,9 +24,21 @@ class TestEASE(ModelContract):
     model = "ease"
 
 
+class TestFunkSVD(ModelContract):
+    model = "funk_svd"
+    settings: ClassVar[dict[str, Any]] = {"factors": 8}
+    ratings = True
+
+
 class TestGFCF(ModelContract):
     model = "gf_cf"
     settings: ClassVar[dict[str, Any]] = {"factors": 8}
+
+
+class TestGlobalEffects(ModelContract):
+    model = "global_effects"
+    personal = False
+    ratings = True
 
 
 class TestItemKNN(ModelContract):
@@ -69,6 +81,12 @@ class TestSLIM(ModelContract):
 
 class TestSparseEASE(ModelContract):
     model = "sparse_ease"
+
+
+class TestSVDPlusPlus(ModelContract):
+    model = "svd_pp"
+    settings: ClassVar[dict[str, Any]] = {"factors": 8}
+    ratings = True
 
 
 class TestTurboCF(ModelContract):

@@ -144,6 +144,55 @@ def test_protocols_run_on_files_over_seeds(tmp_path: Path) -> None:
     assert "minus random" in time
 
 
+def rated(folder: Path) -> Path:
+    """Write ratings of 40 users, 4 or 5 for items of their parity, else 1 or 2."""
+    rows = ["user_id,item_id,rating,timestamp"]
+    for user in range(40):
+        for step in range(14):
+            item = (user * 7 + step * 3) % 30
+            rating = (4 if user % 2 == item % 2 else 1) + (user + step) % 2
+            rows.append(f"{user},{item},{rating},{1000 + step * 60 + user}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ratings.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_ratings_are_predicted_in_five_folds_and_after_a_cut(tmp_path: Path) -> None:
+    data = ["--data", str(rated(tmp_path)), "--model", "funk_svd", "--set", "funk_svd.factors=4"]
+    shown = json.loads(
+        evaluate("--protocol", "ratings", *data, "--against", "global_effects", "--json").stdout
+    )
+    assert shown["models"] == ["funk_svd", "global_effects"]
+    folds = [f"fold {number}" for number in range(1, 6)]
+    assert [counts["part"] for counts in shown["counts"]] == folds
+    assert sum(counts["hidden_ratings"] for counts in shown["counts"]) == 40 * 10  # pairs
+    figures = {(row["model"], row["metric"], row["part"]): row for row in shown["metrics"]}
+    for metric in ("rmse", "mae"):
+        values = [figures["funk_svd", metric, part]["value"] for part in folds]
+        mean = figures["funk_svd", metric, "mean"]
+        assert mean["value"] == pytest.approx(sum(values) / 5)
+        assert mean["spread"] > 0
+        assert mean["value"] < figures["global_effects", metric, "mean"]["value"]
+    assert all(row["difference"] < 0 for row in shown["comparisons"] if row["metric"] == "mse")
+    printed = evaluate("--protocol", "ratings-time", *data, "--against", "global_effects").stdout
+    assert "Metrics of ratings" in printed
+    assert printed.index("funk_svd") < printed.index("global_effects")  # the least error first
+    assert "Of ratings, minus global_effects" in printed
+    two = json.loads(
+        evaluate("--protocol", "ratings", "--data", str(tmp_path), "--seeds", "2", "--json").stdout
+    )
+    assert [counts["part"] for counts in two["counts"]][4:6] == ["seed 1, fold 5", "seed 2, fold 1"]
+
+
+@pytest.mark.parametrize("protocol", ["ratings", "ratings-time"])
+def test_a_model_that_predicts_no_ratings_is_refused(tmp_path: Path, protocol: str) -> None:
+    data = ["--data", str(rated(tmp_path)), "--model", "als"]
+    refused = evaluate("--protocol", protocol, *data, code=1).stderr
+    assert (
+        "expected a model that predicts ratings, such as funk_svd, global_effects, svd_pp, got als" in refused
+    )
+
+
 def test_the_ncf_protocol_leaves_out_what_its_files_cannot_train(tmp_path: Path) -> None:
     (tmp_path / "x.train.rating").write_text("0\t0\t5\n0\t2\t3\n1\t1\t4\n1\t2\t4\n")
     (tmp_path / "x.test.rating").write_text("0\t1\t5\n1\t0\t4\n")

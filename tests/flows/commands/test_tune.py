@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 from worlds.night_world import SECOND, Night, shop, write_logs
@@ -122,6 +123,70 @@ def test_a_protocol_is_tuned_on_its_validation_alone(tmp_path: Path, protocol: s
         assert first["trials"] == second["trials"]
     else:
         assert first == second
+
+
+@pytest.mark.parametrize("protocol", ["ratings", "ratings-time"])
+def test_ratings_are_tuned_on_their_validation_alone(tmp_path: Path, protocol: str) -> None:
+    """Test ratings of another value change nothing; the error is negated, as less is better."""
+
+    def tune_protocol(folder: Path, metric: str) -> dict[str, Any]:
+        arguments = [
+            "--protocol",
+            protocol,
+            "--data",
+            str(folder),
+            "--study",
+            str(folder),
+            "--metric",
+            metric,
+        ]
+        result = CliRunner().invoke(app, ["tune", "funk_svd", *arguments, "--trials", "3", "--json"])
+        assert result.exit_code == 0, (result.output, result.exception)
+        return {key: value for key, value in json.loads(result.stdout).items() if key != "study"}
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_ratings(first, protocol, hidden=1)
+    write_ratings(second, protocol, hidden=5)
+    tuned = tune_protocol(first, "rmse")
+    assert tuned == {**tune_protocol(second, "rmse"), "snippet": tuned["snippet"]}
+    assert tuned["metric"] == "-mse"
+    assert max(tuned["configured_score"], tuned["best_score"]) < 0
+    assert tune_protocol(first, "mae")["metric"] == "-mae"
+
+
+def write_ratings(folder: Path, protocol: str, hidden: int) -> None:
+    """Write ratings of 30 users; the test ratings are all `hidden`."""
+    folder.mkdir()
+    pairs = [(user, (user * 3 + step * 7) % 40) for user in range(30) for step in range(12)]
+    values = np.array([(1, 4)[(user + item) % 2] + item % 2 for user, item in pairs])
+    if protocol == "ratings":
+        fold_of = np.empty(len(pairs), dtype=np.int64)
+        order = np.lexsort(np.array(pairs).T[::-1])  # ratings are dealt in order of users and items
+        fold_of[order[np.random.default_rng(1).permutation(len(pairs))]] = np.arange(len(pairs)) % 5
+        values[fold_of == 0] = hidden
+    else:
+        values[int(0.8 * len(pairs)) :] = hidden
+    rows = [
+        f"{user},{item},{value},{n}"
+        for n, ((user, item), value) in enumerate(zip(pairs, values, strict=True))
+    ]
+    (folder / "ratings.csv").write_text("\n".join(["user_id,item_id,rating,timestamp", *rows]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["als", "--protocol", "ratings"], "expected a model that predicts ratings, such as funk_svd"),
+        (["global_effects", "--protocol", "ratings"], "global_effects has nothing to tune"),
+        (["funk_svd", "--protocol", "ratings", "--metric", "ndcg"], "errors are for ratings"),
+        (["als", "--protocol", "time", "--metric", "rmse"], "errors are for ratings"),
+    ],
+)
+def test_errors_and_ratings_belong_together(tmp_path: Path, arguments: list[str], message: str) -> None:
+    write_ratings(tmp_path / "data", "ratings", hidden=1)
+    result = CliRunner().invoke(app, ["tune", *arguments, "--data", str(tmp_path / "data")])
+    assert result.exit_code in {1, 2}
+    assert message in " ".join(result.stderr.replace("│", " ").split())
 
 
 def write_files(folder: Path, last: int) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.errors import ModelError
-from tasks.evaluation.protocol_files import read_ncf, read_ratings
+from tasks.evaluation.protocol_files import latest_ratings, read_ncf, read_ratings
 from tasks.runtime.errors import InputError
 
 TRAIN = "0\t0\t5\t30\n0\t2\t3\t10\n1\t1\t4\t20\n"
@@ -131,3 +131,18 @@ def test_missing_files_columns_and_ids_are_named(tmp_path: Path) -> None:
     (tmp_path / "r.csv").write_text("userId,movieId,rating,timestamp\n7,,2.5,1000\n7,2,2.5,1000\n")
     with pytest.raises(InputError, match="an id in every row of 'movieId', got 1 null, the first in row 0"):
         read_ratings(tmp_path / "r.csv")
+
+
+def test_of_several_ratings_of_a_pair_the_last_counts(tmp_path: Path) -> None:
+    rows = ["7,30,2,1000", "7,30,5,900", "8,30,1,50", "7,31,3,1000", "8,30,4,60"]
+    (tmp_path / "r.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *rows]) + "\n")
+    ratings = latest_ratings(read_ratings(tmp_path / "r.csv"))
+    assert ratings.shape == (2, 2)
+    found = zip(ratings.users, ratings.items, ratings.values, ratings.timestamps, strict=True)
+    assert sorted(found) == [(0, 0, 2, 1000 * 10**6), (0, 1, 3, 1000 * 10**6), (1, 0, 4, 60 * 10**6)]
+
+
+def test_a_rating_of_0_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text("userId,movieId,rating,timestamp\n7,30,0,1000\n7,31,2,1000\n")
+    with pytest.raises(InputError, match=r"expected ratings above 0 .*, got 0"):
+        latest_ratings(read_ratings(tmp_path / "r.csv"))

@@ -133,7 +133,7 @@ def test_a_user_in_several_windows_counts_once() -> None:
 
 def test_a_model_without_a_search_space_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match="popularity has nothing to tune; expected one of als, ease, item_knn"
+        UserError, match="popularity has nothing to tune; expected one of als, ease, funk_svd, "
     ):
         search(Search("popularity", {}, trials=1), [ScoringWindow()], tmp_path)
     with pytest.raises(ModelError, match="unknown model 'asl'"):
