@@ -41,7 +41,7 @@ def facts_of(kind: Kind) -> dict[str, Any]:
     if len(encodings) > 1 and encodings <= {"utf-8", "cp1252"}:
         settings["encoding"] = "cp1252"
     facts: dict[str, Any] = {"name": "", "settings": settings, "columns": names, "event_type": None}
-    facts["notes"] = list(fields.notes)
+    facts["notes"] = [*fields.notes, *fields.remarks]
     facts["separator"] = _separator(names, columns, facts["notes"])
     facts |= _ids(names, columns, facts["separator"])
     weights = event_weights(columns[str(names["event_type"])]) if "event_type" in names else {}

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from sql.source import ELEMENT
 from tasks.proposal.guesses.events import weight_of
-from tasks.proposal.guesses.names import CLOCKS, DAYS, ORDERS, likeness, normal
+from tasks.proposal.guesses.filling import filled_down
+from tasks.proposal.guesses.names import CLOCKS, DAYS, likeness, normal
 from tasks.proposal.guesses.times import TimeGuess, guess_time
 from tasks.proposal.rows import Columns
 
@@ -20,16 +21,22 @@ WHOLE: Final = re.compile(r"(0|[1-9]\d{0,17})(\.0+)?")
 FEW: Final = 60
 """Kinds of events that a column may hold."""
 MOST_CANDIDATES: Final = 8
+OFTEN: Final = 0.8  # of the rows have a user, as the gate expects by default
+ALWAYS: Final = 0.95
 
 
 @dataclass
 class Fields:
-    """The columns that were recognised, and for those that were not, the candidates."""
+    """The columns that were recognised, and for those that were not, the candidates.
+
+    `notes` are doubts about a column; `remarks` say why one was taken.
+    """
 
     columns: dict[str, str | list[str]] = field(default_factory=dict)
     time: TimeGuess | None = None
     candidates: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     fill_down: list[str] = field(default_factory=list)
     fill_down_within: str | None = None
 
@@ -63,8 +70,32 @@ def guess_fields(columns: Columns, *, named: bool = True) -> Fields:
         if column is not None:
             fields.columns[role] = column
             taken.add(column)
-    _guess_filling(fields, columns)
+    if not fields.missing:
+        mapped = [fields.columns.get(role) for role in ("user", "timestamp", "event_type")]
+        names = [name for column in mapped for name in _listed(column)]
+        fields.fill_down, fields.fill_down_within = filled_down(columns, str(fields.columns["item"]), names)
+    _prefer_filled_user(fields, filled, taken, _rows(columns))
     return fields
+
+
+def _prefer_filled_user(fields: Fields, filled: Filled, taken: set[str], rows: int) -> None:
+    """Take another column of users if the one with the best name is often empty, as without a login."""
+    user = fields.columns.get("user")
+    if not isinstance(user, str) or user in fields.fill_down or len(filled[user]) >= OFTEN * rows:
+        return
+    full = {
+        name: texts
+        for name, texts in filled.items()
+        if len(texts) >= ALWAYS * rows and ELEMENT not in name and not likeness(name, "session")
+    }
+    other = _best("user", full, taken, rows)
+    if other is not None:
+        fields.columns["user"] = other
+        empty = 1 - len(filled[user]) / rows
+        fields.remarks.append(
+            f"user: {user} is empty in {empty:.0%} of the rows, which would be quarantined, so {other} is "
+            "proposed."
+        )
 
 
 def _beside(filled: Filled, item: str | list[str] | None) -> Filled:
@@ -194,55 +225,6 @@ def _is_number(texts: Sequence[str]) -> bool:
 
 def _is_id(texts: Sequence[str]) -> bool:
     return all(len(text) <= 200 for text in texts)
-
-
-def _guess_filling(fields: Fields, columns: Columns) -> None:
-    """Find columns that only the first line of an order fills, as exports of orders write them."""
-    if fields.missing:
-        return
-    items = columns[str(fields.columns["item"])]
-    rows = [number for number, item in enumerate(items) if item]
-    mapped = [
-        column for role in ("user", "timestamp", "event_type") for column in _listed(fields.columns.get(role))
-    ]
-    gaps = {column: [number for number in rows if not columns[column][number]] for column in mapped}
-    within = _order_column(columns, rows, [number for numbers in gaps.values() for number in numbers])
-    if within is None:
-        return
-    fields.fill_down = [
-        column
-        for column, numbers in gaps.items()
-        if numbers and _from_above(columns, column, within, numbers)
-    ]
-    fields.fill_down_within = within if fields.fill_down else None
-
-
-def _order_column(columns: Columns, rows: Sequence[int], gaps: Sequence[int]) -> str | None:
-    """Return the column that is never empty, and on lines with gaps the same as on the line above."""
-    if not gaps:
-        return None
-    for name in sorted(
-        columns, key=lambda name: ORDERS.index(normal(name)) if normal(name) in ORDERS else 99
-    ):
-        texts = columns[name]
-        if normal(name) not in ORDERS or len(set(texts)) < 2:
-            continue
-        same = sum(number > 0 and texts[number] == texts[number - 1] for number in gaps)
-        if all(texts[number] for number in rows) and same >= 0.5 * len(gaps):
-            return name
-    return None
-
-
-def _from_above(columns: Columns, column: str, within: str, gaps: Sequence[int]) -> bool:
-    """Return whether most gaps come after a value in the same order; else they are simply unknown."""
-    texts, orders = columns[column], columns[within]
-    filled, known = 0, set(gaps)
-    last: tuple[str | None, bool] = (None, False)
-    for number, order in enumerate(orders):
-        has_value = bool(texts[number]) or (last[0] == order and last[1])
-        filled += number in known and has_value
-        last = (order, has_value)
-    return filled >= 0.5 * len(gaps)
 
 
 def id_type(texts: Sequence[str | None]) -> tuple[str, bool]:

@@ -51,6 +51,22 @@ def test_a_column_that_is_mostly_empty_is_not_the_user() -> None:
     assert guess_fields(columns).columns["user"] == "anonymousId"
 
 
+def test_a_user_who_is_often_unknown_gives_way_to_one_whom_every_row_has() -> None:
+    half = [text if number % 2 else "" for number, text in enumerate(IDS)]
+    columns = {"anonymousId": IDS, "userId": half, "item": IDS, "time": TIMES}
+    fields = guess_fields(columns)
+    assert fields.columns["user"] == "anonymousId"
+    assert fields.remarks == [
+        "user: userId is empty in 50% of the rows, which would be quarantined, so anonymousId is proposed."
+    ]
+    alone = guess_fields({name: columns[name] for name in ("userId", "item", "time")})
+    assert (alone.columns["user"], alone.remarks) == ("userId", [])
+    often = [*IDS[:5], ""]
+    assert guess_fields(columns | {"userId": often}).columns["user"] == "userId"
+    session = {"session_id": IDS, "userId": half, "item": IDS, "time": TIMES}
+    assert guess_fields(session).columns["user"] == "userId"
+
+
 def test_a_column_named_as_a_time_that_holds_none_is_not_the_time() -> None:
     columns = {"user": IDS, "item": IDS, "time": ["5", "6", "7", "8", "9", "10"], "logged": TIMES}
     assert guess_fields(columns).columns["timestamp"] == "logged"
@@ -109,19 +125,6 @@ def test_what_was_not_recognised_lists_the_columns() -> None:
     fields = guess_fields({"who": IDS, "what": IDS, "much": ["1.5"] * 6})
     assert fields.missing == ["user", "item", "timestamp"]
     assert set(fields.candidates["user"]) == {"who", "what", "much"}
-
-
-def test_gaps_are_filled_only_within_an_order() -> None:
-    columns = {
-        "Name": ["#1", "#1", "#2", "#2"],
-        "Email": ["a", None, "b", None],
-        "sku": IDS[:4],
-        "Created at": [TIMES[0], None, TIMES[1], None],
-    }
-    fields = guess_fields(columns)
-    assert (fields.fill_down, fields.fill_down_within) == (["Email", "Created at"], "Name")
-    fields = guess_fields(columns | {"Name": ["#1", "#2", "#3", "#4"]})  # a guest's order has no address
-    assert (fields.fill_down, fields.fill_down_within) == ([], None)
 
 
 def test_names_are_told_from_those_that_only_look_like_them() -> None:
