@@ -20,7 +20,7 @@ ROOMS = ("flows", "tasks", "models", "sql")
 POOLED = {
     "models/evaluation/bootstrap.py",
     "models/evaluation/metrics.py",
-    "models/neighbours/item_knn.py",
+    "models/ranking/nearest.py",
     "models/ranking/topn.py",
     "tasks/interactions/candidates.py",
     "tasks/store/hashes.py",
