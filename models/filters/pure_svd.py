@@ -19,7 +19,7 @@ from models.ranking.products import dense_product
 from models.ranking.similarity import similar_vectors
 from models.ranking.topn import TopN
 from models.recency.decay import Decay
-from models.recency.learned import AgingConfig, decay_of, learned_choice, learning_cost
+from models.recency.learned import AgingConfig, decay_of, learned_setting, learning_cost
 from models.search_space import Range, Space
 
 FloatArray = npt.NDArray[np.float32]
@@ -63,8 +63,9 @@ class PureSVD(Model[PureSVDConfig]):
         self._decay = decay_of(self.config.half_life_days, dataset, lambda _: PureSVD(cheap), options)
         factors = self.config.factors
         if factors == "learned":
-            models = [partial(PureSVD, cheap.model_copy(update={"factors": choice})) for choice in FACTORS]
-            factors = FACTORS[learned_choice(dataset, models, self._decay, options)]
+            factors = learned_setting(
+                PureSVD, cheap, dataset, self._decay, options, name="factors", candidates=FACTORS
+            )
         self.report |= {"half_life_days": self._decay.days, "factors": factors}
         matrix = self._decay.dataset(dataset).matrix
         self._items = leading_directions(matrix, int(factors), options, self.name)

@@ -78,8 +78,7 @@ class Compared:
         weighted = weights.apply(matrix)
         sums = np.bincount(weighted.indices, weighted.data, minlength=matrix.shape[1])
         means = sums / np.maximum(np.bincount(weighted.indices, minlength=matrix.shape[1]), 1)
-        compared = cls(config, weights, means, weighted)
-        rows = compared.as_compared(matrix)
+        rows = _less_means(weighted, config.similarity, means)
         if len(rows.data) and not rows.data.any():
             raise ModelError(
                 f"expected weights that differ, such as ratings, for similarity = {config.similarity!r}, got "
@@ -89,18 +88,7 @@ class Compared:
 
     def as_compared(self, matrix: sparse.csr_array) -> sparse.csr_array:
         """Return rows csr (any, n_terms) with the weights that are compared."""
-        rows, measure = self.weights.apply(matrix), self.config.similarity
-        if measure not in {"pearson", "adjusted"}:
-            return rows
-        counts = np.diff(rows.indptr)
-        if measure == "adjusted":
-            less = self.means[rows.indices]
-        else:
-            row = np.repeat(np.arange(rows.shape[0]), counts)
-            less = (np.bincount(row, rows.data, minlength=rows.shape[0]) / np.maximum(counts, 1))[row]
-        data = (rows.data - less).astype(np.float32)
-        data[np.abs(data) < 1e-6 * np.abs(less)] = 0  # rounding
-        return sparse.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
+        return _less_means(self.weights.apply(matrix), self.config.similarity, self.means)
 
     @cached_property
     def search(self) -> Search:
@@ -128,3 +116,18 @@ class Compared:
     def nearest_others(self, n: int, threads: int) -> TopN:
         """Return the ``n`` nearest others of each of the rows."""
         return self.search.nearest(self.rows, self.norms(self.rows, sought=False), n, threads, itself=True)
+
+
+def _less_means(rows: sparse.csr_array, measure: Measure, means: npt.NDArray[np.float64]) -> sparse.csr_array:
+    """Return weighted rows less what the measure takes away; ``means`` float64 (n_terms,)."""
+    if measure not in {"pearson", "adjusted"}:
+        return rows
+    counts = np.diff(rows.indptr)
+    if measure == "adjusted":
+        less = means[rows.indices]
+    else:
+        row = np.repeat(np.arange(rows.shape[0]), counts)
+        less = (np.bincount(row, rows.data, minlength=rows.shape[0]) / np.maximum(counts, 1))[row]
+    data = (rows.data - less).astype(np.float32)
+    data[np.abs(data) < 1e-6 * np.abs(less)] = 0  # rounding
+    return sparse.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)

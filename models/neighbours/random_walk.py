@@ -14,7 +14,7 @@ from models.dataset import Dataset
 from models.neighbours.lists import ItemLists, ListsConfig
 from models.options import Cost, Size, TrainingOptions
 from models.ranking.nearest import Search
-from models.recency.learned import decay_of, learned_choice, learning_cost
+from models.recency.learned import decay_of, learned_setting, learning_cost
 from models.search_space import Range, Space
 
 FloatArray = npt.NDArray[np.float32]
@@ -69,8 +69,9 @@ class RP3Beta(ItemLists[RP3BetaConfig]):
         self._decay = decay_of(self.config.half_life_days, dataset, lambda _: RP3Beta(cheap), options)
         beta = self.config.beta
         if beta == "learned":
-            models = [partial(RP3Beta, cheap.model_copy(update={"beta": choice})) for choice in BETAS]
-            beta = BETAS[learned_choice(dataset, models, self._decay, options)]
+            beta = learned_setting(
+                RP3Beta, cheap, dataset, self._decay, options, name="beta", candidates=BETAS
+            )
         self.report |= {"half_life_days": self._decay.days, "beta": beta}
         matrix, alpha = self._decay.dataset(dataset).matrix, self.config.alpha
         degrees = np.bincount(matrix.indices, matrix.data.astype(np.float64), minlength=self.n_items)

@@ -21,7 +21,7 @@ from models.neighbours.weighting import Weighting
 from models.options import Cost, Size, TrainingOptions, workers
 from models.ranking.csr import csr_arrays
 from models.recency.decay import Decay
-from models.recency.learned import decay_of, learned_choice, learning_cost
+from models.recency.learned import decay_of, learned_setting, learning_cost
 from models.search_space import Choice, Range, Space
 
 FloatArray = npt.NDArray[np.float32]
@@ -110,10 +110,17 @@ class UserKNN(Model[UserKNNConfig]):
         self._decay = decay_of(self.config.half_life_days, dataset, lambda _: UserKNN(cheap), options, weigh)
         count = self.config.neighbours
         if count == "learned":
-            models = [
-                partial(UserKNN, cheap.model_copy(update={"neighbours": choice})) for choice in NEIGHBOURS
-            ]
-            count = NEIGHBOURS[learned_choice(dataset, models, self._decay, options, weigh, pairs=PAIRS)]
+            count = learned_setting(
+                UserKNN,
+                cheap,
+                dataset,
+                self._decay,
+                options,
+                name="neighbours",
+                candidates=NEIGHBOURS,
+                weigh=weigh,
+                pairs=PAIRS,
+            )
         self.report |= {"half_life_days": self._decay.days, "neighbours": count}
         scaled, decayed = weigh(self._decay, dataset).matrix, self._decay.dataset(dataset).matrix
         scale = scaled.sum(dtype=np.float64) / decayed.sum(dtype=np.float64)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,8 @@ Weigh = Callable[[Decay, Dataset, npt.NDArray[np.int64]], Dataset]
 """Returns the dataset to train on, given a decay and the times of the pairs' last events."""
 Trial = Callable[[Dataset, "float | None"], tuple[Decay, Model[Any]]]
 """Returns the decay and the untrained model of a candidate, given the training data of a window."""
+C = TypeVar("C", bound=ModelConfig)
+V = TypeVar("V")
 HalfLife = Annotated[float, Field(gt=0)] | Literal["learned"] | None
 
 
@@ -144,6 +147,26 @@ def learned_choice(
     windows = reversed(rolling_windows(dataset, pairs))
     rounds = (_round(window, trial, options, weigh) for window in windows)
     return int(race([float(number) for number in range(len(models))], rounds) or 0)
+
+
+def learned_setting(
+    kind: Callable[[C], Model[Any]],
+    config: C,
+    dataset: Dataset,
+    decay: Decay,
+    options: TrainingOptions,
+    *,
+    name: str,
+    candidates: Sequence[V],
+    weigh: Weigh = Decay.dataset,
+    pairs: int = PAIRS,
+) -> V:
+    """Return the value of a setting, by its name, with which models of ``kind`` predict best.
+
+    That is the answer of ``learned_choice`` among ``config`` with each of the candidates.
+    """
+    models = [partial(kind, config.model_copy(update={name: value})) for value in candidates]
+    return candidates[learned_choice(dataset, models, decay, options, weigh, pairs=pairs)]
 
 
 def learning_cost(

@@ -14,7 +14,7 @@ from models.base import Model
 from models.dataset import Dataset
 from models.options import Cost, Size, TrainingOptions
 from models.recency.decay import Decay
-from models.recency.learned import PAIRS, AgingConfig, decay_of, learned_choice, learning_cost
+from models.recency.learned import PAIRS, AgingConfig, decay_of, learned_setting, learning_cost
 from models.search_space import Range
 
 PENALTIES = (5.0, 20.0, 1.25)  # the candidates to learn from, the usual one first
@@ -63,8 +63,18 @@ def learn(
     decay = decay_of(config.half_life_days, dataset, lambda _: kind(cheap), options, WEIGH, pairs=pairs)
     if config.penalty != "learned":
         return decay, float(config.penalty)
-    models = [partial(kind, cheap.model_copy(update={"penalty": choice})) for choice in PENALTIES]
-    return decay, PENALTIES[learned_choice(dataset, models, decay, options, WEIGH, pairs=pairs)]
+    penalty = learned_setting(
+        kind,
+        cheap,
+        dataset,
+        decay,
+        options,
+        name="penalty",
+        candidates=PENALTIES,
+        weigh=WEIGH,
+        pairs=pairs,
+    )
+    return decay, penalty
 
 
 def cost_of_learning(cost: Callable[[P, Size], Cost], config: P, size: Size, pairs: int = PAIRS) -> Cost:
